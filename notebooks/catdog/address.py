@@ -1,0 +1,37 @@
+"""One place for the repository's address (pyproject.toml): put it into the README's buttons and the notebooks."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from .places import ROOT
+
+_GITHUB = r"https://github\.com/[\w.-]+/[\w.-]+?"
+_COLAB = r"https://colab\.research\.google\.com/github/[\w.-]+/[\w.-]+/blob/"
+
+
+def repository() -> str:
+    """The address as pyproject.toml gives it."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+
+
+def carriers() -> list[Path]:
+    """The files that carry the address."""
+    return [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
+
+
+def with_address(text: str, address: str) -> str:
+    """`text` with `address` in its Colab buttons and set-up cells."""
+    path = address.removeprefix("https://github.com/")
+    text = re.sub(_COLAB, f"https://colab.research.google.com/github/{path}/blob/", text)
+    return re.sub(rf'(REPOSITORY = \\?"){_GITHUB}(\\?")', rf"\g<1>{address}\g<2>", text)
+
+
+def main() -> None:
+    for file in carriers():
+        file.write_text(with_address(file.read_text(), repository()))
+        print(f"{file.relative_to(ROOT)}: {repository()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Where am I running, where do photos, models, caches and secrets live, and who set which knob?"""
+
+import os
+import sys
+from pathlib import Path
+
+from .errors import SuiteError
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED_MODELS = ROOT / "models"
+DRIVE = Path("/content/drive/MyDrive")
+
+
+def on_colab() -> bool:
+    """True inside a Google Colab kernel."""
+    return "google.colab" in sys.modules
+
+
+def mount_drive() -> None:
+    """Mount Google Drive on Colab, so that models and the link outlive the machine; elsewhere do nothing.
+
+    Raises SuiteError when access to Drive is refused.
+    """
+    if not on_colab() or DRIVE.is_dir():
+        return
+    from google.colab import drive
+
+    try:
+        drive.mount(str(DRIVE.parent))
+    except ValueError as error:
+        raise SuiteError(f"Google Drive was not mounted ({error}). Allow access when asked, or set USE_DRIVE to False.") from error
+
+
+def drive_folder() -> Path | None:
+    """The suite's folder on a mounted Drive, None where there is no Drive."""
+    return DRIVE / "catdog" if DRIVE.is_dir() else None
+
+
+def _from_environment(name: str, default: Path) -> Path:
+    folder = Path(os.environ.get(name) or default).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def models_dir() -> Path:
+    """Where trained models are saved: `MODELS_DIR`, else on Drive, else the repository's models/."""
+    drive = drive_folder()
+    return _from_environment("MODELS_DIR", drive / "models" if drive else SHIPPED_MODELS)
+
+
+def data_dir() -> Path:
+    """Where photos are downloaded and unpacked: `DATA_DIR`, else the repository's data/ (on Colab a local disk)."""
+    return _from_environment("DATA_DIR", ROOT / "data")
+
+
+def cache_dir() -> Path:
+    """Where computed features are kept: `CATDOG_CACHE`, else ~/.cache/catdog."""
+    return _from_environment("CATDOG_CACHE", Path("~/.cache/catdog"))
+
+
+def keras_models_dir() -> Path:
+    """Where Keras keeps downloaded weights: `KERAS_HOME`, else ~/.keras, and there models/."""
+    return _from_environment("KERAS_HOME", Path("~/.keras")) / "models"
+
+
+def link_file() -> Path:
+    """The file by which the backend tells the frontend its address; beside the models, so that Drive carries it."""
+    return models_dir() / "link.json"
+
+
+def secret(name: str) -> str:
+    """A token by name from the environment, else from Colab's secrets; empty when there is none."""
+    if os.environ.get(name):
+        return os.environ[name]
+    if not on_colab():
+        return ""
+    from google.colab import userdata
+
+    try:
+        return userdata.get(name) or ""
+    except Exception:  # not found, refused and timed out are unrelated classes there; all mean "no token"
+        return ""
+
+
+def _converted(name: str, text: str, default):
+    if isinstance(default, bool):
+        if text.lower() in ("1", "true", "yes", "on"):
+            return True
+        if text.lower() in ("", "0", "false", "no", "off"):
+            return False
+        raise SuiteError(f'{name} must be true or false, but the environment says "{text}".')
+    try:
+        return type(default)(text)
+    except ValueError:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        raise SuiteError(f'{name} must be {kind}, but the environment says "{text}".') from None
+
+
+def environment_first(**settings) -> tuple:
+    """The given settings in order, each replaced by the environment variable of its name where that is set.
+
+    Text from the environment takes the type of the value it replaces (bool, int, float or str). So a Colab
+    form, a test and a command line turn the same knobs. Raises SuiteError for text that does not fit.
+    """
+    return tuple(
+        _converted(name, os.environ[name], default) if name in os.environ else default
+        for name, default in settings.items()
+    )
