@@ -1,0 +1,129 @@
+"""The one door for photos: bytes or a path in, an upright RGB array out, or a clear refusal.
+
+Training and serving both come through here, so the network never sees pixels in the one that it
+would not see in the other. Whatever changes the pixels must change `DOOR` too: features and models
+made behind another door are not mixed with ours.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from pillow_heif import register_heif_opener
+
+from .errors import SuiteError
+
+register_heif_opener()
+
+DOOR = "rgb-224-bilinear-1"
+SIDE = 224
+MAX_PIXELS = 25_000_000
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "HEIF")
+FORMATS_IN_WORDS = "JPEG, PNG, WebP, GIF, BMP, AVIF or HEIC"
+
+_SRGB = ImageCms.createProfile("sRGB")
+
+
+class PhotoRefused(SuiteError):
+    """A photo that cannot come in. `reason` is one of `REASONS`; the message says it to a person."""
+
+    REASONS = ("empty", "format", "pixels", "small", "unreadable")
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
+        self.reason = reason
+
+
+def read_photo(source: bytes | Path, min_side: int = 1) -> np.ndarray:
+    """Decode one photo as the network sees it.
+
+    Args:
+        source: the file's bytes, or its path.
+        min_side: refuse photos whose shorter side has fewer pixels than this.
+
+    Returns:
+        uint8 array (224, 224, 3), RGB in sRGB, upright by its EXIF orientation, transparency on white,
+        the first frame of an animation, squeezed to the square (aspect ratio not kept) with Pillow's
+        antialiased bilinear filter.
+
+    Raises:
+        PhotoRefused: whatever else `source` holds. Hostile files can raise nothing else.
+    """
+    image = _opened(source)
+    if min(image.size) < min_side:
+        raise PhotoRefused("small", f"The photo is too small: {image.width}×{image.height} pixels, {min_side} a side are needed.")
+    try:
+        return np.array(_prepared(image))
+    except Exception as error:  # decoders fail in many ways on damaged or hostile files: every one is a refusal
+        raise PhotoRefused("unreadable", f"The photo is damaged or incomplete ({_first_line(error)}).") from error
+
+
+def photo_format(source: bytes | Path) -> str:
+    """The format that the file's content shows, from the header alone: one of `FORMATS`, or MPO, several JPEGs in one,
+    as some phones make. Raises PhotoRefused."""
+    return _opened(source).format
+
+
+def _opened(source: bytes | Path) -> Image.Image:
+    data = source if isinstance(source, bytes) else _read(source)
+    if not data:
+        raise PhotoRefused("empty", "The file is empty.")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise PhotoRefused("format", f"This is not a photo in a known format ({FORMATS_IN_WORDS}).") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PhotoRefused("pixels", _TOO_MANY_PIXELS) from error
+    except Exception as error:
+        raise PhotoRefused("unreadable", f"The photo's header is damaged ({_first_line(error)}).") from error
+    if image.width * image.height > MAX_PIXELS:
+        raise PhotoRefused("pixels", _TOO_MANY_PIXELS)
+    return image
+
+
+_TOO_MANY_PIXELS = f"The photo has more than {MAX_PIXELS // 1_000_000} million pixels: make it smaller first."
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise PhotoRefused("unreadable", f"The file cannot be read ({error.strerror}).") from error
+
+
+def _prepared(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    image = _on_white(_eight_bit(ImageOps.exif_transpose(image)))
+    if image.mode not in ("RGB", "CMYK"):
+        image, profile = image.convert("RGB"), None
+    return _in_srgb(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR), profile)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """16-bit grey scaled to 8 bits: Pillow's own conversion would cut everything above 255 off."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image, dtype=np.float32) / 257 + 0.5).astype(np.uint8))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Colours by the photo's own ICC profile. After resizing, since converting 50,000 pixels is cheap."""
+    if profile:
+        try:
+            return ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), _SRGB, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a broken profile is no reason to refuse the photo
+    return image.convert("RGB")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:120]
