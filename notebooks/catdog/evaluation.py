@@ -1,0 +1,95 @@
+"""Numbers about a trained model: how often it is right, how sure that is, and where it fails."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from .dataset import Photo
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one set of labelled photos says about a model.
+
+    Attributes:
+        classes: class names.
+        confusion: int (classes, classes), true class by row, predicted class by column.
+        precision, recall: float (classes,), 0 where nothing was predicted or there was no photo.
+        low, high: 95 % interval of the accuracy (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953).
+    """
+
+    classes: tuple[str, ...]
+    confusion: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
+    low: float
+    high: float
+
+    @property
+    def total(self) -> int:
+        return int(self.confusion.sum())
+
+    @property
+    def correct(self) -> int:
+        return int(np.trace(self.confusion))
+
+    @property
+    def accuracy(self) -> float:
+        """Share of photos whose most probable class is the true one (top-1), 0 to 1; NaN without photos."""
+        return self.correct / self.total if self.total else float("nan")
+
+    def summary(self) -> str:
+        """Accuracy with its interval, and precision and recall by class, in words and a table."""
+        if not self.total:
+            return "There are no photos to judge by: add more."
+        width = max(len(label) for label in (*self.classes, "class"))
+        lines = [
+            f"{self.correct:,} of {self.total:,} photos are right: {self.accuracy:.1%} (95 % interval {self.low:.1%} to {self.high:.1%})",
+            f"{'class'.ljust(width)} precision   recall   photos",
+        ]
+        for label, precision, recall, row in zip(self.classes, self.precision, self.recall, self.confusion):
+            lines.append(f"{label.ljust(width)} {precision:9.1%} {recall:8.1%} {row.sum():8,}")
+        return "\n".join(lines)
+
+    def as_card(self) -> dict:
+        """The numbers as plain JSON values."""
+        by_class = {
+            label: {"precision": float(precision), "recall": float(recall), "photos": int(row.sum())}
+            for label, precision, recall, row in zip(self.classes, self.precision, self.recall, self.confusion)
+        }
+        measured = {"accuracy": self.accuracy, "low": self.low, "high": self.high} if self.total else {}
+        return {"photos": self.total, "correct": self.correct, **measured, "classes": by_class}
+
+
+def evaluate(probabilities: np.ndarray, targets: np.ndarray, classes: Sequence[str]) -> Report:
+    """Judge probabilities (n, classes) against class numbers, int (n,). Works with no photos, too."""
+    predicted, numbers = probabilities.argmax(axis=1), np.arange(len(classes))
+    if not len(targets):
+        nothing = np.zeros(len(classes))
+        return Report(tuple(classes), np.zeros((len(classes),) * 2, int), nothing, nothing, float("nan"), float("nan"))
+    confusion = confusion_matrix(targets, predicted, labels=numbers)
+    precision, recall, _, _ = precision_recall_fscore_support(targets, predicted, labels=numbers, zero_division=0)
+    interval = binomtest(int(np.trace(confusion)), len(targets)).proportion_ci(0.95, method="wilson")
+    return Report(tuple(classes), confusion, precision, recall, float(interval.low), float(interval.high))
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A photo that was taken for something else; `probability` is that of the wrong class."""
+
+    photo: Photo
+    predicted: str
+    probability: float
+
+
+def worst_mistakes(photos: Sequence[Photo], probabilities: np.ndarray, classes: Sequence[str], most: int = 8) -> list[Mistake]:
+    """Wrong predictions, the most confident first; `probabilities` (n, classes) in the order of `photos`."""
+    mistakes = [
+        Mistake(photo, classes[row.argmax()], float(row.max()))
+        for photo, row in zip(photos, probabilities)
+        if classes[row.argmax()] != photo.label
+    ]
+    return sorted(mistakes, key=lambda mistake: -mistake.probability)[:most]

@@ -1,0 +1,111 @@
+"""Pictures of photos and of results. Each function returns a figure that a notebook shows as the cell's result."""
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from .evaluation import Mistake, Report
+from .images import PhotoRefused, read_photo
+
+_COLUMNS = 8
+
+
+def photo_grid(photos: Sequence[tuple[Path, str]], per_class: int = _COLUMNS, seed: int = 0) -> Figure:
+    """A row of random photos for each class, as the network will see them; unreadable files are passed over.
+
+    Args:
+        photos: (path, class) pairs.
+        per_class: photos in a row; `seed`: another one shows other photos.
+    """
+    by_class = defaultdict(list)
+    for path, label in photos:
+        by_class[label].append(path)
+    chance = random.Random(seed)
+    figure, rows = plt.subplots(len(by_class), per_class, figsize=(1.5 * per_class, 1.7 * len(by_class)), squeeze=False)
+    for row, (label, paths) in zip(rows, sorted(by_class.items())):
+        row[0].set_title(f"{label} ({len(paths):,} files)", loc="left", fontsize=10)
+        _fill(row, _readable(chance.sample(paths, len(paths)), per_class))
+    return _finished(figure)
+
+
+def learning_curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
+    """Loss and accuracy over the epochs, training and validation, with the epoch that was kept."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.2))
+    for axis, quantity in zip(axes, ("loss", "accuracy")):
+        for key, name in ((quantity, "training"), (f"val_{quantity}", "validation")):
+            if key in history:
+                axis.plot(range(1, len(history[key]) + 1), history[key], label=name)
+        axis.axvline(best_epoch, color="grey", linestyle=":", label=f"kept: epoch {best_epoch}")
+        axis.set(xlabel="epoch", title=quantity)
+        axis.legend()
+    return _finished(figure)
+
+
+def confusion_matrix(report: Report) -> Figure:
+    """How often each class (row) was taken for which (column)."""
+    size = 1.6 + 0.7 * len(report.classes)
+    figure, axis = plt.subplots(figsize=(size + 0.8, size))
+    axis.imshow(report.confusion, cmap="Blues")
+    for row, counts in enumerate(report.confusion):
+        for column, count in enumerate(counts):
+            dark = count > report.confusion.max() / 2
+            axis.text(column, row, f"{count:,}", ha="center", va="center", color="white" if dark else "black")
+    places = range(len(report.classes))
+    axis.set_xticks(places, report.classes, rotation=45 if len(report.classes) > 4 else 0)
+    axis.set_yticks(places, report.classes)
+    axis.set(xlabel="predicted", ylabel="true")
+    return _finished(figure)
+
+
+def mistakes(worst: Sequence[Mistake]) -> Figure:
+    """The photos of `worst`, each with what it is and what it was taken for."""
+    lines = max(1, -(-len(worst) // _COLUMNS))
+    figure, rows = plt.subplots(lines, _COLUMNS, figsize=(1.5 * _COLUMNS, 2.0 * lines), squeeze=False)
+    _fill(rows.flat, [read_photo(mistake.photo.path) for mistake in worst])
+    for axis, mistake in zip(rows.flat, worst):
+        axis.set_title(f"{mistake.photo.label}, taken for\n{mistake.predicted} ({mistake.probability:.0%})", fontsize=8)
+    if not worst:
+        rows.flat[0].set_title("No mistakes.", loc="left")
+    return _finished(figure)
+
+
+def answer(photo: bytes, prediction: dict) -> Figure:
+    """A photo beside the service's prediction for it (an item of `predictions` as `/predict` answers)."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.8), width_ratios=(1, 1.4))
+    _fill([left], [read_photo(photo)])
+    labels, values = list(prediction["probabilities"]), list(prediction["probabilities"].values())
+    right.bar_label(right.barh(labels, values), labels=[f"{value:.1%}" for value in values], padding=3)
+    right.invert_yaxis()
+    right.set(xlim=(0, 1.2), title=prediction["label"], xticks=[])
+    right.spines[["top", "right", "bottom"]].set_visible(False)
+    return _finished(figure)
+
+
+def _readable(paths: Sequence[Path], most: int) -> list:
+    found = []
+    for path in paths:
+        try:
+            found.append(read_photo(path))
+        except PhotoRefused:
+            continue
+        if len(found) == most:
+            break
+    return found
+
+
+def _fill(axes, photos: Sequence) -> None:
+    for number, axis in enumerate(axes):
+        axis.axis("off")
+        if number < len(photos):
+            axis.imshow(photos[number])
+
+
+def _finished(figure: Figure) -> Figure:
+    """Closed for pyplot, or Jupyter would show it twice: once as open, once as the cell's result."""
+    figure.tight_layout()
+    plt.close(figure)
+    return figure
