@@ -1,0 +1,202 @@
+"""A trained model as a folder `models/<name>/<version>/`: write it whole or not at all, find it, read it, refuse it.
+
+    card.json      what the model is: classes, backbone, image door, training data, metrics, digests of the files
+    head.npz       the last layer: kernel float32 (512, classes) and bias float32 (classes,)
+    golden.npz     a few drawings, uint8 (n, 224, 224, 3), and the probabilities that they must give, float32 (n, classes)
+    model.keras    the complete network for other tools (see export.py); nothing here ever reads it
+
+Only plain arrays are loaded, never anything that a file could have executed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+from . import places
+from .errors import SuiteError
+from .head import Head
+
+SCHEMA = 1
+TOLERANCE = 1e-3  # how far a probability may be from the one that was saved, whoever computes it
+CARD, HEAD, GOLDEN = "card.json", "head.npz", "golden.npz"
+_ARRAYS = {HEAD: ("kernel", "bias"), GOLDEN: ("photos", "probabilities")}
+
+
+class BundleRefused(SuiteError):
+    """A model's folder that is incomplete, damaged or not ours. The message says which and why."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A saved model, read and checked against its own digests.
+
+    Attributes:
+        folder: where it lies.
+        card: the content of card.json.
+        head: the last layer.
+        golden_photos: uint8 (n, 224, 224, 3); `golden_probabilities`: float32 (n, classes).
+    """
+
+    folder: Path
+    card: dict
+    head: Head
+    golden_photos: np.ndarray
+    golden_probabilities: np.ndarray
+
+    @property
+    def id(self) -> str:
+        """"<name>/<version>", the name by which answers say which model gave them."""
+        return f"{self.card['name']}/{self.card['version']}"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.card["classes"])
+
+
+def write(
+    name: str,
+    card: dict,
+    head: Head,
+    golden_photos: np.ndarray,
+    golden_probabilities: np.ndarray,
+    add_files: Callable[[Path], None] = lambda folder: None,
+) -> Bundle:
+    """Save a model as the newest version of `name` under `places.models_dir()`.
+
+    Everything is written to a hidden folder beside the versions, read back, and only then renamed, so that a
+    version is there whole or not at all.
+
+    Args:
+        name: lower-case letters, digits and hyphens.
+        card: what is known of the model; name, version, time and digests are added here.
+        add_files: puts further files (the complete model) into the folder it is given.
+
+    Raises:
+        SuiteError: the name does not do as a folder's name.
+    """
+    if not name or set(name) - set("abcdefghijklmnopqrstuvwxyz0123456789-"):
+        raise SuiteError(f'A model cannot be called "{name}": use lower-case letters, digits and hyphens.')
+    home = places.models_dir() / name
+    home.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=".writing-", dir=home))
+    try:
+        np.savez_compressed(part / HEAD, kernel=head.kernel, bias=head.bias)
+        np.savez_compressed(part / GOLDEN, photos=golden_photos, probabilities=golden_probabilities)
+        add_files(part)
+        now = datetime.now(timezone.utc)
+        full = {
+            "schema": SCHEMA, "name": name, "version": _new_version(home, now), "created": now.isoformat(timespec="seconds"),
+            **card, "files": {file: _sha256(part / file) for file in _ARRAYS},
+        }  # fmt: skip
+        _write_durably(part / CARD, json.dumps(full, indent=2, ensure_ascii=False) + "\n")
+        read(part)
+        part.chmod(0o755)
+        part.rename(home / full["version"])
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return read(home / full["version"])
+
+
+def read(folder: Path) -> Bundle:
+    """Read a saved model and check that its files are those that were saved. Raises BundleRefused."""
+    card = read_card(folder)
+    arrays = {file: _read_arrays(folder, file, card) for file in _ARRAYS}
+    bundle = Bundle(folder, card, Head(**arrays[HEAD]), arrays[GOLDEN]["photos"], arrays[GOLDEN]["probabilities"])
+    _check_shapes(bundle)
+    return bundle
+
+
+def read_card(folder: Path) -> dict:
+    """The card alone. Raises BundleRefused."""
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        if card["schema"] != SCHEMA:
+            raise BundleRefused(f"{folder} was saved by another release of this suite: update the suite, or train again.")
+        if not all(key in card for key in ("name", "version", "classes", "backbone", "image_door", "files")):
+            raise KeyError
+    except FileNotFoundError:
+        raise BundleRefused(f"{folder} holds no saved model: it has no {CARD}.") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BundleRefused(f"{folder / CARD} is damaged: choose another version, or train again.") from None
+    return card
+
+
+def find(model: str = "") -> Path:
+    """The folder of the model that `model` names.
+
+    Args:
+        model: "<name>" for its newest version, "<name>/<version>", the path of a version's folder, or nothing:
+            the newest version of any model that was trained on photos (one trained on drawings must be named).
+
+    Raises:
+        SuiteError: there is no such model; the message lists those that are there.
+    """
+    everything = list(_versions())
+    if model and (Path(model).expanduser() / CARD).is_file():
+        return Path(model).expanduser()
+    fitting = [folder for folder in everything if _fits(folder, model)]
+    if not fitting:
+        wanted = f'There is no model "{model}"' if model else "There is no model trained on photos"
+        there = ", ".join(sorted({folder.parent.name for folder in everything})) or "none"
+        raise SuiteError(f"{wanted} in {places.models_dir()} (there: {there}). Run notebook 1, or set MODEL to one that is there.")
+    return max(fitting, key=lambda folder: folder.name)
+
+
+def _fits(folder: Path, model: str) -> bool:
+    if model:
+        return model in (folder.parent.name, f"{folder.parent.name}/{folder.name}")
+    try:
+        return not read_card(folder).get("drawings")
+    except BundleRefused:
+        return False
+
+
+def _versions() -> Iterable[Path]:
+    for root in dict.fromkeys((places.models_dir(), places.SHIPPED_MODELS)):
+        yield from (card.parent for card in root.glob(f"*/[!.]*/{CARD}"))
+
+
+def _new_version(home: Path, now: datetime) -> str:
+    """The time in UTC, so that sorting names sorts by age on whatever machine they were made."""
+    version, count = now.strftime("%Y-%m-%d-%H%M%S"), 1
+    while (home / (name := version if count == 1 else f"{version}-{count}")).exists():
+        count += 1
+    return name
+
+
+def _read_arrays(folder: Path, file: str, card: dict) -> dict[str, np.ndarray]:
+    try:
+        if _sha256(folder / file) != card["files"][file]:
+            raise BundleRefused(f"{folder / file} is not the file that was saved: choose another version, or train again.")
+        with np.load(folder / file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in _ARRAYS[file]}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        raise BundleRefused(f"{folder / file} is missing or damaged: choose another version, or train again.") from None
+
+
+def _check_shapes(bundle: Bundle) -> None:
+    number, kernel, golden = len(bundle.classes), bundle.head.kernel, bundle.golden_probabilities
+    fits = kernel.ndim == 2 and kernel.shape[1] == number == len(bundle.head.bias) and golden.shape == (len(bundle.golden_photos), number)
+    finite = all(np.isfinite(array).all() for array in (kernel, bundle.head.bias, golden))
+    if not (fits and finite and len(golden)):
+        raise BundleRefused(f"The arrays in {bundle.folder} do not fit its {number} classes: choose another version, or train again.")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _write_durably(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
