@@ -1,0 +1,1 @@
+"""The Flask service: routes, limits, problems."""

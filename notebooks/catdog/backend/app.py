@@ -1,0 +1,77 @@
+"""The service's app: configuration, errors, CORS, and what is written down of each request."""
+
+import logging
+import time
+from datetime import datetime
+from logging.handlers import RotatingFileHandler
+
+from apiflask import APIFlask
+from apiflask.exceptions import HTTPError
+from flask import Response, g, request
+from flask_cors import CORS
+
+from .. import __version__, places
+from ..classifier import Classifier
+from ..frontend.page import SAME_ORIGIN, page_blueprint
+from . import problems
+from .routes import api, describe_original_body
+from .visits import Visit, Visits
+
+MAX_REQUEST_BYTES = 64 << 20
+_UNSEEN = ("/healthz", "/readyz", "/page/")
+
+
+def create_app(classifier: Classifier | None, **config) -> APIFlask:
+    """The service around `classifier` (without one it is alive but not ready).
+
+    Args:
+        config: Flask's configuration, and `MAX_PHOTOS` in one request (default 64).
+
+    The app's `extensions["catdog"]` holds "classifier", which may be replaced, and "visits", the last requests.
+    """
+    app = APIFlask(__name__, title="Photo classifier", version=__version__, docs_path=None, static_folder=None)
+    app.config.from_mapping(MAX_CONTENT_LENGTH=MAX_REQUEST_BYTES, MAX_PHOTOS=64, AUTO_404_RESPONSE=False, AUTO_VALIDATION_ERROR_RESPONSE=False)
+    app.config.from_mapping(config)
+    app.json.sort_keys = False
+    app.extensions["catdog"] = {"classifier": classifier, "visits": Visits()}
+    CORS(app, send_wildcard=True)  # the page may come from another address; the service knows no cookies to protect
+    app.register_blueprint(api)
+    app.register_blueprint(page_blueprint(lambda: SAME_ORIGIN))
+    app.register_error_handler(problems.Problem, problems.response)
+    app.error_processor(_flask_error)
+    app.spec_processor(describe_original_body)
+    _log_to_file(app)
+    _write_visits(app)
+    return app
+
+
+def _flask_error(error: HTTPError) -> Response:
+    return problems.http_response(error.status_code, error.message or "The request was refused.", dict(error.headers or {}))
+
+
+def _log_to_file(app: APIFlask) -> None:
+    """Not to the notebook, where a background thread's words land under whatever cell is running."""
+    handler = RotatingFileHandler(places.cache_dir() / "backend.log", maxBytes=1_000_000, backupCount=1, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    for logger in (app.logger, logging.getLogger("waitress")):
+        logger.handlers, logger.propagate = [handler], False
+
+
+def _write_visits(app: APIFlask) -> None:
+    @app.before_request
+    def begin() -> None:
+        g.began, g.photos = time.perf_counter(), 0
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        if not request.path.startswith(_UNSEEN) and request.method != "OPTIONS":
+            visit = Visit(datetime.now(), _client(), f"{request.method} {request.path}", g.photos, response.status_code, time.perf_counter() - g.began)
+            app.extensions["catdog"]["visits"].add(visit)
+        return response
+
+
+def _client() -> str:
+    """Behind a tunnel every request comes from this machine; only then is the forwarded address believed."""
+    if request.remote_addr in ("127.0.0.1", "::1") and request.access_route:
+        return request.access_route[0]
+    return request.remote_addr or ""

@@ -1,0 +1,142 @@
+"""What the service answers to."""
+
+import base64
+import binascii
+import json
+
+import numpy as np
+from apiflask import APIBlueprint
+from flask import current_app, g, render_template, request
+from werkzeug.datastructures import FileStorage
+
+from ..classifier import Classifier
+from ..images import PhotoRefused, read_photo
+from . import problems
+from .problems import Problem
+from .schemas import Card, OriginalPrediction, Photos, Predictions, State, refusals
+
+api = APIBlueprint("api", __name__, template_folder="templates", tag="Photos")
+
+
+@api.post("/predict")
+@api.input(Photos, location="files", validation=False)
+@api.output(Predictions)
+@api.doc(responses=refusals("no-photo", "request-too-large", "too-many-photos", "internal", "not-ready"))
+def predict(files_data):
+    """Classify photos
+
+    One or more photos in parts named `images`. A photo that cannot be read has an `error` in its place; the others
+    are answered all the same.
+    """
+    uploads = request.files.getlist("images")
+    most = current_app.config["MAX_PHOTOS"]
+    if not uploads:
+        raise Problem("no-photo", 'Send one or more photos as multipart/form-data in parts named "images".')
+    if len(uploads) > most:
+        raise Problem("too-many-photos", f"Send at most {most} photos in one request, not {len(uploads)}.")
+    classifier, g.photos = _classifier(), len(uploads)
+    photos = [_photo_or_problem(upload) for upload in uploads]
+    answers = iter(_probabilities(classifier, [photo for photo in photos if isinstance(photo, np.ndarray)]))
+    predictions = [
+        {"filename": upload.filename, **({"error": problems.body(photo)} if isinstance(photo, Problem) else _labelled(next(answers)))}
+        for upload, photo in zip(uploads, photos)
+    ]
+    return {"model": classifier.bundle.id, "predictions": predictions}
+
+
+@api.post("/")
+@api.output(OriginalPrediction)
+@api.doc(
+    responses=refusals(
+        "bad-json", "photo-empty", "request-too-large", "photo-pixels", "photo-format", "photo-unreadable", "internal", "not-ready"
+    )
+)
+def predict_original():
+    """Classify one photo in base64
+
+    The contract of the project that this suite grew from: the body is JSON whatever its content type says.
+    """
+    classifier, g.photos = _classifier(), 1
+    photo = _read(_base64_image(request.get_data()))
+    return {"prediction": _probabilities(classifier, [photo])[0]}
+
+
+@api.get("/healthz")
+@api.output(State)
+@api.doc(tags=["Service"])
+def healthz():
+    """Is the service alive?"""
+    return {"status": "alive"}
+
+
+@api.get("/readyz")
+@api.output(State)
+@api.doc(tags=["Service"], responses=refusals("not-ready"))
+def readyz():
+    """Is a model loaded?"""
+    _classifier()
+    return {"status": "ready"}
+
+
+@api.get("/model")
+@api.doc(tags=["Service"], responses={200: {"description": "The card", "content": {"application/json": {"schema": Card}}}, **refusals("not-ready")})
+def model():
+    """The card of the model: classes, backbone, training data, metrics"""
+    return _classifier().bundle.card
+
+
+def describe_original_body(spec: dict) -> dict:
+    """`POST /` takes JSON under any content type, which a decorator cannot say."""
+    image = {"type": "string", "description": "The photo's file in base64, with or without a data: prefix."}
+    schema = {"type": "object", "properties": {"image": image}, "required": ["image"]}
+    spec["paths"]["/"]["post"]["requestBody"] = {"required": True, "content": {"*/*": {"schema": schema}}}
+    return spec
+
+
+@api.get("/docs")
+@api.doc(hide=True)
+def docs():
+    """The description at /openapi.json, to read."""
+    return render_template("docs.html", spec=current_app.spec, kinds=problems.KINDS.values())
+
+
+def _classifier() -> Classifier:
+    classifier = current_app.extensions["catdog"]["classifier"]
+    if classifier is None:
+        raise Problem("not-ready", "The model is still being loaded. Try again in a few seconds.")
+    return classifier
+
+
+def _probabilities(classifier: Classifier, photos: list[np.ndarray]) -> list[dict[str, float]]:
+    if not photos:
+        return []
+    rows = classifier.predict(np.stack(photos)).tolist()
+    return [{label: round(p, 6) for label, p in zip(classifier.bundle.classes, row)} for row in rows]
+
+
+def _labelled(probabilities: dict[str, float]) -> dict:
+    return {"label": max(probabilities, key=probabilities.get), "probabilities": probabilities}
+
+
+def _photo_or_problem(upload: FileStorage) -> np.ndarray | Problem:
+    try:
+        return _read(upload.read())
+    except Problem as problem:
+        return problem
+
+
+def _read(data: bytes) -> np.ndarray:
+    try:
+        return read_photo(data)
+    except PhotoRefused as refusal:
+        raise Problem(f"photo-{refusal.reason}", str(refusal)) from refusal
+
+
+def _base64_image(body: bytes) -> bytes:
+    try:
+        text = json.loads(body)["image"]
+        if text.startswith("data:"):
+            text = text.partition(",")[2]
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
+        raise Problem("bad-json", 'Send JSON such as {"image": "<the photo in base64>"}.') from None

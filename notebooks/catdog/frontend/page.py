@@ -1,0 +1,46 @@
+"""The page as a blueprint (the backend shows it at its own address) and as an app of its own (notebook 3)."""
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Flask, Response, make_response, render_template
+
+from .. import link
+
+SAME_ORIGIN = "/"
+
+
+def page_blueprint(backend_url: Callable[[], str]) -> Blueprint:
+    """The page at `/` and its files under `/page/`.
+
+    Args:
+        backend_url: asked at every load. `SAME_ORIGIN` where the backend serves the page itself; empty when no
+            backend is known, which the page then says.
+    """
+    page = Blueprint("page", __name__, static_folder="static", static_url_path="/page", template_folder="templates")
+
+    @page.get("/")
+    def show() -> Response:
+        url = backend_url()
+        response = make_response(render_template("page.html", backend=url))
+        response.headers["Content-Security-Policy"] = _content_security_policy(url)
+        response.headers["Cache-Control"] = "no-store"  # the backend's address may be another one tomorrow
+        return response
+
+    return page
+
+
+def create_page_app(backend_url: str = "") -> Flask:
+    """The app that notebook 3 serves. Without `backend_url` it follows the backend's link file."""
+    app = Flask(__name__, static_folder=None)
+    app.register_blueprint(page_blueprint(lambda: backend_url or link.published_url()))
+    return app
+
+
+def _content_security_policy(backend_url: str) -> str:
+    parts = urlsplit(backend_url)
+    elsewhere = f" {parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else ""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+        f"connect-src 'self'{elsewhere}; base-uri 'none'; form-action 'none'"
+    )
