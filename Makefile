@@ -1,0 +1,48 @@
+# make run · make test · make backend · make frontend · make train · make address
+PYTHON ?= python3
+VENV := .venv
+IN_VENV := $(VENV)/bin/python
+export PYTHONPATH := $(CURDIR)/notebooks
+
+.PHONY: run test train backend frontend setup setup-tests lint address clean
+
+run: setup  ## fine-tune, then serve the backend and the page until Ctrl-C
+	@$(IN_VENV) -m catdog.headless run
+
+train: setup  ## execute notebook 1 alone
+	@$(IN_VENV) -m catdog.headless train
+
+backend: setup  ## execute notebook 2 and stay up until Ctrl-C
+	@$(IN_VENV) -m catdog.headless backend
+
+frontend: setup  ## execute notebook 3 and stay up until Ctrl-C
+	@$(IN_VENV) -m catdog.headless frontend
+
+test: setup-tests lint  ## every test: Python, notebooks, browser
+	$(IN_VENV) -m pytest
+
+lint: setup-tests
+	@$(VENV)/bin/ruff check .
+
+address: setup  ## put the repository's address from pyproject.toml into README and notebooks
+	@$(IN_VENV) -m catdog.address
+
+setup: $(VENV)/ready
+
+setup-tests: $(VENV)/ready-for-tests
+	@$(IN_VENV) tests/get_browser.py
+
+$(VENV)/ready: requirements.txt
+	@echo "Installing what the notebooks need into $(VENV) (a few minutes the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
+	@test -x $(IN_VENV) || $(PYTHON) -m venv $(VENV)
+	@$(IN_VENV) -m pip install --disable-pip-version-check --quiet --progress-bar on -r requirements.txt
+	@touch $@
+
+$(VENV)/ready-for-tests: $(VENV)/ready tests/requirements.txt
+	@echo "Installing what the tests need"
+	@$(IN_VENV) -m pip install --disable-pip-version-check --quiet -r tests/requirements.txt
+	@touch $@
+
+clean:  ## remove the virtual environment; photos, models and caches stay
+	rm -rf $(VENV)

@@ -1,0 +1,168 @@
+"""The notebooks from a terminal: execute them, relay what they print, keep servers up until Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+from jupyter_core.utils import run_sync
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+from .places import ROOT
+
+FINE_TUNE, BACKEND, FRONTEND = "1_fine_tune.ipynb", "2_backend.ipynb", "3_frontend.ipynb"
+COMMANDS = {"run": (FINE_TUNE, BACKEND, FRONTEND), "train": (FINE_TUNE,), "backend": (BACKEND,), "frontend": (FRONTEND,)}
+_PATHS = ("DATA", "MODEL", "VGG16_WEIGHTS", "MODELS_DIR", "DATA_DIR", "CATDOG_CACHE", "PHOTO")
+_ALIVE_SECONDS = 2
+
+
+class NotebookFailed(Exception):
+    """A cell raised, or a kernel died; the message is for a person."""
+
+
+class _Relaying(NotebookClient):
+    """Executes a notebook and writes what its cells print to the terminal, section by section, with times."""
+
+    def __init__(self, name: str):
+        path = ROOT / "notebooks" / name
+        super().__init__(
+            nbformat.read(path, as_version=4),
+            timeout=None,
+            kernel_name="python3",
+            resources={"metadata": {"path": str(path.parent)}},
+            on_cell_start=self._begin,
+            on_cell_executed=self._end,
+        )
+        self.name = name
+        self.seconds: dict[str, float] = {}
+        self._section = ""
+
+    def _begin(self, cell, cell_index) -> None:
+        if cell.cell_type == "markdown" and cell.source.startswith("## "):
+            self._section = cell.source.splitlines()[0].removeprefix("## ")
+            print(f"\n▸ {self._section}", flush=True)
+        self._began = time.monotonic()
+
+    def _end(self, cell, cell_index, execute_reply) -> None:
+        self.seconds[self._section] = self.seconds.get(self._section, 0) + time.monotonic() - self._began
+
+    def process_message(self, msg, cell, cell_index):
+        if msg["msg_type"] == "stream":
+            print(msg["content"]["text"], end="", flush=True)
+        return super().process_message(msg, cell, cell_index)
+
+    def run_cells(self) -> None:
+        """Raises NotebookFailed with what the notebook's reader would see."""
+        for index, cell in enumerate(self.nb.cells):
+            try:
+                self.execute_cell(cell, index)
+            except CellExecutionError as error:
+                shown = [line for output in cell.outputs if output.output_type == "error" for line in output.traceback]
+                raise NotebookFailed("\n".join(shown)) from error
+
+    @property
+    def alive(self) -> bool:
+        return run_sync(self.km.is_alive)()
+
+
+@contextmanager
+def _kernel(name: str) -> Iterator[_Relaying]:
+    """A notebook with a kernel of its own, which is gone at the end whatever happens."""
+    client = _Relaying(name)
+    client.create_kernel_manager()
+    try:
+        # What the kernel prints comes by message; its own standard output would say everything a second time.
+        client.start_new_kernel(cwd=str(ROOT / "notebooks"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        client.start_new_kernel_client()
+        yield client
+    finally:
+        with _undisturbed():
+            if client.kc is not None:
+                client.kc.stop_channels()
+            if client.km.has_kernel:
+                run_sync(client.km.shutdown_kernel)(now=True)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C while cleaning up would leave a kernel behind."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def fine_tune() -> None:
+    """Execute notebook 1, and print how long each section took."""
+    print(f"Executing {FINE_TUNE}", flush=True)
+    with _kernel(FINE_TUNE) as client:
+        client.run_cells()
+    print("\nTime by section:")
+    for section, seconds in client.seconds.items():
+        if section:
+            print(f"  {section:24} {seconds:7.1f} s")
+
+
+def serve(*names: str) -> None:
+    """Execute the notebooks that serve, each in a kernel of its own, and stay until Ctrl-C or until one has died."""
+    if not names:
+        return
+    print(f"\nExecuting {names[0]}", flush=True)
+    with _kernel(names[0]) as client:
+        client.run_cells()
+        serve(*names[1:])
+        if len(names) == 1:
+            print("\nUp and running. Ctrl-C stops everything.", flush=True)
+            _wait_while_alive(client)
+
+
+def _wait_while_alive(client: _Relaying) -> None:
+    pause = threading.Event()
+    while client.alive:
+        pause.wait(_ALIVE_SECONDS)
+    raise NotebookFailed(f"The kernel of {client.name} died.")
+
+
+def _absolute_paths() -> None:
+    """Kernels run in notebooks/: a path that you type is meant from where you are."""
+    for name in _PATHS:
+        value = os.environ.get(name)
+        if value and Path(value).expanduser().exists():
+            os.environ[name] = str(Path(value).expanduser().resolve())
+
+
+def _stop(signum, frame) -> None:
+    raise KeyboardInterrupt
+
+
+def main(command: str) -> int:
+    """Run one of `COMMANDS`; returns the exit status."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    _absolute_paths()
+    notebooks = COMMANDS[command]
+    try:
+        if FINE_TUNE in notebooks:
+            fine_tune()
+        serve(*(name for name in notebooks if name != FINE_TUNE))
+    except KeyboardInterrupt:
+        print("\nStopped.", flush=True)
+        return 0 if command != "train" else 130
+    except (NotebookFailed, DeadKernelError) as error:
+        print(f"\n{error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:
+        sys.exit(f"usage: python -m catdog.headless {'|'.join(COMMANDS)}")
+    sys.exit(main(sys.argv[1]))
