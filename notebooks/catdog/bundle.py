@@ -2,7 +2,7 @@
 
     card.json      what the model is: classes, backbone, image door, training data, metrics, digests of the files
     head.npz       the last layer: kernel float32 (512, classes) and bias float32 (classes,)
-    golden.npz     a few drawings, uint8 (n, 224, 224, 3), and the probabilities that they must give, float32 (n, classes)
+    golden.npz     a few drawings, uint8 (n, 224, 224, 3), and the probabilities they must give, float32 (n, classes)
     model.keras    the complete network for other tools (see export.py); nothing here ever reads it
 
 Only plain arrays are loaded, never anything that a file could have executed.
@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,7 @@ class Bundle:
 
     @property
     def id(self) -> str:
-        """"<name>/<version>", the name by which answers say which model gave them."""
+        """ "<name>/<version>", the name by which answers say which model gave them."""
         return f"{self.card['name']}/{self.card['version']}"
 
     @property
@@ -92,11 +92,15 @@ def write(
         np.savez_compressed(part / HEAD, kernel=head.kernel, bias=head.bias)
         np.savez_compressed(part / GOLDEN, photos=golden_photos, probabilities=golden_probabilities)
         add_files(part)
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         full = {
-            "schema": SCHEMA, "name": name, "version": _new_version(home, now), "created": now.isoformat(timespec="seconds"),
-            **card, "files": {file: _sha256(part / file) for file in _ARRAYS},
-        }  # fmt: skip
+            "schema": SCHEMA,
+            "name": name,
+            "version": _new_version(home, now),
+            "created": now.isoformat(timespec="seconds"),
+            **card,
+            "files": {file: _sha256(part / file) for file in _ARRAYS},
+        }
         _write_durably(part / CARD, json.dumps(full, indent=2, ensure_ascii=False) + "\n")
         read(part)
         part.chmod(0o755)
@@ -120,7 +124,9 @@ def read_card(folder: Path) -> dict:
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         if card["schema"] != SCHEMA:
-            raise BundleRefused(f"{folder} was saved by another release of this suite: update the suite, or train again.")
+            raise BundleRefused(
+                f"{folder} was saved by another release of this suite: update the suite, or train again."
+            )
         if not all(key in card for key in ("name", "version", "classes", "backbone", "image_door", "files")):
             raise KeyError
     except FileNotFoundError:
@@ -147,7 +153,9 @@ def find(model: str = "") -> Path:
     if not fitting:
         wanted = f'There is no model "{model}"' if model else "There is no model trained on photos"
         there = ", ".join(sorted({folder.parent.name for folder in everything})) or "none"
-        raise SuiteError(f"{wanted} in {places.models_dir()} (there: {there}). Run notebook 1, or set MODEL to one that is there.")
+        raise SuiteError(
+            f"{wanted} in {places.models_dir()} (there: {there}). Run notebook 1, or set MODEL to one that is there."
+        )
     return max(fitting, key=lambda folder: folder.name)
 
 
@@ -176,7 +184,9 @@ def _new_version(home: Path, now: datetime) -> str:
 def _read_arrays(folder: Path, file: str, card: dict) -> dict[str, np.ndarray]:
     try:
         if _sha256(folder / file) != card["files"][file]:
-            raise BundleRefused(f"{folder / file} is not the file that was saved: choose another version, or train again.")
+            raise BundleRefused(
+                f"{folder / file} is not the file that was saved: choose another version, or train again."
+            )
         with np.load(folder / file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in _ARRAYS[file]}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
@@ -185,10 +195,16 @@ def _read_arrays(folder: Path, file: str, card: dict) -> dict[str, np.ndarray]:
 
 def _check_shapes(bundle: Bundle) -> None:
     number, kernel, golden = len(bundle.classes), bundle.head.kernel, bundle.golden_probabilities
-    fits = kernel.ndim == 2 and kernel.shape[1] == number == len(bundle.head.bias) and golden.shape == (len(bundle.golden_photos), number)
+    fits = (
+        kernel.ndim == 2
+        and kernel.shape[1] == number == len(bundle.head.bias)
+        and golden.shape == (len(bundle.golden_photos), number)
+    )
     finite = all(np.isfinite(array).all() for array in (kernel, bundle.head.bias, golden))
     if not (fits and finite and len(golden)):
-        raise BundleRefused(f"The arrays in {bundle.folder} do not fit its {number} classes: choose another version, or train again.")
+        raise BundleRefused(
+            f"The arrays in {bundle.folder} do not fit its {number} classes: choose another version, or train again."
+        )
 
 
 def _sha256(path: Path) -> str:

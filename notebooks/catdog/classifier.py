@@ -39,9 +39,12 @@ class Classifier:
     def describe(self) -> str:
         """What the model is, in a few sentences for a person."""
         card, test = self.bundle.card, self.bundle.card.get("metrics", {}).get("test", {})
-        lines = [f"{self.bundle.id} tells apart: {', '.join(self.bundle.classes)}. Its golden photos give the saved answers."]
+        lines = [
+            f"{self.bundle.id} tells apart: {', '.join(self.bundle.classes)}. Its golden photos give the saved answers."
+        ]
         if test.get("photos"):
-            lines.append(f"It was right on {test['accuracy']:.1%} of {test['photos']:,} test photos ({test['low']:.1%} to {test['high']:.1%}).")
+            interval = f"{test['low']:.1%} to {test['high']:.1%}"
+            lines.append(f"It was right on {test['accuracy']:.1%} of {test['photos']:,} test photos ({interval}).")
         if card.get("drawings"):
             lines.append("It was trained on drawings: it knows nothing of real photos.")
         return "\n".join(lines)
@@ -49,9 +52,14 @@ class Classifier:
     def _verify(self) -> None:
         card, where = self.bundle.card, f"{self.bundle.folder} "
         if card["backbone"]["fingerprint"] != self._backbone.fingerprint:
-            raise BundleRefused(where + "was trained on a backbone with other weights: train again, or get those weights.")
+            raise BundleRefused(
+                where + "was trained on a backbone with other weights: train again, or get those weights."
+            )
         if card["image_door"] != DOOR:
-            raise BundleRefused(where + f"was trained on photos prepared in another way ({card['image_door']}, here {DOOR}): train again.")
+            raise BundleRefused(
+                where
+                + f"was trained on photos prepared in another way ({card['image_door']}, here {DOOR}): train again."
+            )
         off = float(np.abs(self.predict(self.bundle.golden_photos) - self.bundle.golden_probabilities).max())
         if off > TOLERANCE:
             raise BundleRefused(where + f"answers its golden photos {off:.4f} away from what was saved: train again.")

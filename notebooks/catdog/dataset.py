@@ -24,8 +24,8 @@ _SPLIT_FOLDERS = {
     "train": TRAIN, "training": TRAIN, "valid": VALID, "validation": VALID, "val": VALID, "test": TEST, "testing": TEST,
 }  # fmt: skip
 _FORMATS_BY_ENDING = {
-    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), {"JPEG", "MPO"}),
-    **dict.fromkeys((".heic", ".heif", ".hif"), {"HEIF"}),
+    **{key: {"JPEG", "MPO"} for key in (".jpg", ".jpeg", ".jpe", ".jfif")},
+    **{key: {"HEIF"} for key in (".heic", ".heif", ".hif")},
     **{f".{name.lower()}": {name} for name in ("PNG", "WEBP", "GIF", "BMP", "AVIF")},
 }
 
@@ -88,10 +88,14 @@ class Dataset:
         """A table of the counts, and in words what is too little."""
         counts, width = self.counts(), max(len(label) for label in (*self.classes, "class"))
         lines = ["class".ljust(width) + "".join(f"{split:>8}" for split in SPLITS)]
-        lines += [label.ljust(width) + "".join(f"{counts[split][label]:8,}" for split in SPLITS) for label in self.classes]
+        lines += [
+            label.ljust(width) + "".join(f"{counts[split][label]:8,}" for split in SPLITS) for label in self.classes
+        ]
         scarce = [f"{label} ({counts[TEST][label]})" for label in self.classes if counts[TEST][label] < FEW]
         if scarce:
-            lines.append(f"Few test photos of {', '.join(scarce)}: the accuracy below says little about them. Add photos.")
+            lines.append(
+                f"Few test photos of {', '.join(scarce)}: the accuracy below says little about them. Add photos."
+            )
         if self.left_out:
             lines.append(f"{len(self.left_out):,} files are left out; left_out_table() lists them.")
         return "\n".join(lines)
@@ -99,7 +103,9 @@ class Dataset:
     def left_out_table(self, most: int = 20) -> str:
         """Each file that is left out, with the reason."""
         lines = [f"{item.path}: {item.reason}" for item in self.left_out[:most]]
-        return "\n".join([*lines, *([f"… and {len(self.left_out) - most:,} more"] if len(self.left_out) > most else [])])
+        return "\n".join(
+            [*lines, *([f"… and {len(self.left_out) - most:,} more"] if len(self.left_out) > most else [])]
+        )
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ class _File:
 
 
 def list_photos(folder: PhotoFolder) -> list[tuple[Path, str]]:
-    """(path, class) of every file in the class folders, unchecked, for a first look. Raises SuiteError as `check` does."""
+    """(path, class) of every file in the class folders, unchecked. Raises SuiteError for fewer than two classes."""
     return [(file.path, file.label) for file in _files(folder)]
 
 
@@ -152,7 +158,9 @@ def _files(folder: PhotoFolder) -> list[_File]:
     labels = {folder.class_names.get(path.name, path.name) for path, _ in class_folders}
     if len(labels) < 2:
         found = f"only {labels.pop()!r}" if labels else "none"
-        raise SuiteError(f"{folder.path} needs at least two sub-folders with photos, one for each class; there is {found}.")
+        raise SuiteError(
+            f"{folder.path} needs at least two sub-folders with photos, one for each class; there is {found}."
+        )
     return [
         _File(path, folder.class_names.get(parent.name, parent.name), split)
         for parent, split in class_folders
@@ -228,4 +236,5 @@ def _split_of(digest: str, given: str | None, splits_given: set[str]) -> str:
 def _require_training_photos(classes: tuple[str, ...], photos: list[Photo], folder: PhotoFolder) -> None:
     missing = set(classes) - {photo.label for photo in photos if photo.split == TRAIN}
     if missing:
-        raise SuiteError(f"{folder.path} has no usable training photo of {', '.join(sorted(missing))}. Add photos, or remove the folder.")
+        labels = ", ".join(sorted(missing))
+        raise SuiteError(f"{folder.path} has no usable training photo of {labels}. Add photos, or remove the folder.")

@@ -33,7 +33,9 @@ def draw(label: str, seed: int) -> Image.Image:
     fur, shade = chance.choice(_FURS), chance.uniform(0.62, 0.8)
     _body(pen, x, y, r, fur)
     (_cat_head if label == "cat" else _dog_head)(pen, x, y, r, fur, _darker(fur, shade), chance)
-    tilted = image.rotate(chance.uniform(-14, 14), Image.Resampling.BICUBIC, center=(x, y), fillcolor=image.getpixel((2, 2)))
+    tilted = image.rotate(
+        chance.uniform(-14, 14), Image.Resampling.BICUBIC, center=(x, y), fillcolor=image.getpixel((2, 2))
+    )
     return tilted.filter(ImageFilter.GaussianBlur(chance.uniform(0.3, 1.2)))
 
 
@@ -69,7 +71,9 @@ def _cat_head(pen, x: float, y: float, r: float, fur: str, dark: str, chance: ra
         pen.polygon(_ear(x, y, r, side, 0.6), fill="#d99aa0")
     _ellipse(pen, x, y, r, 0.88 * r, fur)
     for stripe in (-1, 0, 1):
-        pen.line((x + 0.2 * r * stripe, y - 0.85 * r, x + 0.14 * r * stripe, y - 0.5 * r), fill=dark, width=int(0.09 * r))
+        pen.line(
+            (x + 0.2 * r * stripe, y - 0.85 * r, x + 0.14 * r * stripe, y - 0.5 * r), fill=dark, width=int(0.09 * r)
+        )
     colour = chance.choice(_EYES[:3])
     for side in (-1, 1):
         _ellipse(pen, x + side * 0.42 * r, y - 0.1 * r, 0.2 * r, 0.17 * r, colour)
@@ -77,7 +81,11 @@ def _cat_head(pen, x: float, y: float, r: float, fur: str, dark: str, chance: ra
     pen.polygon([(x - 0.11 * r, y + 0.22 * r), (x + 0.11 * r, y + 0.22 * r), (x, y + 0.36 * r)], fill="#c9727c")
     for side in (-1, 1):
         for tilt in (-0.14, 0.0, 0.14):
-            pen.line((x + side * 0.2 * r, y + 0.36 * r, x + side * 1.2 * r, y + (0.36 + 1.6 * tilt) * r), fill="#f8f8f8", width=2)
+            pen.line(
+                (x + side * 0.2 * r, y + 0.36 * r, x + side * 1.2 * r, y + (0.36 + 1.6 * tilt) * r),
+                fill="#f8f8f8",
+                width=2,
+            )
 
 
 def _dog_head(pen, x: float, y: float, r: float, fur: str, dark: str, chance: random.Random) -> None:

@@ -46,8 +46,9 @@ class Report:
         if not self.total:
             return "There are no photos to judge by: add more."
         width = max(len(label) for label in (*self.classes, "class"))
+        interval = f"95 % interval {self.low:.1%} to {self.high:.1%}"
         lines = [
-            f"{self.correct:,} of {self.total:,} photos are right: {self.accuracy:.1%} (95 % interval {self.low:.1%} to {self.high:.1%})",
+            f"{self.correct:,} of {self.total:,} photos are right: {self.accuracy:.1%} ({interval})",
             f"{'class'.ljust(width)} precision   recall   photos",
         ]
         for label, precision, recall, row in zip(self.classes, self.precision, self.recall, self.confusion):
@@ -85,7 +86,9 @@ class Mistake:
     probability: float
 
 
-def worst_mistakes(photos: Sequence[Photo], probabilities: np.ndarray, classes: Sequence[str], most: int = 8) -> list[Mistake]:
+def worst_mistakes(
+    photos: Sequence[Photo], probabilities: np.ndarray, classes: Sequence[str], most: int = 8
+) -> list[Mistake]:
     """Wrong predictions, the most confident first; `probabilities` (n, classes) in the order of `photos`."""
     mistakes = [
         Mistake(photo, classes[row.argmax()], float(row.max()))

@@ -14,14 +14,16 @@ KERAS, H5 = "model.keras", "model.h5"
 
 
 def complete_model(backbone: Backbone, head: Head) -> keras.Model:
-    """Raw RGB 0–255, float32 (n, 224, 224, 3) in, softmax probabilities (n, classes) out; preprocessing inside, one flat graph."""
+    """Raw RGB 0–255, float32 (n, 224, 224, 3) in, softmax probabilities (n, classes) out; preprocessing inside."""
     last = keras.layers.Dense(len(head.bias), activation="softmax", name="head")
     model = keras.Model(backbone.model.input, last(backbone.model.output), name="vgg16_classifier")
     last.set_weights([head.kernel, head.bias])
     return model
 
 
-def save_complete(folder: Path, backbone: Backbone, head: Head, photos: np.ndarray, probabilities: np.ndarray, h5: bool = False) -> None:
+def save_complete(
+    folder: Path, backbone: Backbone, head: Head, photos: np.ndarray, probabilities: np.ndarray, h5: bool = False
+) -> None:
     """Write `model.keras` (and `model.h5`) into `folder`, and read each back.
 
     Raises SuiteError when a file read back gives `photos` (uint8) other `probabilities` than the model that was saved.

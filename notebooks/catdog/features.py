@@ -38,7 +38,9 @@ class FeatureStore:
     def read(self, digests: Sequence[str]) -> np.ndarray:
         """Features in the order asked for, float32 (n, 512). Raises KeyError for a digest that is not here."""
         with self._open() as db:
-            rows = [db.execute("SELECT vector FROM features WHERE digest = ?", (digest,)).fetchone() for digest in digests]
+            rows = [
+                db.execute("SELECT vector FROM features WHERE digest = ?", (digest,)).fetchone() for digest in digests
+            ]
         missing = [digest for digest, row in zip(digests, rows) if row is None]
         if missing:
             raise KeyError(missing[0])
@@ -71,14 +73,19 @@ def compute_features(photos: Sequence[Photo], backbone: Backbone, store: Feature
     return store.read([photo.digest for photo in photos])
 
 
-def features_by_split(dataset: Dataset, backbone: Backbone, store: FeatureStore) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def features_by_split(
+    dataset: Dataset, backbone: Backbone, store: FeatureStore
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Split → (features, float32 (n, 512); class numbers, int64 (n,)), in the order of `dataset.of(split)`."""
     compute_features(dataset.photos, backbone, store)
-    return {split: (store.read([photo.digest for photo in dataset.of(split)]), dataset.targets(dataset.of(split))) for split in SPLITS}
+    return {
+        split: (store.read([photo.digest for photo in dataset.of(split)]), dataset.targets(dataset.of(split)))
+        for split in SPLITS
+    }
 
 
 def _decoded_ahead(photos: Sequence[Photo]) -> Iterator[tuple[Sequence[Photo], np.ndarray]]:
-    """Batches with their pixels, uint8 (n, 224, 224, 3); the next batch is decoded while the network works on this one."""
+    """Batches with their pixels, uint8 (n, 224, 224, 3); the next is decoded while the network works on this one."""
     batches = [photos[i : i + BATCH] for i in range(0, len(photos), BATCH)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         ahead = [pool.submit(read_photo, photo.path) for photo in batches[0]]

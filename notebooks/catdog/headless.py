@@ -18,7 +18,12 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from .places import ROOT
 
 FINE_TUNE, BACKEND, FRONTEND = "1_fine_tune.ipynb", "2_backend.ipynb", "3_frontend.ipynb"
-COMMANDS = {"run": (FINE_TUNE, BACKEND, FRONTEND), "train": (FINE_TUNE,), "backend": (BACKEND,), "frontend": (FRONTEND,)}
+COMMANDS = {
+    "run": (FINE_TUNE, BACKEND, FRONTEND),
+    "train": (FINE_TUNE,),
+    "backend": (BACKEND,),
+    "frontend": (FRONTEND,),
+}
 _PATHS = ("DATA", "MODEL", "VGG16_WEIGHTS", "MODELS_DIR", "DATA_DIR", "CATDOG_CACHE", "PHOTO")
 _ALIVE_SECONDS = 2
 

@@ -52,7 +52,9 @@ def read_photo(source: bytes | Path, min_side: int = 1) -> np.ndarray:
     """
     image = _opened(source)
     if min(image.size) < min_side:
-        raise PhotoRefused("small", f"The photo is too small: {image.width}×{image.height} pixels, {min_side} a side are needed.")
+        raise PhotoRefused(
+            "small", f"The photo is too small: {image.width}×{image.height} pixels, {min_side} a side are needed."
+        )
     try:
         return np.array(_prepared(image))
     except Exception as error:  # decoders fail in many ways on damaged or hostile files: every one is a refusal
@@ -119,7 +121,9 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Colours by the photo's own ICC profile. After resizing, since converting 50,000 pixels is cheap."""
     if profile:
         try:
-            return ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), _SRGB, outputMode="RGB")
+            return ImageCms.profileToProfile(
+                image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), _SRGB, outputMode="RGB"
+            )
         except (ImageCms.PyCMSError, OSError):
             pass  # a broken profile is no reason to refuse the photo
     return image.convert("RGB")

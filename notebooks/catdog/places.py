@@ -28,7 +28,9 @@ def mount_drive() -> None:
     try:
         drive.mount(str(DRIVE.parent))
     except ValueError as error:
-        raise SuiteError(f"Google Drive was not mounted ({error}). Allow access when asked, or set USE_DRIVE to False.") from error
+        raise SuiteError(
+            f"Google Drive was not mounted ({error}). Allow access when asked, or set USE_DRIVE to False."
+        ) from error
 
 
 def drive_folder() -> Path | None:

@@ -12,5 +12,13 @@ def bar(items: Iterable | None = None, *, what: str, unit: str, total: int | Non
     Wraps `items`, or without them is moved on by `.update(n)`; `scale` writes bytes as kB and MB.
     """
     return tqdm(
-        items, desc=what, unit=f" {unit}", total=total, unit_scale=scale, file=sys.stdout, dynamic_ncols=False, ncols=96, mininterval=0.5
+        items,
+        desc=what,
+        unit=f" {unit}",
+        total=total,
+        unit_scale=scale,
+        file=sys.stdout,
+        dynamic_ncols=False,
+        ncols=96,
+        mininterval=0.5,
     )

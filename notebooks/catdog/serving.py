@@ -12,14 +12,20 @@ _running: dict[str, "Server"] = {}
 
 
 class Server:
-    """A running server. `port` is the one it really has, `url` its address on this machine."""
+    """A running server: `port` is the one it really has, `url` its address on this machine.
+
+    Raises OSError when the port is taken.
+    """
 
     def __init__(self, app: Callable, host: str, port: int, max_body: int):
+        listener = socket.create_server(
+            (host, port)
+        )  # before waitress, which starts threads even where it cannot listen
+        self.port = listener.getsockname()[1]
         self._sockets: dict = {}
         self._server = create_server(
-            app, map=self._sockets, host=host, port=port, threads=_THREADS, max_request_body_size=max_body, ident=None
+            app, map=self._sockets, sockets=[listener], threads=_THREADS, max_request_body_size=max_body, ident=None
         )
-        self.port = self._server.effective_port
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.run, name=f"server on port {self.port}", daemon=True)
         self._thread.start()

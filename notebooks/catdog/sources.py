@@ -88,9 +88,13 @@ def _own(path: Path) -> PhotoFolder:
     if zipfile.is_zipfile(path):
         return PhotoFolder(_unpacked(path, places.data_dir() / path.stem), _model_name(path.stem))
     if path.exists():
-        raise SuiteError(f"{path} is neither a folder nor an undamaged zip. Set DATA to a folder or a zip with a sub-folder a class.")
+        raise SuiteError(
+            f"{path} is neither a folder nor an undamaged zip. Set DATA to a folder or a zip with a sub-folder a class."
+        )
     choices = ", ".join((AUTO, *PUBLIC_SETS, DRAWINGS))
-    raise SuiteError(f"There is nothing at {path.absolute()}. Set DATA to the path of a folder or a zip, or to one of: {choices}.")
+    raise SuiteError(
+        f"There is nothing at {path.absolute()}. Set DATA to the path of a folder or a zip, or to one of: {choices}."
+    )
 
 
 def _model_name(text: str) -> str:
@@ -127,7 +131,7 @@ def _download(url: str, target: Path) -> None:
 
 
 def _unpacked(archive: Path, folder: Path) -> Path:
-    """Unpack into `folder`, whole or not at all; an archive that was unpacked before and has not changed since is left."""
+    """Unpack into `folder`, whole or not at all; nothing is done where that was done and the archive is the same."""
     state = archive.stat()
     mark, marked = folder / ".unpacked_from", f"{state.st_size} {state.st_mtime_ns}"
     if mark.is_file() and mark.read_text() == marked:

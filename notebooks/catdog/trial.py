@@ -17,7 +17,9 @@ def photo_or_drawing(path: str = "") -> bytes:
         try:
             return Path(path).expanduser().read_bytes()
         except OSError as error:
-            raise SuiteError(f"{path} cannot be read ({error.strerror}): set PHOTO to the path of a photo, or to nothing.") from error
+            raise SuiteError(
+                f"{path} cannot be read ({error.strerror}): set PHOTO to the path of a photo, or to nothing."
+            ) from error
     file = io.BytesIO()
     draw("cat", seed=7).save(file, "PNG")
     return file.getvalue()
@@ -30,10 +32,14 @@ def ask(url: str, photo: bytes) -> dict:
     """
     headers = {"ngrok-skip-browser-warning": "1"}
     try:
-        response = requests.post(f"{url}/predict", files={"images": ("trial", photo)}, headers=headers, timeout=_ANSWER_SECONDS)
+        response = requests.post(
+            f"{url}/predict", files={"images": ("trial", photo)}, headers=headers, timeout=_ANSWER_SECONDS
+        )
         answer = response.json()
     except (requests.RequestException, ValueError) as error:
-        raise SuiteError(f"The service at {url} does not answer: run the cells above again. ({type(error).__name__})") from error
+        raise SuiteError(
+            f"The service at {url} does not answer: run the cells above again. ({type(error).__name__})"
+        ) from error
     problem = answer if not response.ok else answer["predictions"][0].get("error")
     if problem:
         raise SuiteError(f"The service refused: {problem.get('detail', response.status_code)}")

