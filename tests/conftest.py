@@ -1,0 +1,135 @@
+"""Folders of their own for every run, and the parts that many tests share: the real network, a real server."""
+
+import io
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+_HOME = Path(tempfile.mkdtemp(prefix="catdog-tests-"))
+
+# Before anything of the suite or a notebook's kernel starts: they inherit it.
+os.environ.update(
+    MODELS_DIR=str(_HOME / "models"),
+    DATA_DIR=str(_HOME / "data"),
+    CATDOG_CACHE=str(_HOME / "cache"),
+    DATA="drawings",
+    TUNNEL="none",
+    PORT="0",
+    MPLBACKEND="agg",
+)
+for name in (
+    "NGROK_AUTHTOKEN",
+    "MODEL",
+    "MODEL_NAME",
+    "BACKEND_URL",
+    "VGG16_WEIGHTS",
+    "PHOTO",
+    "SEED",
+    "EPOCHS",
+    "SAVE_H5",
+    "STOP",
+):
+    os.environ.pop(name, None)
+
+PHOTOS = Path(os.environ.get("TEST_PHOTOS", ROOT.parent / "shared" / "photos"))
+
+
+def pytest_sessionfinish() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def real_photos() -> Path:
+    """train/, valid/ and test/, each with cat/ and dog/."""
+    if not PHOTOS.is_dir():
+        pytest.skip(f"real photos of cats and dogs are not at {PHOTOS} (set TEST_PHOTOS)")
+    return PHOTOS
+
+
+@pytest.fixture
+def own_places(tmp_path, monkeypatch) -> Path:
+    """Models, data and caches of this test alone."""
+    for name in ("MODELS_DIR", "DATA_DIR", "CATDOG_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def backbone():
+    from catdog.backbone import load_backbone
+
+    return load_backbone()
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The model in the repository, without the versions that somebody may have trained since."""
+    from catdog import bundle
+    from catdog.places import SHIPPED_MODELS
+
+    (card,) = [path for path in tracked(SHIPPED_MODELS) if path.name == bundle.CARD]
+    return bundle.read(card.parent)
+
+
+@pytest.fixture(scope="session")
+def classifier(shipped, backbone):
+    from catdog.classifier import Classifier
+
+    return Classifier(shipped, backbone)
+
+
+@pytest.fixture(scope="session")
+def app(classifier):
+    from catdog.backend.app import create_app
+
+    return create_app(classifier)
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def backend(app):
+    """The service on a real port; its `url`."""
+    from catdog.serving import Server
+
+    server = Server(app, "127.0.0.1", 0, 1 << 30)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def drawings(tmp_path_factory):
+    """A folder of twelve drawings a class."""
+    from catdog.drawings import draw_folder
+
+    return draw_folder(tmp_path_factory.mktemp("drawings"), per_class=12)
+
+
+def encoded(image: Image.Image, kind: str = "JPEG", **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def drawing(label: str = "cat", seed: int = 1, kind: str = "JPEG") -> bytes:
+    from catdog.drawings import draw
+
+    return encoded(draw(label, seed), kind)
+
+
+def tracked(folder: Path) -> list[Path]:
+    """Files of `folder` that git knows; in a tree without git, all of them."""
+    import subprocess
+
+    listed = subprocess.run(["git", "ls-files", "-z", str(folder)], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode or not listed.stdout:
+        return [path for path in folder.rglob("*") if path.is_file()]
+    return [ROOT / name for name in listed.stdout.split("\0") if name]

@@ -1,0 +1,73 @@
+"""The arrows between the modules go down only."""
+
+import ast
+from graphlib import TopologicalSorter
+
+from conftest import ROOT
+
+PACKAGE = ROOT / "notebooks" / "catdog"
+TRAINING = {
+    "sources",
+    "dataset",
+    "weights",
+    "backbone",
+    "features",
+    "training",
+    "evaluation",
+    "figures",
+    "saving",
+    "export",
+}
+SERVING = {"classifier", "backend", "frontend", "serving", "tunnels", "link", "trial"}
+
+
+def room(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def arrows(path):
+    """Rooms of the package that a module imports, wherever in it."""
+    depth = len(path.relative_to(PACKAGE).parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == depth:
+            yield from [node.module.split(".")[0]] if node.module else (name.name for name in node.names)
+
+
+def graph():
+    rooms = {}
+    for path in PACKAGE.rglob("*.py"):
+        rooms.setdefault(room(path), set()).update(set(arrows(path)) - {room(path), "__version__"})
+    return rooms
+
+
+def test_no_circle():
+    order = list(TopologicalSorter(graph()).static_order())
+    assert order.index("images") < order.index("features") < order.index("saving")
+    assert order.index("bundle") < order.index("classifier") < order.index("backend")
+
+
+def test_training_never_imports_serving():
+    rooms = graph()
+    assert set(rooms) >= TRAINING | SERVING
+    for name in TRAINING:
+        assert not rooms[name] & SERVING, name
+
+
+def test_the_lowest_floor_imports_next_to_nothing():
+    rooms = graph()
+    for name in ("errors", "drawings", "head", "progress"):
+        assert not rooms[name]
+    assert rooms["places"] == rooms["images"] == {"errors"}
+    assert rooms["frontend"] <= {"link", "places"}
+
+
+def test_one_door_decodes_photos():
+    for path in PACKAGE.rglob("*.py"):
+        if path.name not in ("images.py", "drawings.py"):
+            assert "from PIL" not in path.read_text(), path
+            assert "load_img" not in path.read_text(), path
+
+
+def test_files_are_short():
+    for path in [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js")]:
+        assert len(path.read_text().splitlines()) <= 280, path

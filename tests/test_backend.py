@@ -1,0 +1,229 @@
+"""The HTTP contract, with the shipped model on the real network."""
+
+import base64
+import io
+import json
+
+import pytest
+from catdog.backend.app import create_app
+from catdog.backend.problems import KINDS
+from conftest import drawing, encoded
+from PIL import Image
+
+
+def parts(*files):
+    return {"images": [(io.BytesIO(data), name) for name, data in files]}
+
+
+def is_problem(response, slug=None):
+    problem = response.get_json()
+    assert response.mimetype == "application/problem+json"
+    assert set(problem) == {"type", "title", "status", "detail"}
+    assert problem["status"] == response.status_code
+    assert problem["detail"].endswith(".")
+    if slug:
+        assert problem["type"] == f"/docs#{slug}"
+        assert KINDS[slug].status == response.status_code
+    return True
+
+
+def test_one_photo(client, classifier):
+    answer = client.post("/predict", data=parts(("rex.png", drawing("dog", 2, "PNG"))))
+    assert answer.status_code == 200
+    assert answer.json["model"] == classifier.bundle.id
+    (prediction,) = answer.json["predictions"]
+    assert prediction["filename"] == "rex.png"
+    assert set(prediction["probabilities"]) == {"cat", "dog"}
+    assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert prediction["label"] == max(prediction["probabilities"], key=prediction["probabilities"].get)
+
+
+def test_a_batch_of_eight_with_two_bad_ones_in_order(client):
+    photos = [(f"{seed}.jpg", drawing("cat" if seed % 2 else "dog", seed)) for seed in range(8)]
+    photos[2], photos[5] = ("words.jpg", b"a text file renamed"), ("empty.jpg", b"")
+    predictions = client.post("/predict", data=parts(*photos)).json["predictions"]
+    assert [item["filename"] for item in predictions] == [name for name, _ in photos]
+    assert [("error" in item) for item in predictions] == [i in (2, 5) for i in range(8)]
+    assert predictions[2]["error"]["type"] == "/docs#photo-format"
+    assert predictions[2]["error"]["status"] == 415
+    assert predictions[5]["error"]["type"] == "/docs#photo-empty"
+    for number in (0, 1, 3, 4, 6, 7):
+        alone = client.post("/predict", data=parts(photos[number])).json["predictions"][0]
+        for label, p in alone["probabilities"].items():
+            assert predictions[number]["probabilities"][label] == pytest.approx(p, abs=1e-3)
+
+
+def test_nothing_but_bad_photos_is_still_an_answer(client):
+    answer = client.post("/predict", data=parts(("a", b"x"), ("b", b"")))
+    assert answer.status_code == 200
+    assert all("error" in item for item in answer.json["predictions"])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "HEIF"])
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded; charset=UTF-8", "application/json", "text/plain", None]
+)
+@pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])
+def test_the_original_contract(client, kind, content_type, prefix):
+    body = json.dumps({"image": prefix + base64.b64encode(drawing("cat", 4, kind)).decode()})
+    answer = client.post("/", data=body, content_type=content_type)
+    assert answer.status_code == 200
+    assert set(answer.json) == {"prediction"}
+    assert set(answer.json["prediction"]) == {"cat", "dog"}
+
+
+def test_both_contracts_say_the_same(client):
+    photo = drawing("dog", 9)
+    original = client.post("/", data=json.dumps({"image": base64.b64encode(photo).decode()})).json["prediction"]
+    assert client.post("/predict", data=parts(("x", photo))).json["predictions"][0]["probabilities"] == original
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"image": 7}',
+        b'{"image": "%%%"}',
+        b"{broken",
+        b"\xff\xfe",
+        b'{"image": null}',
+        b"[" * 100_000,
+    ],
+)
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
+def test_bodies_that_are_not_the_original_contract(client, body, content_type):
+    assert is_problem(client.post("/", data=body, content_type=content_type), "bad-json")
+
+
+@pytest.mark.parametrize(
+    ("data", "slug"),
+    [
+        (b"", "photo-empty"),
+        (b"words", "photo-format"),
+        (drawing()[:-3000], "photo-unreadable"),
+        (encoded(Image.new("1", (6000, 6000)), "PNG"), "photo-pixels"),
+    ],
+)
+def test_bad_photos_in_the_original_contract(client, data, slug):
+    assert is_problem(client.post("/", data=json.dumps({"image": base64.b64encode(data).decode()})), slug)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        {"data": {"other": "x"}},
+        {"data": b"raw bytes", "content_type": "image/jpeg"},
+        {"data": b"no boundary", "content_type": "multipart/form-data"},
+        {"data": b"--b\r\ncut", "content_type": "multipart/form-data; boundary=b"},
+    ],
+)
+def test_requests_without_a_photo(client, request_):
+    assert is_problem(client.post("/predict", **request_), "no-photo")
+
+
+def test_limits(classifier):
+    client = create_app(classifier, MAX_PHOTOS=2, MAX_CONTENT_LENGTH=100_000).test_client()
+    assert is_problem(client.post("/predict", data=parts(*[("x", b"")] * 3)), "too-many-photos")
+    assert is_problem(client.post("/predict", data=parts(("x", b"0" * 200_000))), "request-too-large")
+    assert is_problem(client.post("/", data=b"0" * 200_000), "request-too-large")
+
+
+def test_other_addresses_and_methods(client):
+    assert is_problem(client.get("/nothing/here"), "not-found")
+    wrong = client.get("/predict")
+    assert is_problem(wrong, "method-not-allowed")
+    assert "POST" in wrong.headers["Allow"]
+
+
+def test_alive_ready_and_card(client, classifier):
+    assert client.get("/healthz").json == {"status": "alive"}
+    assert client.get("/readyz").json == {"status": "ready"}
+    assert client.get("/model").json == classifier.bundle.card
+
+
+def test_alive_but_not_ready_without_a_model():
+    client = create_app(None).test_client()
+    assert client.get("/healthz").status_code == 200
+    for answer in (
+        client.get("/readyz"),
+        client.get("/model"),
+        client.post("/predict", data=parts(("x", b"x"))),
+        client.post("/", data="{}"),
+    ):
+        assert is_problem(answer, "not-ready")
+        assert answer.headers["Retry-After"]
+
+
+def test_what_breaks_is_a_problem_too_and_goes_to_the_log(classifier, own_places):
+    app = create_app(classifier)
+    app.extensions["catdog"]["classifier"] = object()
+    assert is_problem(app.test_client().post("/predict", data=parts(("x", drawing()))), "internal")
+    assert "AttributeError" in (own_places / "catdog_cache" / "backend.log").read_text()
+
+
+@pytest.mark.parametrize("path", ["/predict", "/"])
+def test_cors_preflight_and_answers(client, path):
+    ask = {
+        "Origin": "https://page.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "ngrok-skip-browser-warning, content-type",
+    }
+    preflight = client.options(path, headers=ask)
+    assert preflight.status_code == 200
+    assert preflight.headers["Access-Control-Allow-Origin"] == "*"
+    assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+    assert "ngrok-skip-browser-warning" in preflight.headers["Access-Control-Allow-Headers"].lower()
+    refusal = client.post(path, data=b"x", headers={"Origin": "https://page.example"})
+    assert refusal.status_code == 400
+    assert refusal.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_the_description_is_made_from_the_code_and_complete(app, client):
+    spec = client.get("/openapi.json").json
+    assert spec["openapi"].startswith("3.")
+    described = {(path, method.upper()) for path, operations in spec["paths"].items() for method in operations}
+    assert described == {
+        ("/predict", "POST"),
+        ("/", "POST"),
+        ("/healthz", "GET"),
+        ("/readyz", "GET"),
+        ("/model", "GET"),
+    }
+    predict = spec["paths"]["/predict"]["post"]
+    assert "multipart/form-data" in predict["requestBody"]["content"]
+    assert {"200", "400", "413", "503"} <= set(predict["responses"])
+    assert "application/problem+json" in predict["responses"]["400"]["content"]
+    assert "*/*" in spec["paths"]["/"]["post"]["requestBody"]["content"]
+
+
+def test_the_docs_explain_every_problem(client):
+    page = client.get("/docs").text
+    assert "POST /predict" in page
+    for slug in KINDS:
+        assert f'id="{slug}"' in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+
+
+def test_visits_name_the_client_but_no_photo(classifier):
+    app = create_app(classifier)
+    client = app.test_client()
+    client.post("/predict", data=parts(("secret.jpg", b"x"), ("b", b"")), headers={"X-Forwarded-For": "203.0.113.7"})
+    client.post(
+        "/predict",
+        data=parts(("c", b"x")),
+        headers={"X-Forwarded-For": "203.0.113.8"},
+        environ_base={"REMOTE_ADDR": "198.51.100.1"},
+    )
+    client.get("/healthz")
+    table = app.extensions["catdog"]["visits"].table()
+    assert "203.0.113.7" in table
+    assert "198.51.100.1" in table
+    assert "203.0.113.8" not in table
+    assert "POST /predict" in table
+    assert "secret" not in table
+    assert "healthz" not in table
+    assert "Nobody" in create_app(classifier).extensions["catdog"]["visits"].table()

@@ -1,0 +1,205 @@
+"""The page in a real browser, against the real service on another origin and on its own."""
+
+import io
+
+import get_browser
+import pytest
+from catdog.frontend.page import create_page_app
+from catdog.serving import Server
+from conftest import drawing, encoded
+from PIL import Image
+from playwright.sync_api import expect, sync_playwright
+
+PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=get_browser.on_path(), args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def frontend(backend):
+    """The page at an address of its own, as notebook 3 serves it."""
+    server = Server(create_page_app(backend.url), "127.0.0.1", 0, 1 << 20)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=[PHONE, DESK], ids=["phone", "desk"])
+def page(browser, request):
+    """An empty tab; at the end nothing may have been complained about or fetched from elsewhere."""
+    context = browser.new_context(viewport=request.param)
+    page = context.new_page()
+    page.complaints = []
+    page.on("console", lambda message: message.type in ("error", "warning") and page.complaints.append(message.text))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on(
+        "request", lambda sent: sent.url.startswith(("http://127.0.0.1", "blob:")) or page.complaints.append(sent.url)
+    )
+    yield page
+    assert not page.complaints
+    context.close()
+
+
+def photo(name, data, kind="image/jpeg"):
+    return {"name": name, "mimeType": kind, "buffer": data}
+
+
+def choose(page, *photos):
+    page.set_input_files("#photos", list(photos))
+
+
+def labels(page):
+    return page.locator(".card .label").all_inner_texts()
+
+
+def wait_until_done(page, count):
+    expect(page.locator('.card:is([data-state="done"], [data-state="failed"])')).to_have_count(count, timeout=60_000)
+
+
+@pytest.mark.parametrize("origin", ["backend", "frontend"])
+def test_photos_get_labels_and_bars(page, origin, request, client):
+    page.goto(request.getfixturevalue(origin).url)
+    expect(page.locator("#model")).to_contain_text("cat, dog")
+    photos = [photo(f"{label}{seed}.jpg", drawing(label, seed)) for label in ("cat", "dog") for seed in (1, 2)]
+    choose(page, *photos)
+    wait_until_done(page, 4)
+    answer = client.post(
+        "/predict", data={"images": [(io.BytesIO(item["buffer"]), item["name"]) for item in photos]}
+    ).json
+    assert labels(page) == [item["label"] for item in answer["predictions"]]
+    assert page.locator(".card").nth(0).locator(".class").count() == 2
+    expect(page.locator("#status")).to_have_text("4 of 4 photos done.")
+    assert page.locator(".card img").evaluate_all(
+        "images => images.every(image => image.complete && image.naturalWidth > 0)"
+    )
+
+
+def test_bad_photos_say_why_and_the_others_are_answered(page, backend):
+    page.goto(backend.url)
+    choose(
+        page,
+        photo("a.jpg", drawing()),
+        photo("words.jpg", b"words"),
+        photo("empty.jpg", b""),
+        photo("b.png", drawing("dog", 3, "PNG"), "image/png"),
+    )
+    wait_until_done(page, 4)
+    assert "not a photo in a known format" in labels(page)[1]
+    assert labels(page)[2] == "The file is empty."
+    assert [state in ("cat", "dog") for state in labels(page)] == [True, False, False, True]
+    expect(page.locator("#status")).to_have_text("2 of 4 photos done, 2 without an answer.")
+
+
+def test_more_than_one_request_keeps_every_photo_in_its_place(page, backend):
+    page.goto(backend.url)
+    sent = []
+    page.on("request", lambda request: request.url.endswith("/predict") and sent.append(request))
+    first = [
+        photo(f"{seed}.png", encoded(Image.new("RGB", (40, 40), (seed * 10, 90, 90)), "PNG"), "image/png")
+        for seed in range(11)
+    ]
+    choose(page, *first)
+    choose(page, photo("last.jpg", drawing()))
+    wait_until_done(page, 12)
+    assert page.locator(".filename").all_inner_texts() == [f"{seed}.png" for seed in range(11)] + ["last.jpg"]
+    assert len(sent) in (2, 3)  # eight and the rest, and the last one by itself if the rest was already under way
+
+
+def test_photos_can_be_dropped(page, backend):
+    page.goto(backend.url)
+    page.evaluate("""() => {
+      const carried = new DataTransfer();
+      carried.items.add(new File(["words"], "dropped.jpg", {type: "image/jpeg"}));
+      const drop = new DragEvent("drop", {dataTransfer: carried, bubbles: true, cancelable: true});
+      document.querySelector("#drop").dispatchEvent(drop);
+    }""")
+    wait_until_done(page, 1)
+    assert page.locator(".filename").inner_text() == "dropped.jpg"
+
+
+def test_file_names_are_text(page, backend):
+    page.goto(backend.url)
+    name = "<img src=x onerror=alert(1)>.jpg"
+    choose(page, photo(name, drawing()))
+    wait_until_done(page, 1)
+    assert page.locator(".filename").inner_text() == name
+    assert page.locator(".card img").count() == 1
+
+
+def test_without_the_service_the_page_says_so_and_tries_again(browser, app):
+    server = Server(app, "127.0.0.1", 0, 1 << 30)
+    page = browser.new_page()
+    page.goto(server.url)
+    expect(page.locator("#model")).to_contain_text("cat, dog")
+    server.stop()
+    choose(page, photo("a.jpg", drawing()))
+    wait_until_done(page, 1)
+    assert labels(page) == ["The service cannot be reached. Is the backend notebook still running?"]
+    again = Server(app, "127.0.0.1", server.port, 1 << 30)
+    page.click("#again")
+    expect(page.locator('.card[data-state="done"]')).to_have_count(1, timeout=30_000)
+    expect(page.locator("#again")).to_be_hidden()
+    again.stop()
+    page.close()
+
+
+def test_without_an_address_the_page_says_what_is_missing(browser, own_places):
+    server = Server(create_page_app(), "127.0.0.1", 0, 1 << 20)
+    page = browser.new_page()
+    page.goto(server.url)
+    expect(page.locator("#model")).to_contain_text("Run the backend notebook")
+    server.stop()
+    page.close()
+
+
+def test_by_keyboard_alone(page, backend):
+    page.goto(backend.url)
+    page.keyboard.press("Tab")
+    with page.expect_file_chooser() as chosen:
+        expect(page.locator("#photos")).to_be_focused()
+        page.keyboard.press("Enter")
+    chosen.value.set_files([photo("a.jpg", drawing())])
+    wait_until_done(page, 1)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "clear"
+    page.keyboard.press("Enter")
+    expect(page.locator(".card")).to_have_count(0)
+
+
+def test_clearing_while_photos_are_under_way(page, backend):
+    page.goto(backend.url)
+    choose(page, *(photo(f"{seed}.jpg", drawing("cat", seed)) for seed in range(10)))
+    page.click("#clear")
+    choose(page, photo("after.jpg", drawing()))
+    wait_until_done(page, 1)
+    assert page.locator(".filename").all_inner_texts() == ["after.jpg"]
+    expect(page.locator("#status")).to_have_text("1 of 1 photos done.")
+
+
+def test_nothing_is_wider_than_the_screen(page, backend):
+    page.goto(backend.url)
+    choose(page, photo("a-very-long-name-" * 12 + ".jpg", drawing()), photo("x.jpg", b"words"))
+    wait_until_done(page, 2)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_axe_finds_nothing(page, backend):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.goto(backend.url)
+    expect(page.locator("#model")).to_contain_text("cat, dog")
+    for state in ("empty", "full"):
+        if state == "full":
+            choose(page, photo("a.jpg", drawing()), photo("x.jpg", b"words"))
+            wait_until_done(page, 2)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+            assert found.violations_count == 0, found.generate_report()

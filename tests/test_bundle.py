@@ -1,0 +1,212 @@
+"""Saved models: whole or not at all, verified before they serve, and readable by plain Keras."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from catdog import bundle
+from catdog.bundle import BundleRefused
+from catdog.classifier import Classifier
+from catdog.dataset import check
+from catdog.errors import SuiteError
+from catdog.evaluation import evaluate
+from catdog.head import Head
+from catdog.images import DOOR
+from catdog.saving import golden_photos, save_model
+from catdog.sources import PhotoFolder
+from catdog.training import Fit
+
+
+def a_head(classes=2, seed=0):
+    chance = np.random.default_rng(seed)
+    return Head(chance.normal(size=(512, classes), scale=0.003).astype(np.float32), np.zeros(classes, np.float32))
+
+
+@pytest.fixture(autouse=True)
+def places(own_places):
+    return own_places
+
+
+@pytest.fixture
+def saved(backbone):
+    """save(name, drawings=…, classes=…): a small model as `bundle.write` saves it, without the complete network."""
+
+    def save(name="pets", drawings=False, classes=("cat", "dog"), seed=0):
+        head, photos = a_head(len(classes), seed), golden_photos()[:2]
+        card = {
+            "classes": list(classes), "drawings": drawings, "image_door": DOOR, "metrics": {},
+            "backbone": {"name": "VGG16", "fingerprint": backbone.fingerprint},
+        }  # fmt: skip
+        return bundle.write(name, card, head, photos, head.probabilities(backbone.features(photos)))
+
+    return save
+
+
+def change_card(model, **changes):
+    path = model.folder / bundle.CARD
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_what_is_written_is_read(saved):
+    model = saved()
+    again = bundle.read(bundle.find("pets"))
+    assert again.id == model.id == f"pets/{model.folder.name}"
+    assert again.classes == ("cat", "dog")
+    assert (again.head.kernel == a_head().kernel).all()
+    assert (again.golden_photos == model.golden_photos).all()
+    assert sum(path.stat().st_size for path in model.folder.iterdir()) < 200_000
+
+
+def test_the_newest_is_found_and_any_other_by_its_version(saved):
+    models = [saved(seed=seed) for seed in range(3)]
+    assert bundle.find("pets") == models[-1].folder
+    assert bundle.find(models[0].id) == models[0].folder
+    assert bundle.find(str(models[1].folder)) == models[1].folder
+    assert len({model.id for model in models}) == 3
+
+
+def test_drawings_are_served_only_when_they_are_asked_for(saved, shipped):
+    assert bundle.find() == shipped.folder
+    drawn = saved("drawings", drawings=True)
+    assert bundle.find() == shipped.folder
+    assert bundle.find("drawings") == drawn.folder
+    assert bundle.find() == saved("pets").folder
+
+
+def test_a_model_that_is_not_there_is_named_with_those_that_are(saved):
+    saved("pets")
+    with pytest.raises(SuiteError, match=r'no model "owls".*cats-and-dogs, pets'):
+        bundle.find("owls")
+
+
+@pytest.mark.parametrize("name", ["", "../elsewhere", "Käfer", "a b", "/tmp/x", "x/y"])
+def test_names_are_names_of_folders(saved, name):
+    with pytest.raises(SuiteError, match="cannot be called"):
+        saved(name)
+
+
+@pytest.mark.parametrize("file", [bundle.HEAD, bundle.GOLDEN, bundle.CARD])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "empty"])
+def test_damaged_files_are_refused(saved, file, damage):
+    path = saved().folder / file
+    data = bytearray(path.read_bytes())
+    if damage == "flipped":
+        data[len(data) // 2] ^= 0xFF
+    path.write_bytes({"cut": data[:-20], "flipped": data, "empty": b"", "gone": b""}[damage])
+    if damage == "gone":
+        path.unlink()
+    with pytest.raises(BundleRefused):
+        bundle.read(path.parent)
+
+
+def test_pickles_are_never_loaded(saved, tmp_path):
+    model, flag = saved(), tmp_path / "executed"
+
+    class Bomb:
+        def __reduce__(self):
+            return (flag.write_text, ("boom",))
+
+    np.savez(model.folder / bundle.HEAD, kernel=np.array([Bomb()], dtype=object), bias=np.zeros(2))
+    flag.unlink(missing_ok=True)
+    change_card(model, files={**model.card["files"], bundle.HEAD: bundle._sha256(model.folder / bundle.HEAD)})
+    with pytest.raises(BundleRefused):
+        bundle.read(model.folder)
+    assert not flag.exists()
+
+
+def test_arrays_must_fit_the_classes(saved):
+    model = saved()
+    change_card(model, classes=["cat", "dog", "owl"])
+    with pytest.raises(BundleRefused, match="do not fit"):
+        bundle.read(model.folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"backbone": {"fingerprint": "sha256:other"}}, "other weights"),
+        ({"image_door": "another"}, "prepared in another way"),
+    ],
+)
+def test_another_base_or_door_is_refused(saved, backbone, change, why):
+    model = saved()
+    change_card(model, **change)
+    with pytest.raises(BundleRefused, match=why):
+        Classifier(bundle.read(model.folder), backbone)
+
+
+def test_golden_photos_must_still_give_what_was_saved(saved, backbone):
+    model = saved()
+    assert Classifier(model, backbone).predict(model.golden_photos).shape == (2, 2)
+    model.golden_probabilities[0] += (0.01, -0.01)
+    with pytest.raises(BundleRefused, match="golden photos"):
+        Classifier(model, backbone)
+
+
+def test_a_save_that_breaks_off_leaves_no_version(saved, backbone):
+    first = saved()
+
+    def disk_full(folder):
+        (folder / "model.keras").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        bundle.write("pets", {**first.card}, first.head, first.golden_photos, first.golden_probabilities, disk_full)
+    assert [path.name for path in first.folder.parent.iterdir()] == [first.folder.name]
+    assert bundle.find("pets") == first.folder
+
+
+@pytest.fixture
+def trained(drawings, backbone):
+    dataset = check(PhotoFolder(drawings, "drawings", drawings=True))
+    fit = Fit(a_head(), {"loss": [1.0]}, 1, {"seed": 0})
+    report = evaluate(np.empty((0, 2)), np.empty(0, int), dataset.classes)
+    return dataset, fit, {"test": report}, backbone
+
+
+def test_saving_again_without_a_change_saves_nothing(trained, capsys):
+    model = save_model("", *trained)
+    assert model.id.startswith("drawings/")
+    assert model.card["drawings"]
+    assert save_model("", *trained).id == model.id
+    assert "Nothing has changed" in capsys.readouterr().out
+    changed = Fit(a_head(seed=1), {"loss": [1.0]}, 1, {"seed": 0})
+    assert save_model("", trained[0], changed, *trained[2:]).id != model.id
+
+
+def test_drawings_never_take_the_name_of_a_model_of_photos(trained):
+    with pytest.raises(SuiteError, match="trained on photos, these are drawings"):
+        save_model("cats-and-dogs", *trained)
+
+
+PLAIN_KERAS = """
+import sys, numpy as np, keras
+assert not any("catdog" in path for path in sys.path)
+golden = np.load(sys.argv[2])
+model = keras.models.load_model(sys.argv[1], compile=False)
+print(float(np.abs(model.predict(golden["photos"].astype("float32"), verbose=0) - golden["probabilities"]).max()))
+"""
+
+
+@pytest.mark.parametrize("file", ["model.keras", "model.h5"])
+def test_plain_keras_gives_the_same_probabilities_from_raw_rgb(trained, tmp_path, file):
+    model = save_model("", *trained, save_h5=True)
+    without_suite = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-c", PLAIN_KERAS, str(model.folder / file), str(model.folder / bundle.GOLDEN)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=without_suite)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert float(done.stdout.split()[-1]) <= 1e-3
+    assert model.golden_probabilities.std() > 0.05
+
+
+def test_the_shipped_model_is_small_real_and_verified(shipped, classifier):
+    assert shipped.id.startswith("cats-and-dogs/")
+    assert shipped.classes == ("cat", "dog")
+    assert not shipped.card["drawings"]
+    assert shipped.card["metrics"]["test"]["accuracy"] >= 0.97
+    assert (shipped.folder / bundle.HEAD).stat().st_size < 20_000
+    assert (shipped.golden_photos == golden_photos()).mean() > 0.99
+    assert "its golden photos" in classifier.describe().lower()

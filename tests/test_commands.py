@@ -1,0 +1,124 @@
+"""`make run` and its parts, as processes of their own, from nothing to answers, and nothing left behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import psutil
+import pytest
+import requests
+from catdog import headless
+from catdog.drawings import draw_folder
+from conftest import ROOT, drawing
+from PIL import Image
+from test_serving import port_is_free
+
+
+@pytest.fixture
+def three_classes(tmp_path):
+    """Drawn cats and dogs, and coloured noise for snow on a television."""
+    folder = draw_folder(tmp_path / "Three kinds", per_class=16)
+    (folder / "snow").mkdir()
+    for seed in range(16):
+        noise = np.random.default_rng(seed).integers(0, 255, (80, 80, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / "snow" / f"{seed}.png")
+    return folder
+
+
+@pytest.fixture
+def command(own_places):
+    """command(name, **environment) starts a command of the suite; whatever is left of it is killed at the end."""
+    started = []
+
+    def start(name, **environment):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "catdog.headless", name],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "notebooks"), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.stdout.close()
+        process.wait()
+
+
+def read_until(process, words):
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if words in line:
+            return "".join(said)
+    raise AssertionError("".join(said))
+
+
+def address(said, what):
+    return re.findall(rf"{what}: (http://\S+)", said)[-1]
+
+
+def test_three_classes_from_nothing_to_answers_and_nothing_left_behind(command, three_classes):
+    process = command("run", DATA=str(three_classes))
+    said = read_until(process, "Up and running")
+    assert "Time by section" in said
+    assert "three-kinds/" in said
+    backend, page = address(said, "Backend"), address(said, "Page")
+    photos = [
+        ("cat", drawing("cat", 500)),
+        ("dog", drawing("dog", 500)),
+        ("snow", (three_classes / "snow" / "3.png").read_bytes()),
+    ]
+    answer = requests.post(
+        f"{backend}/predict", files=[("images", (label, data)) for label, data in photos], timeout=60
+    ).json()
+    assert answer["model"].startswith("three-kinds/")
+    assert [item["label"] for item in answer["predictions"]] == ["cat", "dog", "snow"]
+    assert set(answer["predictions"][0]["probabilities"]) == {"cat", "dog", "snow"}
+    assert f'data-backend="{backend}"' in requests.get(page, timeout=10).text
+
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) >= 2
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 0
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
+    assert all(port_is_free(int(url.rsplit(":", 1)[1])) for url in (backend, page))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_while_it_starts_leaves_nothing(command, number):
+    process = command("backend")
+    read_until(process, "Choose the model")
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    assert process.wait(timeout=30) == 0
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
+
+
+def test_a_path_is_meant_from_where_you_are(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA", "here")
+    monkeypatch.setenv("MODEL", "no-path")
+    headless._absolute_paths()
+    assert os.environ["DATA"] == str((tmp_path / "here").resolve())
+    assert os.environ["MODEL"] == "no-path"
+
+
+def test_a_wrong_setting_ends_with_a_sentence_and_a_failure(command):
+    process = command("backend", MODEL="no-such-model")
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert 'There is no model "no-such-model"' in said
+    assert "Traceback" not in said

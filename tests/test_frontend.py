@@ -1,0 +1,92 @@
+"""The page's server: light, safe, and following the backend."""
+
+import subprocess
+import sys
+
+import pytest
+from catdog import link
+from catdog.frontend.notebook import backend_state
+from catdog.frontend.page import create_page_app
+from conftest import ROOT
+
+
+def page(app):
+    return app.test_client().get("/")
+
+
+def test_the_page_imports_no_tensorflow():
+    code = (
+        "import sys, catdog.frontend.page, catdog.frontend.notebook, catdog.serving, catdog.tunnels, catdog.places;"
+        "print([name for name in ('tensorflow', 'keras', 'numpy', 'PIL', 'matplotlib', 'h5py') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT / "notebooks")
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_notebook_3_imports_nothing_else():
+    import nbformat
+
+    allowed = ("catdog.places", "catdog.frontend", "catdog.serving", "catdog.tunnels")
+    cells = nbformat.read(ROOT / "notebooks/3_frontend.ipynb", 4).cells
+    lines = [line.strip() for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()]
+    imports = [line for line in lines if line.startswith(("from ", "import ")) and line != "import sys"]
+    assert imports
+    assert all(line.split()[1].startswith(allowed) for line in imports)
+
+
+def test_the_setting_comes_before_the_link_file(own_places):
+    link.publish("https://published.example")
+    assert 'data-backend="https://set.example"' in page(create_page_app("https://set.example")).text
+
+
+def test_the_page_follows_the_link_file_at_every_load(own_places):
+    app = create_page_app()
+    assert 'data-backend=""' in page(app).text
+    link.publish("https://first.example")
+    assert 'data-backend="https://first.example"' in page(app).text
+    link.publish("https://second.example")
+    assert 'data-backend="https://second.example"' in page(app).text
+    link.withdraw()
+    assert 'data-backend=""' in page(app).text
+
+
+@pytest.mark.parametrize(("backend", "elsewhere"), [("/", ""), ("https://a.example/x", " https://a.example"), ("", "")])
+def test_the_policy_allows_the_backend_and_nothing_else(backend, elsewhere):
+    policy = page(create_page_app(backend)).headers["Content-Security-Policy"]
+    assert f"connect-src 'self'{elsewhere};" in policy
+    assert "unsafe" not in policy
+    assert policy.startswith("default-src 'none';")
+
+
+def test_an_address_cannot_break_out_of_the_page():
+    text = page(create_page_app('"><script>alert(1)</script>')).text
+    assert "<script>alert" not in text
+
+
+def test_nothing_comes_from_elsewhere_and_it_is_small(app):
+    client = app.test_client()
+    files = [client.get("/"), *(client.get(f"/page/{name}") for name in ("page.js", "page.css", "icon.svg"))]
+    assert all(file.status_code == 200 for file in files)
+    assert sum(len(file.data) for file in files) < 60_000
+    for file in files:
+        assert b"http" not in file.data.replace(b"http://www.w3.org/2000/svg", b"")
+
+
+def test_text_enters_the_page_as_text_only():
+    script = (ROOT / "notebooks/catdog/frontend/static/page.js").read_text()
+    for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+        assert forbidden not in script
+
+
+def test_the_backend_serves_the_very_page(app):
+    own, other = page(app).text, page(create_page_app("/")).text
+    assert own == other
+    assert 'data-backend="/"' in own
+
+
+def test_the_notebook_says_what_is_missing(own_places, backend, classifier):
+    assert "No backend is known: run notebook 2" in backend_state()
+    assert "does not answer" in backend_state("http://127.0.0.1:9")
+    link.publish(backend.url)
+    assert backend_state() == f"The backend at {backend.url} answers with the model {classifier.bundle.id}."
+    assert backend_state("not an address").startswith("The backend at not an address does not answer")

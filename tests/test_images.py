@@ -1,0 +1,153 @@
+"""The one door: every photo upright, in RGB, 224 × 224, or a clear refusal."""
+
+import contextlib
+import io
+import zlib
+
+import numpy as np
+import pytest
+from catdog.images import MAX_PIXELS, SIDE, PhotoRefused, photo_format, read_photo
+from conftest import drawing, encoded
+from PIL import Image, ImageCms, ImageOps
+
+LEFT_RED = Image.new("RGB", (300, 200), "blue")
+LEFT_RED.paste("red", (0, 0, 150, 200))
+
+
+def refused(source, **options) -> PhotoRefused:
+    with pytest.raises(PhotoRefused) as caught:
+        read_photo(source, **options)
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "HEIF", "MPO"])
+def test_every_format_comes_in(kind):
+    photo = read_photo(encoded(LEFT_RED, kind))
+    assert photo.shape == (SIDE, SIDE, 3)
+    assert photo.dtype == np.uint8
+    assert np.abs(photo[112, 30].astype(int) - (255, 0, 0)).max() < 8
+    assert np.abs(photo[112, 190].astype(int) - (0, 0, 255)).max() < 8
+
+
+def test_content_not_name_tells_the_format(tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(encoded(LEFT_RED, "PNG"))
+    assert photo_format(path) == "PNG"
+    assert (read_photo(path) == read_photo(encoded(LEFT_RED, "PNG"))).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_stand_upright(orientation):
+    undo = {2: (0, False, True), 3: (180, False, False), 4: (180, False, True), 5: (270, False, True),
+            6: (90, False, False), 7: (90, False, True), 8: (270, False, False)}  # fmt: skip
+    image = LEFT_RED
+    if orientation > 1:
+        angle, _, mirrored = undo[orientation]
+        image = LEFT_RED.rotate(angle, expand=True)
+        image = ImageOps.mirror(image) if mirrored else image
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo = read_photo(encoded(image, "PNG", exif=exif))
+    assert np.abs(photo.astype(int) - read_photo(encoded(LEFT_RED, "PNG"))).mean() <= 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "RGB"])
+def test_modes_look_the_same(mode):
+    grey = Image.linear_gradient("L").resize((300, 300))
+    kind = "TIFF" if mode == "CMYK" else "PNG"
+    image = (grey if mode in "1L" else grey.convert("RGB")).convert(mode)
+    photo = read_photo(encoded(image, "JPEG" if kind == "TIFF" else kind))
+    reference = read_photo(encoded(grey, "PNG"))
+    blocks = np.abs(
+        photo[..., 0].reshape(28, 8, 28, 8).mean((1, 3)) - reference[..., 0].reshape(28, 8, 28, 8).mean((1, 3))
+    )
+    assert blocks.mean() < (12 if mode in "1P" else 3)
+
+
+def test_sixteen_bit_grey_is_scaled_not_cut_off():
+    ramp = np.linspace(0, 65535, 256 * 256).reshape(256, 256).astype(np.uint16)
+    photo = read_photo(encoded(Image.fromarray(ramp), "PNG"))
+    assert 100 < photo.mean() < 156
+    assert photo[:10].mean() < 20
+    assert photo[-10:].mean() > 235
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparency_lies_on_white(mode):
+    image = Image.new("RGBA", (100, 100), (0, 0, 0, 0))
+    options = {}
+    if mode == "P":
+        image, options = Image.new("P", (100, 100), 0), {"transparency": 0}
+    photo = read_photo(encoded(image.convert(mode), "PNG", **options))
+    assert (photo == 255).all()
+
+
+def test_first_frame_of_an_animation():
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("lime", "black")]
+    photo = read_photo(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    assert (photo[0, 0] == (0, 255, 0)).all()
+
+
+def test_colours_follow_the_icc_profile():
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    red_for_blue = srgb.replace(b"rXYZ", b"____").replace(b"bXYZ", b"rXYZ").replace(b"____", b"bXYZ")
+    plain = read_photo(encoded(LEFT_RED, "PNG"))
+    assert np.abs(read_photo(encoded(LEFT_RED, "PNG", icc_profile=srgb)).astype(int) - plain).max() <= 1
+    assert (
+        np.abs(read_photo(encoded(LEFT_RED, "PNG", icc_profile=red_for_blue)).astype(int) - plain[..., ::-1]).max() <= 1
+    )
+    assert (read_photo(encoded(LEFT_RED, "PNG", icc_profile=b"broken")) == plain).all()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"just words, whatever the name says", "format"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "format"),
+        (drawing()[:-2000], "unreadable"),
+        (encoded(LEFT_RED, "PNG")[:60], "unreadable"),
+        (encoded(Image.new("L", (6000, 6000)), "PNG"), "pixels"),
+        (encoded(LEFT_RED, "TIFF"), "format"),
+    ],
+)
+def test_refusals(data, reason):
+    refusal = refused(data)
+    assert refusal.reason == reason
+    assert str(refusal).endswith((".", "first.", ")."))
+
+
+def test_pixels_are_counted_before_decoding():
+    header = encoded(Image.new("L", (8, 8)), "PNG")
+    huge = (100_000).to_bytes(4, "big") * 2
+    checked = b"IHDR" + huge + header[24:29]
+    bomb = header[:12] + checked + zlib.crc32(checked).to_bytes(4, "big") + header[33:]
+    assert MAX_PIXELS < 100_000**2
+    assert refused(bomb).reason == "pixels"
+
+
+def test_too_small_only_where_asked():
+    tiny = encoded(Image.new("RGB", (31, 400)), "PNG")
+    assert read_photo(tiny).shape == (SIDE, SIDE, 3)
+    assert refused(tiny, min_side=32).reason == "small"
+
+
+def test_a_path_that_is_not_there(tmp_path):
+    assert refused(tmp_path / "nothing.jpg").reason == "unreadable"
+
+
+def test_garbage_never_gets_through_as_anything_but_a_refusal():
+    good, chance = drawing("dog", 3, "PNG"), np.random.default_rng(0)
+    for _ in range(60):
+        bad = bytearray(good)
+        for place in chance.integers(8, len(good), 20):
+            bad[place] = chance.integers(256)
+        with contextlib.suppress(PhotoRefused):
+            assert read_photo(bytes(bad)).shape == (SIDE, SIDE, 3)
+
+
+def test_bytes_and_path_are_the_same(tmp_path):
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(drawing())
+    assert (read_photo(path) == read_photo(drawing())).all()
+    assert (read_photo(io.BytesIO(drawing()).getvalue()) == read_photo(path)).all()

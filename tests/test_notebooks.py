@@ -1,0 +1,123 @@
+"""The notebooks as people use them: run all, run all again, change a setting and go on. nbval runs each once more."""
+
+import itertools
+import re
+from contextlib import contextmanager
+
+import nbformat
+import pytest
+from conftest import ROOT
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+FINE_TUNE, BACKEND, FRONTEND = NOTEBOOKS
+
+
+@contextmanager
+def kernel(path):
+    """run(start, stop, **replaced): executes cells of a notebook in one kernel; value(code): what a cell prints."""
+    notebook = nbformat.read(path, 4)
+    client = NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+    )
+
+    def run(start="", **settings):
+        begun = not start
+        for index, cell in enumerate(notebook.cells):
+            begun = begun or (bool(start) and start in cell.source)
+            if begun:
+                client.execute_cell(replaced(cell, settings), index)
+        assert begun
+        return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ()))
+
+    def value(code):
+        return client.execute_cell(nbformat.v4.new_code_cell(f"print({code})"), 0).outputs[0].text.strip()
+
+    with client.setup_kernel():
+        yield run, value
+
+
+def replaced(cell, settings):
+    for name, literal in settings.items():
+        cell.source = re.sub(rf"^{name} = .*?(  #@param)", rf"{name} = {literal!r}\1", cell.source, flags=re.M)
+    return cell
+
+
+def code_cells(path):
+    return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_outputs_are_stored(path):
+    assert all(not cell.outputs and cell.execution_count is None for cell in code_cells(path))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_cells_are_short_and_each_follows_a_word_of_why(path):
+    cells = nbformat.read(path, 4).cells
+    assert cells[0].cell_type == "markdown"
+    assert cells[0].source.startswith("# ")
+    for before, cell in itertools.pairwise(cells):
+        if cell.cell_type == "code":
+            assert len(cell.source.splitlines()) <= 16
+            assert before.cell_type == "markdown" or len(cell.source.splitlines()) == 1
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_knob_stands_in_the_settings_and_is_explained(path):
+    cells = nbformat.read(path, 4).cells
+    place = next(number for number, cell in enumerate(cells) if cell.source.startswith("#@title Settings"))
+    knobs = re.findall(r"^(\w+) = .*#@param", cells[place].source, flags=re.M)
+    read = re.search(r"environment_first\((.*?)\)", cells[place].source, flags=re.S).group(1)
+    assert knobs == re.findall(r"(\w+)=", read)
+    assert all(f"`{knob}`" in cells[place - 1].source for knob in knobs)
+    others = "".join(cell.source for cell in cells[:place] + cells[place + 1 :])
+    assert set(re.findall(r"^(\w+) = .*#@param", others, flags=re.M)) <= {"STOP"}
+
+
+def test_fine_tune_twice_and_with_another_setting(own_places):
+    with kernel(FINE_TUNE) as (run, value):
+        said = run()
+        assert "trained on drawings" in said
+        first = value("model.id")
+        assert first.startswith("drawings/")
+        assert "Nothing has changed" in run()
+        assert value("model.id") == first
+        assert "Nothing has changed" in run(start="fit = fit_head")
+        run(start="#@title Settings", EPOCHS=1)
+        assert value("model.id") != first
+        assert value("len(fit.history['loss'])") == "1"
+        assert value("len(model.card['classes'])") == "2"
+
+
+def test_backend_twice_and_on_another_port(shipped):
+    with kernel(BACKEND) as (run, value):
+        said = run()
+        assert shipped.id in said
+        assert "POST /predict" in said
+        first = int(value("server.port"))
+        run()
+        assert value("len(__import__('catdog.serving').serving._running)") == "1"
+        assert value("server.running") == "True"
+        run(start="#@title Settings", PORT=first)
+        assert value("link.published_url()") == value("server.url") == f"http://127.0.0.1:{value('server.port')}"
+        assert "The service is stopped." in run(start="STOP = False", STOP=True)
+        assert value("server.running, link.published_url()") == "False"
+        assert "POST /predict" in run(start="from catdog.backend.app", STOP=False)
+
+
+def test_frontend_twice_with_and_without_a_backend(backend, own_places, classifier):
+    with kernel(FRONTEND) as (run, value):
+        assert "No backend is known" in run()
+        said = run(start="#@title Settings", BACKEND_URL=backend.url)
+        assert classifier.bundle.id in said
+        assert value("server.running") == "True"
+        assert "The page is stopped." in run(start="STOP = False", STOP=True)
+        assert "Page: http://127.0.0.1:" in run(start="from catdog.frontend.page", STOP=False)
+
+
+def test_what_a_user_can_cause_is_told_in_a_sentence(own_places, monkeypatch):
+    monkeypatch.setenv("DATA", str(own_places / "nothing"))
+    with kernel(FINE_TUNE) as (run, _), pytest.raises(Exception, match="Set DATA to") as caught:
+        run()
+    assert "Traceback" not in caught.value.traceback

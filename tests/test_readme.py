@@ -1,0 +1,59 @@
+"""README, Makefile, buttons and set-up cells keep in step."""
+
+import re
+
+import nbformat
+from catdog.address import carriers, repository, with_address
+from conftest import ROOT, tracked
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_one_address_everywhere():
+    for file in carriers():
+        assert with_address(file.read_text(), repository()) == file.read_text(), f"{file.name}: run make address"
+
+
+def test_another_address_reaches_every_button_and_set_up_cell():
+    for file in carriers():
+        moved = with_address(file.read_text(), "https://github.com/somebody/else.where")
+        assert repository().removeprefix("https://github.com/") not in moved
+        assert "somebody/else.where" in moved
+
+
+def test_a_button_for_every_notebook():
+    path = repository().removeprefix("https://github.com/")
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        link = f"https://colab.research.google.com/github/{path}/blob/main/notebooks/{notebook.name}"
+        assert link in README
+        (
+            first,
+            *_,
+        ) = nbformat.read(notebook, 4).cells
+        assert link in first.source
+
+
+def test_every_command_in_the_readme_is_there():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
+    named = set(re.findall(r"`(?:[A-Z_]+=\S+ )*make ([a-z-]+)", README)) | set(
+        re.findall(r"^(?:[A-Z_]+=\S+ )*make ([a-z-]+)", README, flags=re.M)
+    )
+    assert {"run", "test", "backend", "frontend"} <= named <= targets
+
+
+def test_the_required_packages_are_required():
+    required = re.findall(r"^([a-z-]+)", (ROOT / "requirements.txt").read_text(), flags=re.M)
+    assert {"tensorflow", "flask", "flask-ngrok", "pillow", "numpy", "nbval", "jupyter"} <= set(required)
+    assert "==" not in (ROOT / "requirements.txt").read_text()
+
+
+def test_pictures_and_files_that_the_readme_names_are_there():
+    names = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README)
+    assert names
+    assert all((ROOT / name).exists() for name in names)
+
+
+def test_no_photo_of_others_and_nothing_large_is_in_the_repository():
+    for file in tracked(ROOT):
+        assert file.stat().st_size < 1_000_000, file
+        assert file.suffix.lower() not in (".jpg", ".jpeg", ".keras", ".h5", ".zip"), file

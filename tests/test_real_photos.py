@@ -1,0 +1,39 @@
+"""The shipped model on photos that it never saw, through the notebook's way and through HTTP."""
+
+import numpy as np
+import pytest
+import requests
+from catdog.dataset import TEST, check
+from catdog.features import FeatureStore, compute_features
+from catdog.sources import PhotoFolder
+
+BATCH = 20
+
+
+@pytest.fixture(scope="module")
+def unseen(real_photos, tmp_path_factory, backbone):
+    """The test photos with the features that notebook 1 would compute: (photos, targets, features)."""
+    dataset = check(PhotoFolder(real_photos, "photos"))
+    photos = dataset.of(TEST)
+    features = compute_features(photos, backbone, FeatureStore(backbone, tmp_path_factory.mktemp("features")))
+    return photos, dataset.targets(photos), features
+
+
+def test_it_tells_cats_from_dogs(unseen, shipped):
+    photos, targets, features = unseen
+    right = shipped.head.probabilities(features).argmax(axis=1) == targets
+    assert len(photos) == 100
+    assert right.mean() >= 0.97
+
+
+def test_the_service_says_what_the_notebook_computed(unseen, shipped, backend):
+    photos, _, features = unseen
+    expected = shipped.head.probabilities(features)
+    served = []
+    for start in range(0, len(photos), BATCH):
+        files = [("images", (photo.path.name, photo.path.read_bytes())) for photo in photos[start : start + BATCH]]
+        served += requests.post(f"{backend.url}/predict", files=files, timeout=120).json()["predictions"]
+    probabilities = np.array([[item["probabilities"][label] for label in shipped.classes] for item in served])
+    assert [item["filename"] for item in served] == [photo.path.name for photo in photos]
+    assert [item["label"] for item in served] == [shipped.classes[number] for number in expected.argmax(axis=1)]
+    assert np.abs(probabilities - expected).max() <= 1e-3

@@ -1,0 +1,85 @@
+"""Servers in the background: one of a kind, on a port that is free, gone when stopped."""
+
+import socket
+import threading
+import urllib.request
+
+import pytest
+from catdog import serving
+from catdog.serving import serve, stop
+
+
+def hello(text="hello"):
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [text.encode()]
+
+    return app
+
+
+def get(url):
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return answer.read().decode()
+
+
+def port_is_free(port):
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    before = threading.active_count()
+    yield
+    stop("test")
+    assert threading.active_count() <= before
+
+
+def test_it_returns_at_once_and_answers():
+    assert get(serve(hello(), "test", 0).url) == "hello"
+
+
+def test_again_on_the_same_port_there_is_one_server_the_new_one():
+    first = serve(hello("old"), "test", 0)
+    for _ in range(4):
+        again = serve(hello("new"), "test", first.port)
+        assert again.port == first.port
+        assert get(again.url) == "new"
+    assert not first.running
+    assert len(serving._running) == 1
+
+
+def test_again_while_a_browser_keeps_its_connection_open():
+    first = serve(hello("old"), "test", 0)
+    with socket.create_connection(("127.0.0.1", first.port)) as browser:
+        browser.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"old" in browser.recv(4096)
+        again = serve(hello("new"), "test", first.port)
+        assert again.port == first.port
+        assert get(again.url) == "new"
+
+
+def test_a_port_that_another_program_holds_is_left_to_it(capsys):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        server = serve(hello(), "test", taken)
+    assert server.port != taken
+    assert f"Port {taken} is taken" in capsys.readouterr().out
+    assert get(server.url) == "hello"
+
+
+def test_stopped_means_no_port_and_no_thread():
+    server = serve(hello(), "test", 0)
+    get(server.url)
+    assert stop("test")
+    assert port_is_free(server.port)
+    assert not server.running
+    assert not stop("test")
+    server.stop()

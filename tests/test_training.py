@@ -1,0 +1,160 @@
+"""Features once, the last layer in seconds, honest numbers."""
+
+import numpy as np
+import pytest
+from catdog import figures
+from catdog.dataset import TEST, TRAIN, Photo, check
+from catdog.evaluation import evaluate, worst_mistakes
+from catdog.features import FeatureStore, compute_features, features_by_split
+from catdog.images import read_photo
+from catdog.sources import PhotoFolder
+from catdog.training import class_weights, fit_head
+
+
+@pytest.fixture
+def dataset(drawings):
+    return check(PhotoFolder(drawings, "drawings", drawings=True))
+
+
+@pytest.fixture
+def counted(backbone, monkeypatch):
+    """The real backbone, counting the photos that go through it."""
+    seen, compute = [], type(backbone).features
+    monkeypatch.setattr(
+        type(backbone), "features", lambda self, photos: seen.append(len(photos)) or compute(self, photos)
+    )
+    return seen
+
+
+def blobs(n=60, classes=3, seed=0):
+    chance = np.random.default_rng(seed)
+    targets = np.arange(n) % classes
+    centres = np.random.default_rng(99).normal(size=(classes, 512))
+    return (chance.normal(size=(n, 512)) + centres[targets]).astype(np.float32), targets
+
+
+def test_the_base_sees_what_keras_preprocessing_gives(backbone, drawings):
+    from catdog.frameworks import keras
+
+    photos = np.stack([read_photo(path) for path in sorted(drawings.rglob("*.jpg"))[:3]])
+    plain = keras.applications.VGG16(include_top=False, weights=None, pooling="max", input_shape=(224, 224, 3))
+    for layer in plain.layers:
+        layer.set_weights(backbone.model.get_layer(layer.name).get_weights() if layer.weights else [])
+    expected = plain.predict_on_batch(keras.applications.vgg16.preprocess_input(photos.astype(np.float32)))
+    assert np.abs(backbone.features(photos) - expected).max() < 1e-2
+    assert expected.max() > 10
+
+
+def test_features_are_computed_once_and_only_for_new_photos(dataset, counted, backbone, tmp_path):
+    store = FeatureStore(backbone, tmp_path)
+    some = dataset.photos[:5]
+    first = compute_features(some, backbone, store)
+    assert first.shape == (5, 512)
+    assert sum(counted) == 5
+    again = compute_features(dataset.photos[:8][::-1], backbone, FeatureStore(backbone, tmp_path))
+    assert sum(counted) == 8
+    assert (again[::-1][:5] == first).all()
+
+
+def test_features_survive_a_broken_off_run(dataset, backbone, tmp_path, monkeypatch):
+    store, compute = FeatureStore(backbone, tmp_path), type(backbone).features
+    done = []
+
+    def break_off(self, photos):
+        if done:
+            raise KeyboardInterrupt
+        done.append(len(photos))
+        return compute(self, photos)
+
+    monkeypatch.setattr(type(backbone), "features", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        compute_features(dataset.photos, backbone, store)
+    assert len(store.digests()) == done[0] < len(dataset.photos)
+
+
+def test_another_base_or_door_never_finds_these_features(backbone, tmp_path, monkeypatch):
+    paths = {FeatureStore(backbone, tmp_path).path}
+    monkeypatch.setattr("catdog.features.DOOR", "another")
+    paths.add(FeatureStore(backbone, tmp_path).path)
+    monkeypatch.setattr(backbone, "fingerprint", "sha256:another")
+    paths.add(FeatureStore(backbone, tmp_path).path)
+    assert len(paths) == 3
+
+
+def test_features_by_split_go_with_their_targets(dataset, backbone, tmp_path):
+    data = features_by_split(dataset, backbone, FeatureStore(backbone, tmp_path))
+    features, targets = data[TRAIN]
+    assert len(features) == len(targets) == len(dataset.of(TRAIN))
+    expected = backbone.features(read_photo(dataset.of(TRAIN)[2].path)[None])
+    assert np.abs(features[2] - expected[0]).max() < 1e-3
+
+
+def test_the_head_learns_and_the_same_seed_gives_the_same_head():
+    fits = [fit_head(*blobs(), *blobs(30, seed=1), classes=3, seed=seed) for seed in (1, 1, 2)]
+    assert (fits[0].head.kernel == fits[1].head.kernel).all()
+    assert (fits[0].head.kernel != fits[2].head.kernel).any()
+    features, targets = blobs(90, seed=2)
+    probabilities = fits[0].head.probabilities(features)
+    assert probabilities.shape == (90, 3)
+    assert np.abs(probabilities.sum(axis=1) - 1).max() < 1e-5
+    assert (probabilities.argmax(axis=1) == targets).mean() > 0.95
+
+
+def test_training_stops_early_and_keeps_the_best_epoch():
+    features, targets = blobs(40, classes=2)
+    wrong = (*blobs(20, classes=2, seed=3)[:1], 1 - blobs(20, classes=2, seed=3)[1])
+    fit = fit_head(features, targets, *wrong, classes=2, patience=3)
+    assert len(fit.history["loss"]) < 100
+    assert fit.best_epoch == int(np.argmin(fit.history["val_loss"])) + 1
+
+
+def test_training_goes_without_validation_photos():
+    features, targets = blobs(40, classes=2)
+    fit = fit_head(features, targets, features[:0], targets[:0], classes=2, epochs=5)
+    assert "val_loss" not in fit.history
+    assert figures.learning_curves(fit.history, fit.best_epoch)
+
+
+def test_uneven_classes_count_the_same():
+    targets = np.array([0] * 90 + [1] * 10)
+    weights = class_weights(targets, 2)
+    assert weights[0] * 90 == pytest.approx(weights[1] * 10)
+    assert class_weights(np.array([0, 1]), 2) == {0: 1.0, 1: 1.0}
+
+
+def test_the_report_counts_right():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
+    report = evaluate(probabilities, np.array([0, 1, 1, 0]), ("cat", "dog"))
+    assert report.accuracy == 0.75
+    assert report.confusion.tolist() == [[2, 0], [1, 1]]
+    assert report.precision.tolist() == pytest.approx([2 / 3, 1.0])
+    assert report.recall.tolist() == [1.0, 0.5]
+    assert (report.low, report.high) == pytest.approx((0.3006, 0.9544), abs=1e-3)  # Wilson, 3 of 4
+    assert "3 of 4 photos are right" in report.summary()
+    assert report.as_card()["classes"]["dog"] == {"precision": 1.0, "recall": 0.5, "photos": 2}
+
+
+def test_without_test_photos_the_report_says_so():
+    report = evaluate(np.empty((0, 2)), np.empty(0, int), ("cat", "dog"))
+    assert "no photos to judge by" in report.summary()
+    assert "accuracy" not in report.as_card()
+    assert figures.confusion_matrix(report)
+
+
+def test_the_worst_mistakes_come_first(drawings):
+    paths = sorted(drawings.rglob("*.jpg"))
+    photos = [Photo(path, "cat", TEST, "") for path in paths[:4]]
+    probabilities = np.array([[0.4, 0.6], [0.9, 0.1], [0.05, 0.95], [0.3, 0.7]])
+    worst = worst_mistakes(photos, probabilities, ("cat", "dog"))
+    assert [mistake.probability for mistake in worst] == [0.95, 0.7, 0.6]
+    assert worst[0].predicted == "dog"
+    assert len(figures.mistakes(worst).axes) == 8
+    assert figures.mistakes([]).axes[0].get_title(loc="left") == "No mistakes."
+
+
+def test_the_photo_grid_passes_over_what_cannot_be_read(drawings, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"x")
+    figure = figures.photo_grid([(broken, "cat"), *((path, path.parent.name) for path in drawings.rglob("*.jpg"))])
+    assert len(figure.axes) == 16
+    assert sum(bool(axis.images) for axis in figure.axes) == 16
