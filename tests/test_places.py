@@ -10,10 +10,10 @@ from catdog.places import environment_first
 
 
 def test_the_environment_comes_first_with_the_type_of_the_default(monkeypatch):
-    for name, text in {"A": "7", "B": "yes", "C": "0.5", "D": "", "E": "off"}.items():
+    for name, text in {"A": "7", "B": "yes", "C": "0.5", "D": "", "E": "off", "G": ""}.items():
         monkeypatch.setenv(name, text)
     monkeypatch.delenv("F", raising=False)
-    assert environment_first(A=1, B=False, C=1.0, D="x", E=True, F="kept") == (7, True, 0.5, "", False, "kept")
+    assert environment_first(A=1, B=False, C=1.0, D="x", E=True, F="kept", G=8) == (7, True, 0.5, "", False, "kept", 8)
 
 
 @pytest.mark.parametrize(("default", "word"), [(5000, "a whole number"), (0.5, "a number"), (True, "true or false")])

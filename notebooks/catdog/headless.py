@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import nbformat
@@ -78,13 +78,18 @@ class _Relaying(NotebookClient):
 
 
 @contextmanager
-def _kernel(name: str) -> Iterator[_Relaying]:
+def _kernel(name: str, **environment: str) -> Iterator[_Relaying]:
     """A notebook with a kernel of its own, which is gone at the end whatever happens."""
     client = _Relaying(name)
     client.create_kernel_manager()
     try:
         # What the kernel prints comes by message; its own standard output would say everything a second time.
-        client.start_new_kernel(cwd=str(ROOT / "notebooks"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        client.start_new_kernel(
+            cwd=str(ROOT / "notebooks"),
+            env={**os.environ, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         client.start_new_kernel_client()
         yield client
     finally:
@@ -118,22 +123,25 @@ def fine_tune() -> None:
 
 def serve(*names: str) -> None:
     """Execute the notebooks that serve, each in a kernel of its own, and stay until Ctrl-C or until one has died."""
-    if not names:
-        return
-    print(f"\nExecuting {names[0]}", flush=True)
-    with _kernel(names[0]) as client:
-        client.run_cells()
-        serve(*names[1:])
-        if len(names) == 1:
-            print("\nUp and running. Ctrl-C stops everything.", flush=True)
-            _wait_while_alive(client)
+    with ExitStack() as kernels:
+        clients = []
+        for name in names:
+            print(f"\nExecuting {name}", flush=True)
+            # The public link is the backend's, which shows the page itself: a free account has one address.
+            environment = {"TUNNEL": "none"} if clients else {}
+            clients.append(kernels.enter_context(_kernel(name, **environment)))
+            clients[-1].run_cells()
+        print("\nUp and running. Ctrl-C stops everything.", flush=True)
+        _wait_while_alive(clients)
 
 
-def _wait_while_alive(client: _Relaying) -> None:
+def _wait_while_alive(clients: list[_Relaying]) -> None:
     pause = threading.Event()
-    while client.alive:
+    while True:
+        for client in clients:
+            if not client.alive:
+                raise NotebookFailed(f"The kernel of {client.name} died.")
         pause.wait(_ALIVE_SECONDS)
-    raise NotebookFailed(f"The kernel of {client.name} died.")
 
 
 def _absolute_paths() -> None:
@@ -157,7 +165,8 @@ def main(command: str) -> int:
     try:
         if FINE_TUNE in notebooks:
             fine_tune()
-        serve(*(name for name in notebooks if name != FINE_TUNE))
+        if served := [name for name in notebooks if name != FINE_TUNE]:
+            serve(*served)
     except KeyboardInterrupt:
         print("\nStopped.", flush=True)
         return 0 if command != "train" else 130

@@ -84,11 +84,13 @@ def secret(name: str) -> str:
         return ""
 
 
-def _converted(name: str, text: str, default):
+def _from_text(name: str, text: str | None, default):
+    if text is None or (text == "" and not isinstance(default, str)):
+        return default
     if isinstance(default, bool):
         if text.lower() in ("1", "true", "yes", "on"):
             return True
-        if text.lower() in ("", "0", "false", "no", "off"):
+        if text.lower() in ("0", "false", "no", "off"):
             return False
         raise SuiteError(f'{name} must be true or false, but the environment says "{text}".')
     try:
@@ -101,10 +103,8 @@ def _converted(name: str, text: str, default):
 def environment_first(**settings) -> tuple:
     """The given settings in order, each replaced by the environment variable of its name where that is set.
 
-    Text from the environment takes the type of the value it replaces (bool, int, float or str). So a Colab
-    form, a test and a command line turn the same knobs. Raises SuiteError for text that does not fit.
+    Text from the environment takes the type of the value it replaces (bool, int, float or str; only text can be
+    set to nothing). So a Colab form, a test and a command line turn the same knobs. Raises SuiteError for text
+    that does not fit.
     """
-    return tuple(
-        _converted(name, os.environ[name], default) if name in os.environ else default
-        for name, default in settings.items()
-    )
+    return tuple(_from_text(name, os.environ.get(name), default) for name, default in settings.items())
