@@ -73,7 +73,8 @@ def test_drawings_are_served_only_when_they_are_asked_for(saved, shipped):
     drawn = saved("drawings", drawings=True)
     assert bundle.find() == shipped.folder
     assert bundle.find("drawings") == drawn.folder
-    assert bundle.find() == saved("pets").folder
+    real = saved("pets")
+    assert bundle.find() == real.folder
 
 
 def test_a_model_that_is_not_there_is_named_with_those_that_are(saved):

@@ -4,6 +4,7 @@ import re
 
 import nbformat
 from catdog.address import carriers, repository, with_address
+from catdog.places import SHIPPED_MODEL
 from conftest import ROOT, tracked
 
 README = (ROOT / "README.md").read_text()
@@ -51,6 +52,10 @@ def test_pictures_and_files_that_the_readme_names_are_there():
     names = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README)
     assert names
     assert all((ROOT / name).exists() for name in names)
+
+
+def test_the_model_that_ships_is_in_the_repository_and_no_other():
+    assert {path.parent for path in tracked(ROOT / "models") if path.name != "README.md"} == {SHIPPED_MODEL}
 
 
 def test_no_photo_of_others_and_nothing_large_is_in_the_repository():

@@ -169,8 +169,9 @@ def _fits(folder: Path, model: str) -> bool:
 
 
 def _versions() -> Iterable[Path]:
-    for root in dict.fromkeys((places.models_dir(), places.SHIPPED_MODELS)):
-        yield from (card.parent for card in root.glob(f"*/[!.]*/{CARD}"))
+    """Every version in the models' folder, and the one that comes with the suite wherever that folder is."""
+    found = (card.parent for card in places.models_dir().glob(f"*/[!.]*/{CARD}"))
+    return dict.fromkeys([*found, places.SHIPPED_MODEL])
 
 
 def _new_version(home: Path, now: datetime) -> str:

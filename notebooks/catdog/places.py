@@ -7,7 +7,7 @@ from pathlib import Path
 from .errors import SuiteError
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED_MODELS = ROOT / "models"
+SHIPPED_MODEL = ROOT / "models" / "cats-and-dogs" / "2026-11-23-073049"  # .gitignore names it, too
 DRIVE = Path("/content/drive/MyDrive")
 
 
@@ -47,7 +47,7 @@ def _from_environment(name: str, default: Path) -> Path:
 def models_dir() -> Path:
     """Where trained models are saved: `MODELS_DIR`, else on Drive, else the repository's models/."""
     drive = drive_folder()
-    return _from_environment("MODELS_DIR", drive / "models" if drive else SHIPPED_MODELS)
+    return _from_environment("MODELS_DIR", drive / "models" if drive else ROOT / "models")
 
 
 def data_dir() -> Path:
