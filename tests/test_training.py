@@ -29,7 +29,8 @@ def counted(backbone, monkeypatch):
 def blobs(n=60, classes=3, seed=0):
     chance = np.random.default_rng(seed)
     targets = np.arange(n) % classes
-    centres = np.random.default_rng(99).normal(size=(classes, 512))
+    fixed = np.random.default_rng(99)
+    centres = fixed.normal(size=(classes, 512)) + 100 * fixed.normal(size=512)  # features are far from centred
     return (chance.normal(size=(n, 512)) + centres[targets]).astype(np.float32), targets
 
 
@@ -105,7 +106,9 @@ def test_training_stops_early_and_keeps_the_best_epoch():
     wrong = (*blobs(20, classes=2, seed=3)[:1], 1 - blobs(20, classes=2, seed=3)[1])
     fit = fit_head(features, targets, *wrong, classes=2, patience=3)
     assert len(fit.history["loss"]) < 100
-    assert fit.best_epoch == int(np.argmin(fit.history["val_loss"])) + 1
+    assert fit.best_epoch == int(np.argmin(fit.history["val_loss"])) + 1 < len(fit.history["loss"])
+    until_then = fit_head(features, targets, *wrong, classes=2, epochs=fit.best_epoch, patience=100)
+    assert (fit.head.kernel == until_then.head.kernel).all()
 
 
 def test_training_goes_without_validation_photos():
