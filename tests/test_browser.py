@@ -150,6 +150,25 @@ def test_without_the_service_the_page_says_so_and_tries_again(browser, app):
     page.close()
 
 
+def test_something_else_at_the_services_address_is_told_in_words(browser):
+    def warning_page(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/html"), ("Access-Control-Allow-Origin", "*"),
+                                  ("Access-Control-Allow-Headers", "*")])  # fmt: skip
+        return [b"<h1>You are about to visit</h1>"]
+
+    other = Server(warning_page, "127.0.0.1", 0, 1 << 20)
+    server = Server(create_page_app(other.url), "127.0.0.1", 0, 1 << 20)
+    page = browser.new_page()
+    page.goto(server.url)
+    expect(page.locator("#model")).to_contain_text("it is not the service")
+    choose(page, photo("a.jpg", drawing()))
+    wait_until_done(page, 1)
+    assert "it is not the service" in labels(page)[0]
+    page.close()
+    for running in (server, other):
+        running.stop()
+
+
 def test_without_an_address_the_page_says_what_is_missing(browser, own_places):
     server = Server(create_page_app(), "127.0.0.1", 0, 1 << 20)
     page = browser.new_page()

@@ -155,6 +155,15 @@ def test_the_worst_mistakes_come_first(drawings):
     assert figures.mistakes([]).axes[0].get_title(loc="left") == "No mistakes."
 
 
+def test_hundreds_of_classes_still_make_pictures(drawings):
+    labels = tuple(f"class {number:03}" for number in range(300))
+    path = next(drawings.rglob("*.jpg"))
+    targets = np.arange(300)
+    figure = figures.confusion_matrix(evaluate(np.eye(300), targets, labels))
+    assert max(figure.get_size_inches()) < 25
+    assert len(figures.photo_grid([(path, label) for label in labels]).axes) == 12 * 8
+
+
 def test_the_photo_grid_passes_over_what_cannot_be_read(drawings, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"x")

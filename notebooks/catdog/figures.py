@@ -12,10 +12,14 @@ from .evaluation import Mistake, Report
 from .images import PhotoRefused, read_photo
 
 _COLUMNS = 8
+_MOST_ROWS = 12
+_MOST_COUNTS = 25  # classes up to which the numbers in a confusion matrix can be read
 
 
 def photo_grid(photos: Sequence[tuple[Path, str]], per_class: int = _COLUMNS, seed: int = 0) -> Figure:
-    """A row of random photos for each class, as the network will see them; unreadable files are passed over.
+    """A row of random photos for each of the first twelve classes, as the network will see them.
+
+    Files that cannot be read are passed over.
 
     Args:
         photos: (path, class) pairs.
@@ -25,8 +29,9 @@ def photo_grid(photos: Sequence[tuple[Path, str]], per_class: int = _COLUMNS, se
     for path, label in photos:
         by_class[label].append(path)
     chance = random.Random(seed)
-    figure, rows = plt.subplots(len(by_class), per_class, figsize=(1.5 * per_class, 1.7 * len(by_class)), squeeze=False)
-    for row, (label, paths) in zip(rows, sorted(by_class.items())):
+    shown = sorted(by_class.items())[:_MOST_ROWS]
+    figure, rows = plt.subplots(len(shown), per_class, figsize=(1.5 * per_class, 1.7 * len(shown)), squeeze=False)
+    for row, (label, paths) in zip(rows, shown):
         row[0].set_title(f"{label} ({len(paths):,} files)", loc="left", fontsize=10)
         _fill(row, _readable(chance.sample(paths, len(paths)), per_class))
     return _finished(figure)
@@ -47,16 +52,18 @@ def learning_curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
 
 def confusion_matrix(report: Report) -> Figure:
     """How often each class (row) was taken for which (column)."""
-    size = 1.6 + 0.7 * len(report.classes)
+    few = len(report.classes) <= _MOST_COUNTS
+    size = 1.6 + 0.7 * min(len(report.classes), _MOST_COUNTS)
     figure, axis = plt.subplots(figsize=(size + 0.8, size))
     axis.imshow(report.confusion, cmap="Blues")
     for row, counts in enumerate(report.confusion):
-        for column, count in enumerate(counts):
+        for column, count in enumerate(counts if few else ()):
             dark = count > report.confusion.max() / 2
             axis.text(column, row, f"{count:,}", ha="center", va="center", color="white" if dark else "black")
-    places = range(len(report.classes))
-    axis.set_xticks(places, report.classes, rotation=45 if len(report.classes) > 4 else 0)
-    axis.set_yticks(places, report.classes)
+    if few:
+        places = range(len(report.classes))
+        axis.set_xticks(places, report.classes, rotation=45 if len(places) > 4 else 0)
+        axis.set_yticks(places, report.classes)
     axis.set(xlabel="predicted", ylabel="true")
     return _finished(figure)
 

@@ -47,6 +47,7 @@ class _Relaying(NotebookClient):
         )
         self.name = name
         self.seconds: dict[str, float] = {}
+        self.addresses: list[str] = []
         self._section = ""
 
     def _begin(self, cell, cell_index) -> None:
@@ -60,7 +61,9 @@ class _Relaying(NotebookClient):
 
     def process_message(self, msg, cell, cell_index):
         if msg["msg_type"] == "stream":
-            print(msg["content"]["text"], end="", flush=True)
+            text = msg["content"]["text"]
+            print(text, end="", flush=True)
+            self.addresses += [line for line in text.splitlines() if line.startswith(("Backend: ", "Page: "))]
         return super().process_message(msg, cell, cell_index)
 
     def run_cells(self) -> None:
@@ -131,7 +134,8 @@ def serve(*names: str) -> None:
             environment = {"TUNNEL": "none"} if clients else {}
             clients.append(kernels.enter_context(_kernel(name, **environment)))
             clients[-1].run_cells()
-        print("\nUp and running. Ctrl-C stops everything.", flush=True)
+        addresses = "\n".join(address for client in clients for address in client.addresses)
+        print(f"\n{addresses}\nUp and running. Ctrl-C stops everything.", flush=True)
         _wait_while_alive(clients)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from waitress import wasyncore
 from waitress.server import create_server
 
-_THREADS = 8
+_THREADS = 32  # more than wait for the model at a time, or the page would not load while they do
 _running: dict[str, "Server"] = {}
 
 

@@ -96,7 +96,7 @@ async function classify(photos) {
     photos.forEach(({ card }, i) => showPrediction(card, answer.predictions[i]));
   } catch (problem) {
     for (const { card } of photos) showState(card, "failed", problem.message);
-    failed.push(...photos);
+    failed.push(...photos.filter(({ card }) => card.isConnected)); // "Clear" may have come in between
   }
   showButtons();
 }
@@ -114,8 +114,9 @@ async function ask(path, options = {}) {
   } catch {
     throw new Error("The service cannot be reached. Is the backend notebook still running?");
   }
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(body.detail ?? `The service answered with an error (${response.status}).`);
+  const body = await response.json().catch(() => null);
+  if (!response.ok) throw new Error(body?.detail ?? `The service answered with an error (${response.status}).`);
+  if (!body) throw new Error("Something answers at the service's address, but it is not the service.");
   return body;
 }
 
