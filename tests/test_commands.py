@@ -101,7 +101,9 @@ def test_stopping_while_it_starts_leaves_nothing(command, number):
     read_until(process, "Choose the model")
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
-    assert process.wait(timeout=30) == 0
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert said.endswith("Stopped.\n")
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
 

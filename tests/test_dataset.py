@@ -170,9 +170,11 @@ def test_fewer_than_two_classes_are_refused_in_words(tmp_path, labels):
         list_photos(folder(tmp_path))
 
 
-def test_a_class_without_a_usable_photo_is_refused_in_words(tmp_path):
+@pytest.mark.parametrize("files", [[], ["a.jpg"]])
+def test_a_class_without_a_usable_photo_is_refused_in_words(tmp_path, files):
     fill(tmp_path)
     (tmp_path / "owl").mkdir()
-    (tmp_path / "owl" / "a.jpg").write_bytes(b"nothing")
+    for name in files:
+        (tmp_path / "owl" / name).write_bytes(b"nothing")
     with pytest.raises(SuiteError, match="no usable training photo of owl"):
         check(folder(tmp_path))

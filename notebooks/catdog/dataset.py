@@ -109,6 +109,13 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class _ClassFolder:
+    path: Path
+    label: str
+    split: str | None
+
+
+@dataclass(frozen=True)
 class _File:
     path: Path
     label: str
@@ -117,7 +124,7 @@ class _File:
 
 def list_photos(folder: PhotoFolder) -> list[tuple[Path, str]]:
     """(path, class) of every file in the class folders, unchecked. Raises SuiteError for fewer than two classes."""
-    return [(file.path, file.label) for file in _files(folder)]
+    return [(file.path, file.label) for file in _files(_class_folders(folder))]
 
 
 def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
@@ -136,35 +143,41 @@ def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
     Raises:
         SuiteError: fewer than two classes, or a class without a photo to learn from.
     """
-    files = _files(folder)
+    class_folders = _class_folders(folder)
+    files = _files(class_folders)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = pool.map(lambda file: _inspect(file.path, known), files)
         results = list(zip(files, bar(looked, what="Checking", unit="photos", total=len(files))))
     left_out = [LeftOut(file.path, result.reason) for file, result in results if result.reason]
     usable, copies = _without_copies([(file, result.digest) for file, result in results if not result.reason])
     photos = _split(usable)
-    classes = tuple(sorted({file.label for file in files}))
+    classes = tuple(sorted({class_folder.label for class_folder in class_folders}))
     _require_training_photos(classes, photos, folder)
     return Dataset(folder.name, classes, tuple(photos), tuple(left_out + copies), folder.drawings)
 
 
-def _files(folder: PhotoFolder) -> list[_File]:
+def _class_folders(folder: PhotoFolder) -> list[_ClassFolder]:
     root = _below_wrappers(folder.path)
     splits = {path: _SPLIT_FOLDERS.get(path.name.lower()) for path in _folders(root)}
     if splits and all(splits.values()) and TRAIN in splits.values():
-        class_folders = [(path, split) for parent, split in splits.items() for path in _folders(parent)]
+        found = [(path, split) for parent, split in splits.items() for path in _folders(parent)]
     else:
-        class_folders = [(path, None) for path in splits]
-    labels = {folder.class_names.get(path.name, path.name) for path, _ in class_folders}
+        found = [(path, None) for path in splits]
+    class_folders = [_ClassFolder(path, folder.class_names.get(path.name, path.name), split) for path, split in found]
+    labels = {class_folder.label for class_folder in class_folders}
     if len(labels) < 2:
-        found = f"only {labels.pop()!r}" if labels else "none"
+        there = f"only {labels.pop()}" if labels else "none"
         raise SuiteError(
-            f"{folder.path} needs at least two sub-folders with photos, one for each class; there is {found}."
+            f"{folder.path} needs at least two sub-folders with photos, one for each class; there is {there}."
         )
+    return class_folders
+
+
+def _files(class_folders: list[_ClassFolder]) -> list[_File]:
     return [
-        _File(path, folder.class_names.get(parent.name, parent.name), split)
-        for parent, split in class_folders
-        for path in sorted(parent.rglob("*"))
+        _File(path, class_folder.label, class_folder.split)
+        for class_folder in class_folders
+        for path in sorted(class_folder.path.rglob("*"))
         if path.is_file() and not path.name.startswith(".")
     ]
 

@@ -1,5 +1,6 @@
 """The notebooks from a terminal: execute them, relay what they print, keep servers up until Ctrl-C."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -172,6 +173,7 @@ def main(command: str) -> int:
         if served := [name for name in notebooks if name != FINE_TUNE]:
             serve(*served)
     except KeyboardInterrupt:
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it would tell of the cell that was broken off
         print("\nStopped.", flush=True)
         return 0 if command != "train" else 130
     except (NotebookFailed, DeadKernelError) as error:

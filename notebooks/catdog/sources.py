@@ -61,7 +61,7 @@ def find_photos(data: str = AUTO) -> PhotoFolder:
     Raises:
         SuiteError: nothing is there, the zip is damaged, or the download failed.
     """
-    if data == AUTO:
+    if data in (AUTO, ""):
         return _public_or_drawings()
     if data in PUBLIC_SETS:
         return _public(data)
