@@ -25,7 +25,7 @@ def take(url: str) -> None:
         page.goto(url)
         page.set_input_files("#photos", files)
         expect(page.locator(SETTLED)).to_have_count(len(files), timeout=60_000)
-        page.screenshot(path=PICTURES / "page.png")
+        page.screenshot(path=PICTURES / "page.png", full_page=True)
         browser.close()
 
 

@@ -163,7 +163,7 @@ def _stop(signum, frame) -> None:
 
 def main(command: str) -> int:
     """Run one of `COMMANDS`; returns the exit status."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     _absolute_paths()
     notebooks = COMMANDS[command]

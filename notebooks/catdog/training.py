@@ -13,6 +13,8 @@ from .progress import bar
 _C = 0.1
 _BATCH = 64
 _LEARNING_RATE = 1e-2
+_EPSILON = 1e-3  # with Adam's usual 1e-7 the loss leaps once the gradients are small
+_MIN_DELTA = 3e-4
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,15 @@ def fit_head(
     layer = keras.layers.Dense(classes, kernel_regularizer=keras.regularizers.L2(l2), kernel_initializer="zeros")
     model = keras.Sequential([keras.Input((features.shape[1],)), layer])
     model.compile(
-        optimizer=keras.optimizers.Adam(_LEARNING_RATE),
+        optimizer=keras.optimizers.Adam(_LEARNING_RATE, epsilon=_EPSILON),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
     stop = keras.callbacks.EarlyStopping(
-        monitor="val_loss" if len(valid_features) else "loss", patience=patience, restore_best_weights=True
+        monitor="val_loss" if len(valid_features) else "loss",
+        patience=patience,
+        min_delta=_MIN_DELTA,
+        restore_best_weights=True,
     )
     with bar(what="Training", unit="epochs", total=epochs) as progress:
         history = model.fit(
