@@ -188,7 +188,7 @@ def _read_arrays(folder: Path, file: str, card: dict) -> dict[str, np.ndarray]:
             raise BundleRefused(
                 f"{folder / file} is not the file that was saved: choose another version, or train again."
             )
-        with np.load(folder / file, allow_pickle=False) as arrays:
+        with (folder / file).open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in _ARRAYS[file]}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         raise BundleRefused(f"{folder / file} is missing or damaged: choose another version, or train again.") from None

@@ -111,7 +111,7 @@ def _read(path: Path) -> Weights:
 
 
 def _read_npz(path: Path) -> Weights:
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in _array_names() if name in arrays}
 
 
