@@ -97,7 +97,7 @@ class Dataset:
                 f"Few test photos of {', '.join(scarce)}: the accuracy below says little about them. Add photos."
             )
         if self.left_out:
-            lines.append(f"{len(self.left_out):,} files are left out; left_out_table() lists them.")
+            lines.append(f"{len(self.left_out):,} files are left out; the list below says why.")
         return "\n".join(lines)
 
     def left_out_table(self, most: int = 20) -> str:
