@@ -131,8 +131,8 @@ def serve(*names: str) -> None:
         clients = []
         for name in names:
             print(f"\nExecuting {name}", flush=True)
-            # The public link is the backend's, which shows the page itself: a free account has one address.
-            environment = {"TUNNEL": "none"} if clients else {}
+            # Port and public link are the backend's, which shows the page itself: a free account has one address.
+            environment = {"TUNNEL": "none", "PORT": "0" if os.environ.get("PORT") else ""} if clients else {}
             clients.append(kernels.enter_context(_kernel(name, **environment)))
             clients[-1].run_cells()
         addresses = "\n".join(address for client in clients for address in client.addresses)
