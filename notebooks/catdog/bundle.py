@@ -3,6 +3,7 @@
     card.json      what the model is: classes, backbone, image door, training data, metrics, digests of the files
     head.npz       the last layer: kernel float32 (512, classes) and bias float32 (classes,)
     golden.npz     a few drawings, uint8 (n, 224, 224, 3), and the probabilities they must give, float32 (n, classes)
+    twin.npz       how to run the base in int8 (see engines/twin.py); where it is missing or damaged, there is none
     model.keras    the complete network for other tools (see export.py); nothing here ever reads it
 
 Only plain arrays are loaded, never anything that a file could have executed.
@@ -22,12 +23,14 @@ from pathlib import Path
 import numpy as np
 
 from . import places
+from .engines.proof import Proof
+from .engines.twin import Twin
 from .errors import SuiteError
 from .head import Head
 
 SCHEMA = 1
 TOLERANCE = 1e-3  # how far a probability may be from the one that was saved, whoever computes it
-CARD, HEAD, GOLDEN = "card.json", "head.npz", "golden.npz"
+CARD, HEAD, GOLDEN, TWIN = "card.json", "head.npz", "golden.npz", "twin.npz"
 _ARRAYS = {HEAD: ("kernel", "bias"), GOLDEN: ("photos", "probabilities")}
 
 
@@ -44,6 +47,7 @@ class Bundle:
         card: the content of card.json.
         head: the last layer.
         golden_photos: uint8 (n, 224, 224, 3); `golden_probabilities`: float32 (n, classes).
+        twin: how to run the base in int8, if that came with the model.
     """
 
     folder: Path
@@ -51,6 +55,7 @@ class Bundle:
     head: Head
     golden_photos: np.ndarray
     golden_probabilities: np.ndarray
+    twin: Twin | None = None
 
     @property
     def id(self) -> str:
@@ -61,6 +66,22 @@ class Bundle:
     def classes(self) -> tuple[str, ...]:
         return tuple(self.card["classes"])
 
+    @property
+    def proofs(self) -> dict[str, Proof]:
+        """Engines by name, with what notebook 1 found out about them on training photos."""
+        return {name: Proof(**found) for name, found in self.card.get("engines", {}).items()}
+
+    def describe(self) -> str:
+        """What the model is, in a few sentences for a person."""
+        test = self.card.get("metrics", {}).get("test", {})
+        lines = [f"{self.id} tells apart: {', '.join(self.classes)}."]
+        if test.get("photos"):
+            interval = f"{test['low']:.1%} to {test['high']:.1%}"
+            lines.append(f"It was right on {test['accuracy']:.1%} of {test['photos']:,} test photos ({interval}).")
+        if self.card.get("drawings"):
+            lines.append("It was trained on drawings: it knows nothing of real photos.")
+        return "\n".join(lines)
+
 
 def write(
     name: str,
@@ -68,6 +89,7 @@ def write(
     head: Head,
     golden_photos: np.ndarray,
     golden_probabilities: np.ndarray,
+    twin: Twin | None = None,
     add_files: Callable[[Path], None] = lambda folder: None,
 ) -> Bundle:
     """Save a model as the newest version of `name` under `places.models_dir()`.
@@ -91,6 +113,8 @@ def write(
     try:
         np.savez_compressed(part / HEAD, kernel=head.kernel, bias=head.bias)
         np.savez_compressed(part / GOLDEN, photos=golden_photos, probabilities=golden_probabilities)
+        if twin:
+            np.savez_compressed(part / TWIN, **twin.arrays)
         add_files(part)
         now = datetime.now(UTC)
         full = {
@@ -99,7 +123,7 @@ def write(
             "version": _new_version(home, now),
             "created": now.isoformat(timespec="seconds"),
             **card,
-            "files": {file: _sha256(part / file) for file in _ARRAYS},
+            "files": {file: _sha256(part / file) for file in (*_ARRAYS, *([TWIN] if twin else []))},
         }
         _write_durably(part / CARD, json.dumps(full, indent=2, ensure_ascii=False) + "\n")
         read(part)
@@ -114,7 +138,10 @@ def read(folder: Path) -> Bundle:
     """Read a saved model and check that its files are those that were saved. Raises BundleRefused."""
     card = read_card(folder)
     arrays = {file: _read_arrays(folder, file, card) for file in _ARRAYS}
-    bundle = Bundle(folder, card, Head(**arrays[HEAD]), arrays[GOLDEN]["photos"], arrays[GOLDEN]["probabilities"])
+    golden = arrays[GOLDEN]
+    bundle = Bundle(
+        folder, card, Head(**arrays[HEAD]), golden["photos"], golden["probabilities"], _read_twin(folder, card)
+    )
     _check_shapes(bundle)
     return bundle
 
@@ -182,14 +209,23 @@ def _new_version(home: Path, now: datetime) -> str:
     return name
 
 
+def _read_twin(folder: Path, card: dict) -> Twin | None:
+    """A model serves without its twin, too, so one that is missing or damaged is no reason to refuse the model."""
+    try:
+        return Twin(_read_arrays(folder, TWIN, card)) if TWIN in card["files"] else None
+    except (BundleRefused, ValueError):
+        return None
+
+
 def _read_arrays(folder: Path, file: str, card: dict) -> dict[str, np.ndarray]:
+    """All arrays of `file`, or for those whose names are fixed, these. Raises BundleRefused."""
     try:
         if _sha256(folder / file) != card["files"][file]:
             raise BundleRefused(
                 f"{folder / file} is not the file that was saved: choose another version, or train again."
             )
         with (folder / file).open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in _ARRAYS[file]}
+            return {name: arrays[name] for name in _ARRAYS.get(file, arrays.files)}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         raise BundleRefused(f"{folder / file} is missing or damaged: choose another version, or train again.") from None
 
@@ -208,8 +244,13 @@ def _check_shapes(bundle: Bundle) -> None:
         )
 
 
+def digest(data: bytes) -> str:
+    """sha256, hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return digest(path.read_bytes())
 
 
 def _write_durably(path: Path, text: str) -> None:

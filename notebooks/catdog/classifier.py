@@ -1,65 +1,86 @@
 """A loaded model: photos in, probabilities out, after proof that it still answers as when it was saved."""
 
+import functools
 import threading
-from typing import Protocol
 
 import numpy as np
 
+from .backbone import Backbone, load_backbone
 from .bundle import TOLERANCE, Bundle, BundleRefused
+from .engines import TENSORFLOW, Engine, candidates, has_gpu, is_exact, open_engine
+from .engines.choice import choose
+from .engines.proof import compare
 from .images import DOOR
 
 
-class FeatureEngine(Protocol):
-    """What a classifier needs to know of a backbone."""
-
-    fingerprint: str
-
-    def features(self, photos: np.ndarray) -> np.ndarray: ...
-
-
 class Classifier:
-    """A verified bundle on its backbone. Safe to call from several threads; one at a time computes.
+    """A verified bundle on an engine. Safe to call from several threads; one at a time computes.
 
     Raises BundleRefused when the bundle was trained on another backbone or behind another image door, or when its
-    golden photos no longer give the probabilities that were saved with them (within `TOLERANCE`).
+    golden photos do not give the probabilities that were saved with them: within `TOLERANCE` each on an engine that
+    computes in float32, within the limits of `engines.proof` on any other.
     """
 
-    def __init__(self, bundle: Bundle, backbone: FeatureEngine):
+    def __init__(self, bundle: Bundle, engine: Engine):
         self.bundle = bundle
-        self._backbone = backbone
+        self.engine = engine
         self._one_at_a_time = threading.Lock()
-        self._verify()
+        _check_kin(bundle, engine.fingerprint)
+        self._replay()
 
     def predict(self, photos: np.ndarray) -> np.ndarray:
         """uint8 RGB (n, 224, 224, 3) from `images.read_photo` → probabilities, float32 (n, classes)."""
         with self._one_at_a_time:
-            features = self._backbone.features(photos)
+            features = self.engine.features(photos)
         return self.bundle.head.probabilities(features)
 
-    def describe(self) -> str:
-        """What the model is, in a few sentences for a person."""
-        card, test = self.bundle.card, self.bundle.card.get("metrics", {}).get("test", {})
-        lines = [
-            f"{self.bundle.id} tells apart: {', '.join(self.bundle.classes)}. Its golden photos give the saved answers."
-        ]
-        if test.get("photos"):
-            interval = f"{test['low']:.1%} to {test['high']:.1%}"
-            lines.append(f"It was right on {test['accuracy']:.1%} of {test['photos']:,} test photos ({interval}).")
-        if card.get("drawings"):
-            lines.append("It was trained on drawings: it knows nothing of real photos.")
-        return "\n".join(lines)
+    def _replay(self) -> None:
+        saved, now = self.bundle.golden_probabilities, self.predict(self.bundle.golden_photos)
+        off = float(np.abs(now - saved).max())
+        if (off > TOLERANCE) if is_exact(self.engine) else compare(now, saved).objection:
+            raise BundleRefused(
+                f"{self.bundle.folder} answers its golden photos {off:.4f} away from what was saved: train again."
+            )
 
-    def _verify(self) -> None:
-        card, where = self.bundle.card, f"{self.bundle.folder} "
-        if card["backbone"]["fingerprint"] != self._backbone.fingerprint:
-            raise BundleRefused(
-                where + "was trained on a backbone with other weights: train again, or get those weights."
-            )
-        if card["image_door"] != DOOR:
-            raise BundleRefused(
-                where
-                + f"was trained on photos prepared in another way ({card['image_door']}, here {DOOR}): train again."
-            )
-        off = float(np.abs(self.predict(self.bundle.golden_photos) - self.bundle.golden_probabilities).max())
-        if off > TOLERANCE:
-            raise BundleRefused(where + f"answers its golden photos {off:.4f} away from what was saved: train again.")
+
+def load_classifier(bundle: Bundle, wanted: str = "auto") -> Classifier:
+    """Put a saved model on the engine `wanted`, or for "auto" on the fastest here that is proven for it.
+
+    An engine that does not compute in float32 must have proven itself on training photos when the model was saved,
+    and on any engine the golden photos must give the saved answers on this machine. On a CPU TensorFlow, which takes
+    seconds to load, is tried last.
+
+    Raises:
+        BundleRefused: the model was trained on another backbone or behind another image door.
+        SuiteError: no engine, or not the one that was wanted, can run it.
+    """
+    backbone = load_backbone()
+    _check_kin(bundle, backbone.fingerprint)
+    proven: dict[str, Classifier] = {}
+
+    def prove(engine: Engine) -> str:
+        if not is_exact(engine):
+            proof = bundle.proofs.get(engine.name)
+            if proof is None or proof.objection:
+                return proof.objection if proof else "the model's card has no proof of it on training photos."
+        try:
+            proven[engine.name] = Classifier(bundle, engine)
+        except BundleRefused as refusal:
+            return str(refusal)
+        return ""
+
+    last = () if has_gpu() else (TENSORFLOW,)
+    return proven[choose(wanted, _openers(backbone, bundle), prove, last).name]
+
+
+def _openers(backbone: Backbone, bundle: Bundle) -> dict:
+    return {name: functools.partial(open_engine, name, backbone, bundle.twin) for name in candidates()}
+
+
+def _check_kin(bundle: Bundle, fingerprint: str) -> None:
+    where = f"{bundle.folder} was trained on "
+    if bundle.card["backbone"]["fingerprint"] != fingerprint:
+        raise BundleRefused(where + "a backbone with other weights: train again, or get those weights.")
+    if bundle.card["image_door"] != DOOR:
+        prepared = f"photos prepared in another way ({bundle.card['image_door']}, here {DOOR})"
+        raise BundleRefused(where + f"{prepared}: train again.")

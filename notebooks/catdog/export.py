@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from .backbone import Backbone
 from .bundle import TOLERANCE
 from .errors import SuiteError
 from .frameworks import keras
@@ -13,22 +12,22 @@ from .head import Head
 KERAS, H5 = "model.keras", "model.h5"
 
 
-def complete_model(backbone: Backbone, head: Head) -> keras.Model:
+def complete_model(network: keras.Model, head: Head) -> keras.Model:
     """Raw RGB 0–255, float32 (n, 224, 224, 3) in, softmax probabilities (n, classes) out; preprocessing inside."""
     last = keras.layers.Dense(len(head.bias), activation="softmax", name="head")
-    model = keras.Model(backbone.model.input, last(backbone.model.output), name="vgg16_classifier")
+    model = keras.Model(network.input, last(network.output), name="vgg16_classifier")
     last.set_weights([head.kernel, head.bias])
     return model
 
 
 def save_complete(
-    folder: Path, backbone: Backbone, head: Head, photos: np.ndarray, probabilities: np.ndarray, h5: bool = False
+    folder: Path, network: keras.Model, head: Head, photos: np.ndarray, probabilities: np.ndarray, h5: bool = False
 ) -> None:
     """Write `model.keras` (and `model.h5`) into `folder`, and read each back.
 
     Raises SuiteError when a file read back gives `photos` (uint8) other `probabilities` than the model that was saved.
     """
-    model = complete_model(backbone, head)
+    model = complete_model(network, head)
     for name in (KERAS, H5) if h5 else (KERAS,):
         model.save(folder / name)
         read_back = keras.models.load_model(folder / name, compile=False)

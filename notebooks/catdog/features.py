@@ -11,46 +11,52 @@ from pathlib import Path
 import numpy as np
 
 from . import places
-from .backbone import BATCH, FEATURE_SIZE, FEATURES, Backbone
+from .backbone import FEATURE_SIZE, FEATURES, Backbone
 from .dataset import SPLITS, Dataset, Photo
+from .engines import BATCH, Engine
 from .images import DOOR, read_photo
 from .progress import bar
 
 
 class FeatureStore:
-    """Features on disk by the digest of the photo, one file for each way of computing them.
+    """Features on disk by the photo's digest and the engine's recipe, all in one file.
 
     The file's name carries image door and backbone, so features made in another way are never found here.
-    SQLite keeps what was written before a kill.
+    SQLite keeps what was written before a kill. Vectors lie apart from the index, so that 100,000 photos are
+    looked up without reading 200 MB.
     """
 
     def __init__(self, backbone: Backbone, folder: Path | None = None):
-        recipe = hashlib.sha256(f"{DOOR} {backbone.fingerprint} {FEATURES}".encode()).hexdigest()[:16]
-        self.path = (folder or places.cache_dir()) / f"features-{recipe}.sqlite"
+        made = hashlib.sha256(f"{DOOR} {backbone.fingerprint} {FEATURES}".encode()).hexdigest()[:16]
+        self.path = (folder or places.cache_dir()) / f"features-{made}.sqlite"
         with self._open() as db:
-            db.execute("CREATE TABLE IF NOT EXISTS features (digest TEXT PRIMARY KEY, vector BLOB) WITHOUT ROWID")
+            db.execute(
+                "CREATE TABLE IF NOT EXISTS features (digest BLOB, recipe TEXT, vector BLOB, UNIQUE (digest, recipe))"
+            )
 
-    def digests(self) -> set[str]:
-        """Digests of all photos whose features are here."""
+    def digests(self, recipe: str = "") -> set[str]:
+        """Digests of the photos whose features are here, by `recipe` or by any."""
         with self._open() as db:
-            return {digest for (digest,) in db.execute("SELECT digest FROM features")}
+            rows = db.execute("SELECT digest FROM features WHERE recipe = ?1 OR ?1 = ''", (recipe,))
+            return {digest.hex() for (digest,) in rows}
 
-    def read(self, digests: Sequence[str]) -> np.ndarray:
+    def read(self, digests: Sequence[str], recipe: str) -> np.ndarray:
         """Features in the order asked for, float32 (n, 512). Raises KeyError for a digest that is not here."""
         with self._open() as db:
-            rows = [
-                db.execute("SELECT vector FROM features WHERE digest = ?", (digest,)).fetchone() for digest in digests
-            ]
+            find = "SELECT vector FROM features WHERE digest = ? AND recipe = ?"
+            rows = [db.execute(find, (bytes.fromhex(digest), recipe)).fetchone() for digest in digests]
         missing = [digest for digest, row in zip(digests, rows) if row is None]
         if missing:
             raise KeyError(missing[0])
         return np.frombuffer(b"".join(vector for (vector,) in rows), dtype="<f4").reshape(-1, FEATURE_SIZE).copy()
 
-    def write(self, digests: Sequence[str], features: np.ndarray) -> None:
+    def write(self, digests: Sequence[str], recipe: str, features: np.ndarray) -> None:
         """Keep features (n, 512), whole or not at all."""
-        rows = [(digest, vector.astype("<f4").tobytes()) for digest, vector in zip(digests, features)]
+        rows = [
+            (bytes.fromhex(digest), recipe, vector.astype("<f4").tobytes()) for digest, vector in zip(digests, features)
+        ]
         with self._open() as db:
-            db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
+            db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", rows)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -58,28 +64,33 @@ class FeatureStore:
             yield db
 
 
-def compute_features(photos: Sequence[Photo], backbone: Backbone, store: FeatureStore) -> np.ndarray:
+def compute_features(
+    photos: Sequence[Photo], engine: Engine, store: FeatureStore, what: str = "Features"
+) -> np.ndarray:
     """Features of `photos`, float32 (n, 512): read from `store`, and computed and kept where they are missing.
 
     Shows a bar with photos per second. Stopped half-way, the next call goes on where this one was.
     """
-    known = store.digests()
+    known = store.digests(engine.recipe)
     missing = [photo for photo in photos if photo.digest not in known]
     if missing:
-        with bar(what=f"Features ({len(photos) - len(missing):,} kept)", unit="photos", total=len(missing)) as progress:
+        with bar(what=f"{what} ({len(photos) - len(missing):,} kept)", unit="photos", total=len(missing)) as progress:
             for batch, pixels in _decoded_ahead(missing):
-                store.write([photo.digest for photo in batch], backbone.features(pixels))
+                store.write([photo.digest for photo in batch], engine.recipe, engine.features(pixels))
                 progress.update(len(batch))
-    return store.read([photo.digest for photo in photos])
+    return store.read([photo.digest for photo in photos], engine.recipe)
 
 
 def features_by_split(
-    dataset: Dataset, backbone: Backbone, store: FeatureStore
+    dataset: Dataset, engine: Engine, store: FeatureStore
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Split → (features, float32 (n, 512); class numbers, int64 (n,)), in the order of `dataset.of(split)`."""
-    compute_features(dataset.photos, backbone, store)
+    compute_features(dataset.photos, engine, store)
     return {
-        split: (store.read([photo.digest for photo in dataset.of(split)]), dataset.targets(dataset.of(split)))
+        split: (
+            store.read([photo.digest for photo in dataset.of(split)], engine.recipe),
+            dataset.targets(dataset.of(split)),
+        )
         for split in SPLITS
     }
 

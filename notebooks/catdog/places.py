@@ -2,7 +2,11 @@
 
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import SuiteError
 
@@ -58,6 +62,14 @@ def data_dir() -> Path:
 def cache_dir() -> Path:
     """Where computed features are kept: `CATDOG_CACHE`, else ~/.cache/catdog."""
     return _from_environment("CATDOG_CACHE", Path("~/.cache/catdog"))
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that appears at `path` whole or not at all."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
+        yield part
+    os.replace(part.name, path)
 
 
 def keras_models_dir() -> Path:

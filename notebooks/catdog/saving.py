@@ -8,22 +8,24 @@ import numpy as np
 
 from . import backbone as base
 from . import bundle
-from .backbone import Backbone
 from .bundle import Bundle
 from .dataset import Dataset
 from .drawings import CLASSES, draw
 from .errors import SuiteError
 from .evaluation import Report
 from .export import save_complete
+from .head import Head
 from .images import DOOR, read_photo
+from .proving import Engines
 from .training import Fit
 
-_GOLDEN_SEEDS = range(1000, 1003)  # drawings that no training set of drawings holds
+_GOLDEN_SEEDS = range(1000, 1012)  # drawings that no training set of drawings holds
+_GOLDEN = 6
 _LIBRARIES = ("tensorflow", "keras", "numpy", "pillow")
 
 
 def save_model(
-    name: str, dataset: Dataset, fit: Fit, reports: dict[str, Report], backbone: Backbone, save_h5: bool = False
+    name: str, dataset: Dataset, fit: Fit, reports: dict[str, Report], engines: Engines, save_h5: bool = False
 ) -> Bundle:
     """Save a fitted head as a new version of `name`, with the complete network beside it.
 
@@ -32,6 +34,7 @@ def save_model(
     Args:
         name: the model's name; with nothing, the dataset's.
         reports: by split ("valid", "test"), for the card.
+        engines: they compute the golden photos, and are proven once more as seen through the new last layer.
         save_h5: write the complete network as `model.h5`, too.
 
     Raises:
@@ -44,21 +47,34 @@ def save_model(
         raise SuiteError(
             "The model {} was trained on {}, these are {}: set MODEL_NAME to another name.".format(name, *kinds)
         )
-    if newest and _is_the_same(newest, dataset, fit) and (not save_h5 or (newest.folder / "model.h5").exists()):
+    if (
+        newest
+        and _is_the_same(newest, dataset, fit, engines)
+        and (not save_h5 or (newest.folder / "model.h5").exists())
+    ):
         print(f"Nothing has changed since {newest.id}: it stays the newest version.")
         return newest
-    photos = golden_photos()
-    probabilities = fit.head.probabilities(backbone.features(photos))
-    card = _card(dataset, fit, reports, backbone)
+    photos, probabilities = _golden(engines, fit.head)
+    network = engines.reference.model
+    card = _card(dataset, fit, reports, engines)
     return bundle.write(
-        name, card, fit.head, photos, probabilities,
-        add_files=lambda folder: save_complete(folder, backbone, fit.head, photos, probabilities, save_h5),
+        name, card, fit.head, photos, probabilities, engines.twin,
+        add_files=lambda folder: save_complete(folder, network, fit.head, photos, probabilities, save_h5),
     )  # fmt: skip
 
 
 def golden_photos() -> np.ndarray:
-    """Six drawings through the door, uint8 (6, 224, 224, 3): ours to publish, whatever a model was trained on."""
+    """Drawings through the door, uint8 (24, 224, 224, 3): ours to publish, whatever a model was trained on."""
     return np.stack([_through_the_door(label, seed) for seed in _GOLDEN_SEEDS for label in CLASSES])
+
+
+def _golden(engines: Engines, head: Head) -> tuple[np.ndarray, np.ndarray]:
+    """The drawings of which the model is surest, and its probabilities: near a tie, a correct engine may differ."""
+    photos = golden_photos()
+    probabilities = head.probabilities(engines.reference.features(photos))
+    second, first = np.sort(probabilities, axis=1)[:, -2:].T
+    surest = np.sort(np.argsort(second - first, kind="stable")[:_GOLDEN])
+    return photos[surest], probabilities[surest]
 
 
 def _through_the_door(label: str, seed: int) -> np.ndarray:
@@ -74,12 +90,13 @@ def _newest(name: str) -> Bundle | None:
         return None
 
 
-def _is_the_same(newest: Bundle, dataset: Dataset, fit: Fit) -> bool:
+def _is_the_same(newest: Bundle, dataset: Dataset, fit: Fit, engines: Engines) -> bool:
     return (
         newest.card["data"]["digest"] == dataset.digest()
         and newest.card["image_door"] == DOOR
         and newest.classes == dataset.classes
         and (newest.folder / "model.keras").exists()
+        and (newest.twin and newest.twin.digest) == (engines.twin and engines.twin.digest)
         and _nearly_equal(newest.head.kernel, fit.head.kernel)
         and _nearly_equal(newest.head.bias, fit.head.bias)
     )
@@ -90,11 +107,17 @@ def _nearly_equal(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and float(np.abs(a - b).max()) <= 1e-3 * float(np.abs(a).max())
 
 
-def _card(dataset: Dataset, fit: Fit, reports: dict[str, Report], backbone: Backbone) -> dict:
+def _card(dataset: Dataset, fit: Fit, reports: dict[str, Report], engines: Engines) -> dict:
     return {
         "classes": list(dataset.classes),
         "drawings": dataset.drawings,
-        "backbone": {"name": base.NAME, "fingerprint": backbone.fingerprint, "features": base.FEATURES},
+        "backbone": {
+            "name": base.NAME,
+            "fingerprint": engines.chosen.fingerprint,
+            "features": base.FEATURES,
+            "engine": engines.chosen.name,
+        },
+        "engines": {name: proof.as_card() for name, proof in engines.proofs(fit.head).items()},
         "image_door": DOOR,
         "data": {
             "name": dataset.name,

@@ -182,9 +182,8 @@ def _keep(weights: Weights) -> None:
     """Where Keras keeps its own, but under a name of ours: Keras would take a foreign file for a damaged one."""
     target = _kept()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as part:
-        np.savez(part, **weights)
-    os.replace(part.name, target)
+    with places.written_whole(target) as file:
+        np.savez(file, **weights)
 
 
 @contextmanager

@@ -1,0 +1,79 @@
+"""Ways to run the frozen base. Each is loaded only when it is opened, so that serving by one never loads another."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..backbone import Backbone
+from ..errors import SuiteError
+
+BATCH = 16  # photos at a time; more are no faster on a CPU and need more memory
+
+TENSORFLOW, TENSORFLOW_MIXED = "tensorflow", "tensorflow-mixed"
+OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8 = "openvino-fp32", "openvino-bf16", "openvino-int8"
+NAMES = (TENSORFLOW, TENSORFLOW_MIXED, OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8)
+
+
+class Engine(Protocol):
+    """One way to run the base. Not safe to call from several threads at once.
+
+    Attributes:
+        name: one of `NAMES`.
+        recipe: names the arithmetic, which tells features computed by this engine from others'.
+        fingerprint: of the backbone's weights.
+    """
+
+    name: str
+    recipe: str
+    fingerprint: str
+
+    def features(self, photos: np.ndarray) -> np.ndarray:
+        """uint8 RGB (n, 224, 224, 3) from `images.read_photo` → float32 (n, 512)."""
+        ...
+
+
+class EngineUnavailable(SuiteError):
+    """This machine, or this model, cannot run an engine. The message says why."""
+
+
+def is_exact(engine: Engine) -> bool:
+    """True when the engine computes in float32 throughout."""
+    return engine.recipe.startswith("fp32")
+
+
+def has_gpu() -> bool:
+    """True where NVIDIA's driver shows a GPU. Asking TensorFlow would cost seconds."""
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def candidates() -> tuple[str, ...]:
+    """The engines worth measuring here. On a GPU TensorFlow's; on a CPU OpenVINO's, before TensorFlow's."""
+    return (TENSORFLOW_MIXED, TENSORFLOW) if has_gpu() else (OPENVINO_INT8, OPENVINO_BF16, OPENVINO_FP32, TENSORFLOW)
+
+
+def open_engine(name: str, backbone: Backbone, twin=None) -> Engine:
+    """Make an engine ready to run.
+
+    Args:
+        twin: `engines.twin.Twin`, which the int8 engine needs.
+
+    Raises:
+        EngineUnavailable: it cannot run here.
+        SuiteError: there is no engine of this name.
+    """
+    if name not in NAMES:
+        raise SuiteError(f'There is no engine "{name}": set ENGINE to auto or to one of {", ".join(NAMES)}.')
+    if name in (TENSORFLOW, TENSORFLOW_MIXED):
+        from .tensorflow import TensorFlowEngine
+
+        return TensorFlowEngine(backbone, mixed=name == TENSORFLOW_MIXED)
+    from .openvino import OpenVINOEngine
+
+    return OpenVINOEngine(name, backbone, twin)
+
+
+def in_batches(run, photos: np.ndarray, size: int) -> np.ndarray:
+    """`run` over at most `BATCH` photos at a time: (n, 224, 224, 3) → float32 (n, size)."""
+    batches = [run(photos[start : start + BATCH]) for start in range(0, len(photos), BATCH)]
+    return np.concatenate(batches) if batches else np.empty((0, size), np.float32)

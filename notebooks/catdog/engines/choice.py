@@ -1,0 +1,125 @@
+"""Which engine? The fastest on this machine that proves itself."""
+
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Collection, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from .. import places
+from ..errors import SuiteError
+from ..images import SIDE
+from . import Engine, EngineUnavailable
+
+AUTO = "auto"
+_ROUNDS = 3
+
+
+def choose(
+    wanted: str,
+    openers: Mapping[str, Callable[[], Engine]],
+    prove: Callable[[Engine], str],
+    last: Collection[str] = (),
+) -> Engine:
+    """Open the engine `wanted`, or for "auto" the fastest here that passes its proof; say which, and which not and why.
+
+    Args:
+        openers: by name, what opens an engine (may raise EngineUnavailable).
+        prove: gives "" for an engine whose answers can be trusted, else the reason against it.
+        last: names that are opened only when no other engine passes, however fast they may be.
+
+    Raises:
+        SuiteError: the engine that was wanted fails, or all do.
+    """
+    if wanted != AUTO:
+        return _insisted(wanted, openers, prove)
+    for name in [*_fastest_first([name for name in openers if name not in last], openers), *last]:
+        try:
+            engine = openers[name]()
+            reason = prove(engine)
+        except EngineUnavailable as unavailable:
+            reason = str(unavailable)
+        if not reason:
+            speed = f", {1 / _speeds()[name]:.0f} photos a second here" if name in _speeds() else ""
+            print(f"Engine: {name}{speed}.")
+            return engine
+        print(f"Engine {name} is passed over: {reason}")
+    raise SuiteError("No engine can run the model here: the lines above say why.")
+
+
+def _insisted(name: str, openers: Mapping[str, Callable[[], Engine]], prove: Callable[[Engine], str]) -> Engine:
+    if name not in openers:
+        raise SuiteError(f'There is no engine "{name}": set ENGINE to auto or to one of {", ".join(openers)}.')
+    try:
+        engine = openers[name]()
+        reason = prove(engine)
+    except EngineUnavailable as unavailable:
+        reason = str(unavailable)
+    if reason:
+        raise SuiteError(f"The engine {name} cannot be used: {reason} Set ENGINE to auto.")
+    return engine
+
+
+def _fastest_first(names: Collection[str], openers: Mapping[str, Callable[[], Engine]]) -> list[str]:
+    """Names by measured speed. Those that cannot be opened come first, so that it is said why."""
+    for name in names:
+        if name not in _speeds():
+            try:
+                _remember(name, seconds_per_photo(openers[name]()))
+            except EngineUnavailable:
+                continue
+    return sorted(names, key=lambda name: _speeds().get(name, 0))
+
+
+def seconds_per_photo(engine: Engine) -> float:
+    """Median of three batches of noise, after one to warm up. Noise takes as long as photos."""
+    photos = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
+    engine.features(photos)
+    times = []
+    for _ in range(_ROUNDS):
+        began = time.perf_counter()
+        engine.features(photos)
+        times.append(time.perf_counter() - began)
+    return float(np.median(times)) / len(photos)
+
+
+def _speeds() -> dict[str, float]:
+    """Seconds per photo by engine, as they were measured on a machine like this one with these libraries."""
+    try:
+        return json.loads(_memory().read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _remember(name: str, seconds: float) -> None:
+    speeds = {**_speeds(), name: seconds}
+    with places.written_whole(_memory()) as file:
+        file.write(json.dumps(speeds).encode())
+
+
+def _memory() -> Path:
+    parts = [_processor(), str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())]
+    parts += [f"{name} {_version(name)}" for name in ("openvino", "tensorflow")]
+    machine = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return places.cache_dir() / f"speeds-{machine}.json"
+
+
+def _processor() -> str:
+    """Model and abilities; virtual machines often hide the model but not what it can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags"))}))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"

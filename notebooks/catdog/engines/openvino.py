@@ -1,0 +1,76 @@
+"""OpenVINO on the CPU: the base as a graph of its own operations, in float32, bfloat16 or int8. No TensorFlow."""
+
+import numpy as np
+
+from ..backbone import FEATURE_SIZE, NAME, RGB_MEAN, Backbone
+from ..images import SIDE
+from ..weights import LAYERS
+from . import OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, in_batches
+from .twin import Twin
+
+try:
+    import openvino as ov
+    from openvino import opset13 as op
+except ImportError as error:
+    raise EngineUnavailable("OpenVINO is not installed (pip install openvino).") from error
+
+_PRECISION = {OPENVINO_FP32: "f32", OPENVINO_BF16: "bf16", OPENVINO_INT8: "f32"}
+
+
+class OpenVINOEngine:
+    """See `engines.Engine`.
+
+    Raises EngineUnavailable when this processor has no bfloat16 for `openvino-bf16`, or `openvino-int8` gets no twin.
+    """
+
+    def __init__(self, name: str, backbone: Backbone, twin: Twin | None = None):
+        core = ov.Core()
+        if name == OPENVINO_BF16 and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise EngineUnavailable("this processor does not compute in bfloat16.")
+        if name == OPENVINO_INT8 and twin is None:
+            raise EngineUnavailable("the model has no int8 twin; notebook 1 makes one on a machine without a GPU.")
+        self.name = name
+        self.fingerprint = backbone.fingerprint
+        self.recipe = {OPENVINO_FP32: "fp32 openvino", OPENVINO_BF16: "bf16 openvino"}.get(
+            name
+        ) or f"int8 {twin.digest[:16]}"
+        graph = build_graph(backbone, twin if name == OPENVINO_INT8 else None)
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _PRECISION[name]}
+        self._request = core.compile_model(graph, "CPU", settings).create_infer_request()
+
+    def features(self, photos: np.ndarray) -> np.ndarray:
+        return in_batches(self._run, photos, FEATURE_SIZE)
+
+    def _run(self, photos: np.ndarray) -> np.ndarray:
+        return self._request.infer({0: np.ascontiguousarray(photos)}, share_inputs=True)[0].copy()
+
+
+def build_graph(backbone: Backbone, twin: Twin | None = None) -> ov.Model:
+    """uint8 RGB (n, 224, 224, 3) → float32 (n, 512). With a twin, kernels are int8 and what enters each convolution
+    is quantised to its range; OpenVINO turns such a graph into int8 arithmetic."""
+    photos = op.parameter([-1, SIDE, SIDE, 3], np.uint8, name="photo")
+    channels_first = op.transpose(op.convert(photos, np.float32), op.constant([0, 3, 1, 2]))
+    values = op.subtract(channels_first, op.constant(np.array(RGB_MEAN, np.float32).reshape(1, 3, 1, 1)))
+    for number, layer in enumerate(LAYERS):
+        if number and layer.split("_")[0] != LAYERS[number - 1].split("_")[0]:
+            values = op.max_pool(values, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
+        kernel = channels_first_kernel(backbone, layer)
+        if twin:
+            low, high = (op.constant(np.float32(limit)) for limit in twin.arrays[f"{layer}/range"])
+            values = op.fake_quantize(values, low, high, low, high, levels=256)
+            scale = twin.arrays[f"{layer}/scale"].reshape(-1, 1, 1, 1)
+            small = np.clip(np.round(kernel / scale), -127, 127).astype(np.int8)
+            kernel = op.multiply(op.convert(op.constant(small), np.float32), op.constant(scale))
+        else:
+            kernel = op.constant(kernel)
+        bias = (twin.arrays if twin else backbone.weights)[f"{layer}/bias"]
+        values = op.convolution(values, kernel, [1, 1], [1, 1], [1, 1], [1, 1], name=layer)
+        values = op.relu(op.add(values, op.constant(bias.reshape(1, -1, 1, 1))))
+    # The maximum of block5_pool over the picture is that of what enters it: its windows cover the picture.
+    return ov.Model([op.reduce_max(values, op.constant([2, 3]), False)], [photos], NAME)
+
+
+def channels_first_kernel(backbone: Backbone, layer: str) -> np.ndarray:
+    """A layer's kernel as OpenVINO keeps it, float32 (out, in, 3, 3); the first takes RGB where Keras' takes BGR."""
+    kernel = backbone.weights[f"{layer}/kernel"].transpose(3, 2, 0, 1)
+    return np.ascontiguousarray(kernel[:, ::-1] if layer == LAYERS[0] else kernel)

@@ -1,0 +1,88 @@
+"""The int8 twin: how to quantise the base, as a few plain arrays. The weights stay the public ones."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backbone import Backbone
+from ..weights import LAYERS
+from . import EngineUnavailable
+
+CALIBRATION_PHOTOS = 32
+
+
+@dataclass(frozen=True)
+class Twin:
+    """For each convolution `<layer>/range` float32 (2,), lowest and highest value that enters it; `<layer>/scale`
+    float32 (out,), the size of one int8 step of its kernel; `<layer>/bias` float32 (out,).
+
+    Raises ValueError when the arrays are not these.
+    """
+
+    arrays: dict[str, np.ndarray]
+
+    def __post_init__(self):
+        for layer in LAYERS:
+            span, scale, bias = (self.arrays.get(f"{layer}/{part}", np.empty(0)) for part in ("range", "scale", "bias"))
+            fits = span.shape == (2,) and scale.ndim == 1 and scale.shape == bias.shape and scale.size
+            if not fits or not np.isfinite([*span, *scale, *bias]).all() or span[0] >= span[1] or scale.min() <= 0:
+                raise ValueError(f"the int8 twin's arrays for {layer} make no sense")
+
+    @property
+    def digest(self) -> str:
+        """Identifies the twin: sha256 over its arrays, hex."""
+        digest = hashlib.sha256()
+        for name in sorted(self.arrays):
+            digest.update(name.encode() + np.ascontiguousarray(self.arrays[name], dtype="<f4").tobytes())
+        return digest.hexdigest()
+
+
+def make_twin(backbone: Backbone, photos: Iterable[np.ndarray]) -> Twin:
+    """Quantise the base after training (NNCF, preset MIXED: kernels by channel, fast bias correction).
+
+    Calibrated on 32, 64, 128 or 300 of 1,300 photos of cats and dogs, the twin's answers were all the same as in
+    float32, and probabilities differed by 0.0015 on average: `CALIBRATION_PHOTOS` is enough. NNCF shows a bar.
+
+    Args:
+        photos: uint8 (224, 224, 3) each, as they come from the door.
+
+    Raises:
+        EngineUnavailable: NNCF or OpenVINO is not installed.
+    """
+    os.environ.setdefault("NNCF_CI", "1")  # or NNCF reports every use to Google Analytics
+    from .openvino import build_graph
+
+    try:
+        import nncf
+    except ImportError as error:
+        raise EngineUnavailable("NNCF is not installed (pip install nncf).") from error
+    inputs = [photo[None] for photo in photos]
+    quantised = nncf.quantize(
+        build_graph(backbone),
+        nncf.Dataset(inputs),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(inputs),
+    )
+    return Twin(dict(_arrays(quantised)))
+
+
+def _arrays(quantised) -> Iterable[tuple[str, np.ndarray]]:
+    """What NNCF decided, read from its graph: FakeQuantize → Convolution(Multiply(int8 kernel, scale)) → Add(bias)."""
+    for node in quantised.get_ordered_ops():
+        layer = node.get_friendly_name()
+        if layer not in LAYERS:
+            continue
+        entering, kernel = (_source(node, place) for place in (0, 1))
+        while entering.get_type_name() == "MaxPool":
+            entering = _source(entering, 0)
+        (added,) = (target.get_node() for target in node.output(0).get_target_inputs())
+        yield f"{layer}/range", np.array([_source(entering, place).data.item() for place in (1, 2)], np.float32)
+        yield f"{layer}/scale", _source(kernel, 1).data.reshape(-1).astype(np.float32)
+        yield f"{layer}/bias", _source(added, 1).data.reshape(-1).astype(np.float32)
+
+
+def _source(node, place: int):
+    return node.input_value(place).get_node()

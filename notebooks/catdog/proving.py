@@ -1,0 +1,118 @@
+"""Notebook 1 chooses an engine: candidates are held against float32 TensorFlow on training photos."""
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+
+from . import bundle, places
+from .backbone import Backbone
+from .dataset import TRAIN, Dataset, Photo
+from .engines import OPENVINO_INT8, TENSORFLOW, Engine, EngineUnavailable, candidates, has_gpu, open_engine
+from .engines.choice import choose
+from .engines.proof import Proof, compare
+from .engines.twin import CALIBRATION_PHOTOS, Twin, make_twin
+from .features import FeatureStore, compute_features
+from .head import Head
+from .images import DOOR, read_photo
+
+SAMPLE = 200  # the fewest photos of which one may be answered otherwise
+
+
+class Engines:
+    """The engines that may compute this dataset's features, the one that does, and what is known of them.
+
+    Attributes:
+        chosen: the engine that is used.
+        reference: float32 TensorFlow, loaded when it is first needed.
+        twin: the int8 twin, None on a GPU and where it cannot be made.
+    """
+
+    def __init__(self, dataset: Dataset, backbone: Backbone, store: FeatureStore, wanted: str = "auto"):
+        """Choose the engine `wanted`, or for "auto" the fastest on this machine that proves itself.
+
+        A new last layer does not exist yet, so the proof looks through that of the model that ships.
+
+        Raises SuiteError when the engine that was wanted cannot be used.
+        """
+        self._sample, self._store = _first(dataset.of(TRAIN), SAMPLE), store
+        self.reference = _Reference(backbone)
+        self.twin = None if has_gpu() or wanted not in ("auto", OPENVINO_INT8) else _kept_twin(dataset, backbone)
+        openers = {name: functools.partial(open_engine, name, backbone, self.twin) for name in candidates()}
+        openers[TENSORFLOW] = lambda: self.reference
+        last = () if has_gpu() else (TENSORFLOW,)
+        judge = bundle.read(places.SHIPPED_MODEL).head
+        self.chosen = choose(wanted, openers, lambda engine: self.prove(engine, judge).objection, last=last)
+        self._int8 = openers[OPENVINO_INT8] if self.twin else None
+
+    def prove(self, engine: Engine, head: Head) -> Proof:
+        """Hold `engine` against the reference on up to `SAMPLE` training photos, as seen through `head`."""
+        features = {
+            one.recipe: compute_features(self._sample, one, self._store, f"Proof of {engine.name} ({one.name})")
+            for one in (self.reference, engine)
+        }
+        return compare(*(head.probabilities(features[one.recipe]) for one in (engine, self.reference)))
+
+    def proofs(self, head: Head) -> dict[str, Proof]:
+        """By name, for the engine that was chosen and for the int8 twin's, as seen through a new last layer."""
+        engines = {self.chosen.name: self.chosen}
+        if self._int8 and OPENVINO_INT8 not in engines:
+            engines[OPENVINO_INT8] = self._int8()
+        return {name: self.prove(engine, head) for name, engine in engines.items()}
+
+
+class _Reference:
+    """Float32 TensorFlow as an engine that is loaded only when there is something to compute."""
+
+    name, recipe = TENSORFLOW, "fp32 tensorflow"
+
+    def __init__(self, backbone: Backbone):
+        self.fingerprint = backbone.fingerprint
+        self._backbone = backbone
+
+    @functools.cached_property
+    def _engine(self):
+        return open_engine(TENSORFLOW, self._backbone)
+
+    @property
+    def model(self):
+        return self._engine.model
+
+    def features(self, photos: np.ndarray) -> np.ndarray:
+        return self._engine.features(photos)
+
+
+def _kept_twin(dataset: Dataset, backbone: Backbone) -> Twin | None:
+    """The twin for photos of this name: kept by an earlier run, or made now from a few training photos.
+
+    One that saw less than half as many photos as it could see now is made again.
+    """
+    photos = _first(dataset.of(TRAIN), CALIBRATION_PHOTOS)
+    made_for = f"{DOOR} {backbone.fingerprint} {dataset.name}"
+    path = places.cache_dir() / f"twin-{bundle.digest(made_for.encode())[:16]}.npz"
+    for seen, twin in _read_twin(path):
+        if 2 * seen >= len(photos):
+            return twin
+    try:
+        print(f"Making the int8 twin from {len(photos)} training photos, once: some ten to forty seconds.", flush=True)
+        twin = make_twin(backbone, (read_photo(photo.path) for photo in photos))
+    except EngineUnavailable as unavailable:
+        print(f"There will be no int8 twin: {unavailable}")
+        return None
+    with places.written_whole(path) as file:
+        np.savez(file, **twin.arrays, photos=len(photos))
+    return twin
+
+
+def _read_twin(path) -> Iterator[tuple[int, Twin]]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            found = dict(arrays)
+        yield int(found.pop("photos")), Twin(found)
+    except (OSError, ValueError, KeyError):
+        return
+
+
+def _first(photos: list[Photo], number: int) -> list[Photo]:
+    """By digest: the same ones each time, whatever is added, but for those that come before."""
+    return sorted(photos, key=lambda photo: photo.digest)[:number]
