@@ -31,6 +31,7 @@ for name in (
     "PHOTO",
     "SEED",
     "EPOCHS",
+    "ENGINE",
     "SAVE_H5",
     "STOP",
 ):
@@ -67,6 +68,14 @@ def backbone():
 
 
 @pytest.fixture(scope="session")
+def engine(backbone):
+    """Float32 TensorFlow, the reference."""
+    from catdog.engines import TENSORFLOW, open_engine
+
+    return open_engine(TENSORFLOW, backbone)
+
+
+@pytest.fixture(scope="session")
 def shipped():
     """The model that comes with the suite."""
     from catdog import bundle
@@ -76,10 +85,11 @@ def shipped():
 
 
 @pytest.fixture(scope="session")
-def classifier(shipped, backbone):
-    from catdog.classifier import Classifier
+def classifier(shipped):
+    """The shipped model on the engine that is fastest here."""
+    from catdog.classifier import load_classifier
 
-    return Classifier(shipped, backbone)
+    return load_classifier(shipped)
 
 
 @pytest.fixture(scope="session")

@@ -159,7 +159,7 @@ def test_alive_but_not_ready_without_a_model():
 
 def test_what_breaks_is_a_problem_too_and_goes_to_the_log(classifier, own_places):
     app = create_app(classifier)
-    app.extensions["catdog"]["classifier"] = object()
+    app.extensions["catdog"]["model"] = object()
     assert is_problem(app.test_client().post("/predict", data=parts(("x", drawing()))), "internal")
     assert "AttributeError" in (own_places / "catdog_cache" / "backend.log").read_text()
 

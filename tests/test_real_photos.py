@@ -4,18 +4,21 @@ import numpy as np
 import pytest
 import requests
 from catdog.dataset import TEST, check
+from catdog.engines import OPENVINO_FP32, OPENVINO_INT8, open_engine
+from catdog.engines.proof import compare
 from catdog.features import FeatureStore, compute_features
+from catdog.images import read_photo
 from catdog.sources import PhotoFolder
 
 BATCH = 20
 
 
 @pytest.fixture(scope="module")
-def unseen(real_photos, tmp_path_factory, backbone):
+def unseen(real_photos, tmp_path_factory, classifier, backbone):
     """The test photos with the features that notebook 1 would compute: (photos, targets, features)."""
     dataset = check(PhotoFolder(real_photos, "photos"))
     photos = dataset.of(TEST)
-    features = compute_features(photos, backbone, FeatureStore(backbone, tmp_path_factory.mktemp("features")))
+    features = compute_features(photos, classifier.engine, FeatureStore(backbone, tmp_path_factory.mktemp("features")))
     return photos, dataset.targets(photos), features
 
 
@@ -37,3 +40,15 @@ def test_the_service_says_what_the_notebook_computed(unseen, shipped, backend):
     assert [item["filename"] for item in served] == [photo.path.name for photo in photos]
     assert [item["label"] for item in served] == [shipped.classes[number] for number in expected.argmax(axis=1)]
     assert np.abs(probabilities - expected).max() <= 1e-3
+
+
+def test_the_int8_twin_answers_as_float32_does(unseen, shipped, backbone):
+    photos, targets, _ = unseen
+    pixels = np.stack([read_photo(photo.path) for photo in photos])
+    answers = [
+        shipped.head.probabilities(open_engine(name, backbone, shipped.twin).features(pixels))
+        for name in (OPENVINO_INT8, OPENVINO_FP32)
+    ]
+    assert not compare(*answers).objection
+    right = [(answer.argmax(axis=1) == targets).mean() for answer in answers]
+    assert abs(right[0] - right[1]) <= 0.005

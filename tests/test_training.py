@@ -1,5 +1,7 @@
 """Features once, the last layer in seconds, honest numbers."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from catdog import figures
@@ -17,11 +19,11 @@ def dataset(drawings):
 
 
 @pytest.fixture
-def counted(backbone, monkeypatch):
-    """The real backbone, counting the photos that go through it."""
-    seen, compute = [], type(backbone).features
+def counted(engine, monkeypatch):
+    """The real engine, counting the photos that go through it."""
+    seen, compute = [], type(engine).features
     monkeypatch.setattr(
-        type(backbone), "features", lambda self, photos: seen.append(len(photos)) or compute(self, photos)
+        type(engine), "features", lambda self, photos: seen.append(len(photos)) or compute(self, photos)
     )
     return seen
 
@@ -34,31 +36,31 @@ def blobs(n=60, classes=3, seed=0):
     return (chance.normal(size=(n, 512)) + centres[targets]).astype(np.float32), targets
 
 
-def test_the_base_sees_what_keras_preprocessing_gives(backbone, drawings):
+def test_the_base_sees_what_keras_preprocessing_gives(engine, drawings):
     from catdog.frameworks import keras
 
     photos = np.stack([read_photo(path) for path in sorted(drawings.rglob("*.jpg"))[:3]])
     plain = keras.applications.VGG16(include_top=False, weights=None, pooling="max", input_shape=(224, 224, 3))
     for layer in plain.layers:
-        layer.set_weights(backbone.model.get_layer(layer.name).get_weights() if layer.weights else [])
+        layer.set_weights(engine.model.get_layer(layer.name).get_weights() if layer.weights else [])
     expected = plain.predict_on_batch(keras.applications.vgg16.preprocess_input(photos.astype(np.float32)))
-    assert np.abs(backbone.features(photos) - expected).max() < 1e-2
+    assert np.abs(engine.features(photos) - expected).max() < 1e-2
     assert expected.max() > 10
 
 
-def test_features_are_computed_once_and_only_for_new_photos(dataset, counted, backbone, tmp_path):
-    store = FeatureStore(backbone, tmp_path)
+def test_features_are_computed_once_and_only_for_new_photos(dataset, counted, engine, tmp_path):
+    store = FeatureStore(engine, tmp_path)
     some = dataset.photos[:5]
-    first = compute_features(some, backbone, store)
+    first = compute_features(some, engine, store)
     assert first.shape == (5, 512)
     assert sum(counted) == 5
-    again = compute_features(dataset.photos[:8][::-1], backbone, FeatureStore(backbone, tmp_path))
+    again = compute_features(dataset.photos[:8][::-1], engine, FeatureStore(engine, tmp_path))
     assert sum(counted) == 8
     assert (again[::-1][:5] == first).all()
 
 
-def test_features_survive_a_broken_off_run(dataset, backbone, tmp_path, monkeypatch):
-    store, compute = FeatureStore(backbone, tmp_path), type(backbone).features
+def test_features_survive_a_broken_off_run(dataset, engine, tmp_path, monkeypatch):
+    store, compute = FeatureStore(engine, tmp_path), type(engine).features
     done = []
 
     def break_off(self, photos):
@@ -67,9 +69,9 @@ def test_features_survive_a_broken_off_run(dataset, backbone, tmp_path, monkeypa
         done.append(len(photos))
         return compute(self, photos)
 
-    monkeypatch.setattr(type(backbone), "features", break_off)
+    monkeypatch.setattr(type(engine), "features", break_off)
     with pytest.raises(KeyboardInterrupt):
-        compute_features(dataset.photos, backbone, store)
+        compute_features(dataset.photos, engine, store)
     assert len(store.digests()) == done[0] < len(dataset.photos)
 
 
@@ -77,16 +79,27 @@ def test_another_base_or_door_never_finds_these_features(backbone, tmp_path, mon
     paths = {FeatureStore(backbone, tmp_path).path}
     monkeypatch.setattr("catdog.features.DOOR", "another")
     paths.add(FeatureStore(backbone, tmp_path).path)
-    monkeypatch.setattr(backbone, "fingerprint", "sha256:another")
-    paths.add(FeatureStore(backbone, tmp_path).path)
+    paths.add(FeatureStore(dataclasses.replace(backbone, fingerprint="sha256:another"), tmp_path).path)
     assert len(paths) == 3
 
 
-def test_features_by_split_go_with_their_targets(dataset, backbone, tmp_path):
-    data = features_by_split(dataset, backbone, FeatureStore(backbone, tmp_path))
+def test_another_engines_features_are_kept_apart(backbone, tmp_path):
+    store, digest = FeatureStore(backbone, tmp_path), "ab" * 32
+    store.write([digest], "fp32", np.zeros((1, 512), np.float32))
+    store.write([digest], "int8", np.ones((1, 512), np.float32))
+    assert store.read([digest], "fp32").max() == 0
+    assert store.read([digest], "int8").min() == 1
+    assert store.digests("int8") == store.digests() == {digest}
+    assert not store.digests("bf16")
+    with pytest.raises(KeyError):
+        store.read([digest], "bf16")
+
+
+def test_features_by_split_go_with_their_targets(dataset, engine, tmp_path):
+    data = features_by_split(dataset, engine, FeatureStore(engine, tmp_path))
     features, targets = data[TRAIN]
     assert len(features) == len(targets) == len(dataset.of(TRAIN))
-    expected = backbone.features(read_photo(dataset.of(TRAIN)[2].path)[None])
+    expected = engine.features(read_photo(dataset.of(TRAIN)[2].path)[None])
     assert np.abs(features[2] - expected[0]).max() < 1e-3
 
 

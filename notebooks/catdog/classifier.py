@@ -1,13 +1,12 @@
 """A loaded model: photos in, probabilities out, after proof that it still answers as when it was saved."""
 
-import functools
 import threading
 
 import numpy as np
 
-from .backbone import Backbone, load_backbone
+from .backbone import load_backbone
 from .bundle import TOLERANCE, Bundle, BundleRefused
-from .engines import TENSORFLOW, Engine, candidates, has_gpu, is_exact, open_engine
+from .engines import Engine, is_exact, open_engine
 from .engines.choice import choose
 from .engines.proof import compare
 from .images import DOOR
@@ -58,7 +57,7 @@ def load_classifier(bundle: Bundle, wanted: str = "auto") -> Classifier:
     _check_kin(bundle, backbone.fingerprint)
     proven: dict[str, Classifier] = {}
 
-    def prove(engine: Engine) -> str:
+    def objection(engine: Engine) -> str:
         if not is_exact(engine):
             proof = bundle.proofs.get(engine.name)
             if proof is None or proof.objection:
@@ -69,12 +68,7 @@ def load_classifier(bundle: Bundle, wanted: str = "auto") -> Classifier:
             return str(refusal)
         return ""
 
-    last = () if has_gpu() else (TENSORFLOW,)
-    return proven[choose(wanted, _openers(backbone, bundle), prove, last).name]
-
-
-def _openers(backbone: Backbone, bundle: Bundle) -> dict:
-    return {name: functools.partial(open_engine, name, backbone, bundle.twin) for name in candidates()}
+    return proven[choose(wanted, lambda name: open_engine(name, backbone, bundle.twin), objection).name]
 
 
 def _check_kin(bundle: Bundle, fingerprint: str) -> None:

@@ -14,31 +14,37 @@ from .. import __version__, places
 from ..classifier import Classifier
 from ..frontend.page import SAME_ORIGIN, page_blueprint
 from . import problems
-from .routes import api, describe_original_body
+from .batching import BatchingQueue
+from .routes import Model, api, describe_original_body
 from .visits import Visit, Visits
 
 MAX_REQUEST_BYTES = 64 << 20
 _UNSEEN = ("/healthz", "/readyz", "/page/")
 
 
-def create_app(classifier: Classifier | None, **config) -> APIFlask:
-    """The service around `classifier` (without one it is alive but not ready).
+def create_app(classifier: Classifier | None = None, **config) -> APIFlask:
+    """The service around `classifier`; without one it is alive but not ready until `use` gives it one.
 
     Args:
-        config: Flask's configuration, and `MAX_PHOTOS` in one request (default 64).
+        config: Flask's configuration; `MAX_PHOTOS` in one request (default 64), `MAX_WAITING` photos in the queue
+            (default 256), `MAX_BATCH` photos at once through the network (default 16).
 
-    The app's `extensions["catdog"]` holds "classifier", which may be replaced, and "visits", the last requests.
+    The app's `extensions["catdog"]` holds "visits", the last requests, and what `use` put there.
     """
     app = APIFlask(__name__, title="Photo classifier", version=__version__, docs_path=None, static_folder=None)
     app.config.from_mapping(
         MAX_CONTENT_LENGTH=MAX_REQUEST_BYTES,
         MAX_PHOTOS=64,
+        MAX_WAITING=256,
+        MAX_BATCH=16,
         AUTO_404_RESPONSE=False,
         AUTO_VALIDATION_ERROR_RESPONSE=False,
     )
     app.config.from_mapping(config)
     app.json.sort_keys = False
-    app.extensions["catdog"] = {"classifier": classifier, "visits": Visits()}
+    app.extensions["catdog"] = {"model": None, "visits": Visits()}
+    if classifier:
+        use(app, classifier)
     CORS(app, send_wildcard=True)  # the page may come from another address; the service knows no cookies to protect
     app.register_blueprint(api)
     app.register_blueprint(page_blueprint(lambda: SAME_ORIGIN))
@@ -48,6 +54,12 @@ def create_app(classifier: Classifier | None, **config) -> APIFlask:
     _log_to_file(app)
     _write_visits(app)
     return app
+
+
+def use(app: APIFlask, classifier: Classifier) -> None:
+    """Answer with `classifier` from the next request on; requests that are being answered keep the one they have."""
+    queue = BatchingQueue(classifier.predict, app.config["MAX_BATCH"], app.config["MAX_WAITING"])
+    app.extensions["catdog"]["model"] = Model(classifier, queue)
 
 
 def _flask_error(error: HTTPError) -> Response:

@@ -40,6 +40,7 @@ KINDS = {
         Kind("photo-unreadable", 422, "The photo is damaged"),
         Kind("internal", 500, "Something broke in the service"),
         Kind("not-ready", 503, "The model is not loaded yet"),
+        Kind("overloaded", 503, "Too many photos are waiting"),
     )
 }
 _BY_STATUS = {

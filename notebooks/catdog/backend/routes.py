@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from dataclasses import dataclass
 
 import numpy as np
 from apiflask import APIBlueprint
@@ -12,16 +13,25 @@ from werkzeug.datastructures import FileStorage
 from ..classifier import Classifier
 from ..images import PhotoRefused, read_photo
 from . import problems
+from .batching import BatchingQueue, QueueFull
 from .problems import Problem
 from .schemas import Card, OriginalPrediction, Photos, Predictions, State, refusals
 
 api = APIBlueprint("api", __name__, template_folder="templates", tag="Photos")
 
 
+@dataclass(frozen=True)
+class Model:
+    """What answers: a classifier, and the queue before it."""
+
+    classifier: Classifier
+    queue: BatchingQueue
+
+
 @api.post("/predict")
 @api.input(Photos, location="files", validation=False)
 @api.output(Predictions)
-@api.doc(responses=refusals("no-photo", "request-too-large", "too-many-photos", "internal", "not-ready"))
+@api.doc(responses=refusals("no-photo", "request-too-large", "too-many-photos", "internal", "not-ready", "overloaded"))
 def predict(files_data):
     """Classify photos
 
@@ -34,9 +44,9 @@ def predict(files_data):
         raise Problem("no-photo", 'Send one or more photos as multipart/form-data in parts named "images".')
     if len(uploads) > most:
         raise Problem("too-many-photos", f"Send at most {most} photos in one request, not {len(uploads)}.")
-    classifier, g.photos = _classifier(), len(uploads)
+    model, g.photos = _model(), len(uploads)
     photos = [_photo_or_problem(upload) for upload in uploads]
-    answers = iter(_probabilities(classifier, [photo for photo in photos if isinstance(photo, np.ndarray)]))
+    answers = iter(_probabilities(model, [photo for photo in photos if isinstance(photo, np.ndarray)]))
     predictions = [
         {
             "filename": upload.filename,
@@ -44,7 +54,7 @@ def predict(files_data):
         }
         for upload, photo in zip(uploads, photos)
     ]
-    return {"model": classifier.bundle.id, "predictions": predictions}
+    return {"model": model.classifier.bundle.id, "predictions": predictions}
 
 
 @api.post("/")
@@ -59,6 +69,7 @@ def predict(files_data):
         "photo-unreadable",
         "internal",
         "not-ready",
+        "overloaded",
     )
 )
 def predict_original():
@@ -66,9 +77,9 @@ def predict_original():
 
     The contract of the project that this suite grew from: the body is JSON whatever its content type says.
     """
-    classifier, g.photos = _classifier(), 1
+    model, g.photos = _model(), 1
     photo = _read(_base64_image(request.get_data()))
-    return {"prediction": _probabilities(classifier, [photo])[0]}
+    return {"prediction": _probabilities(model, [photo])[0]}
 
 
 @api.get("/healthz")
@@ -84,7 +95,7 @@ def healthz():
 @api.doc(tags=["Service"], responses=refusals("not-ready"))
 def readyz():
     """Is a model loaded?"""
-    _classifier()
+    _model()
     return {"status": "ready"}
 
 
@@ -96,9 +107,9 @@ def readyz():
         **refusals("not-ready"),
     },
 )
-def model():
+def card():
     """The card of the model: classes, backbone, training data, metrics"""
-    return _classifier().bundle.card
+    return _model().classifier.bundle.card
 
 
 def describe_original_body(spec: dict) -> dict:
@@ -116,18 +127,21 @@ def docs():
     return render_template("docs.html", spec=current_app.spec, kinds=problems.KINDS.values())
 
 
-def _classifier() -> Classifier:
-    classifier = current_app.extensions["catdog"]["classifier"]
-    if classifier is None:
+def _model() -> Model:
+    model = current_app.extensions["catdog"]["model"]
+    if model is None:
         raise Problem("not-ready", "The model is still being loaded. Try again in a few seconds.")
-    return classifier
+    return model
 
 
-def _probabilities(classifier: Classifier, photos: list[np.ndarray]) -> list[dict[str, float]]:
+def _probabilities(model: Model, photos: list[np.ndarray]) -> list[dict[str, float]]:
     if not photos:
         return []
-    rows = classifier.predict(np.stack(photos)).tolist()
-    return [{label: round(p, 6) for label, p in zip(classifier.bundle.classes, row)} for row in rows]
+    try:
+        rows = model.queue.predict(np.stack(photos)).tolist()
+    except QueueFull:
+        raise Problem("overloaded", "Too many photos are waiting. Try again in a few seconds.") from None
+    return [{label: round(p, 6) for label, p in zip(model.classifier.bundle.classes, row)} for row in rows]
 
 
 def _labelled(probabilities: dict[str, float]) -> dict:

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,36 +14,31 @@ import numpy as np
 from .. import places
 from ..errors import SuiteError
 from ..images import SIDE
-from . import Engine, EngineUnavailable
+from . import TENSORFLOW, Engine, EngineUnavailable, candidates
 
 AUTO = "auto"
 _ROUNDS = 3
 
 
-def choose(
-    wanted: str,
-    openers: Mapping[str, Callable[[], Engine]],
-    prove: Callable[[Engine], str],
-    last: Collection[str] = (),
-) -> Engine:
-    """Open the engine `wanted`, or for "auto" the fastest here that passes its proof; say which, and which not and why.
+def choose(wanted: str, opened: Callable[[str], Engine], objection: Callable[[Engine], str]) -> Engine:
+    """Open the engine `wanted`, or for "auto" the fastest here that proves itself; say which, and which not and why.
+
+    TensorFlow, where it is no candidate for its speed, is what is left when the others fail.
 
     Args:
-        openers: by name, what opens an engine (may raise EngineUnavailable).
-        prove: gives "" for an engine whose answers can be trusted, else the reason against it.
-        last: names that are opened only when no other engine passes, however fast they may be.
+        opened: opens an engine by its name; may raise EngineUnavailable.
+        objection: "" for an engine whose answers can be trusted, else the reason against it.
 
     Raises:
         SuiteError: the engine that was wanted fails, or all do.
     """
     if wanted != AUTO:
-        return _insisted(wanted, openers, prove)
-    for name in [*_fastest_first([name for name in openers if name not in last], openers), *last]:
-        try:
-            engine = openers[name]()
-            reason = prove(engine)
-        except EngineUnavailable as unavailable:
-            reason = str(unavailable)
+        engine, reason = _tried(wanted, opened, objection)
+        if reason:
+            raise SuiteError(f"The engine {wanted} cannot be used: {reason} Set ENGINE to auto.")
+        return engine
+    for name in dict.fromkeys([*_fastest_first(candidates(), opened), TENSORFLOW]):
+        engine, reason = _tried(name, opened, objection)
         if not reason:
             speed = f", {1 / _speeds()[name]:.0f} photos a second here" if name in _speeds() else ""
             print(f"Engine: {name}{speed}.")
@@ -52,25 +47,20 @@ def choose(
     raise SuiteError("No engine can run the model here: the lines above say why.")
 
 
-def _insisted(name: str, openers: Mapping[str, Callable[[], Engine]], prove: Callable[[Engine], str]) -> Engine:
-    if name not in openers:
-        raise SuiteError(f'There is no engine "{name}": set ENGINE to auto or to one of {", ".join(openers)}.')
+def _tried(name: str, opened: Callable[[str], Engine], objection: Callable[[Engine], str]) -> tuple[Engine | None, str]:
     try:
-        engine = openers[name]()
-        reason = prove(engine)
+        engine = opened(name)
+        return engine, objection(engine)
     except EngineUnavailable as unavailable:
-        reason = str(unavailable)
-    if reason:
-        raise SuiteError(f"The engine {name} cannot be used: {reason} Set ENGINE to auto.")
-    return engine
+        return None, str(unavailable)
 
 
-def _fastest_first(names: Collection[str], openers: Mapping[str, Callable[[], Engine]]) -> list[str]:
+def _fastest_first(names: Iterable[str], opened: Callable[[str], Engine]) -> list[str]:
     """Names by measured speed. Those that cannot be opened come first, so that it is said why."""
     for name in names:
         if name not in _speeds():
             try:
-                _remember(name, seconds_per_photo(openers[name]()))
+                _remember(name, seconds_per_photo(opened(name)))
             except EngineUnavailable:
                 continue
     return sorted(names, key=lambda name: _speeds().get(name, 0))

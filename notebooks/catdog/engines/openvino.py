@@ -1,5 +1,7 @@
 """OpenVINO on the CPU: the base as a graph of its own operations, in float32, bfloat16 or int8. No TensorFlow."""
 
+import itertools
+
 import numpy as np
 
 from ..backbone import FEATURE_SIZE, NAME, RGB_MEAN, Backbone
@@ -51,26 +53,38 @@ def build_graph(backbone: Backbone, twin: Twin | None = None) -> ov.Model:
     photos = op.parameter([-1, SIDE, SIDE, 3], np.uint8, name="photo")
     channels_first = op.transpose(op.convert(photos, np.float32), op.constant([0, 3, 1, 2]))
     values = op.subtract(channels_first, op.constant(np.array(RGB_MEAN, np.float32).reshape(1, 3, 1, 1)))
-    for number, layer in enumerate(LAYERS):
-        if number and layer.split("_")[0] != LAYERS[number - 1].split("_")[0]:
-            values = op.max_pool(values, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
-        kernel = channels_first_kernel(backbone, layer)
-        if twin:
-            low, high = (op.constant(np.float32(limit)) for limit in twin.arrays[f"{layer}/range"])
-            values = op.fake_quantize(values, low, high, low, high, levels=256)
-            scale = twin.arrays[f"{layer}/scale"].reshape(-1, 1, 1, 1)
-            small = np.clip(np.round(kernel / scale), -127, 127).astype(np.int8)
-            kernel = op.multiply(op.convert(op.constant(small), np.float32), op.constant(scale))
-        else:
-            kernel = op.constant(kernel)
+    for layer, following in itertools.zip_longest(LAYERS, LAYERS[1:]):
+        if layer == LAYERS[0]:
+            values = _quantised(values, layer, twin)
         bias = (twin.arrays if twin else backbone.weights)[f"{layer}/bias"]
-        values = op.convolution(values, kernel, [1, 1], [1, 1], [1, 1], [1, 1], name=layer)
+        values = op.convolution(values, _kernel(backbone, layer, twin), [1, 1], [1, 1], [1, 1], [1, 1], name=layer)
         values = op.relu(op.add(values, op.constant(bias.reshape(1, -1, 1, 1))))
+        if following:
+            values = _quantised(values, following, twin)  # before pooling, which is then done in int8, too
+        if following and following.split("_")[0] != layer.split("_")[0]:
+            values = op.max_pool(values, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
     # The maximum of block5_pool over the picture is that of what enters it: its windows cover the picture.
     return ov.Model([op.reduce_max(values, op.constant([2, 3]), False)], [photos], NAME)
 
 
-def channels_first_kernel(backbone: Backbone, layer: str) -> np.ndarray:
+def _quantised(values, layer: str, twin: Twin | None):
+    """`values` in the 256 steps of what enters `layer`."""
+    if not twin:
+        return values
+    low, high = (op.constant(limit) for limit in twin.arrays[f"{layer}/range"])
+    return op.fake_quantize(values, low, high, low, high, levels=256)
+
+
+def _kernel(backbone: Backbone, layer: str, twin: Twin | None):
+    kernel = _channels_first(backbone, layer)
+    if not twin:
+        return op.constant(kernel)
+    scale = twin.arrays[f"{layer}/scale"].reshape(-1, 1, 1, 1)
+    steps = np.clip(np.floor(kernel / scale + 0.5), -127, 127).astype(np.int8)
+    return op.multiply(op.convert(op.constant(steps), np.float32), op.constant(scale))
+
+
+def _channels_first(backbone: Backbone, layer: str) -> np.ndarray:
     """A layer's kernel as OpenVINO keeps it, float32 (out, in, 3, 3); the first takes RGB where Keras' takes BGR."""
     kernel = backbone.weights[f"{layer}/kernel"].transpose(3, 2, 0, 1)
     return np.ascontiguousarray(kernel[:, ::-1] if layer == LAYERS[0] else kernel)

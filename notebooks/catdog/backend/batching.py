@@ -1,0 +1,72 @@
+"""Photos of many requests go through the network together: one worker, a bounded queue.
+
+Looked at and left: `batched` (queue without a bound, not first come first served, wakes up every few milliseconds
+instead of when there is work), LitServe, BentoML, mosec and Ray Serve (servers of their own in place of Flask),
+OpenVINO's automatic batching (for GPUs only).
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+
+class QueueFull(Exception):
+    """More photos are waiting than the queue holds."""
+
+
+class BatchingQueue:
+    """Answers `predict` for callers in many threads, with as many photos at a time as are there.
+
+    The worker never waits for a batch to fill up: what arrives while it computes makes the next batch. Waiting 2 or
+    5 ms gave no more photos per second with 16 clients, and cost a single client those milliseconds.
+
+    An executor of one thread is the worker: it ends by itself once nobody refers to the queue any more.
+
+    Args:
+        predict: uint8 (n, 224, 224, 3) → float32 (n, classes), called by the worker alone.
+        most: photos in one batch.
+        capacity: photos that may wait.
+    """
+
+    def __init__(self, predict: Callable[[np.ndarray], np.ndarray], most: int = 16, capacity: int = 256):
+        self._predict = predict
+        self._most, self._capacity = most, capacity
+        self._waiting: deque[tuple[np.ndarray, Future]] = deque()
+        self._lock = threading.Lock()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="network")
+
+    def predict(self, photos: np.ndarray) -> np.ndarray:
+        """uint8 (n, 224, 224, 3) → float32 (n, classes). First come, first served.
+
+        Raises:
+            QueueFull: not all of `photos` fit into the queue; none is taken.
+            Exception: whatever the network raised for the batch.
+        """
+        futures = [Future() for _ in photos]
+        with self._lock:
+            if len(self._waiting) + len(photos) > self._capacity:
+                raise QueueFull
+            self._waiting.extend(zip(photos, futures))
+        self._worker.submit(self._one_batch)
+        return np.stack([future.result() for future in futures])
+
+    def _one_batch(self) -> None:
+        """As often as photos come in; a call that finds nothing left has nothing to do."""
+        with self._lock:
+            batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+            more = bool(self._waiting)
+        if not batch:
+            return
+        if more:
+            self._worker.submit(self._one_batch)
+        photos, futures = zip(*batch)
+        try:
+            for future, answer in zip(futures, self._predict(np.stack(photos))):
+                future.set_result(answer)
+        except Exception as error:
+            for future in futures:
+                if not future.done():
+                    future.set_exception(error)

@@ -1,0 +1,269 @@
+"""Engines: the same answers by other arithmetic, the fastest that proves itself, and nothing loaded in vain."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from catdog import places
+from catdog.bundle import BundleRefused
+from catdog.classifier import Classifier, load_classifier
+from catdog.dataset import check
+from catdog.engines import (
+    NAMES,
+    OPENVINO_BF16,
+    OPENVINO_FP32,
+    OPENVINO_INT8,
+    TENSORFLOW,
+    TENSORFLOW_MIXED,
+    EngineUnavailable,
+    candidates,
+    choice,
+    open_engine,
+)
+from catdog.engines.proof import Proof, compare
+from catdog.engines.twin import Twin, make_twin
+from catdog.errors import SuiteError
+from catdog.features import FeatureStore
+from catdog.images import read_photo
+from catdog.proving import Engines
+from catdog.sources import PhotoFolder
+from catdog.weights import LAYERS
+from conftest import ROOT, drawing
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return np.stack([read_photo(drawing("cat" if seed % 2 else "dog", seed)) for seed in range(5)])
+
+
+@pytest.fixture(scope="module")
+def expected(engine, photos):
+    return engine.features(photos)
+
+
+def opened(name, backbone, twin=None):
+    try:
+        return open_engine(name, backbone, twin)
+    except EngineUnavailable as reason:
+        pytest.skip(str(reason))
+
+
+def test_openvino_in_float32_computes_what_tensorflow_does(backbone, photos, expected):
+    assert np.abs(opened(OPENVINO_FP32, backbone).features(photos) - expected).max() < 1e-2
+    assert expected.max() > 50
+
+
+@pytest.mark.parametrize(("name", "error"), [(OPENVINO_BF16, 0.02), (OPENVINO_INT8, 0.12), (TENSORFLOW_MIXED, 0.01)])
+def test_smaller_numbers_stay_near(name, error, backbone, shipped, photos, expected):
+    features = opened(name, backbone, shipped.twin).features(photos)
+    off = np.abs(features - expected).mean() / expected.mean()
+    assert 1e-5 < off < error
+    assert features.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", [OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW])
+def test_any_number_of_photos(name, backbone, shipped, photos, expected):
+    engine = opened(name, backbone, shipped.twin)
+    assert engine.features(photos[:0]).shape == (0, 512)
+    many = np.concatenate([photos] * 7)
+    assert np.abs(engine.features(many)[-5:] - engine.features(photos)).max() < 0.02 * expected.max()
+
+
+def test_tensorflow_is_compiled_once(backbone, photos):
+    engine = open_engine(TENSORFLOW, backbone)
+    for count in (1, 3, 5, 2):
+        engine.features(photos[:count])
+    assert engine.compiled.experimental_get_tracing_count() == 1
+
+
+def int8_kernels(graph):
+    """By layer, as OpenVINO's graph holds them."""
+    nodes = {node.get_friendly_name(): node for node in graph.get_ordered_ops()}
+    for layer in LAYERS:
+        multiplied = nodes[layer].input_value(1).get_node()
+        yield multiplied.input_value(0).get_node().input_value(0).get_node().data.astype(int)
+
+
+def test_the_twin_is_what_nncf_quantised(backbone, photos, monkeypatch):
+    """Rebuilt from ranges, scales and biases, the network is as NNCF left it, but for a few kernel values that lie
+    half-way between two steps."""
+    import nncf
+    import openvino as ov
+    from catdog.engines.openvino import build_graph
+
+    graphs, quantize = [], nncf.quantize
+    monkeypatch.setattr(
+        nncf, "quantize", lambda *args, **options: graphs.append(quantize(*args, **options)) or graphs[0]
+    )
+    twin = make_twin(backbone, photos)
+    graphs.append(build_graph(backbone, twin))
+    for theirs, ours in zip(*map(int8_kernels, graphs)):
+        assert np.abs(theirs - ours).max() <= 1
+        assert (theirs != ours).sum() < 100
+    theirs, ours = (ov.Core().compile_model(graph, "CPU")(photos)[0] for graph in graphs)
+    assert np.abs(theirs - ours).mean() < 0.04 * theirs.mean()
+    assert Twin(dict(twin.arrays)).digest == twin.digest
+
+
+@pytest.mark.parametrize("damage", ["missing", "nan", "negative scale", "empty range"])
+def test_a_twin_of_nonsense_is_refused(shipped, damage):
+    arrays = {name: array.copy() for name, array in shipped.twin.arrays.items()}
+    if damage == "missing":
+        del arrays["block3_conv2/bias"]
+    elif damage == "nan":
+        arrays["block1_conv1/bias"][3] = np.nan
+    elif damage == "negative scale":
+        arrays["block1_conv1/scale"][0] = -1
+    else:
+        arrays["block5_conv3/range"][:] = 0
+    with pytest.raises(ValueError, match="make no sense"):
+        Twin(arrays)
+
+
+def test_a_proof_needs_nearly_all_photos_and_near_probabilities():
+    reference = np.tile([0.9, 0.1], (400, 1))
+    one_other, three_others = reference.copy(), reference.copy()
+    one_other[:1] = three_others[:3] = (0.4, 0.6)
+    assert compare(one_other, reference).objection == ""
+    assert "agrees with float32 TensorFlow on 99.2%" in compare(three_others, reference).objection
+    assert "differ by 0.050" in compare(reference + np.array([-0.05, 0.05]), reference).objection
+    assert compare(reference[:0], reference[:0]).objection
+
+
+class Stand:
+    """An engine by name alone, with the time it takes."""
+
+    def __init__(self, name):
+        self.name = name
+
+
+@pytest.fixture
+def timed(monkeypatch, own_places):
+    """timed(**seconds) sets how long each engine takes; returns the names in the order in which they were timed."""
+    asked = []
+
+    def set_seconds(seconds):
+        monkeypatch.setattr(choice, "candidates", lambda: tuple(seconds))
+        monkeypatch.setattr(choice, "seconds_per_photo", lambda one: asked.append(one.name) or seconds[one.name])
+        return asked
+
+    return set_seconds
+
+
+def test_the_fastest_is_taken_and_its_time_remembered(timed, capsys):
+    asked = timed({"a": 0.03, "b": 0.01, "c": 0.02})
+    assert choice.choose("auto", Stand, lambda one: "").name == "b"
+    assert "Engine: b, 100 photos a second here." in capsys.readouterr().out
+    choice.choose("auto", Stand, lambda one: "")
+    assert asked == ["a", "b", "c"]
+
+
+def test_one_that_fails_its_proof_or_cannot_run_is_passed_over_and_it_is_said(timed, capsys):
+    timed({"a": 0.03, "b": 0.01, "c": 0.02})
+
+    def opened(name):
+        if name == "c":
+            raise EngineUnavailable("this processor cannot.")
+        return Stand(name)
+
+    assert choice.choose("auto", opened, lambda one: "it lies." if one.name == "b" else "").name == "a"
+    said = capsys.readouterr().out
+    assert "Engine b is passed over: it lies." in said
+    assert "Engine c is passed over: this processor cannot." in said
+    with pytest.raises(SuiteError, match=r"The engine b cannot be used: it lies\. Set ENGINE to auto"):
+        choice.choose("b", opened, lambda one: "it lies.")
+    with pytest.raises(SuiteError, match="No engine can run"):
+        choice.choose("auto", opened, lambda one: "it lies.")
+
+
+def test_tensorflow_is_left_when_nothing_else_passes(timed):
+    timed({"a": 0.01})
+    assert choice.choose("auto", Stand, lambda one: "no" if one.name == "a" else "").name == TENSORFLOW
+
+
+def test_an_unknown_engine_is_named_with_those_that_are_known(shipped):
+    with pytest.raises(SuiteError, match=r'no engine "cuda".*openvino-int8'):
+        load_classifier(shipped, "cuda")
+
+
+def test_without_openvino_tensorflow_serves(shipped, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "catdog.engines.openvino", raising=False)
+    classifier = load_classifier(shipped)
+    assert classifier.engine.name == TENSORFLOW
+    assert capsys.readouterr().out.count("OpenVINO is not installed") == 3
+
+
+def test_on_a_gpu_tensorflow_is_measured_and_no_twin_is_made(monkeypatch, drawings, backbone, own_places, shipped):
+    monkeypatch.setattr("catdog.engines.has_gpu", lambda: True)
+    monkeypatch.setattr("catdog.proving.has_gpu", lambda: True)
+    monkeypatch.setattr(choice, "seconds_per_photo", lambda engine: {TENSORFLOW_MIXED: 1, TENSORFLOW: 2}[engine.name])
+    assert candidates() == (TENSORFLOW_MIXED, TENSORFLOW)
+    dataset = check(PhotoFolder(drawings, "drawings", drawings=True))
+    engines = Engines(dataset, backbone, FeatureStore(backbone))
+    assert engines.twin is None
+    assert engines.chosen.name == TENSORFLOW_MIXED
+    assert set(engines.proofs(shipped.head)) == {TENSORFLOW_MIXED}
+
+
+def test_an_engine_without_proof_in_the_card_is_passed_over(shipped, capsys):
+    unproven = type(shipped)(**{**vars(shipped), "card": {**shipped.card, "engines": {}}})
+    assert load_classifier(unproven).engine.name in (OPENVINO_FP32, TENSORFLOW)
+    assert "no proof of it on training photos" in capsys.readouterr().out
+
+
+def test_a_wrong_twin_fails_the_golden_photos(shipped, backbone):
+    arrays = {name: array.copy() for name, array in shipped.twin.arrays.items()}
+    arrays["block4_conv1/range"] /= 50
+    with pytest.raises(BundleRefused, match="golden photos"):
+        Classifier(shipped, opened(OPENVINO_INT8, backbone, Twin(arrays)))
+
+
+def test_a_model_serves_without_its_twin(shipped, own_places, tmp_path):
+    import shutil
+
+    from catdog import bundle
+
+    folder = shutil.copytree(shipped.folder, tmp_path / "model")
+    (folder / bundle.TWIN).write_bytes(b"damaged")
+    assert bundle.read(folder).twin is None
+    assert load_classifier(bundle.read(folder)).engine.name != OPENVINO_INT8
+
+
+def test_the_twin_is_made_once_for_photos_of_one_name(drawings, backbone, own_places, capsys):
+    dataset, store = check(PhotoFolder(drawings, "drawings", drawings=True)), FeatureStore(backbone)
+    first = Engines(dataset, backbone, store)
+    assert capsys.readouterr().out.count("Making the int8 twin") == 1
+    again = Engines(dataset, backbone, store)
+    assert "Making" not in capsys.readouterr().out
+    assert first.twin.digest == again.twin.digest
+    assert len(list(places.cache_dir().glob("twin-*.npz"))) == 1
+
+
+SERVE = """
+import json, sys
+from catdog import bundle
+from catdog.backend.app import create_app
+from catdog.classifier import load_classifier
+app = create_app(load_classifier(bundle.read(bundle.find()), sys.argv[1]))
+heavy = {"tensorflow", "keras", "openvino", "nncf", "sklearn", "scipy", "matplotlib", "onnx", "h5py"}
+print(json.dumps(sorted(heavy & set(sys.modules))))
+"""
+
+
+@pytest.mark.parametrize(("name", "needed"), [(OPENVINO_INT8, {"openvino"}), (TENSORFLOW, {"tensorflow", "keras"})])
+def test_serving_loads_only_what_its_engine_needs(name, needed):
+    done = subprocess.run(
+        [sys.executable, "-c", SERVE, name], cwd=ROOT / "notebooks", capture_output=True, text=True, check=True
+    )
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert needed <= loaded
+    assert name == TENSORFLOW or loaded == needed
+    assert "nncf" not in loaded
+
+
+def test_every_name_can_be_asked_for():
+    assert set(candidates()) <= set(NAMES)
+    assert Proof(1.0, 0.0, 100).as_card() == {"agreement": 1.0, "mean_difference": 0.0, "photos": 100}
