@@ -1,10 +1,10 @@
-# make run · make test · make backend · make frontend · make train · make address
+# make run · make test · make bench · make backend · make frontend · make train · make address
 PYTHON ?= python3
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 export PYTHONPATH := $(CURDIR)/notebooks
 
-.PHONY: run test train backend frontend setup setup-tests lint address clean
+.PHONY: run test bench train backend frontend setup setup-tests lint address clean
 
 run: setup  ## fine-tune, then serve the backend and the page until Ctrl-C
 	@$(IN_VENV) -m catdog.headless run
@@ -20,6 +20,9 @@ frontend: setup  ## execute notebook 3 and stay up until Ctrl-C
 
 test: setup-tests lint  ## every test: Python, notebooks, browser
 	$(IN_VENV) -m pytest
+
+bench: setup-tests $(VENV)/peers/ready  ## ratios against the original's way, peers and the bare engine; BENCH="--help"
+	@$(IN_VENV) tests/bench $(BENCH)
 
 lint: setup-tests
 	@$(VENV)/bin/ruff check .
@@ -43,6 +46,11 @@ $(VENV)/ready-for-tests: $(VENV)/ready tests/requirements.txt
 	@echo "Installing what the tests need"
 	@$(IN_VENV) -m pip install --disable-pip-version-check --quiet -r tests/requirements.txt
 	@touch $@
+
+$(VENV)/peers/ready: tests/bench/requirements.txt
+	@echo "Installing what the benchmark compares with"
+	@$(IN_VENV) -m pip install --disable-pip-version-check --quiet --upgrade --target $(VENV)/peers -r $< || echo "Not to be had: the benchmark goes without."
+	@mkdir -p $(VENV)/peers && touch $@
 
 clean:  ## remove the virtual environment; photos, models and caches stay
 	rm -rf $(VENV)

@@ -4,12 +4,15 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from .evaluation import Mistake, Report
 from .images import PhotoRefused, read_photo
+
+if TYPE_CHECKING:  # notebook 2 shows pictures, too, but has no use for scikit-learn
+    from .evaluation import Mistake, Report
 
 _COLUMNS = 8
 _MOST_ROWS = 12
@@ -50,7 +53,7 @@ def learning_curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
     return _finished(figure)
 
 
-def confusion_matrix(report: Report) -> Figure:
+def confusion_matrix(report: "Report") -> Figure:
     """How often each class (row) was taken for which (column)."""
     few = len(report.classes) <= _MOST_COUNTS
     size = 1.6 + 0.7 * min(len(report.classes), _MOST_COUNTS)
@@ -68,7 +71,7 @@ def confusion_matrix(report: Report) -> Figure:
     return _finished(figure)
 
 
-def mistakes(worst: Sequence[Mistake]) -> Figure:
+def mistakes(worst: "Sequence[Mistake]") -> Figure:
     """The photos of `worst`, each with what it is and what it was taken for."""
     lines = max(1, -(-len(worst) // _COLUMNS))
     figure, rows = plt.subplots(lines, _COLUMNS, figsize=(1.5 * _COLUMNS, 2.0 * lines), squeeze=False)

@@ -109,7 +109,8 @@ def _decode_reduced(image: Image.Image) -> None:
 
 def _prepared(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
-    image = _on_white(_eight_bit(ImageOps.exif_transpose(image)))
+    ImageOps.exif_transpose(image, in_place=True)  # in place, or a photo that is upright would be copied
+    image = _on_white(_eight_bit(image))
     if image.mode not in ("RGB", "CMYK"):
         image, profile = image.convert("RGB"), None
     return _in_srgb(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR), profile)

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from .errors import SuiteError
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED_MODEL = ROOT / "models" / "cats-and-dogs" / "2026-11-23-120645"  # .gitignore names it, too
+SHIPPED_MODEL = ROOT / "models" / "cats-and-dogs" / "2026-11-23-121947"  # .gitignore names it, too
 DRIVE = Path("/content/drive/MyDrive")
 
 

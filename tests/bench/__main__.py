@@ -1,0 +1,71 @@
+"""The benchmark: every figure a ratio of things measured in turn within one run, never against a figure of yesterday.
+
+    make bench                          everything, about ten minutes on two cores
+    make bench BENCH="--only serving"   one half of it: serving or training
+    make bench BENCH="--rounds 5"       more rounds, less spread
+    make bench BENCH="--engine openvino-fp32"
+
+Prints a table and writes tests/bench/results/latest.json. Photos: those of TEST_PHOTOS (train/, valid/ and test/ with
+cat/ and dog/) where they are, else drawings, which have no accuracy to speak of.
+"""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from material import Material
+from report import Report
+from serving import measure_serving
+from training import measure_training
+
+RESULTS = Path(__file__).parent / "results" / "latest.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=("serving", "training"), help="measure one half")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each thing is measured (default 3)")
+    parser.add_argument("--seconds", type=float, default=6, help="how long each load lasts (default 6)")
+    parser.add_argument("--engine", default="auto", help="the engine that serves (default auto)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="catdog-bench-") as folder:
+        os.environ.update(CATDOG_CACHE=f"{folder}/cache", MODELS_DIR=f"{folder}/models", DATA_DIR=f"{folder}/data")
+        material = Material(Path(folder))
+        report = Report(material.what, options)
+        if options.only != "training":
+            measure_serving(report, material, options)
+        if options.only != "serving":
+            measure_training(report, material, options)
+    print(report.table())
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(
+        json.dumps(
+            {
+                "when": datetime.now(UTC).isoformat(timespec="seconds"),
+                "machine": {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()},
+                **report.as_json(),
+            },
+            indent=2,
+        )
+    )
+    print(f"\nWritten to {RESULTS}")
+
+
+def processor() -> str:
+    """With what decides the speed of int8 and bfloat16."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    found = dict(line.split(":", 1) for line in lines if ":" in line)
+    found = {key.strip(): value.strip() for key, value in found.items()}
+    abilities = [name for name in ("avx2", "avx512_vnni", "avx512_bf16", "amx_int8") if name in found["flags"].split()]
+    return f"{found['model name']} ({', '.join(abilities)})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""What is measured on: real photos where they are, drawings elsewhere."""
+
+import io
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+from catdog.drawings import draw
+from catdog.images import read_photo
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+PHOTOS = Path(os.environ.get("TEST_PHOTOS", ROOT.parent / "shared" / "photos"))
+SIZES = {"train": 500, "valid": 100, "test": 50}  # a class, as the original had
+NEW = 110
+
+
+class Material:
+    """Photos in folders below `folder`.
+
+    Attributes:
+        what: in words, for the report.
+        real: whether they are photographs.
+        root: train/, valid/ and test/, each with cat/ and dog/.
+    """
+
+    def __init__(self, folder: Path):
+        self.real = PHOTOS.is_dir()
+        self.what = f"photographs in {PHOTOS.name}/" if self.real else "drawings"
+        self.root, self._folder = (PHOTOS if self.real else folder / "drawings"), folder
+        if not self.real:
+            for split, label, number, place in self._places():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                draw(label, hash_of(split) + number).save(place, quality=90)
+
+    def _places(self):
+        for split, each in SIZES.items():
+            for label in ("cat", "dog"):
+                for number in range(each):
+                    yield split, label, number, self.root / split / label / f"{number}.jpg"
+
+    def files(self, *splits: str) -> list[Path]:
+        """Cats and dogs in turn."""
+        pairs = (zip(*(sorted((self.root / split / label).iterdir()) for label in ("cat", "dog"))) for split in splits)
+        return [path for split in pairs for pair in split for path in pair]
+
+    def to_serve(self) -> list[bytes]:
+        return [path.read_bytes() for path in self.files("test")]
+
+    def ready(self) -> Path:
+        """The same as arrays, in a file."""
+        path = self._folder / "ready.npy"
+        np.save(path, np.stack([read_photo(data) for data in self.to_serve()]))
+        return path
+
+    def to_train(self, name: str) -> tuple[Path, Path]:
+        """A folder of 1,200 photos to train and validate on, and one of 110 new ones: others' copies, saved anew."""
+        folder, new = self._folder / name, self._folder / f"{name}-new"
+        for split in ("train", "valid"):
+            shutil.copytree(self.root / split, folder / split)
+        new.mkdir()
+        for number, path in enumerate(self.files("test", "valid")[:NEW]):
+            file = io.BytesIO()
+            Image.open(path).convert("RGB").save(file, "JPEG", quality=80)
+            (new / f"{path.parent.name}-{number:03}.jpg").write_bytes(file.getvalue())
+        return folder, new
+
+
+def hash_of(split: str) -> int:
+    """Seeds of one split never meet another's."""
+    return 10_000 * list(SIZES).index(split)

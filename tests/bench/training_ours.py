@@ -1,0 +1,81 @@
+"""Our training as notebook 1 does it, from photos to a saved model: first, again, and with 10 and 100 new photos.
+
+Prints a JSON object of seconds. Libraries are loaded before the clock starts, as for the original.
+usage: training_ours.py FOLDER NEW_PHOTOS   (which are moved into the folder; MODELS_DIR and CATDOG_CACHE are empty)
+"""
+
+import itertools
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import nncf  # noqa: F401
+import numpy as np
+import openvino  # noqa: F401
+from catdog.backbone import load_backbone
+from catdog.dataset import check
+from catdog.evaluation import evaluate
+from catdog.features import FeatureStore, features_by_split
+from catdog.frameworks import tf  # noqa: F401
+from catdog.images import read_photo
+from catdog.proving import Engines
+from catdog.saving import save_model
+from catdog.sources import PhotoFolder
+from catdog.training import fit_head
+
+
+def fine_tune(folder: Path):
+    backbone = load_backbone()
+    store = FeatureStore(backbone)
+    dataset = check(PhotoFolder(folder, "bench"), known=store.digests())
+    engines = Engines(dataset, backbone, store)
+    data = features_by_split(dataset, engines.chosen, store)
+    fit = fit_head(*data["train"], *data["valid"], classes=len(dataset.classes))
+    reports = {
+        split: evaluate(fit.head.probabilities(data[split][0]), data[split][1], dataset.classes)
+        for split in ("valid", "test")
+    }
+    save_model("bench", dataset, fit, reports, engines)
+    return engines.chosen, dataset
+
+
+def timed(folder: Path) -> float:
+    began = time.perf_counter()
+    fine_tune(folder)
+    return time.perf_counter() - began
+
+
+def features_against_bare(folder: Path) -> dict[str, float]:
+    """Photos per second of the features (files in, vectors out) and of the engine alone (arrays in)."""
+    engine, dataset = fine_tune(folder)
+    some = dataset.photos[:128]
+    pixels = np.stack([read_photo(photo.path) for photo in some])
+    rates = {}
+    for name, work in {
+        "bare": lambda: engine.features(pixels),
+        "features": lambda: features_by_split(
+            type(dataset)("bench", dataset.classes, some, ()), engine, FeatureStore(load_backbone(), folder.parent)
+        ),
+    }.items():
+        began = time.perf_counter()
+        work()
+        rates[name] = len(some) / (time.perf_counter() - began)
+    return {"engine": engine.name, **rates}
+
+
+def main(folder: Path, new: Path) -> None:
+    sys.stdout, out = sys.stderr, sys.stdout
+    found = {"first": timed(folder), "again": timed(folder)}
+    waiting = iter(sorted(new.iterdir()))
+    for count in (10, 100):
+        for path in itertools.islice(waiting, count):
+            shutil.move(path, folder / "train" / path.name.split("-")[0] / path.name)
+        found[f"new {count}"] = timed(folder)
+    found.update(features_against_bare(folder))
+    print(json.dumps(found), file=out)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
