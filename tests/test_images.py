@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+from catdog import images
 from catdog.images import MAX_PIXELS, SIDE, PhotoRefused, photo_format, read_photo
 from conftest import drawing, encoded
 from PIL import Image, ImageCms, ImageOps
@@ -80,6 +81,27 @@ def test_transparency_lies_on_white(mode):
         image, options = Image.new("P", (100, 100), 0), {"transparency": 0}
     photo = read_photo(encoded(image.convert(mode), "PNG", **options))
     assert (photo == 255).all()
+
+
+def clouds(width: int, height: int) -> Image.Image:
+    """Structure at every scale, weaker the finer it is, as photos have it."""
+    random, values = np.random.default_rng(0), np.zeros((height, width, 3), np.float32)
+    for octave in range(2, 10):
+        noise = random.normal(size=(2**octave, 2**octave, 3)) * 2.0**-octave * 150
+        layers = (Image.fromarray(layer.astype(np.float32)) for layer in np.moveaxis(noise, 2, 0))
+        values += np.stack([layer.resize((width, height), Image.Resampling.BICUBIC) for layer in layers], axis=2)
+    return Image.fromarray(np.clip(128 + values, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("size", [(4000, 3000), (5600, 4200)])
+def test_large_jpegs_are_decoded_smaller_and_look_the_same(size, monkeypatch):
+    data, decoded = encoded(clouds(*size), "JPEG", quality=90), []
+    monkeypatch.setattr(images, "_prepared", lambda image, real=images._prepared: decoded.append(image) or real(image))
+    photo = read_photo(data)
+    monkeypatch.setattr(images, "_decode_reduced", lambda image: None)
+    whole = read_photo(data)
+    assert decoded[0].width <= decoded[1].width / 2
+    assert np.abs(photo.astype(int) - whole).max() <= 1
 
 
 def test_first_frame_of_an_animation():
