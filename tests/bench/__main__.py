@@ -17,9 +17,11 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from accuracy import measure_accuracy
 from material import Material
 from report import Report
 from serving import measure_serving
+from startup import measure_startup
 from training import measure_training
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -38,6 +40,8 @@ def main() -> None:
         report = Report(material.what, options)
         if options.only != "training":
             measure_serving(report, material, options)
+            measure_startup(report, material, options)
+            measure_accuracy(report, material)
         if options.only != "serving":
             measure_training(report, material, options)
     print(report.table())

@@ -15,8 +15,10 @@ BOUNDARY = "bench"
 
 @dataclass(frozen=True)
 class Load:
-    """What a number of clients saw: photos per second, and seconds from sending to answer (median, 95th percentile)."""
+    """What a number of clients saw: photos answered, photos per second, and seconds from sending to answer (median,
+    95th percentile)."""
 
+    photos: int
     rate: float
     p50: float
     p95: float
@@ -48,7 +50,7 @@ def as_gradio(photos: list[bytes]) -> tuple[str, bytes, str]:
 def ask(connection: HTTPConnection, request: tuple[str, bytes, str]) -> bytes:
     """Send one prepared request and read the whole answer. Raises RuntimeError when it is refused."""
     path, body, kind = request
-    connection.request("POST", path, body, {"Content-Type": kind})
+    connection.request("POST" if body else "GET", path, body or None, {"Content-Type": kind} if body else {})
     answer = _read(connection)
     if path.startswith("/gradio_api"):  # it answers in two steps: a ticket, then a stream of events
         connection.request("GET", f"{path}/{json.loads(answer)['event_id']}")
@@ -88,8 +90,9 @@ def measure(port: int, clients: int, seconds: float, requests: list[tuple[str, b
     _all_at_once(client, clients)
     if errors:
         raise errors[0]
+    photos, spent = photos_each * len(latencies), time.perf_counter() - began
     p50, p95 = np.percentile(latencies, [50, 95])
-    return Load(photos_each * len(latencies) / (time.perf_counter() - began), float(p50), float(p95))
+    return Load(photos, photos / spent, float(p50), float(p95))
 
 
 def _all_at_once(client: Callable[[int], None], clients: int) -> None:

@@ -22,13 +22,14 @@ class Material:
     Attributes:
         what: in words, for the report.
         real: whether they are photographs.
+        folder: for whatever is made.
         root: train/, valid/ and test/, each with cat/ and dog/.
     """
 
     def __init__(self, folder: Path):
         self.real = PHOTOS.is_dir()
         self.what = f"photographs in {PHOTOS.name}/" if self.real else "drawings"
-        self.root, self._folder = (PHOTOS if self.real else folder / "drawings"), folder
+        self.root, self.folder = (PHOTOS if self.real else folder / "drawings"), folder
         if not self.real:
             for split, label, number, place in self._places():
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -50,13 +51,13 @@ class Material:
 
     def ready(self) -> Path:
         """The same as arrays, in a file."""
-        path = self._folder / "ready.npy"
+        path = self.folder / "ready.npy"
         np.save(path, np.stack([read_photo(data) for data in self.to_serve()]))
         return path
 
     def to_train(self, name: str) -> tuple[Path, Path]:
         """A folder of 1,200 photos to train and validate on, and one of 110 new ones: others' copies, saved anew."""
-        folder, new = self._folder / name, self._folder / f"{name}-new"
+        folder, new = self.folder / name, self.folder / f"{name}-new"
         for split in ("train", "valid"):
             shutil.copytree(self.root / split, folder / split)
         new.mkdir()

@@ -39,7 +39,7 @@ class Server:
             )
 
     def wait(self, request: tuple[str, bytes, str]) -> None:
-        """Until it has answered a photo."""
+        """Until it has answered `request`."""
         end = time.monotonic() + _START_SECONDS
         while True:
             try:
@@ -50,7 +50,7 @@ class Server:
                 if self.process.poll() is not None or time.monotonic() > end:
                     self.stop()
                     raise RuntimeError(f"{error}; {self._log.read_text()[-500:]}") from error
-                time.sleep(0.2)
+                time.sleep(0.05)
             finally:
                 connection.close()
 

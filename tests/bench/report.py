@@ -35,6 +35,10 @@ class Report:
         """A ratio: one value a round."""
         self.figures[name] = spread(values)
 
+    def ratio(self, name: str, ours: Sequence[float], other: Sequence[float]) -> None:
+        """Round by round."""
+        self.figure(name, [a / b for a, b in zip(ours, other, strict=True)])
+
     def exact_figure(self, name: str, value: float, low: float, high: float) -> None:
         self.figures[name] = {"value": value, "low": low, "high": high}
 

@@ -22,14 +22,9 @@ def measure_training(report, material, options) -> None:
     report.row(f"features on {ours[0]['engine']}", photos_per_s=[found["features"] for found in ours])
     report.row("the engine alone", photos_per_s=[found["bare"] for found in ours])
 
-    def ratio(name, key):
-        report.figure(name, [theirs / found[key] for theirs, found in zip(original, ours)])
-
-    ratio("train_first_vs_original", "first")
-    ratio("train_rerun_vs_original", "again")
-    ratio("train_10_new_vs_original", "new 10")
-    ratio("train_100_new_vs_original", "new 100")
-    report.figure("features_vs_engine", [found["features"] / found["bare"] for found in ours])
+    for name, key in {"first": "first", "rerun": "again", "10_new": "new 10", "100_new": "new 100"}.items():
+        report.ratio(f"train_{name}_vs_original", original, [found[key] for found in ours])
+    report.ratio("features_vs_engine", *([found[key] for found in ours] for key in ("features", "bare")))
 
 
 def _run(script: str, arguments: list[str], environment: dict[str, str]):

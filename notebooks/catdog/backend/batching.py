@@ -20,8 +20,9 @@ class QueueFull(Exception):
 class BatchingQueue:
     """Answers `predict` for callers in many threads, with as many photos at a time as are there.
 
-    The worker never waits for a batch to fill up: what arrives while it computes makes the next batch. Waiting 2 or
-    5 ms gave no more photos per second with 16 clients, and cost a single client those milliseconds.
+    The worker never waits for a batch to fill up: what arrives while it computes makes the next batch. With 16
+    clients, waiting 2 or 5 ms gave 54 photos a second and not waiting 53 (five rounds in turn, spread 45 to 57); a
+    single client waited 1.4 to 1.8 ms longer for its 20.
 
     An executor of one thread is the worker: it ends by itself once nobody refers to the queue any more.
 
