@@ -83,6 +83,15 @@ def test_another_base_or_door_never_finds_these_features(backbone, tmp_path, mon
     assert len(paths) == 3
 
 
+def test_a_damaged_file_of_features_is_set_aside(backbone, tmp_path, capsys):
+    path = FeatureStore(backbone, tmp_path).path
+    path.write_bytes(b"no database at all, but longer than its header" * 100)
+    store = FeatureStore(backbone, tmp_path)
+    assert store.digests() == set()
+    assert "damaged" in capsys.readouterr().out
+    assert path.with_suffix(".damaged").exists()
+
+
 def test_another_engines_features_are_kept_apart(backbone, tmp_path):
     store, digest = FeatureStore(backbone, tmp_path), "ab" * 32
     store.write([digest], "fp32", np.zeros((1, 512), np.float32))

@@ -29,6 +29,16 @@ class FeatureStore:
     def __init__(self, backbone: Backbone, folder: Path | None = None):
         made = hashlib.sha256(f"{DOOR} {backbone.fingerprint} {FEATURES}".encode()).hexdigest()[:16]
         self.path = (folder or places.cache_dir()) / f"features-{made}.sqlite"
+        try:
+            self._prepare()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:  # not a database: set aside, since features can be computed again
+            self.path.replace(self.path.with_suffix(".damaged"))
+            print("The file of features was damaged; it now ends in .damaged, and features are computed anew.")
+            self._prepare()
+
+    def _prepare(self) -> None:
         with self._open() as db:
             db.execute(
                 "CREATE TABLE IF NOT EXISTS features (digest BLOB, recipe TEXT, vector BLOB, UNIQUE (digest, recipe))"

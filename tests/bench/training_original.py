@@ -1,10 +1,10 @@
 """The original's training: five epochs of all photos through the frozen network, ten at a time.
 
-Measured on a few steps and extrapolated to the whole, in rounds: prints the seconds of each as JSON.
-usage: training_original.py FOLDER ROUNDS
+Measured on a few steps and extrapolated to the whole: prints the seconds. Median of three, since a few steps are soon
+disturbed. usage: training_original.py FOLDER
 """
 
-import json
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from catdog.frameworks import keras, tf
 
 BATCH, EPOCHS = 10, 5
-TRAIN_STEPS, VALID_STEPS = 8, 4
+TRAIN_STEPS, VALID_STEPS, TRIALS = 8, 4, 3
 
 
 def batches(folder: Path):
@@ -28,7 +28,7 @@ def seconds(work) -> float:
     return time.perf_counter() - began
 
 
-def main(folder: Path, rounds: int) -> None:
+def main(folder: Path) -> None:
     whole = keras.applications.VGG16(weights=None)
     model = keras.Sequential(whole.layers[:-1])
     for layer in model.layers:
@@ -39,12 +39,12 @@ def main(folder: Path, rounds: int) -> None:
     train, valid = batches(folder / "train"), batches(folder / "valid")
     model.fit(train, steps_per_epoch=1, epochs=1, validation_data=valid, validation_steps=1, verbose=0)
     found = []
-    for _ in range(rounds):
+    for _ in range(TRIALS):
         step = seconds(lambda: model.fit(train, steps_per_epoch=TRAIN_STEPS, epochs=1, verbose=0)) / TRAIN_STEPS
         look = seconds(lambda: model.evaluate(valid, steps=VALID_STEPS, verbose=0)) / VALID_STEPS
         found.append(EPOCHS * (step * train.n + look * valid.n) / BATCH)
-    print(json.dumps(found), file=out)
+    print(statistics.median(found), file=out)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]))

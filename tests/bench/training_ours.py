@@ -17,7 +17,7 @@ import openvino  # noqa: F401
 from catdog.backbone import load_backbone
 from catdog.dataset import check
 from catdog.evaluation import evaluate
-from catdog.features import FeatureStore, features_by_split
+from catdog.features import FeatureStore, compute_features, features_by_split
 from catdog.frameworks import tf  # noqa: F401
 from catdog.images import read_photo
 from catdog.proving import Engines
@@ -52,12 +52,12 @@ def features_against_bare(folder: Path) -> dict[str, float]:
     engine, dataset = fine_tune(folder)
     some = dataset.photos[:128]
     pixels = np.stack([read_photo(photo.path) for photo in some])
-    rates = {}
+    apart, rates = folder.with_name(f"{folder.name}-apart"), {}
+    apart.mkdir()
+    empty_store = FeatureStore(load_backbone(), apart)
     for name, work in {
         "bare": lambda: engine.features(pixels),
-        "features": lambda: features_by_split(
-            type(dataset)("bench", dataset.classes, some, ()), engine, FeatureStore(load_backbone(), folder.parent)
-        ),
+        "features": lambda: compute_features(some, engine, empty_store, "Features"),
     }.items():
         began = time.perf_counter()
         work()
