@@ -7,7 +7,7 @@ import numpy as np
 from .backbone import load_backbone
 from .bundle import TOLERANCE, Bundle, BundleRefused
 from .engines import Engine, is_exact, open_engine
-from .engines.choice import choose
+from .engines.choice import AUTO, choose
 from .engines.proof import compare
 from .images import DOOR
 
@@ -42,7 +42,7 @@ class Classifier:
             )
 
 
-def load_classifier(bundle: Bundle, wanted: str = "auto") -> Classifier:
+def load_classifier(bundle: Bundle, wanted: str = AUTO) -> Classifier:
     """Put a saved model on the engine `wanted`, or for "auto" on the fastest here that is proven for it.
 
     An engine that does not compute in float32 must have proven itself on training photos when the model was saved,

@@ -9,7 +9,7 @@ from . import bundle, places
 from .backbone import Backbone
 from .dataset import TRAIN, Dataset, Photo
 from .engines import OPENVINO_INT8, TENSORFLOW, Engine, EngineUnavailable, has_gpu, open_engine
-from .engines.choice import choose
+from .engines.choice import AUTO, choose
 from .engines.proof import Proof, compare
 from .engines.twin import CALIBRATION_PHOTOS, Twin, make_twin
 from .features import FeatureStore, compute_features
@@ -25,10 +25,10 @@ class Engines:
     Attributes:
         chosen: the engine that is used.
         reference: float32 TensorFlow, loaded when it is first needed.
-        twin: the int8 twin, None on a GPU and where it cannot be made.
+        twin: the int8 twin; None on a GPU, where another engine was wanted, and where it cannot be made.
     """
 
-    def __init__(self, dataset: Dataset, backbone: Backbone, store: FeatureStore, wanted: str = "auto"):
+    def __init__(self, dataset: Dataset, backbone: Backbone, store: FeatureStore, wanted: str = AUTO):
         """Choose the engine `wanted`, or for "auto" the fastest on this machine that proves itself.
 
         A new last layer does not exist yet, so the proof looks through that of the model that ships.
@@ -37,7 +37,8 @@ class Engines:
         """
         self._photos, self._store = _first(dataset.of(TRAIN), SAMPLES[-1]), store
         self.reference = _Reference(backbone)
-        self.twin = None if has_gpu() or wanted not in ("auto", OPENVINO_INT8) else _kept_twin(dataset, backbone)
+        makes_twin = wanted == OPENVINO_INT8 or (wanted == AUTO and not has_gpu())
+        self.twin = _kept_twin(dataset, backbone) if makes_twin else None
         self._backbone = backbone
         judge = bundle.read(places.SHIPPED_MODEL).head
         self.chosen = choose(wanted, self._open, lambda engine: self.prove(engine, judge).objection)

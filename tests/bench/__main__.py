@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="how often each thing is measured (default 3)")
     parser.add_argument("--seconds", type=float, default=6, help="how long each load lasts (default 6)")
     parser.add_argument("--engine", default="auto", help="the engine that serves (default auto)")
+    parser.add_argument("--write", type=Path, default=RESULTS, help="where the figures go as JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="catdog-bench-") as folder:
         os.environ.update(CATDOG_CACHE=f"{folder}/cache", MODELS_DIR=f"{folder}/models", DATA_DIR=f"{folder}/data")
@@ -45,8 +46,8 @@ def main() -> None:
         if options.only != "serving":
             measure_training(report, material, options)
     print(report.table())
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(
+    options.write.parent.mkdir(exist_ok=True)
+    options.write.write_text(
         json.dumps(
             {
                 "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -56,7 +57,7 @@ def main() -> None:
             indent=2,
         )
     )
-    print(f"\nWritten to {RESULTS}")
+    print(f"\nWritten to {options.write}")
 
 
 def processor() -> str:

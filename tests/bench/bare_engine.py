@@ -15,7 +15,7 @@ from catdog.backbone import load_backbone
 from catdog.engines import open_engine
 
 BATCHES = (1, 4, 8, 16)
-TRIALS, TRIAL_SECONDS = 3, 1.0
+TRIALS = 5
 
 
 def rate(engine, photos: np.ndarray, batch: int, seconds: float) -> float:
@@ -26,14 +26,19 @@ def rate(engine, photos: np.ndarray, batch: int, seconds: float) -> float:
             return turn * batch / spent
 
 
+def best_batch(engine, photos: np.ndarray, seconds: float) -> int:
+    trials = [{batch: rate(engine, photos, batch, seconds) for batch in BATCHES} for _ in range(TRIALS)]
+    return max(BATCHES, key=lambda batch: statistics.median(trial[batch] for trial in trials))
+
+
 def main(name: str, path: str) -> None:
     engine = open_engine(name, load_backbone(), bundle.read(places.SHIPPED_MODEL).twin)
     photos = np.resize(np.load(path), (max(BATCHES), 224, 224, 3))
     engine.features(photos)
-    trials = [{batch: rate(engine, photos, batch, TRIAL_SECONDS) for batch in BATCHES} for _ in range(TRIALS)]
-    best = max(BATCHES, key=lambda batch: statistics.median(trial[batch] for trial in trials))
-    for line in sys.stdin:
-        print(rate(engine, photos, best, float(line)), flush=True)
+    best = None
+    for seconds in map(float, sys.stdin):
+        best = best or best_batch(engine, photos, seconds / TRIALS)
+        print(rate(engine, photos, best, seconds), flush=True)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Report:
     def as_json(self) -> dict:
         return {
             "photos": self._photos,
-            "options": vars(self._options),
+            "options": {name: str(value) for name, value in vars(self._options).items()},
             "figures": self.figures,
             "rows": self.rows,
             "notes": self.notes,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from catdog import bundle, places
 from catdog.classifier import load_classifier
+from catdog.progress import bar
 from load import Load, as_base64, as_gradio, as_litserve, as_parts, measure
 from processes import HERE, PEERS, ROOT, Server
 
@@ -46,7 +47,7 @@ def measure_serving(report, material, options) -> None:
     photos = material.to_serve()
     with ExitStack() as stack:
         up = dict(_servers(stack, report, photos, engine, material.folder))
-        bare = stack.enter_context(_bare_engine(engine, material.ready()))
+        bare = stack.enter_context(_bare_engine(engine, material.ready(), options.seconds))
         measured = _rounds(options, up, photos, bare)
         _rows(report, up, measured)
         _figures(report, up, measured)
@@ -72,7 +73,7 @@ def _servers(stack: ExitStack, report, photos: list[bytes], engine: str, logs: P
 
 
 @contextmanager
-def _bare_engine(engine: str, ready: Path) -> Iterator[Callable[[float], float]]:
+def _bare_engine(engine: str, ready: Path, seconds: float) -> Iterator[Callable[[float], float]]:
     """A function: seconds to run → photos per second."""
     with subprocess.Popen(
         [sys.executable, str(HERE / "bare_engine.py"), engine, str(ready)],
@@ -87,14 +88,14 @@ def _bare_engine(engine: str, ready: Path) -> Iterator[Callable[[float], float]]
             process.stdin.flush()
             return float(process.stdout.readline())
 
-        run(0)  # so that it has found its best batch size before any server is measured
+        run(seconds)  # so that it has found its best batch size before any server is measured
         yield run
         process.stdin.close()
 
 
 def _rounds(options, up: dict[str, Server], photos: list[bytes], bare: Callable[[float], float]) -> Measured:
     measured = Measured()
-    for _ in range(options.rounds):
+    for _ in bar(range(options.rounds), what="Serving", unit="rounds"):
         for who, server in up.items():
             with server.turn():
                 for clients, each in LOADS.get(who, (ONE, SIXTEEN)):

@@ -3,6 +3,7 @@
 import time
 
 from catdog.engines import OPENVINO_INT8, TENSORFLOW
+from catdog.progress import bar
 from load import as_parts
 from processes import Server
 
@@ -13,7 +14,7 @@ def measure_startup(report, material, options) -> None:
     """Seconds from the start of the Python process, so that what it imports counts."""
     photo = as_parts(material.to_serve()[:1])
     found = {OPENVINO_INT8: [], TENSORFLOW: []}
-    for _ in range(options.rounds):
+    for _ in bar(range(options.rounds), what="Start-up", unit="rounds"):
         for engine, starts in found.items():
             starts.append(_start(engine, photo, material.folder / "startup.log"))
     for engine, starts in found.items():

@@ -6,12 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from catdog.progress import bar
 from processes import HERE, ROOT
 
 
 def measure_training(report, material, options) -> None:
     original, ours = [], []
-    for number in range(options.rounds):
+    for number in bar(range(options.rounds), what="Training", unit="rounds"):
         folder, new = material.to_train(f"round-{number}")
         own = {"CATDOG_CACHE": f"{folder}-cache", "MODELS_DIR": f"{folder}-models"}
         original.append(_run("training_original.py", [str(folder)], {}))

@@ -1,5 +1,6 @@
 """Ways to run the frozen base. Each is loaded only when it is opened, so that serving by one never loads another."""
 
+import functools
 from pathlib import Path
 from typing import Protocol
 
@@ -42,9 +43,14 @@ def is_exact(engine: Engine) -> bool:
     return engine.recipe.startswith("fp32")
 
 
+@functools.cache
 def has_gpu() -> bool:
-    """True where NVIDIA's driver shows a GPU. Asking TensorFlow would cost seconds."""
-    return any(Path("/dev").glob("nvidia[0-9]*"))
+    """True where TensorFlow can use a GPU. Slow to load, it is asked only where NVIDIA's driver shows one."""
+    if not any(Path("/dev").glob("nvidia[0-9]*")):
+        return False
+    from ..frameworks import tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def candidates() -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from .. import places
 from ..errors import SuiteError
 from ..images import SIDE
-from . import TENSORFLOW, Engine, EngineUnavailable, candidates
+from . import TENSORFLOW, Engine, EngineUnavailable, candidates, has_gpu
 
 AUTO = "auto"
 _ROUNDS = 3
@@ -94,7 +94,7 @@ def _remember(name: str, seconds: float) -> None:
 
 def _memory() -> Path:
     parts = [_processor(), str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())]
-    parts += [f"{name} {_version(name)}" for name in ("openvino", "tensorflow")]
+    parts += [f"{name} {_version(name)}" for name in ("openvino", "tensorflow")] + [f"GPU {has_gpu()}"]
     machine = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return places.cache_dir() / f"speeds-{machine}.json"
 

@@ -16,6 +16,7 @@ try:
 except ImportError as error:
     raise EngineUnavailable("OpenVINO is not installed (pip install openvino).") from error
 
+_RECIPE = {OPENVINO_FP32: "fp32 openvino", OPENVINO_BF16: "bf16 openvino"}
 _PRECISION = {OPENVINO_FP32: "f32", OPENVINO_BF16: "bf16", OPENVINO_INT8: "f32"}
 
 
@@ -33,9 +34,7 @@ class OpenVINOEngine:
             raise EngineUnavailable("the model has no int8 twin; notebook 1 makes one on a machine without a GPU.")
         self.name = name
         self.fingerprint = backbone.fingerprint
-        self.recipe = {OPENVINO_FP32: "fp32 openvino", OPENVINO_BF16: "bf16 openvino"}.get(
-            name
-        ) or f"int8 {twin.digest[:16]}"
+        self.recipe = f"int8 {twin.digest[:16]}" if name == OPENVINO_INT8 else _RECIPE[name]
         graph = build_graph(backbone, twin if name == OPENVINO_INT8 else None)
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _PRECISION[name]}
         self._request = core.compile_model(graph, "CPU", settings).create_infer_request()

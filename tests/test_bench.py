@@ -1,0 +1,61 @@
+"""The benchmark runs, compares what it says it compares, and writes figures that others can read."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+from catdog.drawings import draw
+from conftest import ROOT
+
+COUNTS = {"train": 10, "valid": 5, "test": 8}  # a class
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A run as short as can be, on drawings in the place of real photos."""
+    folder = tmp_path_factory.mktemp("bench")
+    for place, (split, count) in enumerate(COUNTS.items()):
+        for label in ("cat", "dog"):
+            (folder / split / label).mkdir(parents=True)
+            for number in range(count):
+                draw(label, 100 * place + number).save(folder / split / label / f"{number}.jpg")
+    written = folder / "results.json"
+    done = subprocess.run(
+        [sys.executable, "tests/bench", "--rounds", "1", "--seconds", "0.2", "--write", str(written)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "notebooks"), "TEST_PHOTOS": str(folder)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert not done.returncode, done.stderr
+    return json.loads(written.read_text())
+
+
+WANTED = [
+    "serve16_vs_original",
+    "serve16_vs_engine",
+    "latency1_vs_original",
+    "p95_over_p50_16",
+    "train_first_vs_original",
+    "train_rerun_vs_original",
+    "accuracy_int8_minus_fp32",
+    "memory_vs_original",
+]
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_every_wanted_figure_is_there_with_its_spread(results, name):
+    figure = results["figures"][name]
+    assert all(math.isfinite(value) for value in figure.values())
+    assert figure["low"] <= figure["value"] <= figure["high"]
+
+
+def test_rows_for_all_that_is_compared(results):
+    rows = " ".join(row["what"] for row in results["rows"])
+    for what in ("the original's way, 16 clients", "ours, 16 clients", "ours, 32 clients", "16 photos a request",
+                 "the bare engine", "ours, first", "ours, new 100", "ours on openvino-int8, start"):  # fmt: skip
+        assert what in rows
+    assert results["machine"]["cores"]
