@@ -105,6 +105,14 @@ def test_damaged_files_are_refused(saved, file, damage):
         bundle.read(path.parent)
 
 
+@pytest.mark.parametrize("engines", [None, [], {"openvino-int8": {"agreement": 1.0}}, {"openvino-int8": 1}])
+def test_a_card_with_proofs_of_no_known_form_is_refused(saved, engines):
+    path = saved().folder / bundle.CARD
+    path.write_text(json.dumps({**json.loads(path.read_text()), "engines": engines}))
+    with pytest.raises(BundleRefused, match="damaged"):
+        bundle.read(path.parent)
+
+
 def test_pickles_are_never_loaded(saved, tmp_path):
     model, flag = saved(), tmp_path / "executed"
 

@@ -62,5 +62,19 @@ def test_the_link_is_there_until_it_is_withdrawn(own_places):
     assert link.published_url() == ""
 
 
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "kept"
+    path.write_text("before")
+
+    def break_off():
+        with places.written_whole(path) as file:
+            file.write(b"half of")
+            raise KeyboardInterrupt
+
+    pytest.raises(KeyboardInterrupt, break_off)
+    assert [path] == list(tmp_path.iterdir())
+    assert path.read_text() == "before"
+
+
 def test_an_error_for_people_shows_no_traceback_in_a_notebook():
     assert SuiteError("Do this.")._render_traceback_() == ["⚠ Do this."]

@@ -69,7 +69,7 @@ class Bundle:
     @property
     def proofs(self) -> dict[str, Proof]:
         """Engines by name, with what notebook 1 found out about them on training photos."""
-        return {name: Proof(**found) for name, found in self.card.get("engines", {}).items()}
+        return _proofs(self.card)
 
     def describe(self) -> str:
         """What the model is, in a few sentences for a person."""
@@ -156,11 +156,16 @@ def read_card(folder: Path) -> dict:
             )
         if not all(key in card for key in ("name", "version", "classes", "backbone", "image_door", "files")):
             raise KeyError
+        _proofs(card)
     except FileNotFoundError:
         raise BundleRefused(f"{folder} holds no saved model: it has no {CARD}.") from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise BundleRefused(f"{folder / CARD} is damaged: choose another version, or train again.") from None
     return card
+
+
+def _proofs(card: dict) -> dict[str, Proof]:
+    return {name: Proof(**found) for name, found in card.get("engines", {}).items()}
 
 
 def find(model: str = "") -> Path:

@@ -68,7 +68,11 @@ def cache_dir() -> Path:
 def written_whole(path: Path) -> Iterator[BinaryIO]:
     """A file to write that appears at `path` whole or not at all."""
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-        yield part
+        try:
+            yield part
+        except BaseException:
+            os.unlink(part.name)
+            raise
     os.replace(part.name, path)
 
 
