@@ -71,7 +71,8 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
             file.write(b"half of")
             raise KeyboardInterrupt
 
-    pytest.raises(KeyboardInterrupt, break_off)
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
     assert [path] == list(tmp_path.iterdir())
     assert path.read_text() == "before"
 
