@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from catdog.drawings import draw
+from catdog.drawings import CLASSES, draw
 from catdog.images import read_photo
 from PIL import Image
 
@@ -31,19 +31,19 @@ class Material:
         self.what = f"photographs in {PHOTOS.name}/" if self.real else "drawings"
         self.root, self.folder = (PHOTOS if self.real else folder / "drawings"), folder
         if not self.real:
-            for split, label, number, place in self._places():
-                place.parent.mkdir(parents=True, exist_ok=True)
-                draw(label, hash_of(split) + number).save(place, quality=90)
+            self._draw()
 
-    def _places(self):
-        for split, each in SIZES.items():
-            for label in ("cat", "dog"):
+    def _draw(self) -> None:
+        for place, (split, each) in enumerate(SIZES.items()):
+            for label in CLASSES:
+                folder = self.root / split / label
+                folder.mkdir(parents=True)
                 for number in range(each):
-                    yield split, label, number, self.root / split / label / f"{number}.jpg"
+                    draw(label, 10_000 * place + number).save(folder / f"{number}.jpg", quality=90)
 
     def files(self, *splits: str) -> list[Path]:
         """Cats and dogs in turn."""
-        pairs = (zip(*(sorted((self.root / split / label).iterdir()) for label in ("cat", "dog"))) for split in splits)
+        pairs = (zip(*(sorted((self.root / split / label).iterdir()) for label in CLASSES)) for split in splits)
         return [path for split in pairs for pair in split for path in pair]
 
     def to_serve(self) -> list[bytes]:
@@ -66,8 +66,3 @@ class Material:
             Image.open(path).convert("RGB").save(file, "JPEG", quality=80)
             (new / f"{path.parent.name}-{number:03}.jpg").write_bytes(file.getvalue())
         return folder, new
-
-
-def hash_of(split: str) -> int:
-    """Seeds of one split never meet another's."""
-    return 10_000 * list(SIZES).index(split)

@@ -73,6 +73,8 @@ def _log_to_file(app: APIFlask) -> None:
     handler = RotatingFileHandler(places.cache_dir() / "backend.log", maxBytes=1_000_000, backupCount=1, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for logger in (app.logger, logging.getLogger("waitress")):
+        for old in logger.handlers:
+            old.close()
         logger.handlers, logger.propagate = [handler], False
 
 
