@@ -27,7 +27,7 @@ from catdog.engines.twin import Twin, make_twin
 from catdog.errors import SuiteError
 from catdog.features import FeatureStore
 from catdog.images import read_photo
-from catdog.proving import Engines
+from catdog.proving import Engines, _read_twin
 from catdog.sources import PhotoFolder
 from catdog.weights import LAYERS
 from conftest import ROOT, drawing
@@ -160,6 +160,14 @@ def test_the_fastest_is_taken_and_its_time_remembered(timed, capsys):
     assert asked == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("rubbish", ["", "[]", "null", '{"a": null}', '{"a": 0, "b": -1}', '{"a": "fast"}'])
+def test_a_damaged_memory_of_times_is_measured_again(timed, rubbish):
+    asked = timed({"a": 0.03, "b": 0.01})
+    choice._memory().write_text(rubbish)
+    assert choice.choose("auto", Stand, lambda one: "").name == "b"
+    assert asked == ["a", "b"]
+
+
 def test_one_that_fails_its_proof_or_cannot_run_is_passed_over_and_it_is_said(timed, capsys):
     timed({"a": 0.03, "b": 0.01, "c": 0.02})
 
@@ -239,7 +247,10 @@ def test_the_twin_is_made_once_for_photos_of_one_name(drawings, backbone, own_pl
     again = Engines(dataset, backbone, store)
     assert "Making" not in capsys.readouterr().out
     assert first.twin.digest == again.twin.digest
-    assert len(list(places.cache_dir().glob("twin-*.npz"))) == 1
+    (kept,) = places.cache_dir().glob("twin-*.npz")
+    for damage in (kept.read_bytes()[:20_000], b"PK\x03\x04", b""):
+        kept.write_bytes(damage)
+        assert list(_read_twin(kept)) == []
 
 
 SERVE = """

@@ -83,9 +83,11 @@ def test_another_base_or_door_never_finds_these_features(backbone, tmp_path, mon
     assert len(paths) == 3
 
 
-def test_a_damaged_file_of_features_is_set_aside(backbone, tmp_path, capsys):
+@pytest.mark.parametrize("damaged", [lambda data: b"no database at all" * 100, lambda data: data[: len(data) // 2]])
+def test_a_damaged_file_of_features_is_set_aside(backbone, tmp_path, capsys, damaged):
     path = FeatureStore(backbone, tmp_path).path
-    path.write_bytes(b"no database at all, but longer than its header" * 100)
+    FeatureStore(backbone, tmp_path).write(["ab" * 32] * 99, "fp32", np.zeros((99, 512), np.float32))
+    path.write_bytes(damaged(path.read_bytes()))
     store = FeatureStore(backbone, tmp_path)
     assert store.digests() == set()
     assert "damaged" in capsys.readouterr().out

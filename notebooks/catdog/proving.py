@@ -1,6 +1,7 @@
 """Notebook 1 chooses an engine: candidates are held against float32 TensorFlow on training photos."""
 
 import functools
+import zipfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -115,7 +116,7 @@ def _read_twin(path) -> Iterator[tuple[int, Twin]]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = dict(arrays)
         yield int(found.pop("photos")), Twin(found)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return
 
 

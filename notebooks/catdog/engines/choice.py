@@ -81,8 +81,9 @@ def seconds_per_photo(engine: Engine) -> float:
 def _speeds() -> dict[str, float]:
     """Seconds per photo by engine, as they were measured on a machine like this one with these libraries."""
     try:
-        return json.loads(_memory().read_text())
-    except (OSError, ValueError):
+        found = json.loads(_memory().read_text()).items()
+        return {name: seconds for name, seconds in found if seconds > 0}
+    except (OSError, ValueError, AttributeError, TypeError):
         return {}
 
 
