@@ -1,10 +1,12 @@
 """Photos of many requests together, first come first served, never more than the queue holds."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from catdog.backend import routes
 from catdog.backend.app import create_app, use
 from catdog.backend.batching import BatchingQueue, QueueFull
 from conftest import drawing
@@ -104,6 +106,16 @@ def test_a_full_queue_is_a_503_with_a_time_to_try_again(classifier, gate, monkey
         gate.open.set()
     assert is_problem(answer, "overloaded")
     assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_few_threads_decode_for_all_requests(classifier, monkeypatch):
+    names, real = set(), routes.read_photo
+    monkeypatch.setattr(routes, "read_photo", lambda data: names.add(threading.current_thread().name) or real(data))
+    client = create_app(classifier).test_client()
+    photos = [("a.png", drawing("cat"))] * 12
+    assert client.post("/predict", data=parts(*photos)).status_code == 200
+    assert 1 <= len(names) <= os.cpu_count()
+    assert all(name.startswith("decoder") for name in names)
 
 
 def test_alive_before_it_is_ready(classifier):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from catdog.features import FeatureStore
 from catdog.head import Head
 from catdog.images import DOOR
 from catdog.proving import Engines
-from catdog.saving import golden_photos, save_model
+from catdog.saving import _golden, golden_photos, save_model
 from catdog.sources import PhotoFolder
 from catdog.training import Fit
 
@@ -77,6 +78,18 @@ def test_drawings_are_served_only_when_they_are_asked_for(saved, shipped):
     assert bundle.find("drawings") == drawn.folder
     real = saved("pets")
     assert bundle.find() == real.folder
+
+
+def test_ones_own_model_comes_before_the_shipped_one_whatever_the_clock_said(saved):
+    folder = saved().folder
+    old = folder.rename(folder.with_name("2001-01-01-000000"))
+    assert bundle.find() == old
+
+
+def test_without_the_shipped_model_none_is_found(monkeypatch, own_places):
+    monkeypatch.setattr("catdog.places.SHIPPED_MODEL", own_places / "gone")
+    with pytest.raises(SuiteError, match="Run notebook 1"):
+        bundle.find()
 
 
 def test_a_model_that_is_not_there_is_named_with_those_that_are(saved):
@@ -155,6 +168,17 @@ def test_golden_photos_must_still_give_what_was_saved(saved, engine):
     model.golden_probabilities[0] += (0.01, -0.01)
     with pytest.raises(BundleRefused, match="golden photos"):
         Classifier(model, engine)
+
+
+@pytest.mark.parametrize("shift", [-2.3, -1.7, -1.2])  # it takes every drawing for a cat
+def test_golden_photos_are_of_every_class_that_the_model_sees(shipped, engine, shift):
+    head = Head(shipped.head.kernel, shipped.head.bias + np.array([shift, -shift], np.float32))
+    everything = head.probabilities(engine.features(golden_photos()))
+    clear = everything[np.abs(everything[:, 0] - everything[:, 1]) >= 0.3]
+    photos, probabilities = _golden(SimpleNamespace(reference=engine), head)
+    assert len(photos) == len(probabilities) == 6
+    assert set(probabilities.argmax(axis=1)) == set(clear.argmax(axis=1)) == {0, 1}
+    assert (np.abs(probabilities[:, 0] - probabilities[:, 1]) >= 0.3).all()
 
 
 def test_a_save_that_breaks_off_leaves_no_version(saved, engine):

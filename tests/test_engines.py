@@ -240,17 +240,32 @@ def test_a_model_serves_without_its_twin(shipped, own_places, tmp_path):
     assert load_classifier(bundle.read(folder)).engine.name != OPENVINO_INT8
 
 
-def test_the_twin_is_made_once_for_photos_of_one_name(drawings, backbone, own_places, capsys):
+def test_the_twin_is_made_once_for_photos_of_one_name(drawings, backbone, own_places, capsys, monkeypatch, shipped):
     dataset, store = check(PhotoFolder(drawings, "drawings", drawings=True)), FeatureStore(backbone)
     first = Engines(dataset, backbone, store)
     assert capsys.readouterr().out.count("Making the int8 twin") == 1
     again = Engines(dataset, backbone, store)
     assert "Making" not in capsys.readouterr().out
     assert first.twin.digest == again.twin.digest
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "catdog.engines.openvino")
+    without_openvino = Engines(dataset, backbone, store, TENSORFLOW)
+    assert without_openvino.twin.digest == first.twin.digest
+    assert set(without_openvino.proofs(shipped.head)) == {TENSORFLOW}
     (kept,) = places.cache_dir().glob("twin-*.npz")
     for damage in (kept.read_bytes()[:20_000], b"PK\x03\x04", b""):
         kept.write_bytes(damage)
         assert list(_read_twin(kept)) == []
+
+
+def test_without_the_shipped_model_tensorflow_needs_no_proof_and_others_get_none(
+    drawings, backbone, own_places, monkeypatch
+):
+    monkeypatch.setattr(places, "SHIPPED_MODEL", own_places / "gone")
+    dataset, store = check(PhotoFolder(drawings, "drawings", drawings=True)), FeatureStore(backbone)
+    assert Engines(dataset, backbone, store, TENSORFLOW).chosen.name == TENSORFLOW
+    with pytest.raises(SuiteError, match="nothing can prove it"):
+        Engines(dataset, backbone, store, OPENVINO_FP32)
 
 
 SERVE = """

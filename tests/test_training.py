@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from catdog import figures
 from catdog.dataset import TEST, TRAIN, Photo, check
+from catdog.errors import SuiteError
 from catdog.evaluation import evaluate, worst_mistakes
 from catdog.features import FeatureStore, compute_features, features_by_split
 from catdog.images import read_photo
@@ -81,6 +82,13 @@ def test_another_base_or_door_never_finds_these_features(backbone, tmp_path, mon
     paths.add(FeatureStore(backbone, tmp_path).path)
     paths.add(FeatureStore(dataclasses.replace(backbone, fingerprint="sha256:another"), tmp_path).path)
     assert len(paths) == 3
+
+
+@pytest.mark.parametrize("setting", [{"epochs": 0}, {"epochs": -1}, {"seed": -1}])
+def test_settings_that_cannot_be_are_refused_in_words(setting):
+    features, targets = np.zeros((4, 512), np.float32), np.array([0, 1, 0, 1])
+    with pytest.raises(SuiteError, match="settings cell"):
+        fit_head(features, targets, features, targets, classes=2, **setting)
 
 
 @pytest.mark.parametrize("damaged", [lambda data: b"no database at all" * 100, lambda data: data[: len(data) // 2]])

@@ -188,7 +188,7 @@ def find(model: str = "") -> Path:
         raise SuiteError(
             f"{wanted} in {places.models_dir()} (there: {there}). Run notebook 1, or set MODEL to one that is there."
         )
-    return max(fitting, key=lambda folder: folder.name)
+    return max(fitting, key=lambda folder: (folder != places.SHIPPED_MODEL, folder.name))
 
 
 def _fits(folder: Path, model: str) -> bool:
@@ -203,7 +203,7 @@ def _fits(folder: Path, model: str) -> bool:
 def _versions() -> Iterable[Path]:
     """Every version in the models' folder, and the one that comes with the suite wherever that folder is."""
     found = (card.parent for card in places.models_dir().glob(f"*/[!.]*/{CARD}"))
-    return dict.fromkeys([*found, places.SHIPPED_MODEL])
+    return dict.fromkeys([*found, *([places.SHIPPED_MODEL] if (places.SHIPPED_MODEL / CARD).is_file() else [])])
 
 
 def _new_version(home: Path, now: datetime) -> str:

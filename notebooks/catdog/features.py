@@ -14,8 +14,15 @@ from . import places
 from .backbone import FEATURE_SIZE, FEATURES, Backbone
 from .dataset import SPLITS, Dataset, Photo
 from .engines import BATCH, Engine
+from .errors import SuiteError
 from .images import DOOR, read_photo
 from .progress import bar
+
+_TABLE = "CREATE TABLE IF NOT EXISTS features (digest BLOB, recipe TEXT, vector BLOB, UNIQUE (digest, recipe))"
+
+
+class FeaturesDamaged(SuiteError):
+    """The file of features could not be read and has been set aside."""
 
 
 class FeatureStore:
@@ -24,25 +31,18 @@ class FeatureStore:
     The file's name carries image door and backbone, so features made in another way are never found here.
     SQLite keeps what was written before a kill. Vectors lie apart from the index, so that 100,000 photos are
     looked up without reading 200 MB.
+
+    All methods raise SuiteError where the file cannot be used, FeaturesDamaged when it has been set aside.
     """
 
     def __init__(self, backbone: Backbone, folder: Path | None = None):
         made = hashlib.sha256(f"{DOOR} {backbone.fingerprint} {FEATURES}".encode()).hexdigest()[:16]
         self.path = (folder or places.cache_dir()) / f"features-{made}.sqlite"
         try:
-            self._prepare()
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError:  # not a database: set aside, since features can be computed again
-            self.path.replace(self.path.with_suffix(".damaged"))
-            print("The file of features was damaged; it now ends in .damaged, and features are computed anew.")
-            self._prepare()
-
-    def _prepare(self) -> None:
-        with self._open() as db:
-            db.execute(
-                "CREATE TABLE IF NOT EXISTS features (digest BLOB, recipe TEXT, vector BLOB, UNIQUE (digest, recipe))"
-            )
+            with self._open():
+                pass
+        except FeaturesDamaged as damaged:
+            print(damaged)
 
     def digests(self, recipe: str = "") -> set[str]:
         """Digests of the photos whose features are here, by `recipe` or by any."""
@@ -70,8 +70,20 @@ class FeatureStore:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.path, timeout=60)) as db, db:
-            yield db
+        try:
+            with closing(sqlite3.connect(self.path, timeout=60)) as db, db:
+                db.execute(_TABLE)
+                yield db
+        except sqlite3.OperationalError as error:
+            raise SuiteError(
+                f"Features cannot be kept in {self.path} ({error}): set CATDOG_CACHE to a folder that can be written."
+            ) from error
+        except sqlite3.DatabaseError as error:
+            self.path.replace(self.path.with_suffix(".damaged"))
+            raise FeaturesDamaged(
+                f"The file of features was damaged ({error}); it now ends in .damaged. "
+                "Should this cell have stopped, run it again: features are computed anew."
+            ) from error
 
 
 def compute_features(

@@ -1,6 +1,6 @@
 """Notebook 1 chooses an engine: candidates are held against float32 TensorFlow on training photos."""
 
-import functools
+import contextlib
 import zipfile
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ class Engines:
     Attributes:
         chosen: the engine that is used.
         reference: float32 TensorFlow, loaded when it is first needed.
-        twin: the int8 twin; None on a GPU, where another engine was wanted, and where it cannot be made.
+        twin: the int8 twin that is kept for these photos, or is made now: on a CPU, or where it is wanted. Or None.
     """
 
     def __init__(self, dataset: Dataset, backbone: Backbone, store: FeatureStore, wanted: str = AUTO):
@@ -38,11 +38,18 @@ class Engines:
         """
         self._photos, self._store = _first(dataset.of(TRAIN), SAMPLES[-1]), store
         self.reference = _Reference(backbone)
-        makes_twin = wanted == OPENVINO_INT8 or (wanted == AUTO and not has_gpu())
-        self.twin = _kept_twin(dataset, backbone) if makes_twin else None
+        may_make = wanted == OPENVINO_INT8 or (wanted == AUTO and not has_gpu())
+        self.twin = _kept_twin(dataset, backbone, may_make)
         self._backbone = backbone
-        judge = bundle.read(places.SHIPPED_MODEL).head
-        self.chosen = choose(wanted, self._open, lambda engine: self.prove(engine, judge).objection)
+        self.chosen = choose(wanted, self._open, self._objection)
+
+    def _objection(self, engine: Engine) -> str:
+        if engine is self.reference:
+            return ""
+        try:
+            return self.prove(engine, bundle.read(places.SHIPPED_MODEL).head).objection
+        except bundle.BundleRefused as refusal:
+            return f"nothing can prove it. {refusal}"
 
     def prove(self, engine: Engine, head: Head) -> Proof:
         """Hold `engine` against the reference on the first 100 training photos, as seen through `head`; where it
@@ -60,9 +67,14 @@ class Engines:
     def proofs(self, head: Head) -> dict[str, Proof]:
         """By name, for the engine that was chosen and for the int8 twin's, as seen through a new last layer."""
         engines = {self.chosen.name: self.chosen}
-        if self.twin and OPENVINO_INT8 not in engines:
-            engines[OPENVINO_INT8] = self._open(OPENVINO_INT8)
-        return {name: self.prove(engine, head) for name, engine in engines.items()}
+        if self.twin:
+            with contextlib.suppress(EngineUnavailable):
+                engines.setdefault(OPENVINO_INT8, self._open(OPENVINO_INT8))
+        proofs = {name: self.prove(engine, head) for name, engine in engines.items()}
+        for name, proof in proofs.items():
+            if proof.objection:
+                print(f"Notebook 2 will pass {name} over for this model: {proof.objection}")
+        return proofs
 
     def _open(self, name: str) -> Engine:
         return self.reference if name == TENSORFLOW else open_engine(name, self._backbone, self.twin)
@@ -77,9 +89,11 @@ class _Reference:
         self.fingerprint = backbone.fingerprint
         self._backbone = backbone
 
-    @functools.cached_property
+    @property
     def _engine(self):
-        return open_engine(TENSORFLOW, self._backbone)
+        if self.fingerprint not in _loaded:
+            _loaded[self.fingerprint] = open_engine(TENSORFLOW, self._backbone)
+        return _loaded[self.fingerprint]
 
     @property
     def model(self):
@@ -89,7 +103,10 @@ class _Reference:
         return self._engine.features(photos)
 
 
-def _kept_twin(dataset: Dataset, backbone: Backbone) -> Twin | None:
+_loaded: dict[str, Engine] = {}  # or TensorFlow would trace it anew for every re-run of a cell, and warn of that
+
+
+def _kept_twin(dataset: Dataset, backbone: Backbone, may_make: bool) -> Twin | None:
     """The twin for photos of this name: kept by an earlier run, or made now from a few training photos.
 
     One that saw less than half as many photos as it could see now is made again.
@@ -100,6 +117,8 @@ def _kept_twin(dataset: Dataset, backbone: Backbone) -> Twin | None:
     for seen, twin in _read_twin(path):
         if 2 * seen >= len(photos):
             return twin
+    if not may_make:
+        return None
     try:
         print(f"Making the int8 twin from {len(photos)} training photos, once: some ten to forty seconds.", flush=True)
         twin = make_twin(backbone, (read_photo(photo.path) for photo in photos))
@@ -116,7 +135,7 @@ def _read_twin(path) -> Iterator[tuple[int, Twin]]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = dict(arrays)
         yield int(found.pop("photos")), Twin(found)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .errors import SuiteError
 from .head import Head
 from .progress import bar
 
@@ -56,11 +57,15 @@ def fit_head(
 
     Args:
         features: float32 (n, 512) of the training photos; `targets`: class numbers, int (n,).
-        valid_features, valid_targets: the same for validation; with none, all `epochs` are run.
+        valid_features, valid_targets: the same for validation; with none, the loss on the training photos decides.
         classes: how many there are.
         epochs: at most this many; `patience`: stop after so many epochs without improvement.
-        seed: fixes the initial values and the order of the photos.
+        seed: fixes the order of the photos.
+
+    Raises SuiteError when `epochs` or `seed` cannot be.
     """
+    if epochs < 1 or seed < 0:
+        raise SuiteError("EPOCHS must be 1 or more, and SEED 0 or more: change them in the settings cell.")
     chance = np.random.default_rng(seed)
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
     inputs, valid_inputs = (features - mean) / spread, (valid_features - mean) / spread

@@ -65,9 +65,9 @@ class BatchingQueue:
             self._worker.submit(self._one_batch)
         photos, futures = zip(*batch)
         try:
-            for future, answer in zip(futures, self._predict(np.stack(photos))):
+            for future, answer in zip(futures, self._predict(np.stack(photos)), strict=True):
                 future.set_result(answer)
-        except Exception as error:
+        except BaseException as error:  # whatever it is, callers are waiting
             for future in futures:
                 if not future.done():
                     future.set_exception(error)

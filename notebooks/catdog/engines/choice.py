@@ -18,6 +18,7 @@ from . import TENSORFLOW, Engine, EngineUnavailable, candidates, has_gpu
 
 AUTO = "auto"
 _ROUNDS = 3
+_DAYS_KEPT = 7  # should something else have slowed a measurement down
 
 
 def choose(wanted: str, opened: Callable[[str], Engine], objection: Callable[[Engine], str]) -> Engine:
@@ -36,6 +37,7 @@ def choose(wanted: str, opened: Callable[[str], Engine], objection: Callable[[En
         engine, reason = _tried(wanted, opened, objection)
         if reason:
             raise SuiteError(f"The engine {wanted} cannot be used: {reason} Set ENGINE to auto.")
+        print(f"Engine: {wanted}.")
         return engine
     for name in dict.fromkeys([*_fastest_first(candidates(), opened), TENSORFLOW]):
         engine, reason = _tried(name, opened, objection)
@@ -81,6 +83,8 @@ def seconds_per_photo(engine: Engine) -> float:
 def _speeds() -> dict[str, float]:
     """Seconds per photo by engine, as they were measured on a machine like this one with these libraries."""
     try:
+        if time.time() - _memory().stat().st_mtime > _DAYS_KEPT * 86_400:
+            return {}
         found = json.loads(_memory().read_text()).items()
         return {name: seconds for name, seconds in found if seconds > 0}
     except (OSError, ValueError, AttributeError, TypeError):

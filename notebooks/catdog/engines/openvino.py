@@ -31,7 +31,9 @@ class OpenVINOEngine:
         if name == OPENVINO_BF16 and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise EngineUnavailable("this processor does not compute in bfloat16.")
         if name == OPENVINO_INT8 and twin is None:
-            raise EngineUnavailable("the model has no int8 twin; notebook 1 makes one on a machine without a GPU.")
+            raise EngineUnavailable(
+                "the model has no int8 twin, or a damaged one; notebook 1 makes one on a machine without a GPU."
+            )
         self.name = name
         self.fingerprint = backbone.fingerprint
         self.recipe = f"int8 {twin.digest[:16]}" if name == OPENVINO_INT8 else _RECIPE[name]
