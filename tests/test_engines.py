@@ -1,12 +1,13 @@
 """Engines: the same answers by other arithmetic, the fastest that proves itself, and nothing loaded in vain."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from catdog import places
+from catdog import bundle, places
 from catdog.bundle import BundleRefused
 from catdog.classifier import Classifier, load_classifier
 from catdog.dataset import check
@@ -230,10 +231,6 @@ def test_a_wrong_twin_fails_the_golden_photos(shipped, backbone):
 
 
 def test_a_model_serves_without_its_twin(shipped, own_places, tmp_path):
-    import shutil
-
-    from catdog import bundle
-
     folder = shutil.copytree(shipped.folder, tmp_path / "model")
     (folder / bundle.TWIN).write_bytes(b"damaged")
     assert bundle.read(folder).twin is None

@@ -249,13 +249,8 @@ def _check_shapes(bundle: Bundle) -> None:
         )
 
 
-def digest(data: bytes) -> str:
-    """sha256, hex."""
-    return hashlib.sha256(data).hexdigest()
-
-
 def _sha256(path: Path) -> str:
-    return digest(path.read_bytes())
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _write_durably(path: Path, text: str) -> None:

@@ -1,6 +1,5 @@
 """One feature vector per photo, computed once and kept on disk."""
 
-import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -36,8 +35,7 @@ class FeatureStore:
     """
 
     def __init__(self, backbone: Backbone, folder: Path | None = None):
-        made = hashlib.sha256(f"{DOOR} {backbone.fingerprint} {FEATURES}".encode()).hexdigest()[:16]
-        self.path = (folder or places.cache_dir()) / f"features-{made}.sqlite"
+        self.path = places.cache_file("features", f"{DOOR} {backbone.fingerprint} {FEATURES}", ".sqlite", folder)
         try:
             with self._open():
                 pass

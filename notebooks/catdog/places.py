@@ -1,5 +1,6 @@
 """Where am I running, where do photos, models, caches and secrets live, and who set which knob?"""
 
+import hashlib
 import os
 import sys
 import tempfile
@@ -62,6 +63,11 @@ def data_dir() -> Path:
 def cache_dir() -> Path:
     """Where computed features are kept: `CATDOG_CACHE`, else ~/.cache/catdog."""
     return _from_environment("CATDOG_CACHE", Path("~/.cache/catdog"))
+
+
+def cache_file(kind: str, made_for: str, suffix: str, folder: Path | None = None) -> Path:
+    """The file in `folder`, or else in the cache, that holds what was made for `made_for` and for nothing else."""
+    return (folder or cache_dir()) / f"{kind}-{hashlib.sha256(made_for.encode()).hexdigest()[:16]}{suffix}"
 
 
 @contextmanager

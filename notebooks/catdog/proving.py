@@ -113,7 +113,7 @@ def _kept_twin(dataset: Dataset, backbone: Backbone, may_make: bool) -> Twin | N
     """
     photos = _first(dataset.of(TRAIN), CALIBRATION_PHOTOS)
     made_for = f"{DOOR} {backbone.fingerprint} {dataset.name}"
-    path = places.cache_dir() / f"twin-{bundle.digest(made_for.encode())[:16]}.npz"
+    path = places.cache_file("twin", made_for, ".npz")
     for seen, twin in _read_twin(path):
         if 2 * seen >= len(photos):
             return twin

@@ -69,7 +69,8 @@ def fit_head(
     chance = np.random.default_rng(seed)
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
     inputs, valid_inputs = (features - mean) / spread, (valid_features - mean) / spread
-    weights = np.array([class_weights(targets, classes)[number] for number in targets], np.float32)
+    weight_of = class_weights(targets, classes)
+    weights = np.array([weight_of[number] for number in targets], np.float32)
     l2 = 1 / (2 * _C * len(features))
     head = Head(np.zeros((features.shape[1], classes), np.float32), np.zeros(classes, np.float32))
     adam = _Adam(head)

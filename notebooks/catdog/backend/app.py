@@ -13,8 +13,7 @@ from flask_cors import CORS
 from .. import __version__, places
 from ..classifier import Classifier
 from ..frontend.page import SAME_ORIGIN, page_blueprint
-from . import problems
-from .batching import BatchingQueue
+from . import batching, problems
 from .routes import Model, api, describe_original_body
 from .visits import Visit, Visits
 
@@ -35,8 +34,8 @@ def create_app(classifier: Classifier | None = None, **config) -> APIFlask:
     app.config.from_mapping(
         MAX_CONTENT_LENGTH=MAX_REQUEST_BYTES,
         MAX_PHOTOS=64,
-        MAX_WAITING=256,
-        MAX_BATCH=16,
+        MAX_WAITING=batching.CAPACITY,
+        MAX_BATCH=batching.MOST,
         AUTO_404_RESPONSE=False,
         AUTO_VALIDATION_ERROR_RESPONSE=False,
     )
@@ -58,7 +57,7 @@ def create_app(classifier: Classifier | None = None, **config) -> APIFlask:
 
 def use(app: APIFlask, classifier: Classifier) -> None:
     """Answer with `classifier` from the next request on; requests that are being answered keep the one they have."""
-    queue = BatchingQueue(classifier.predict, app.config["MAX_BATCH"], app.config["MAX_WAITING"])
+    queue = batching.BatchingQueue(classifier.predict, app.config["MAX_BATCH"], app.config["MAX_WAITING"])
     app.extensions["catdog"]["model"] = Model(classifier, queue)
 
 

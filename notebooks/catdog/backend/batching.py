@@ -12,6 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from ..engines import BATCH
+
+MOST = BATCH  # photos in one batch
+CAPACITY = 256  # photos that may wait
+
 
 class QueueFull(Exception):
     """More photos are waiting than the queue holds."""
@@ -32,7 +37,7 @@ class BatchingQueue:
         capacity: photos that may wait.
     """
 
-    def __init__(self, predict: Callable[[np.ndarray], np.ndarray], most: int = 16, capacity: int = 256):
+    def __init__(self, predict: Callable[[np.ndarray], np.ndarray], most: int = MOST, capacity: int = CAPACITY):
         self._predict = predict
         self._most, self._capacity = most, capacity
         self._waiting: deque[tuple[np.ndarray, Future]] = deque()

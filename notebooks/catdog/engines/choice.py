@@ -1,6 +1,6 @@
 """Which engine? The fastest on this machine that proves itself."""
 
-import hashlib
+import contextlib
 import json
 import os
 import platform
@@ -39,10 +39,12 @@ def choose(wanted: str, opened: Callable[[str], Engine], objection: Callable[[En
             raise SuiteError(f"The engine {wanted} cannot be used: {reason} Set ENGINE to auto.")
         print(f"Engine: {wanted}.")
         return engine
-    for name in dict.fromkeys([*_fastest_first(candidates(), opened), TENSORFLOW]):
+    speeds = _measured(candidates(), opened)
+    fastest_first = sorted(candidates(), key=lambda name: speeds.get(name, 0))  # unmeasured ones first: it is said why
+    for name in dict.fromkeys([*fastest_first, TENSORFLOW]):
         engine, reason = _tried(name, opened, objection)
         if not reason:
-            speed = f", {1 / _speeds()[name]:.0f} photos a second here" if name in _speeds() else ""
+            speed = f", {1 / speeds[name]:.0f} photos a second here" if name in speeds else ""
             print(f"Engine: {name}{speed}.")
             return engine
         print(f"Engine {name} is passed over: {reason}")
@@ -57,15 +59,17 @@ def _tried(name: str, opened: Callable[[str], Engine], objection: Callable[[Engi
         return None, str(unavailable)
 
 
-def _fastest_first(names: Iterable[str], opened: Callable[[str], Engine]) -> list[str]:
-    """Names by measured speed. Those that cannot be opened come first, so that it is said why."""
+def _measured(names: Iterable[str], opened: Callable[[str], Engine]) -> dict[str, float]:
+    """Seconds per photo of the engines that can be opened: as remembered, or measured now."""
+    memory = _memory()
+    speeds = _remembered(memory)
     for name in names:
-        if name not in _speeds():
-            try:
-                _remember(name, seconds_per_photo(opened(name)))
-            except EngineUnavailable:
-                continue
-    return sorted(names, key=lambda name: _speeds().get(name, 0))
+        if name not in speeds:
+            with contextlib.suppress(EngineUnavailable):
+                speeds[name] = seconds_per_photo(opened(name))
+                with places.written_whole(memory) as file:
+                    file.write(json.dumps(speeds).encode())
+    return speeds
 
 
 def seconds_per_photo(engine: Engine) -> float:
@@ -80,28 +84,21 @@ def seconds_per_photo(engine: Engine) -> float:
     return float(np.median(times)) / len(photos)
 
 
-def _speeds() -> dict[str, float]:
+def _remembered(memory: Path) -> dict[str, float]:
     """Seconds per photo by engine, as they were measured on a machine like this one with these libraries."""
     try:
-        if time.time() - _memory().stat().st_mtime > _DAYS_KEPT * 86_400:
+        if time.time() - memory.stat().st_mtime > _DAYS_KEPT * 86_400:
             return {}
-        found = json.loads(_memory().read_text()).items()
+        found = json.loads(memory.read_text()).items()
         return {name: seconds for name, seconds in found if seconds > 0}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
 
 
-def _remember(name: str, seconds: float) -> None:
-    speeds = {**_speeds(), name: seconds}
-    with places.written_whole(_memory()) as file:
-        file.write(json.dumps(speeds).encode())
-
-
 def _memory() -> Path:
     parts = [_processor(), str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())]
     parts += [f"{name} {_version(name)}" for name in ("openvino", "tensorflow")] + [f"GPU {has_gpu()}"]
-    machine = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-    return places.cache_dir() / f"speeds-{machine}.json"
+    return places.cache_file("speeds", "\n".join(parts), ".json")
 
 
 def _processor() -> str:
