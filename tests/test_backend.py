@@ -5,8 +5,10 @@ import io
 import json
 
 import pytest
+from catdog import link
 from catdog.backend.app import create_app
 from catdog.backend.problems import KINDS
+from catdog.errors import SuiteError
 from conftest import drawing, encoded
 from PIL import Image
 
@@ -139,7 +141,7 @@ def test_other_addresses_and_methods(client):
 
 
 def test_alive_ready_and_card(client, classifier):
-    assert client.get("/healthz").json == {"status": "alive"}
+    assert client.get("/healthz").json == {"status": "alive", "instance": link.INSTANCE}
     assert client.get("/readyz").json == {"status": "ready"}
     assert client.get("/model").json == classifier.bundle.card
 
@@ -162,6 +164,57 @@ def test_what_breaks_is_a_problem_too_and_goes_to_the_log(classifier, own_places
     app.extensions["catdog"]["model"] = object()
     assert is_problem(app.test_client().post("/predict", data=parts(("x", drawing()))), "internal")
     assert "AttributeError" in (own_places / "catdog_cache" / "backend.log").read_text()
+
+
+def test_without_the_access_code_nothing_of_the_model_is_told(classifier):
+    client = create_app(classifier, ACCESS_CODE="for-testers").test_client()
+    calls = (
+        lambda **options: client.get("/model", **options),
+        lambda **options: client.post("/", data=json.dumps({"image": base64.b64encode(drawing()).decode()}), **options),
+        lambda **options: client.post("/predict", data=parts(("x", drawing())), **options),
+    )
+    for call in calls:
+        missing = call()
+        assert is_problem(missing, "code-missing")
+        assert missing.headers["WWW-Authenticate"] == "Bearer"
+        assert is_problem(call(headers={"Authorization": "Basic Zm9yLXRlc3RlcnM="}), "code-missing")
+        for wrong in ("for-tester", "for-testers2", "für"):
+            assert is_problem(call(headers={"Authorization": f"Bearer {wrong}"}), "code-wrong")
+        assert call(headers={"Authorization": "Bearer for-testers"}).status_code == 200
+    for path in ("/", "/page/page.js", "/healthz", "/readyz", "/docs", "/openapi.json"):
+        assert client.get(path).status_code == 200
+
+
+def test_the_access_code_may_be_asked_for_from_another_origin(classifier):
+    client = create_app(classifier, ACCESS_CODE="for-testers").test_client()
+    ask = {
+        "Origin": "https://page.example",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "authorization, ngrok-skip-browser-warning",
+    }
+    preflight = client.options("/model", headers=ask)
+    assert preflight.status_code == 200
+    assert "authorization" in preflight.headers["Access-Control-Allow-Headers"].lower()
+    refusal = client.get("/model", headers={"Origin": "https://page.example"})
+    assert refusal.status_code == 401
+    assert refusal.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_the_access_code_is_never_written_down(classifier, own_places):
+    app = create_app(classifier, ACCESS_CODE="for-testers")
+    app.test_client().get("/model", headers={"Authorization": "Bearer for-testers"})
+    app.test_client().post("/predict", headers={"Authorization": "Bearer another-guess"})
+    app.logger.warning("something to write")
+    written = (own_places / "catdog_cache" / "backend.log").read_text() + app.extensions["catdog"]["visits"].table()
+    assert "something to write" in written
+    assert "for-testers" not in written
+    assert "another-guess" not in written
+
+
+@pytest.mark.parametrize("code", ["short", "with space", "x" * 65, "schlüssel", "a#b?c=d&e"])
+def test_a_code_that_no_link_can_carry_is_refused(code):
+    with pytest.raises(SuiteError, match="ACCESS_CODE"):
+        create_app(None, ACCESS_CODE=code)
 
 
 @pytest.mark.parametrize("path", ["/predict", "/"])
@@ -194,8 +247,10 @@ def test_the_description_is_made_from_the_code_and_complete(app, client):
     }
     predict = spec["paths"]["/predict"]["post"]
     assert "multipart/form-data" in predict["requestBody"]["content"]
-    assert {"200", "400", "413", "503"} <= set(predict["responses"])
+    assert {"200", "400", "401", "413", "503"} <= set(predict["responses"])
     assert "application/problem+json" in predict["responses"]["400"]["content"]
+    assert predict["security"]
+    assert spec["components"]["securitySchemes"]["BearerAuth"]["scheme"] == "bearer"
     assert "*/*" in spec["paths"]["/"]["post"]["requestBody"]["content"]
 
 

@@ -1,38 +1,89 @@
-"""The link file: how the backend tells the frontend its address, across notebooks and, on Drive, across machines."""
+"""Links: the files by which one notebook tells the other its address, and the access code that a link carries."""
 
 import json
-import os
+import re
+import secrets
+import socket
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from . import places
+from .errors import SuiteError
+
+INSTANCE = secrets.token_hex(8)  # in every answer to /healthz: by it we know that a public link leads to us
+NAMES = ("backend", "page")
+_CODE = re.compile(r"[A-Za-z0-9_-]{6,64}")
 
 
-def publish(url: str) -> None:
-    """Write down where the backend is reached now."""
-    _write({"url": url, "state": "up", "time": _now()})
+def alive() -> dict[str, str]:
+    """What `/healthz` answers."""
+    return {"status": "alive", "instance": INSTANCE}
 
 
-def withdraw() -> None:
-    """Write down that the backend was stopped."""
-    if places.link_file().exists():
-        _write({"url": "", "state": "stopped", "time": _now()})
+def check_code(code: str) -> str:
+    """`code` itself, if a link can carry it. Raises SuiteError for one that is too short or needs escaping."""
+    if code and not _CODE.fullmatch(code):
+        raise SuiteError(
+            "ACCESS_CODE must be 6 to 64 letters, digits, - or _, so that it fits into a link and is not guessed."
+        )
+    return code
 
 
-def published_url() -> str:
-    """The address that the backend published last; empty when there is none, or it was stopped."""
+def with_code(url: str, code: str) -> str:
+    """`url` with the access code behind the `#`, which browsers keep to themselves: no log on the way sees it."""
+    return f"{url}/#code={code}" if code else url
+
+
+def publish(name: str, url: str, *, public: bool, provider: str = "none", domain: str = "") -> None:
+    """Write down that `name` (one of `NAMES`) is reached at `url` now.
+
+    Args:
+        public: whether from everywhere; if not, only notebooks on this very machine will follow it.
+        domain: the reserved domain that was asked for.
+    """
+    _write(name, url=url, state="up", public=public, provider=provider, domain=domain)
+
+
+def mark_down(name: str) -> None:
+    """Write down that the link of `name` is broken; where it led stays, for it will mostly lead there again."""
+    if _ours(known := read(name)):
+        _write(name, **{**known, "state": "down"})
+
+
+def withdraw(name: str) -> None:
+    """Write down that `name` was stopped; where it never started, or another process has its link by now, nothing."""
+    if _ours(read(name)):
+        _write(name, url="", state="stopped")
+
+
+def read(name: str) -> dict:
+    """What the file says: "url", "state" ("up", "down" or "stopped"), "time" (UTC, ISO 8601), and for a link that
+    was opened "public", "provider", "domain", "host" and "instance". Empty without a file, or with a broken one."""
     try:
-        link = json.loads(places.link_file().read_text())
-        return link["url"] if link["state"] == "up" else ""
-    except (OSError, ValueError, KeyError, TypeError):
+        known = json.loads(places.link_file(name).read_text())
+        return known if {"url", "state", "time"} <= known.keys() else {}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def published_url(name: str = "backend") -> str:
+    """Where `name` is reached from here; empty when it was stopped, or only another machine reaches it."""
+    known = read(name)
+    if not known or known["state"] == "stopped" or not reached_from_here(known):
         return ""
+    return known["url"] if urlsplit(known["url"]).scheme in ("http", "https") else ""
 
 
-def _write(link: dict) -> None:
-    target = places.link_file()
-    part = target.with_suffix(".part")
-    part.write_text(json.dumps(link) + "\n")
-    os.replace(part, target)
+def reached_from_here(known: dict) -> bool:
+    """Whether what `read` returned is a public link, or one of this machine."""
+    return bool(known.get("public")) or known.get("host") == socket.gethostname()
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _ours(known: dict) -> bool:
+    return known.get("instance") == INSTANCE
+
+
+def _write(name: str, **known) -> None:
+    here = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "host": socket.gethostname(), "instance": INSTANCE}
+    with places.written_whole(places.link_file(name)) as file:
+        file.write(json.dumps({**known, **here}).encode() + b"\n")

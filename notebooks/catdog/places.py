@@ -87,9 +87,9 @@ def keras_models_dir() -> Path:
     return _from_environment("KERAS_HOME", Path("~/.keras")) / "models"
 
 
-def link_file() -> Path:
-    """The file by which the backend tells the frontend its address; beside the models, so that Drive carries it."""
-    return models_dir() / "link.json"
+def link_file(name: str) -> Path:
+    """The file by which `name` ("backend" or "page") tells its address; beside the models, so that Drive carries it."""
+    return models_dir() / f"link-{name}.json"
 
 
 def secret(name: str) -> str:

@@ -10,6 +10,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 
 import trustme
@@ -127,10 +128,8 @@ class Session:
         self.writer.transport.abort()
 
     async def _serve(self, stream: Stream) -> None:
-        try:
+        with suppress(EOFError, ConnectionError):
             await self._answer(stream)
-        except (EOFError, ConnectionError):
-            pass
 
     async def _answer(self, stream: Stream) -> None:
         (kind,) = struct.unpack(">I", await stream.read_exactly(4))
@@ -262,7 +261,7 @@ class NgrokServer:
         if domain not in self._public:
             self._public[domain] = socket.create_server(("127.0.0.1", 0))
             asyncio.run_coroutine_threadsafe(asyncio.start_server(self._visitor, sock=self._public[domain]), self._loop)
-        return "http://127.0.0.1:{}".format(self._public[domain].getsockname()[1])
+        return f"http://127.0.0.1:{self._public[domain].getsockname()[1]}"
 
     # Inside
 

@@ -10,7 +10,7 @@ from apiflask.exceptions import HTTPError
 from flask import Response, g, request
 from flask_cors import CORS
 
-from .. import __version__, places
+from .. import __version__, link, places
 from ..classifier import Classifier
 from ..frontend.page import SAME_ORIGIN, page_blueprint
 from . import batching, problems
@@ -26,7 +26,8 @@ def create_app(classifier: Classifier | None = None, **config) -> APIFlask:
 
     Args:
         config: Flask's configuration; `MAX_PHOTOS` in one request (default 64), `MAX_WAITING` photos in the queue
-            (default 256), `MAX_BATCH` photos at once through the network (default 16).
+            (default 256), `MAX_BATCH` photos at once through the network (default 16), `ACCESS_CODE` that
+            whoever asks must bring (default none).
 
     The app's `extensions["catdog"]` holds "visits", the last requests, and what `use` put there.
     """
@@ -36,10 +37,13 @@ def create_app(classifier: Classifier | None = None, **config) -> APIFlask:
         MAX_PHOTOS=64,
         MAX_WAITING=batching.CAPACITY,
         MAX_BATCH=batching.MOST,
+        ACCESS_CODE="",
         AUTO_404_RESPONSE=False,
         AUTO_VALIDATION_ERROR_RESPONSE=False,
+        AUTO_AUTH_ERROR_RESPONSE=False,
     )
     app.config.from_mapping(config)
+    link.check_code(app.config["ACCESS_CODE"])
     app.json.sort_keys = False
     app.extensions["catdog"] = {"model": None, "visits": Visits()}
     if classifier:

@@ -30,6 +30,8 @@ KINDS = {
         Kind("no-photo", 400, "The request holds no photo"),
         Kind("bad-json", 400, 'The body is not {"image": "<base64>"}'),
         Kind("photo-empty", 400, "The file is empty"),
+        Kind("code-missing", 401, "The access code is missing"),
+        Kind("code-wrong", 401, "The access code is wrong"),
         Kind("not-found", 404, "There is nothing at this address"),
         Kind("method-not-allowed", 405, "This address does not answer this method"),
         Kind("request-too-large", 413, "The request is too large"),
@@ -74,6 +76,8 @@ def response(problem: Problem) -> Response:
     answer = _as_response(body(problem))
     if problem.kind.status == 503:
         answer.headers["Retry-After"] = "5"
+    if problem.kind.status == 401:
+        answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
 
 

@@ -11,15 +11,19 @@ import numpy as np
 from apiflask import APIBlueprint
 from flask import current_app, g, render_template, request
 
+from .. import link
 from ..classifier import Classifier
 from ..images import PhotoRefused, read_photo
 from . import problems
+from .access import access
 from .batching import BatchingQueue, QueueFull
 from .problems import Problem
-from .schemas import Card, OriginalPrediction, Photos, Predictions, State, refusals
+from .schemas import Alive, Card, OriginalPrediction, Photos, Predictions, State, refusals
 
 # Decoding may take 400 MB a photo, and each thread keeps some of what it once held: few decode, for all requests.
 _decoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decoder")
+
+_CODE = ("code-missing", "code-wrong")
 
 api = APIBlueprint("api", __name__, template_folder="templates", tag="Photos")
 
@@ -33,9 +37,14 @@ class Model:
 
 
 @api.post("/predict")
+@api.auth_required(access)
 @api.input(Photos, location="files", validation=False)
 @api.output(Predictions)
-@api.doc(responses=refusals("no-photo", "request-too-large", "too-many-photos", "internal", "not-ready", "overloaded"))
+@api.doc(
+    responses=refusals(
+        "no-photo", *_CODE, "request-too-large", "too-many-photos", "internal", "not-ready", "overloaded"
+    )
+)
 def predict(files_data):
     """Classify photos
 
@@ -62,11 +71,13 @@ def predict(files_data):
 
 
 @api.post("/")
+@api.auth_required(access)
 @api.output(OriginalPrediction)
 @api.doc(
     responses=refusals(
         "bad-json",
         "photo-empty",
+        *_CODE,
         "request-too-large",
         "photo-pixels",
         "photo-format",
@@ -87,11 +98,11 @@ def predict_original():
 
 
 @api.get("/healthz")
-@api.output(State)
+@api.output(Alive)
 @api.doc(tags=["Service"])
 def healthz():
     """Is the service alive?"""
-    return {"status": "alive"}
+    return link.alive()
 
 
 @api.get("/readyz")
@@ -104,11 +115,12 @@ def readyz():
 
 
 @api.get("/model")
+@api.auth_required(access)
 @api.doc(
     tags=["Service"],
     responses={
         200: {"description": "The card", "content": {"application/json": {"schema": Card}}},
-        **refusals("not-ready"),
+        **refusals(*_CODE, "not-ready"),
     },
 )
 def card():

@@ -37,6 +37,10 @@ class State(Schema):
     status = String(required=True)
 
 
+class Alive(State):
+    instance = String(required=True, metadata={"description": "Another one after each start."})
+
+
 class Card(Schema):
     """Of a model's card only what every card has."""
 

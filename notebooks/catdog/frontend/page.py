@@ -34,6 +34,7 @@ def create_page_app(backend_url: str = "") -> Flask:
     """The app that notebook 3 serves. Without `backend_url` it follows the backend's link file."""
     app = Flask(__name__, static_folder=None)
     app.register_blueprint(page_blueprint(lambda: backend_url or link.published_url()))
+    app.get("/healthz")(link.alive)
     return app
 
 
