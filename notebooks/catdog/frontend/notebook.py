@@ -12,7 +12,7 @@ def backend_state(setting: str = "") -> str:
     """A sentence about the backend at the address in the setting, else in its link file. Never raises."""
     url = (setting or link.published_url()).rstrip("/")
     if not url:
-        return f"No backend is known: run notebook 2, or set BACKEND_URL. (Looked in {places.link_file("backend")}.)"
+        return f"No backend is known: run notebook 2, or set BACKEND_URL. (Looked in {places.link_file('backend')}.)"
     try:
         request = urllib.request.Request(f"{url}/model", headers={"ngrok-skip-browser-warning": "1"})
         with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:

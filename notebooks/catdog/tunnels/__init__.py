@@ -1,58 +1,147 @@
 """A public link to a local port."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-
-from .. import places
+from .. import link, places
 from ..errors import SuiteError
+from . import authtoken, ngrok_errors, probe
+from .connection import Connection, LinkRefused
+from .preview import local_url
+from .tunnel import Settings, Status, Tunnel
 
-PROVIDERS = ("auto", "ngrok", "none")
-_open: dict[int, "Tunnel"] = {}
+__all__ = ["PROVIDERS", "Status", "Tunnel", "close_tunnel", "open_tunnel", "run_with_ngrok"]
 
-
-@dataclass(frozen=True)
-class Tunnel:
-    """An open link: `url` reaches the port, `public` says whether from everywhere; `close()` ends it."""
-
-    url: str
-    provider: str
-    close: Callable[[], None] = field(default=lambda: None, repr=False)
-
-    @property
-    def public(self) -> bool:
-        return self.provider != "none"
+PROVIDERS = ("auto", "ngrok", "cloudflared", "flask-ngrok", "colab", "none")
+_PUBLIC = ("ngrok", "cloudflared", "flask-ngrok")
+_WITH_TOKEN = ("ngrok", "flask-ngrok")
+_open: dict[str, Tunnel] = {}
 
 
-def open_tunnel(port: int, provider: str = "auto") -> Tunnel:
-    """Open a link to `port` of this machine; one that this process had open to it is closed first.
+def open_tunnel(
+    port: int, provider: str = "auto", *, name: str = "backend", token: str = "", domain: str = ""
+) -> Tunnel:
+    """Open a link to `port` of this machine, and keep it open.
+
+    Called again with the same arguments, the tunnel that works stays; otherwise the one before is closed first. A
+    public link is returned only when its URL has answered with the service's own mark.
 
     Args:
-        provider: "ngrok" (needs the token NGROK_AUTHTOKEN, from the environment or Colab's secrets), "none" (this
-            machine only), or "auto": ngrok where there is a token; else none, and a line that says what to do.
+        provider: "ngrok", through its SDK; "cloudflared", without an account; "flask-ngrok", the compatibility way;
+            "colab", a preview for the notebook's owner alone; "none", this machine only; or "auto": ngrok where there
+            is a token and it works, else the preview or this machine, with a line that says what to do.
+        name: whose link it is, "backend" or "page"; one process has one of each.
+        token: ngrok's authtoken; empty looks for NGROK_AUTHTOKEN in the environment and in Colab's secrets, and with
+            the provider "ngrok" or "flask-ngrok" asks for it where somebody sits at the notebook.
+        domain: a domain that your ngrok account holds, as a bare host; empty takes the account's dev domain.
 
     Raises:
-        SuiteError: the provider is unknown, its token is missing, or the link was refused.
+        SuiteError: the provider is unknown, its token is missing, nothing listens on the port, or there is no link.
+            "auto" raises for the port alone.
     """
-    close_tunnel(port)
     if provider not in PROVIDERS:
         raise SuiteError(f'TUNNEL is "{provider}", but must be one of {", ".join(PROVIDERS)}.')
-    token = places.secret("NGROK_AUTHTOKEN")
-    if provider == "none" or (provider == "auto" and not token):
-        if provider == "auto":
-            print("No public link yet: put your ngrok authtoken into the secret NGROK_AUTHTOKEN, and run this again.")
-        return Tunnel(f"http://127.0.0.1:{port}", "none")
-    if not token:
-        raise SuiteError(
-            "ngrok needs your authtoken: put it into the Colab secret (or environment variable) NGROK_AUTHTOKEN."
-        )
-    from .ngrok import open_ngrok
-
-    url, close = open_ngrok(port, token)
-    _open[port] = Tunnel(url, "ngrok", close)
-    return _open[port]
+    if provider != "auto":
+        return _opened(name, _settings(port, provider, token, domain))
+    try:
+        return _opened(name, _settings(port, "ngrok", token, domain, ask=False))
+    except SuiteError as reason:
+        print(f"No public link: {reason}")
+    return _preview(name, port)
 
 
-def close_tunnel(port: int) -> None:
-    """Close what this process has open to `port`; nothing open is fine."""
-    if port in _open:
-        _open.pop(port).close()
+def close_tunnel(name: str = "backend") -> None:
+    """Close the link that this process has open under `name`; nothing open is fine."""
+    if name in _open:
+        _open.pop(name).close()
+
+
+def run_with_ngrok(app, token: str = "") -> None:
+    """See `agent.run_with_ngrok`: the original project's two lines, `run_with_ngrok(app)` and `app.run()`."""
+    from . import agent
+
+    agent.run_with_ngrok(app, token)
+
+
+def _settings(port: int, provider: str, token: str, domain: str, ask: bool = True) -> Settings:
+    if provider not in _WITH_TOKEN:
+        return Settings(port, provider)
+    found, why_not = authtoken.find_token(token, ask)
+    if not found:
+        raise SuiteError(f"{why_not or 'ngrok needs an authtoken'}: {authtoken.GET_ONE}, and run this cell again.")
+    return Settings(port, provider, found, _bare_host(domain))
+
+
+def _bare_host(domain: str) -> str:
+    """What people paste may have https:// before it and a slash behind."""
+    return domain.strip().removeprefix("https://").removeprefix("http://").rstrip("/")
+
+
+def _preview(name: str, port: int) -> Tunnel:
+    if places.on_colab():
+        try:
+            return _opened(name, Settings(port, "colab"))
+        except LinkRefused as refusal:
+            print(refusal)
+    return _opened(name, Settings(port, "none"))
+
+
+def _opened(name: str, settings: Settings) -> Tunnel:
+    before = _open.get(name)
+    if before and before.settings == settings and before.works():
+        return before
+    close_tunnel(name)
+    _refuse_to_collide(name, settings)
+    try:
+        tunnel = Tunnel(name, settings, settings.provider in _PUBLIC, lambda wake: _connected(settings, wake))
+    except LinkRefused as refusal:
+        if refusal.code in ngrok_errors.TOKEN_REFUSED:
+            authtoken.forget_typed()
+        raise
+    _open[name] = tunnel
+    return tunnel
+
+
+def _connected(settings: Settings, wake) -> Connection:
+    port, token, domain = settings.port, settings.token, settings.domain
+    match settings.provider:
+        case "ngrok":
+            from .ngrok import NgrokConnection
+
+            return NgrokConnection(port, token, domain, wake)
+        case "flask-ngrok":
+            from .agent import FlaskNgrokConnection
+
+            return FlaskNgrokConnection(port, token, domain)
+        case "cloudflared":
+            from .cloudflared import CloudflaredConnection
+
+            return CloudflaredConnection(port, wake)
+        case "colab":
+            from .preview import ColabConnection
+
+            return ColabConnection(port)
+        case _:
+            return Connection(local_url(port))
+
+
+def _refuse_to_collide(name: str, settings: Settings) -> None:
+    """A free ngrok account has one domain: say who has it before ngrok refuses without saying.
+
+    Raises SuiteError when another notebook's link, known by its link file, answers on the same domain now.
+    """
+    if settings.provider not in _WITH_TOKEN:
+        return
+    for other in link.NAMES:
+        known = link.read(other)
+        same_domain = known.get("provider") in _WITH_TOKEN and known.get("domain") == settings.domain
+        if same_domain and not (other == name and known["instance"] == link.INSTANCE) and _answers(known):
+            shown_too = ", which shows the page, too" if other == "backend" else ""
+            raise SuiteError(
+                f"A free ngrok account has one address, and {known['url']} leads to the {other} of another notebook"
+                f"{shown_too}. Stop that one, set NGROK_DOMAIN to a second domain of yours, or TUNNEL to cloudflared."
+            )
+
+
+def _answers(known: dict) -> bool:
+    try:
+        return probe.instance(known["url"], 5) == known["instance"]
+    except LinkRefused:
+        return False

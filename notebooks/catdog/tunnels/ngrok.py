@@ -1,34 +1,179 @@
-"""A link through ngrok's own SDK."""
+"""A link through ngrok's own SDK.
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+What the SDK (1.4 and 1.7) does with its sessions decides the shape of this: closed ones keep their connection, and
+ngrok counts them, so a healthy session is used again; after a failed reconnect they wait two minutes, and on a line
+that is silent without being cut for ever, so such a one is given up.
+"""
 
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from .. import __version__
 from ..errors import SuiteError
+from . import ngrok_errors
+from .connection import Connection, LinkRefused
 
-_OPEN_SECONDS = 30
+_ANSWER_SECONDS, _CLOSE_SECONDS = 8, 2
+_BEAT_SECONDS, _TOLERANCE_SECONDS = 5, 5
+_SILENT_SECONDS = 12  # two beats missed
+_INTERNET = "look whether this machine reaches the internet"
+_sessions: dict[tuple[str, str], "_Session"] = {}  # by server and token
 
 
-def open_ngrok(port: int, token: str) -> tuple[str, Callable[[], None]]:
-    """(public https URL, function that closes it).
+class NgrokConnection(Connection):
+    """One endpoint.
 
-    Raises SuiteError when ngrok is not installed, refuses or does not answer.
+    Args:
+        wake: called, from a thread of the SDK, when there is something to look at.
+
+    Raises:
+        LinkRefused: ngrok says no, or says nothing within some seconds.
+        SuiteError: the SDK is not installed, or NGROK_CA_CERT cannot be read.
     """
+
+    def __init__(self, port: int, token: str, domain: str, wake: Callable[[], None]):
+        self._session = _session(token)
+        self._listener, self._wake, self._cuts = None, wake, self._session.cuts
+        self._session.watchers.add(wake)
+        try:
+            self._listener = _in_loop(self._session.listen(port, domain), _ANSWER_SECONDS)
+        except (TimeoutError, ValueError, RuntimeError) as error:
+            self.abandon() if isinstance(error, TimeoutError) else self.close()
+            raise _refusal(error, token) from None
+        super().__init__(self._listener.url())
+
+    def failure(self) -> str:
+        silent = self._session.silent_seconds
+        return f"ngrok has been silent for {silent:.0f} s." if silent > _SILENT_SECONDS else ""
+
+    def doubt(self) -> str:
+        seen, self._cuts = self._cuts, self._session.cuts
+        return "The connection to ngrok was cut." if seen != self._cuts else ""
+
+    def close(self) -> None:
+        self._session.watchers.discard(self._wake)
+        listener, self._listener = self._listener, None
+        if not self._session.healthy:
+            self._session.give_up()
+        elif listener:
+            try:
+                _in_loop(_closed(listener), _CLOSE_SECONDS)
+            except (TimeoutError, ValueError, RuntimeError):
+                self._session.give_up()
+
+    def abandon(self) -> None:
+        self.close()
+        self._session.give_up()
+
+
+class _Session:
+    """A connection to ngrok, for all endpoints of this process that have the same token."""
+
+    def __init__(self, key: tuple[str, str], builder):
+        self._key, self.watchers = key, set()
+        self.cuts, self._lost, self._beat = 0, False, time.monotonic()
+        builder.heartbeat_interval(_BEAT_SECONDS)
+        builder.heartbeat_tolerance(_TOLERANCE_SECONDS)
+        builder.handle_heartbeat(self._heard)
+        builder.handle_disconnection(self._cut)
+        self._session = _in_loop(_connected(builder), _ANSWER_SECONDS)
+        _sessions[key] = self
+
+    async def listen(self, port: int, domain: str):
+        endpoint = self._session.http_endpoint()
+        if domain:
+            endpoint.domain(domain)
+        return await endpoint.listen_and_forward(f"http://127.0.0.1:{port}")
+
+    @property
+    def silent_seconds(self) -> float:
+        return time.monotonic() - self._beat
+
+    @property
+    def healthy(self) -> bool:
+        return not self._lost and self.silent_seconds <= _SILENT_SECONDS
+
+    def give_up(self) -> None:
+        """Never again. Its endpoints are not closed before: on a silent line that would hang, and the SDK then come
+        back by itself to fight with the next session over the address."""
+        if _sessions.get(self._key) is self:
+            del _sessions[self._key]
+        with suppress(TimeoutError, ValueError, RuntimeError):
+            _in_loop(_closed(self._session), _CLOSE_SECONDS)
+
+    def _heard(self, latency) -> None:
+        self._lost, self._beat = False, time.monotonic()
+
+    def _cut(self, address, error) -> None:
+        self._lost = True
+        self.cuts += 1
+        for wake in list(self.watchers):
+            wake()
+
+
+def _session(token: str) -> _Session:
+    key = (os.environ.get("NGROK_SERVER_ADDR", ""), token)
+    known = _sessions.get(key)
+    if known and known.healthy:
+        return known
+    try:
+        return _Session(key, _builder(*key))
+    except (TimeoutError, ValueError, RuntimeError) as error:
+        raise _refusal(error, token) from None
+
+
+def _builder(server: str, token: str):
     try:
         import ngrok
     except ImportError:
         raise SuiteError("ngrok's SDK is not installed: run `pip install ngrok`, then run this cell again.") from None
+    builder = ngrok.SessionBuilder().authtoken(token).client_info("catdog", __version__)
+    if server:
+        builder.server_addr(server)
+    if certificate := os.environ.get("NGROK_CA_CERT"):
+        try:
+            builder.ca_cert(bytearray(Path(certificate).read_bytes()))
+        except OSError as error:
+            raise SuiteError(f"NGROK_CA_CERT names {certificate}, which cannot be read ({error.strerror}).") from None
+    return builder
 
-    # In a notebook an event loop is running, and there forward() would return a task: so a thread without one.
-    # force_new_session, or a changed token would go unnoticed.
-    worker = ThreadPoolExecutor(1, thread_name_prefix="ngrok")
+
+def _refusal(error: Exception, token: str) -> LinkRefused:
+    """The SDK raises ValueError(context, ngrok's words, code); without a code ngrok was not reached at all."""
+    if isinstance(error, TimeoutError):
+        return LinkRefused(f"ngrok did not answer within {_ANSWER_SECONDS} s: {_INTERNET}.")
+    words = ngrok_errors.without(token, " ".join(str(part) for part in error.args))
+    code = ngrok_errors.code_in(words)
+    if not code:
+        return LinkRefused(f"ngrok was not reached: {_INTERNET}. ({words.strip()})")
+    return LinkRefused(ngrok_errors.explain(code, words), code)
+
+
+async def _connected(builder):
+    return await builder.connect()
+
+
+async def _closed(part) -> None:
+    await part.close()
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """The SDK's own: in a notebook a loop is already running, and there its calls would only return tasks."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="ngrok", daemon=True).start()
+    return loop
+
+
+def _in_loop(work: Coroutine, seconds: float):
+    future = asyncio.run_coroutine_threadsafe(work, _loop())
     try:
-        listener = worker.submit(ngrok.forward, port, authtoken=token, force_new_session=True).result(_OPEN_SECONDS)
-    except TimeoutError:
-        raise SuiteError(
-            f"ngrok did not answer within {_OPEN_SECONDS} s: look whether this machine reaches the internet."
-        ) from None
-    except Exception as error:  # the SDK raises ValueError with two or three texts; all of them are worth reading
-        raise SuiteError("ngrok refused the link: " + " ".join(str(part) for part in error.args)) from None
+        return future.result(seconds)
     finally:
-        worker.shutdown(wait=False)
-    return listener.url(), lambda: ngrok.disconnect(listener.url())
+        future.cancel()

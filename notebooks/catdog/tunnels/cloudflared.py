@@ -1,0 +1,93 @@
+"""A link through Cloudflare's quick tunnels: no account, a random address, no promise that it lasts."""
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import SuiteError
+from .connection import Connection, LinkRefused
+from .processes import end
+
+_OPEN_SECONDS = 30
+_URL = re.compile(r"https://(?!api\.)[a-z0-9-]+\.trycloudflare\.com")
+_BUSY = re.compile(r"\b429\b|\b1015\b|Too Many Requests")
+
+
+class CloudflaredConnection(Connection):
+    """A process of Cloudflare's own program; `wake` is called when it ends.
+
+    Raises:
+        LinkRefused: Cloudflare is busy, the program ended, or said no address within half a minute.
+        SuiteError: the program cannot be had.
+    """
+
+    def __init__(self, port: int, wake: Callable[[], None]):
+        command = [executable(), "tunnel", "--no-autoupdate", "--url", f"http://127.0.0.1:{port}"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        self._said: deque[str] = deque(maxlen=20)
+        self._told, self._wake, self._found = threading.Event(), wake, ""
+        self._reader = threading.Thread(target=self._listen, name="cloudflared", daemon=True)
+        self._reader.start()
+        if not self._told.wait(_OPEN_SECONDS) or not self._found:
+            self.close()
+            raise self._refusal()
+        super().__init__(self._found)
+
+    def _listen(self) -> None:
+        with self._process.stderr as lines:
+            for line in lines:
+                self._said.append(line.strip())
+                if not self._found and (url := _URL.search(line)):
+                    self._found = url[0]
+                    self._told.set()
+        self._told.set()
+        self._wake()
+
+    def _refusal(self) -> LinkRefused:
+        said = "\n".join(self._said)
+        if _BUSY.search(said):
+            return LinkRefused("Cloudflare gives out no more quick tunnels just now: try again in some minutes, or "
+                               "take a free ngrok account (TUNNEL=ngrok).", "429")  # fmt: skip
+        last = f' Its last words: "{self._said[-1]}".' if self._said else ""
+        return LinkRefused(
+            f"cloudflared gave no address within {_OPEN_SECONDS} s: look whether this machine reaches the internet, "
+            f"and run this cell again.{last}"
+        )
+
+    def failure(self) -> str:
+        return "" if self._process.poll() is None else "cloudflared has ended."
+
+    def close(self) -> None:
+        end(self._process)
+        self._reader.join(timeout=5)
+
+
+def executable() -> str:
+    """The program: `CLOUDFLARED_PATH`, else the one on the PATH, else Cloudflare's own download of it.
+
+    Raises SuiteError when there is none and it cannot be downloaded.
+    """
+    if named := os.environ.get("CLOUDFLARED_PATH"):
+        if not os.access(named, os.X_OK):
+            raise SuiteError(f"CLOUDFLARED_PATH names {named}, which is no program that can be run.")
+        return named
+    return shutil.which("cloudflared") or _downloaded()
+
+
+def _downloaded() -> str:
+    from pycloudflared import util
+
+    try:
+        info = util.get_info()
+        return info.executable if Path(info.executable).exists() else util.download(info)
+    except (OSError, RuntimeError) as error:
+        raise SuiteError(
+            f"cloudflared cannot be downloaded ({error}): install it and set CLOUDFLARED_PATH, or set TUNNEL to ngrok."
+        ) from None

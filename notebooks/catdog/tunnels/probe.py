@@ -1,0 +1,51 @@
+"""Does a URL lead to the service that we started?"""
+
+import time
+
+import requests
+
+from .connection import LinkRefused
+from .ngrok_errors import explain
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
+
+
+def instance(url: str, seconds: float = 10) -> str:
+    """The `instance` that the suite's service at `url` tells in its /healthz.
+
+    Raises LinkRefused when nothing answers within `seconds`, or something else does; with ngrok's own code
+    where ngrok has answered.
+    """
+    with requests.Session() as session:
+        session.trust_env = not url.startswith("http://127.0.0.1")  # a proxy leads out of this machine, not into it
+        try:
+            answer = session.get(f"{url}/healthz", headers={"ngrok-skip-browser-warning": "1"}, timeout=seconds)
+        except requests.RequestException as error:
+            raise LinkRefused(f"{url} does not answer ({type(error).__name__}).") from None
+    if code := answer.headers.get("ngrok-error-code", ""):
+        raise LinkRefused(explain(code), code)
+    try:
+        return answer.json()["instance"]
+    except (ValueError, KeyError, TypeError):
+        raise LinkRefused(f"{url} is answered by something else than this suite's service.") from None
+
+
+def expect(url: str, wanted: str, seconds: float) -> None:
+    """Raises LinkRefused where `url` does not lead to the service that tells `wanted`."""
+    if instance(url, seconds) != wanted:
+        raise LinkRefused(
+            f"{url} leads to another notebook's service: stop that one, or give this one an address of its own."
+        )
+
+
+def wait_for(url: str, wanted: str, seconds: float) -> None:
+    """Like `expect`, but patient: a new address takes a moment to be known."""
+    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    while True:
+        try:
+            return expect(url, wanted, max(1.0, deadline - time.monotonic()))
+        except LinkRefused:
+            if time.monotonic() + pause > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
