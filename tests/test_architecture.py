@@ -19,7 +19,7 @@ TRAINING = {
     "saving",
     "export",
 }
-SERVING = {"classifier", "backend", "frontend", "serving", "tunnels", "link", "trial"}
+SERVING = {"classifier", "backend", "frontend", "serving", "tunnels", "link", "panel", "trial"}
 
 
 def room(path):

@@ -5,8 +5,10 @@ import sys
 
 import pytest
 from catdog import link
+from catdog.backend.app import create_app
 from catdog.frontend.notebook import backend_state
 from catdog.frontend.page import create_page_app
+from catdog.serving import Server
 from conftest import ROOT
 
 
@@ -26,7 +28,7 @@ def test_the_page_imports_no_tensorflow():
 def test_notebook_3_imports_nothing_else():
     import nbformat
 
-    allowed = ("catdog.places", "catdog.frontend", "catdog.serving", "catdog.tunnels")
+    allowed = ("catdog.places", "catdog.link", "catdog.frontend", "catdog.serving", "catdog.tunnels")
     cells = nbformat.read(ROOT / "notebooks/3_frontend.ipynb", 4).cells
     lines = [line.strip() for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()]
     imports = [line for line in lines if line.startswith(("from ", "import ")) and line != "import sys"]
@@ -35,18 +37,18 @@ def test_notebook_3_imports_nothing_else():
 
 
 def test_the_setting_comes_before_the_link_file(own_places):
-    link.publish("https://published.example")
+    link.publish("backend", "https://published.example", public=True)
     assert 'data-backend="https://set.example"' in page(create_page_app("https://set.example")).text
 
 
 def test_the_page_follows_the_link_file_at_every_load(own_places):
     app = create_page_app()
     assert 'data-backend=""' in page(app).text
-    link.publish("https://first.example")
+    link.publish("backend", "https://first.example", public=True)
     assert 'data-backend="https://first.example"' in page(app).text
-    link.publish("https://second.example")
+    link.publish("backend", "https://second.example", public=True)
     assert 'data-backend="https://second.example"' in page(app).text
-    link.withdraw()
+    link.withdraw("backend")
     assert 'data-backend=""' in page(app).text
 
 
@@ -87,6 +89,32 @@ def test_the_backend_serves_the_very_page(app):
 def test_the_notebook_says_what_is_missing(own_places, backend, classifier):
     assert "No backend is known: run notebook 2" in backend_state()
     assert "does not answer" in backend_state("http://127.0.0.1:9")
-    link.publish(backend.url)
-    assert backend_state() == f"The backend at {backend.url} answers with the model {classifier.bundle.id}."
+    link.publish("backend", backend.url, public=False)
+    answers = f"The backend at {backend.url} answers with the model {classifier.bundle.id}."
+    assert backend_state() == f"{answers} Only this machine reaches it."
     assert backend_state("not an address").startswith("The backend at not an address does not answer")
+
+
+def test_a_link_of_another_machine_is_followed_only_if_it_is_public(own_places, monkeypatch):
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("socket.gethostname", lambda: "another-machine")
+        link.publish("backend", "http://127.0.0.1:5000", public=False)
+    assert 'data-backend=""' in page(create_page_app()).text
+
+
+def test_the_notebook_says_why_there_is_no_link_or_no_answer(own_places, monkeypatch, classifier):
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("socket.gethostname", lambda: "another-machine")
+        link.publish("backend", "http://127.0.0.1:5000", public=False)
+    assert "set TUNNEL there to ngrok or cloudflared" in backend_state()
+    link.publish("backend", "http://127.0.0.1:9", public=True)
+    assert "last known to work 0 minutes ago" in backend_state()
+    link.withdraw("backend")
+    assert "It was stopped 0 minutes ago" in backend_state()
+
+
+def test_the_notebook_shows_the_access_code_or_asks_for_it(classifier):
+    server = Server(create_app(classifier, ACCESS_CODE="for-testers"), "127.0.0.1", 0, 1 << 20)
+    assert "asks for its access code: set ACCESS_CODE" in backend_state(server.url)
+    assert classifier.bundle.id in backend_state(server.url, "for-testers")
+    server.stop()

@@ -100,9 +100,9 @@ def test_backend_twice_and_on_another_port(shipped):
         assert value("len(__import__('catdog.serving').serving._running)") == "1"
         assert value("server.running") == "True"
         run(start="#@title Settings", PORT=first)
-        assert value("link.published_url()") == value("server.url") == f"http://127.0.0.1:{value('server.port')}"
+        assert value("tunnel.url") == value("server.url") == f"http://127.0.0.1:{value('server.port')}"
         assert "The service is stopped." in run(start="STOP = False", STOP=True)
-        assert value("server.running, link.published_url()") == "False"
+        assert value("server.running, tunnel.status.state") == "False closed"
         assert "POST /predict" in run(start="from catdog.backend.app", STOP=False)
 
 

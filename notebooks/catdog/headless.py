@@ -16,6 +16,7 @@ from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
+from . import link
 from .places import ROOT
 
 FINE_TUNE, BACKEND, FRONTEND = "1_fine_tune.ipynb", "2_backend.ipynb", "3_frontend.ipynb"
@@ -141,12 +142,23 @@ def serve(*names: str) -> None:
 
 
 def _wait_while_alive(clients: list[_Relaying]) -> None:
-    pause = threading.Event()
+    pause, known = threading.Event(), link.read("backend")
     while True:
         for client in clients:
             if not client.alive:
                 raise NotebookFailed(f"The kernel of {client.name} died.")
+        known = _tell_of_another_link(known, link.read("backend"))
         pause.wait(_ALIVE_SECONDS)
+
+
+def _tell_of_another_link(before: dict, now: dict) -> dict:
+    """A kernel's words between cells reach nobody, so the link file tells. Returns what is known now."""
+    same_service = now.get("instance") == before.get("instance")
+    if not same_service or now["state"] != "up" or now["url"] == before["url"]:
+        return before
+    shared = link.with_code(now["url"], os.environ.get("ACCESS_CODE", ""))
+    print(f"The link has changed.\nBackend: {shared}", flush=True)
+    return now
 
 
 def _absolute_paths() -> None:

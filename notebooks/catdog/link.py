@@ -34,6 +34,11 @@ def with_code(url: str, code: str) -> str:
     return f"{url}/#code={code}" if code else url
 
 
+def credentials(code: str) -> dict[str, str]:
+    """The header by which a program shows the access code; none without one."""
+    return {"Authorization": f"Bearer {code}"} if code else {}
+
+
 def publish(name: str, url: str, *, public: bool, provider: str = "none", domain: str = "") -> None:
     """Write down that `name` (one of `NAMES`) is reached at `url` now.
 
@@ -61,8 +66,9 @@ def read(name: str) -> dict:
     was opened "public", "provider", "domain", "host" and "instance". Empty without a file, or with a broken one."""
     try:
         known = json.loads(places.link_file(name).read_text())
-        return known if {"url", "state", "time"} <= known.keys() else {}
-    except (OSError, ValueError, AttributeError):
+        datetime.fromisoformat(known["time"])
+        return known if {"url", "state"} <= known.keys() else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 

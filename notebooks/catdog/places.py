@@ -21,12 +21,12 @@ def on_colab() -> bool:
     return "google.colab" in sys.modules
 
 
-def mount_drive() -> None:
-    """Mount Google Drive on Colab, so that models and the link outlive the machine; elsewhere do nothing.
+def mount_drive(wanted: bool = True) -> None:
+    """Mount Google Drive on Colab, if `wanted`, so that models and link outlive the machine; elsewhere do nothing.
 
     Raises SuiteError when access to Drive is refused.
     """
-    if not on_colab() or DRIVE.is_dir():
+    if not wanted or not on_colab() or DRIVE.is_dir():
         return
     from google.colab import drive
 

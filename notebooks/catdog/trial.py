@@ -5,6 +5,7 @@ from pathlib import Path
 
 import requests
 
+from . import link
 from .drawings import draw
 from .errors import SuiteError
 
@@ -25,12 +26,15 @@ def photo_or_drawing(path: str = "") -> bytes:
     return file.getvalue()
 
 
-def ask(url: str, photo: bytes) -> dict:
+def ask(url: str, photo: bytes, code: str = "") -> dict:
     """What the service at `url` predicts for `photo`: "label" and "probabilities".
+
+    Args:
+        code: the service's access code, if it has one.
 
     Raises SuiteError when it cannot be reached or refuses the photo, with the reason that it gives.
     """
-    headers = {"ngrok-skip-browser-warning": "1"}
+    headers = {"ngrok-skip-browser-warning": "1", **link.credentials(code)}
     try:
         response = requests.post(
             f"{url}/predict", files={"images": ("trial", photo)}, headers=headers, timeout=_ANSWER_SECONDS

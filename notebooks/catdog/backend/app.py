@@ -21,10 +21,11 @@ MAX_REQUEST_BYTES = 64 << 20
 _UNSEEN = ("/healthz", "/readyz", "/page/")
 
 
-def create_app(classifier: Classifier | None = None, **config) -> APIFlask:
+def create_app(classifier: Classifier | None = None, visits: Visits | None = None, **config) -> APIFlask:
     """The service around `classifier`; without one it is alive but not ready until `use` gives it one.
 
     Args:
+        visits: where the last requests are noted; without it, in a list of the app's own.
         config: Flask's configuration; `MAX_PHOTOS` in one request (default 64), `MAX_WAITING` photos in the queue
             (default 256), `MAX_BATCH` photos at once through the network (default 16), `ACCESS_CODE` that
             whoever asks must bring (default none).
@@ -45,7 +46,7 @@ def create_app(classifier: Classifier | None = None, **config) -> APIFlask:
     app.config.from_mapping(config)
     link.check_code(app.config["ACCESS_CODE"])
     app.json.sort_keys = False
-    app.extensions["catdog"] = {"model": None, "visits": Visits()}
+    app.extensions["catdog"] = {"model": None, "visits": Visits() if visits is None else visits}
     if classifier:
         use(app, classifier)
     CORS(app, send_wildcard=True)  # the page may come from another address; the service knows no cookies to protect

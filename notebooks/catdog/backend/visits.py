@@ -26,6 +26,10 @@ class Visits:
     def add(self, visit: Visit) -> None:
         self._visits.append(visit)
 
+    @property
+    def last(self) -> Visit | None:
+        return self._visits[-1] if self._visits else None
+
     def __len__(self) -> int:
         return len(self._visits)
 
@@ -40,3 +44,6 @@ class Visits:
             for visit in list(self._visits)[-most:]
         ]
         return "\n".join(lines)
+
+
+VISITS = Visits()  # of this notebook: they outlive the service's restarts

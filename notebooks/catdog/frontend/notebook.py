@@ -1,26 +1,62 @@
 """What notebook 3 shows: whether the backend answers, and the page itself."""
 
-import json
-import urllib.request
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import requests
 
 from .. import link, places
 
 _ANSWER_SECONDS = 10
 
 
-def backend_state(setting: str = "") -> str:
-    """A sentence about the backend at the address in the setting, else in its link file. Never raises."""
+def backend_state(setting: str = "", code: str = "") -> str:
+    """A sentence about the backend at the address in the setting, else in its link file. Never raises.
+
+    Args:
+        code: the backend's access code, if it has one.
+    """
+    known = {} if setting else link.read("backend")
     url = (setting or link.published_url()).rstrip("/")
     if not url:
-        return f"No backend is known: run notebook 2, or set BACKEND_URL. (Looked in {places.link_file('backend')}.)"
+        return _why_unknown(known)
+    headers = {"ngrok-skip-browser-warning": "1", **link.credentials(code)}
     try:
-        request = urllib.request.Request(f"{url}/model", headers={"ngrok-skip-browser-warning": "1"})
-        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
-            card = json.load(answer)
-            return f"The backend at {url} answers with the model {card['name']}/{card['version']}."
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = getattr(error, "reason", error)
-        return f"The backend at {url} does not answer ({reason}): run notebook 2, then this cell again."
+        answer = requests.get(f"{url}/model", headers=headers, timeout=_ANSWER_SECONDS)
+    except requests.RequestException as error:
+        return _silent(url, type(error).__name__, known)
+    if answer.status_code == 401:
+        return f"The backend at {url} asks for its access code: set ACCESS_CODE to the one of notebook 2."
+    try:
+        model = f"{answer.json()['name']}/{answer.json()['version']}"
+    except (ValueError, KeyError, TypeError):
+        return _silent(url, answer.headers.get("ngrok-error-code") or f"status {answer.status_code}", known)
+    only_here = "" if _public(url) else " Only this machine reaches it."
+    return f"The backend at {url} answers with the model {model}.{only_here}"
+
+
+def _silent(url: str, reason: str, known: dict) -> str:
+    last = f" Its link was last known to work {_ago(known['time'])}." if known else ""
+    return f"The backend at {url} does not answer ({reason}).{last} Run notebook 2, then this cell again."
+
+
+def _public(url: str) -> bool:
+    return urlsplit(url).hostname not in ("127.0.0.1", "localhost")
+
+
+def _why_unknown(known: dict) -> str:
+    if known and known["state"] != "stopped":
+        return (
+            "Notebook 2 runs on another machine and has no public link: set TUNNEL there to ngrok or cloudflared, "
+            "and run its link cell again."
+        )
+    stopped = f" It was stopped {_ago(known['time'])}." if known else f" (Looked in {places.link_file('backend')}.)"
+    return f"No backend is known: run notebook 2, or set BACKEND_URL.{stopped}"
+
+
+def _ago(time: str) -> str:
+    minutes = (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds() / 60
+    return f"{minutes:.0f} minutes ago" if minutes < 120 else f"{minutes / 60:.0f} hours ago"
 
 
 def show_page(port: int, height: int = 720) -> None:

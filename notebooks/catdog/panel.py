@@ -1,0 +1,86 @@
+"""The link panel of notebook 2: the link to send, as text and to scan, whether it works, and who came last."""
+
+import threading
+from html import escape
+
+import segno
+
+from . import link
+
+_LOOK_SECONDS = 5
+_ONLY_HERE = {
+    "none": "Only this machine reaches it. For testers, set TUNNEL to ngrok (free account) or cloudflared (none).",
+    "colab": "A preview for you alone: do not send it. For testers, set TUNNEL to ngrok or cloudflared.",
+}
+_BOX = "font-family:system-ui,sans-serif;display:flex;flex-wrap:wrap;gap:1.5em;align-items:center;padding:.5em 0"
+_showing = threading.Event()  # set to end the thread that keeps the panel fresh; each showing has its own
+
+
+class Panel:
+    """What is known of a link, as HTML in a notebook and as text elsewhere.
+
+    Args:
+        tunnel: a tunnels.Tunnel.
+        visits: a backend.visits.Visits.
+        code: the access code that the link carries, if any.
+    """
+
+    def __init__(self, tunnel, visits, code: str = ""):
+        self._tunnel, self._visits, self._code = tunnel, visits, code
+
+    @property
+    def shared_link(self) -> str:
+        """What testers get."""
+        return link.with_code(self._tunnel.url, self._code)
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """(colour, sentence): what is the case and, unless it is green, what to do."""
+        status = self._tunnel.status
+        if status.state != "up":
+            return "red", f"{status.detail} (since {status.since:%H:%M:%S})"
+        if not self._tunnel.public:
+            return "orange", _ONLY_HERE[self._tunnel.provider]
+        return "green", status.detail
+
+    @property
+    def last_visitor(self) -> str:
+        visit = self._visits.last
+        if not visit:
+            return "Nobody has come yet."
+        return f"Last visitor: {visit.client}, {visit.request}, at {visit.time:%H:%M:%S}."
+
+    def __str__(self) -> str:
+        return f"{self.shared_link}\n{self.state[1]}\n{self.last_visitor}"
+
+    def _repr_html_(self) -> str:
+        url, (colour, sentence) = escape(self.shared_link), self.state
+        code = segno.make(self.shared_link, micro=False).svg_inline(scale=5, light="#fff")
+        scan = f'<div role="img" aria-label="QR code of the link">{code}</div>' if self._tunnel.public else ""
+        return (
+            f'<div style="{_BOX}">{scan}<div>'
+            f'<p style="font-size:1.3em"><a href="{url}" target="_blank" rel="noopener">{url}</a></p>'
+            f'<p><span style="color:{colour}" aria-hidden="true">●</span> {escape(sentence)}</p>'
+            f"<p>{escape(self.last_visitor)}</p></div></div>"
+        )
+
+
+def show_panel(tunnel, visits, code: str = "") -> Panel:
+    """Show the panel and keep it fresh; one that was shown before stays as it is."""
+    from IPython.display import display
+
+    global _showing
+    _showing.set()
+    _showing, panel = threading.Event(), Panel(tunnel, visits, code)
+    handle = display(panel, display_id=True)
+    if handle:  # None outside a notebook
+        threading.Thread(target=_keep_fresh, args=(panel, handle, _showing), name="link panel", daemon=True).start()
+    return panel
+
+
+def _keep_fresh(panel: Panel, handle, ended: threading.Event) -> None:
+    shown = str(panel)
+    while not ended.wait(_LOOK_SECONDS):
+        if str(panel) != shown:
+            shown = str(panel)
+            handle.update(panel)
