@@ -3,11 +3,11 @@
 const PHOTOS_PER_REQUEST = 8;
 const BYTES_PER_REQUEST = 24e6;
 
-const backend = document.documentElement.dataset.backend;
 const byId = (id) => document.getElementById(id);
 const waiting = []; // {file, card}, in the order in which they were chosen
 let failed = []; // what "Try again" would send once more
 let working = false;
+let modelUnknown = false; // after trouble, until the service has told it
 
 start();
 
@@ -17,6 +17,8 @@ function start() {
     event.target.value = ""; // or choosing the same photo again would do nothing
   });
   byId("again").addEventListener("click", () => queue(failed.splice(0)));
+  byId("access").addEventListener("submit", enterCode);
+  window.addEventListener("hashchange", followLink);
   byId("clear").addEventListener("click", clear);
   listenForDrops(byId("drop"));
   showModel();
@@ -37,16 +39,67 @@ function listenForDrops(zone) {
 }
 
 async function showModel() {
-  if (!backend) {
-    byId("model").textContent = "No service is known yet. Run the backend notebook, then load this page again.";
-    return;
-  }
+  const asked = code;
   try {
     const card = await ask("model");
+    if (asked !== code) return; // another code is being tried by now
+    modelUnknown = false;
     byId("model").textContent = describe(card);
-  } catch (problem) {
-    byId("model").textContent = problem.message;
+    showOpen();
+    keepCode();
+    closeAccess();
+  } catch (trouble) {
+    if (asked !== code) return;
+    showNoModel(trouble);
   }
+  showButtons();
+}
+
+function showNoModel(trouble) {
+  modelUnknown = Boolean(address) && !trouble.refusal; // else trying again would not help
+  if (trouble.refusal) return askForCode(trouble);
+  byId(accessWanted() ? "refusal" : "model").textContent = trouble.message;
+  showOpen(trouble.open);
+}
+
+function accessWanted() {
+  return !byId("access").hidden;
+}
+
+/** However many requests were refused, once. */
+function askForCode(trouble) {
+  const wrong = trouble.refusal === "wrong" || code !== "";
+  byId("model").textContent = "";
+  byId("refusal").textContent = wrong ? trouble.message : "";
+  byId("code").setAttribute("aria-invalid", wrong);
+  if (accessWanted()) return;
+  byId("access").hidden = false;
+  byId("code").focus();
+  showWaiting(waiting);
+}
+
+function enterCode(event) {
+  event.preventDefault();
+  byId("code").focus();
+  useCode(byId("code").value);
+  // Something in between, or the same refusal would not be read out twice.
+  byId("refusal").textContent = code ? "Asking the service…" : "A code is made of letters and digits.";
+  if (code) showModel();
+}
+
+function followLink() {
+  if (!codeIn(location.hash)) return;
+  useCode(location.hash);
+  showModel();
+}
+
+function closeAccess() {
+  if (!accessWanted()) return;
+  if (byId("access").contains(document.activeElement)) byId("photos").focus();
+  byId("access").hidden = true;
+  byId("code").value = "";
+  showWaiting(waiting);
+  work();
 }
 
 function describe(card) {
@@ -61,16 +114,22 @@ function add(files) {
 }
 
 function queue(photos) {
-  for (const photo of photos) showState(photo.card, "waiting", "Waiting…");
+  showWaiting(photos);
   waiting.push(...photos);
+  if (modelUnknown) showModel();
   showButtons();
   work();
+}
+
+function showWaiting(photos) {
+  const words = accessWanted() ? "Waiting for the access code…" : "Waiting…";
+  for (const { card } of photos) showState(card, "waiting", words);
 }
 
 async function work() {
   if (working) return;
   working = true;
-  while (waiting.length) await classify(nextChunk());
+  while (waiting.length && !accessWanted()) await classify(nextChunk());
   working = false;
   showProgress();
 }
@@ -87,6 +146,7 @@ function nextChunk() {
 }
 
 async function classify(photos) {
+  const asked = code;
   for (const { card } of photos) showState(card, "sending", "Looking…");
   showProgress();
   const form = new FormData();
@@ -94,30 +154,20 @@ async function classify(photos) {
   try {
     const answer = await ask("predict", { method: "POST", body: form });
     photos.forEach(({ card }, i) => showPrediction(card, answer.predictions[i]));
-  } catch (problem) {
-    for (const { card } of photos) showState(card, "failed", problem.message);
-    failed.push(...photos.filter(({ card }) => card.isConnected)); // "Clear" may have come in between
+    showOpen();
+  } catch (trouble) {
+    const kept = photos.filter(({ card }) => card.isConnected); // "Clear" may have come in between
+    if (trouble.refusal) {
+      waiting.unshift(...kept);
+      if (asked === code) askForCode(trouble); // else another code is there by now, and they go once more
+      showWaiting(kept);
+    } else {
+      for (const { card } of kept) showState(card, "failed", trouble.message);
+      failed.push(...kept);
+      showOpen(trouble.open);
+    }
   }
   showButtons();
-}
-
-/** Ask the service; what goes wrong is thrown as an Error whose message can be shown to the tester. */
-async function ask(path, options = {}) {
-  if (!backend) throw new Error("No service is known yet. Run the backend notebook, then load this page again.");
-  const url = new URL(path, new URL(backend.replace(/\/*$/, "/"), location.href));
-  const elsewhere = url.origin !== location.origin;
-  // Without this header a free ngrok address answers browsers with a warning page of its own.
-  const headers = elsewhere ? { "ngrok-skip-browser-warning": "1" } : {};
-  let response;
-  try {
-    response = await fetch(url, { headers, ...options });
-  } catch {
-    throw new Error("The service cannot be reached. Is the backend notebook still running?");
-  }
-  const body = await response.json().catch(() => null);
-  if (!response.ok) throw new Error(body?.detail ?? `The service answered with an error (${response.status}).`);
-  if (!body) throw new Error("Something answers at the service's address, but it is not the service.");
-  return body;
 }
 
 function makeCard(file) {
@@ -170,8 +220,14 @@ function showProgress() {
   byId("status").textContent = cards.length ? words.join(", ") + (working ? "…" : ".") : "";
 }
 
+/** The link to what stands in the service's way, where the tester has to look at it. */
+function showOpen(url = "") {
+  byId("open").hidden = !url;
+  byId("open").href = url;
+}
+
 function showButtons() {
-  byId("again").hidden = failed.length === 0;
+  byId("again").hidden = failed.length === 0 && !modelUnknown;
   byId("clear").hidden = byId("results").children.length === 0;
 }
 

@@ -1,0 +1,167 @@
+"use strict";
+// The page's way to the service: its address, its access code, and in words what goes wrong in between.
+
+const LINK_IS_SILENT =
+  "The link is up, but the service behind it does not answer: its notebook may be restarting. Try again in a minute.";
+
+/** What ngrok's own answers mean to a tester. */
+const NGROK = {
+  725: "The data that the link may carry in a month is used up. Tell the person who sent it to you.",
+  727: "The requests that the link may carry in a month are used up. Tell the person who sent it to you.",
+  734: "Too many requests came over the link within a minute. Wait a minute and try again.",
+  3004: LINK_IS_SILENT,
+  3200:
+    "The link to the service is offline: its notebook was stopped, or has a new link. " +
+    "Ask the person who sent you the link for the new one.",
+  6024:
+    "ngrok, which carries the link, shows a warning first. " +
+    "Open the link itself, click “Visit Site”, then try again here or go on there.",
+  8012: LINK_IS_SILENT,
+};
+const TO_BE_OPENED = 6024;
+
+/** By which member an answer is known to be the service's. */
+const MEMBER = { model: "classes", predict: "predictions", healthz: "instance" };
+
+const address = serviceAddress();
+let code = codeIn(location.hash) || storedCode();
+
+/** What went wrong, in words for the tester. */
+class Trouble extends Error {
+  /**
+   * open: an address that the tester should look at; refusal: "missing" or "wrong", where it is the access code.
+   */
+  constructor(message, { open = "", refusal = "" } = {}) {
+    super(message);
+    Object.assign(this, { open, refusal });
+  }
+}
+
+function serviceAddress() {
+  const backend = document.documentElement.dataset.backend;
+  try {
+    return backend ? new URL(backend.replace(/\/*$/, "/"), location.href) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The service's answer as an object; whatever goes wrong is thrown as Trouble. */
+async function ask(path, options) {
+  if (!address) throw new Trouble("No service is known yet. Run the backend notebook, then load this page again.");
+  let response, text;
+  try {
+    response = await reach(path, options);
+    text = await response.text();
+  } catch {
+    throw await whyNothingCame();
+  }
+  return understand(path, response, text);
+}
+
+function reach(path, options = {}) {
+  const headers = { "ngrok-skip-browser-warning": "1" }; // or a free ngrok link answers with a page of its own
+  if (code) headers.Authorization = `Bearer ${code}`;
+  return fetch(new URL(path, address), { headers, cache: "no-store", ...options });
+}
+
+function understand(path, response, text) {
+  const body = parsed(text);
+  const ngrok = ngrokCode(response, body ? "" : text);
+  if (ngrok) throw ngrokTrouble(ngrok);
+  if (!response.ok) throw refused(response.status, body);
+  if (!body?.[MEMBER[path]]) throw somethingElse();
+  return body;
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** From the page's text too, because a page of another origin does not see the header. */
+function ngrokCode(response, text) {
+  return response.headers.get("ngrok-error-code") ?? text.match(/ERR_NGROK_\d+/)?.[0];
+}
+
+function ngrokTrouble(name) {
+  const number = Number(name.replace(/\D/g, ""));
+  const unknown = `The link refuses with ${name}. Tell the person who sent it to you, and try again later.`;
+  return new Trouble(NGROK[number] ?? unknown, { open: number === TO_BE_OPENED ? openable() : "" });
+}
+
+function somethingElse() {
+  return new Trouble(
+    "Something answers at the service's address, but it is not the service. " +
+      "Open the link itself to see what: a warning to click away, or word that it is offline.",
+    { open: openable() }
+  );
+}
+
+function refused(status, body) {
+  const refusal = status === 401 ? String(body?.type).split("#code-")[1] : "";
+  const unknown = `The link answers with an error (${status}). Try again in a minute, or tell the person who sent it.`;
+  return new Trouble(body?.detail ?? unknown, { refusal });
+}
+
+/** A browser does not tell scripts why a request failed, so some more of them have to find out. */
+async function whyNothingCame() {
+  if (navigator.onLine === false) return new Trouble("You are offline. Connect to the internet, then try again.");
+  const signal = AbortSignal.timeout?.(10_000);
+  try {
+    const response = await reach("healthz", { signal });
+    understand("healthz", response, await response.text());
+    return new Trouble("The connection broke off. Try again, perhaps where the reception is better.");
+  } catch (trouble) {
+    if (trouble instanceof Trouble) return trouble;
+  }
+  if (address.origin !== location.origin && (await answersAtAll(signal))) return somethingElse();
+  return new Trouble("The service cannot be reached. Its notebook may be stopped: ask the person who sent you the link.");
+}
+
+/** Also for what does not let pages of another origin read it, as ngrok's own pages do not. */
+async function answersAtAll(signal) {
+  try {
+    await fetch(new URL("healthz", address), { mode: "no-cors", cache: "no-store", signal });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function openable() {
+  const url = new URL(address);
+  url.hash = code && `code=${code}`;
+  return url.href;
+}
+
+/** The access code in a link, or in what the end of one was pasted as. */
+function codeIn(text) {
+  return text.match(/\bcode=([\w-]+)/)?.[1] ?? "";
+}
+
+function useCode(text) {
+  code = codeIn(text) || text.replace(/[^\w-]/g, ""); // no code holds anything else, and no header might
+}
+
+function storedCode() {
+  try {
+    return sessionStorage.getItem("code") ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/** Once the service has taken it. The link keeps a code too, so that it can be loaded again and sent on. */
+function keepCode() {
+  try {
+    sessionStorage.setItem("code", code);
+  } catch {
+    // Where nothing may be stored, the code of the link has to do.
+  }
+  const linked = codeIn(location.hash);
+  if (linked && linked !== code) history.replaceState(null, "", `#code=${code}`);
+}
