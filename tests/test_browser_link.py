@@ -32,25 +32,42 @@ SENTENCES = {
 }
 
 
+class Gate:
+    """Holds the requests that arrive until it is opened."""
+
+    def __init__(self):
+        self._arrived, self._opened = threading.Event(), threading.Event()
+
+    def pass_through(self):
+        self._arrived.set()
+        assert self._opened.wait(30)
+
+    def wait_for_one(self):
+        assert self._arrived.wait(30)
+
+    def open(self):
+        self._opened.set()
+
+
 class Link:
     """A link to `app` with ngrok's own answers in between.
 
     `error` is the number of the one that everything gets; with `warns`, browsers get its warning page until they
     have clicked it away, or bring the header where it `heeds` that. Neither lets other origins read it, unless
-    `readable`. A request to a path in `held` waits for the event there.
+    `readable`. `gates` hold the requests to their paths.
     """
 
     def __init__(self, app):
         self.app, self.error, self.warns, self.heeds, self.readable = app, 0, False, True, False
-        self.held = {}
+        self.gates = {}
         self.seen = []  # (method, path and query, what stood in Authorization)
 
     def __call__(self, environ, start_response):
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         query = environ.get("QUERY_STRING", "")
         self.seen.append((method, f"{path}?{query}", environ.get("HTTP_AUTHORIZATION")))
-        if path in self.held and method != "OPTIONS":
-            assert self.held[path].wait(30)
+        if path in self.gates and method != "OPTIONS":
+            self.gates[path].pass_through()
         if self.error and not (method == "OPTIONS" and self.readable):
             return self._own(start_response, "404 Not Found", self.error, "<h1>ngrok</h1>")
         if self.warns and method != "OPTIONS" and not self._let_through(environ):
@@ -342,26 +359,30 @@ def test_a_service_that_starts_to_ask_for_a_code(tab, link, locked_app, serve):
 
 
 def test_requests_that_are_refused_at_once_ask_once(tab, locked, serve):
-    locked.held = dict.fromkeys(("/model", "/predict"), threading.Event())
+    locked.gates = {"/model": Gate(), "/predict": Gate()}
     tab.goto(serve(locked))
-    with tab.expect_request("**/predict"):
-        one_photo(tab)
-    locked.held["/model"].set()
+    one_photo(tab)
+    locked.gates["/predict"].wait_for_one()
+    locked.gates["/model"].open()
+    expect(tab.locator("#code")).to_be_focused()
+    tab.fill("#code", CODE)
+    tab.focus("text=Go on")
+    locked.gates["/predict"].open()
     expect(tab.locator(".label")).to_have_text("Waiting for the access code…")
     assert len(locked.asked("/model")) == len(locked.asked("/predict")) == 1
     expect(tab.locator("form:visible")).to_have_count(1)
-    expect(tab.locator("#code")).to_be_focused()
     expect(tab.locator("#refusal")).to_be_empty()
-    enter(tab, CODE)
+    expect(tab.locator("text=Go on")).to_be_focused()
+    tab.keyboard.press("Enter")
     expect_answered(tab)
 
 
 def test_a_refusal_that_comes_after_the_code_does_not_ask_again(tab, locked, serve):
-    locked.held = {"/model": threading.Event(), "/predict": threading.Event()}
+    locked.gates = {"/model": Gate(), "/predict": Gate()}
     tab.goto(serve(locked))
-    with tab.expect_request("**/predict"):
-        one_photo(tab)  # under way without a code
-    locked.held["/model"].set()
+    one_photo(tab)
+    locked.gates["/predict"].wait_for_one()  # under way without a code
+    locked.gates["/model"].open()
     expect(tab.locator("#access")).to_be_visible()
     enter(tab, CODE)
     expect(tab.locator("#access")).to_be_hidden()
@@ -369,7 +390,7 @@ def test_a_refusal_that_comes_after_the_code_does_not_ask_again(tab, locked, ser
         "new MutationObserver(() => document.body.dataset.asked = 'again')"
         ".observe(document.getElementById('access'), {attributeFilter: ['hidden']})"
     )
-    locked.held["/predict"].set()
+    locked.gates["/predict"].open()
     expect_answered(tab)
     assert [code for *_, code in locked.asked("/predict")] == [None, f"Bearer {CODE}"]
     assert tab.locator("body").get_attribute("data-asked") is None
@@ -382,6 +403,23 @@ def test_the_code_follows_the_link_in_the_address_bar(tab, locked, serve):
     tab.evaluate(f"location.hash = '#code={CODE}'")
     expect_answered(tab)
     expect(tab.locator("#access")).to_be_hidden()
+
+
+def test_what_an_old_code_is_answered_too_late_changes_nothing(tab, locked, serve):
+    first, second = Gate(), Gate()
+    locked.gates["/model"] = first
+    tab.goto(f"{serve(locked)}/#code=old-code")
+    first.wait_for_one()
+    locked.gates["/model"] = second
+    tab.evaluate(f"location.hash = '#code={CODE}'")
+    second.open()
+    expect(tab.locator("#model")).to_contain_text("cat, dog")
+    with tab.expect_response("**/model"):
+        first.open()
+    one_photo(tab)
+    expect_answered(tab)
+    expect(tab.locator("#access")).to_be_hidden()
+    expect(tab.locator("#model")).to_contain_text("cat, dog")
 
 
 def test_a_code_typed_in_place_of_a_wrong_one_also_mends_the_link(tab, locked, serve):
