@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ os.environ.update(
 )
 for name in (
     "NGROK_AUTHTOKEN",
+    "NGROK_DOMAIN",
+    "NGROK_SERVER_ADDR",
+    "NGROK_CA_CERT",
+    "NGROK_PATH",
+    "CLOUDFLARED_PATH",
+    "ACCESS_CODE",
     "MODEL",
     "MODEL_NAME",
     "BACKEND_URL",
@@ -114,12 +121,40 @@ def backend(app):
     server.stop()
 
 
+@pytest.fixture
+def ngrok(tmp_path, own_places, monkeypatch):
+    """ngrok's servers, and a token for them; at the end no session of ours may be left that would come back."""
+    from catdog import link, tunnels
+    from catdog.tunnels import ngrok as ours
+    from standins.ngrok_server import GOOD_TOKEN, NgrokServer
+
+    server = NgrokServer(tmp_path)
+    monkeypatch.setenv("NGROK_SERVER_ADDR", server.address)
+    monkeypatch.setenv("NGROK_CA_CERT", str(server.ca_file))
+    monkeypatch.setenv("NGROK_AUTHTOKEN", GOOD_TOKEN)
+    yield server
+    for name in link.NAMES:
+        tunnels.close_tunnel(name)
+    for session in list(ours._sessions.values()):
+        session.give_up()
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def drawings(tmp_path_factory):
     """A folder of twelve drawings a class."""
     from catdog.drawings import draw_folder
 
     return draw_folder(tmp_path_factory.mktemp("drawings"), per_class=12)
+
+
+def until(condition, seconds: float = 30) -> None:
+    """Wait for what another thread brings about. A line that broke is back in less; left alone, ngrok's SDK takes two
+    minutes or for ever."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
 
 
 def encoded(image: Image.Image, kind: str = "JPEG", **options) -> bytes:

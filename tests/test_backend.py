@@ -266,7 +266,9 @@ def test_the_docs_explain_every_problem(client):
 def test_visits_name_the_client_but_no_photo(classifier):
     app = create_app(classifier)
     client = app.test_client()
-    client.post("/predict", data=parts(("secret.jpg", b"x"), ("b", b"")), headers={"X-Forwarded-For": "203.0.113.7"})
+    client.post(
+        "/predict", data=parts(("secret.jpg", b"x"), ("b", b"")), headers={"X-Forwarded-For": "6.6.6.6, 203.0.113.7"}
+    )
     client.post(
         "/predict",
         data=parts(("c", b"x")),
@@ -278,6 +280,7 @@ def test_visits_name_the_client_but_no_photo(classifier):
     assert "203.0.113.7" in table
     assert "198.51.100.1" in table
     assert "203.0.113.8" not in table
+    assert "6.6.6.6" not in table
     assert "POST /predict" in table
     assert "secret" not in table
     assert "healthz" not in table

@@ -14,6 +14,11 @@ from .errors import SuiteError
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED_MODEL = ROOT / "models" / "cats-and-dogs" / "2026-11-23-121947"  # .gitignore names it, too
 DRIVE = Path("/content/drive/MyDrive")
+_WHY_NO_SECRET = {  # by the names of google.colab.userdata's errors
+    "SecretNotFoundError": "Colab has no secret {name}.",
+    "NotebookAccessError": "This notebook may not see the secret {name}: switch on its notebook access (key icon).",
+    "TimeoutException": "Colab did not hand over its secret {name} in time: keep this tab open.",
+}
 
 
 def on_colab() -> bool:
@@ -92,18 +97,23 @@ def link_file(name: str) -> Path:
     return models_dir() / f"link-{name}.json"
 
 
-def secret(name: str) -> str:
-    """A token by name from the environment, else from Colab's secrets; empty when there is none."""
+def find_secret(name: str) -> tuple[str, str]:
+    """(a token by name from the environment, else from Colab's secrets; why Colab did not give it, as a sentence)."""
     if os.environ.get(name):
-        return os.environ[name]
+        return _last_word(os.environ[name]), ""
     if not on_colab():
-        return ""
+        return "", ""
     from google.colab import userdata
 
     try:
-        return userdata.get(name) or ""
-    except Exception:  # not found, refused and timed out are unrelated classes there; all mean "no token"
-        return ""
+        return _last_word(userdata.get(name) or ""), ""
+    except Exception as error:  # three unrelated classes, of which one is a plain Exception
+        return "", _WHY_NO_SECRET.get(type(error).__name__, "Colab did not give its secret {name}.").format(name=name)
+
+
+def _last_word(text: str) -> str:
+    """What people paste may be all of `ngrok config add-authtoken …`."""
+    return text.split()[-1] if text.split() else ""
 
 
 def _from_text(name: str, text: str | None, default):

@@ -24,7 +24,13 @@ class Server:
         self.port = listener.getsockname()[1]
         self._sockets: dict = {}
         self._server = create_server(
-            app, map=self._sockets, sockets=[listener], threads=_THREADS, max_request_body_size=max_body, ident=None
+            app,
+            map=self._sockets,
+            sockets=[listener],
+            threads=_THREADS,
+            max_request_body_size=max_body,
+            ident=None,
+            clear_untrusted_proxy_headers=False,  # behind a tunnel they tell who asks; the app knows whom to believe
         )
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.run, name=f"server on port {self.port}", daemon=True)

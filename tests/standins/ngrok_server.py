@@ -4,6 +4,7 @@ The protocol was read from the sources of ngrok-rust and ngrok-go (the muxado fr
 """
 
 import asyncio
+import itertools
 import json
 import socket
 import ssl
@@ -166,8 +167,9 @@ class Session:
         refusal = self.server.refuse_endpoint(url)
         if refusal:
             return {"Error": refusal}
-        self.urls[message["Id"]] = url
-        return {**message, "URL": url, "Extra": {**(message.get("Extra") or {}), "Token": ""}}
+        number = message["Id"] or f"endpoint-{next(self.server.numbers)}"
+        self.urls[number] = url
+        return {**message, "Id": number, "URL": url, "Extra": {**(message.get("Extra") or {}), "Token": ""}}
 
     def _unbind(self, message: dict) -> dict:
         self.urls.pop(message["Id"], None)
@@ -192,6 +194,8 @@ class NgrokServer:
         self.refusals: dict[str, str] = {}  # "session" or "endpoint" → ngrok's words
         self.visits: list[str] = []  # first lines of what visitors asked, our own checks among them
         self.page_of_its_own = ""  # an error code: the edge answers with it instead of the service
+        self.numbers = itertools.count(1)
+        self.mute = False  # True: agents may connect, and hear nothing
         self.sessions: set[Session] = set()
         self._taken: set[str] = set()
         self._public: dict[str, socket.socket] = {}
@@ -225,12 +229,24 @@ class NgrokServer:
             if session.silent:
                 session.urls.clear()
 
+    def cut_the_silent(self) -> None:
+        self._call(self._drop(silent=True))
+
+    def forget_all(self) -> None:
+        """Agents stay connected, their addresses lead nowhere."""
+        for session in self.sessions:
+            session.urls.clear()
+
     def take(self, domain: str = "") -> None:
         """Another of the account's agents is on this domain now."""
         self._taken.add(self.url_of(domain))
 
+    def release(self) -> None:
+        self._taken.clear()
+
     def stop(self) -> None:
         self._call(self._go_down())
+        self._call(_all_ended())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
         for listener in self._public.values():
@@ -274,12 +290,14 @@ class NgrokServer:
 
     async def _agent(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = Session(self, reader, writer)
+        session.silent = self.mute
         self.sessions.add(session)
         await session.run()
 
-    async def _drop(self) -> None:
+    async def _drop(self, silent: bool = False) -> None:
         for session in list(self.sessions):
-            await session.close()
+            if session.silent or not silent:
+                await session.close()
 
     async def _go_down(self) -> None:
         self._listener.close()
@@ -314,6 +332,13 @@ class NgrokServer:
         while data := await stream.read():
             writer.write(data)
             await writer.drain()
+
+
+async def _all_ended() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _forwarded(head: bytes) -> bytes:

@@ -103,7 +103,8 @@ def _write_visits(app: APIFlask) -> None:
 
 
 def _client() -> str:
-    """Behind a tunnel every request comes from this machine; only then is the forwarded address believed."""
+    """Behind a tunnel every request comes from this machine; only then is the forwarded address believed, and of
+    several the last, which the tunnel itself has added."""
     if request.remote_addr in ("127.0.0.1", "::1") and request.access_route:
-        return request.access_route[0]
+        return request.access_route[-1]
     return request.remote_addr or ""

@@ -65,7 +65,7 @@ def _settings(port: int, provider: str, token: str, domain: str, ask: bool = Tru
         return Settings(port, provider)
     found, why_not = authtoken.find_token(token, ask)
     if not found:
-        raise SuiteError(f"{why_not or 'ngrok needs an authtoken'}: {authtoken.GET_ONE}, and run this cell again.")
+        raise SuiteError(f"{why_not or 'ngrok needs an authtoken.'} {authtoken.GET_ONE}, and run this cell again.")
     return Settings(port, provider, found, _bare_host(domain))
 
 

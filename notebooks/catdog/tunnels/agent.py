@@ -69,7 +69,7 @@ def run_with_ngrok(app, token: str = "") -> None:
     """
     found, _ = authtoken.find_token(token, ask=True)
     if not found:
-        raise SuiteError(f"ngrok needs an authtoken: {authtoken.GET_ONE}, and run this again.")
+        raise SuiteError(f"ngrok needs an authtoken. {authtoken.GET_ONE}, and run this again.")
     serve, options = app.run, {}
     app.run = lambda: serve(**options)
     flask_ngrok.run_with_ngrok(app)

@@ -6,7 +6,7 @@ from .. import places
 
 NAME = "NGROK_AUTHTOKEN"
 GET_ONE = (
-    "get your free authtoken at dashboard.ngrok.com/get-started/your-authtoken, put it into the Colab secret (key "
+    "Get your free authtoken at dashboard.ngrok.com/get-started/your-authtoken, put it into the Colab secret (key "
     f"icon on the left) or environment variable {NAME}"
 )
 _typed: list[str] = []

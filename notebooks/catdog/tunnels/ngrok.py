@@ -148,8 +148,8 @@ def _refusal(error: Exception, token: str) -> LinkRefused:
     """The SDK raises ValueError(context, ngrok's words, code); without a code ngrok was not reached at all."""
     if isinstance(error, TimeoutError):
         return LinkRefused(f"ngrok did not answer within {_ANSWER_SECONDS} s: {_INTERNET}.")
-    words = ngrok_errors.without(token, " ".join(str(part) for part in error.args))
-    code = ngrok_errors.code_in(words)
+    _, words, code = (*error.args, "", "", "")[:3]
+    words = ngrok_errors.without(token, str(words))
     if not code:
         return LinkRefused(f"ngrok was not reached: {_INTERNET}. ({words.strip()})")
     return LinkRefused(ngrok_errors.explain(code, words), code)

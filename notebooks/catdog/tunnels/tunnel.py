@@ -184,9 +184,9 @@ class Tunnel:
                 tries += 1
         if self._closing.is_set():  # by somebody who did not wait for us
             return self._connection.close()
-        self._becomes(UP, _WORKS if self.url == before else _CHANGED)
         if self.url != before:
             print(f"\n{_CHANGED}\n{self.name.capitalize()}: {self.url}")
+        self._becomes(UP, _WORKS if self.url == before else _CHANGED)
 
 
 def _served_at(port: int) -> str:

@@ -1,0 +1,366 @@
+"""The real ngrok SDK against a stand-in of ngrok's server: sharing, refusals, and every way in which a line breaks."""
+
+import asyncio
+import io
+import threading
+import time
+
+import pytest
+import requests
+from catdog import link
+from catdog.errors import SuiteError
+from catdog.frontend.page import create_page_app
+from catdog.serving import Server
+from catdog.tunnels import ngrok as ours
+from catdog.tunnels import ngrok_errors, open_tunnel
+from catdog.tunnels import tunnel as watchdog
+from conftest import ROOT, drawing, encoded, until
+from jupyter_client.manager import start_new_kernel
+from PIL import Image
+from standins.ngrok_server import GOOD_TOKEN
+from test_notebooks import BACKEND, kernel
+
+
+@pytest.fixture
+def page():
+    """A light service: what goes through the link does not matter here."""
+    server = Server(create_page_app("/"), "127.0.0.1", 0, 1 << 20)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A watchdog that looks all the time."""
+    for name, seconds in {"LOOK_SECONDS": 0.1, "PROBE_SECONDS": 0.3, "PROBE_RED_SECONDS": 0.3}.items():
+        monkeypatch.setattr(watchdog, name, seconds)
+
+
+def leads_here(tunnel):
+    return requests.get(f"{tunnel.url}/healthz", timeout=5).json() == link.alive()
+
+
+def test_page_and_three_megabytes_go_through(ngrok, backend, app):
+    tunnel = open_tunnel(backend.port)
+    assert (tunnel.provider, tunnel.public, tunnel.url) == ("ngrok", True, ngrok.url_of())
+    assert "What is in your photo?" in requests.get(tunnel.url, timeout=10).text
+    noise = encoded(Image.effect_noise((1500, 1500), 90).convert("RGB"), "PNG")
+    assert len(noise) > 3_000_000
+    files = [("images", ("noise.png", noise)), ("images", ("cat.jpg", drawing()))]
+    answer = requests.post(
+        f"{tunnel.url}/predict", files=files, timeout=60, headers={"X-Forwarded-For": "6.6.6.6"}
+    ).json()
+    assert [item["filename"] for item in answer["predictions"]] == ["noise.png", "cat.jpg"]
+    assert not any("error" in item for item in answer["predictions"])
+    assert app.extensions["catdog"]["visits"].last.client == "203.0.113.7"
+
+
+def test_the_link_file_says_where_it_leads_until_it_is_closed(ngrok, page):
+    tunnel = open_tunnel(page.port, "ngrok")
+    known = link.read("backend")
+    assert (known["url"], known["state"], known["provider"]) == (tunnel.url, "up", "ngrok")
+    tunnel.close()
+    tunnel.close()
+    assert link.read("backend")["state"] == "stopped"
+    assert tunnel.status.state == "closed"
+    assert requests.get(tunnel.url, timeout=5).headers["ngrok-error-code"] == "ERR_NGROK_3200"
+
+
+def test_the_token_is_never_shown_or_written(ngrok, page, own_places, capfd):
+    tunnel = open_tunnel(page.port, "ngrok")
+    with pytest.raises(SuiteError) as caught:
+        open_tunnel(page.port, "ngrok", token="a-wrong-one-that-ngrok-repeats")
+    shown = "".join(capfd.readouterr()) + repr(tunnel) + repr(tunnel.settings) + str(caught.value)
+    written = "".join(path.read_text() for path in own_places.rglob("*.json"))
+    for token in (GOOD_TOKEN, "a-wrong-one-that-ngrok-repeats"):
+        assert token not in shown + written
+
+
+def test_a_wrong_token_is_told_in_words_though_a_good_one_worked_before(ngrok, page):
+    open_tunnel(page.port, "ngrok")
+    with pytest.raises(SuiteError, match=r"does not accept this authtoken.*dashboard\.ngrok\.com") as caught:
+        open_tunnel(page.port, "ngrok", token="wrong")
+    assert caught.value.code == "ERR_NGROK_107"
+
+
+def test_a_changed_token_takes_effect(ngrok, page, monkeypatch):
+    first = open_tunnel(page.port, "ngrok")
+    ngrok.good_tokens.add("of-another-account")
+    monkeypatch.setenv("NGROK_AUTHTOKEN", "of-another-account")
+    second = open_tunnel(page.port, "ngrok")
+    assert ngrok.seen_tokens == [GOOD_TOKEN, "of-another-account"]
+    assert first.status.state == "closed"
+    assert leads_here(second)
+
+
+def test_again_a_healthy_link_stays(ngrok, page):
+    first = open_tunnel(page.port, "auto")
+    assert open_tunnel(page.port, "auto") is first
+    assert open_tunnel(page.port, "ngrok") is first
+    assert len(ngrok.seen_tokens) == 1
+
+
+def test_again_on_another_port_it_is_replaced(ngrok, page, backend):
+    first, second = open_tunnel(page.port), open_tunnel(backend.port)
+    assert first.status.state == "closed"
+    assert second.url == first.url
+    assert requests.get(f"{second.url}/readyz", timeout=5).json() == {"status": "ready"}
+
+
+def test_closed_and_opened_again_and_again_it_is_one_agent_for_ngrok(ngrok, page):
+    for _ in range(5):
+        tunnel = open_tunnel(page.port, "ngrok")
+        assert leads_here(tunnel)
+        tunnel.close()
+    assert len(ngrok.sessions) == 1
+
+
+def test_a_reserved_domain_however_it_was_pasted(ngrok, page):
+    tunnel = open_tunnel(page.port, "ngrok", domain=" https://my-cats.ngrok.app/ ")
+    assert tunnel.url == ngrok.url_of("my-cats.ngrok.app") != ngrok.url_of()
+    assert link.read("backend")["domain"] == "my-cats.ngrok.app"
+
+
+def test_a_domain_that_is_taken(ngrok, page):
+    ngrok.take()
+    with pytest.raises(SuiteError, match=r"already in use by another notebook.*NGROK_DOMAIN.*cloudflared"):
+        open_tunnel(page.port, "ngrok")
+    ngrok.release()
+    assert leads_here(open_tunnel(page.port, "ngrok"))
+
+
+@pytest.mark.parametrize("where", ["session", "endpoint"])
+def test_an_unknown_code_comes_with_ngroks_own_words(ngrok, page, where):
+    ngrok.refusals[where] = "The moon is in the wrong house.\n\nERR_NGROK_98765\n"
+    with pytest.raises(SuiteError, match=r"ngrok says: The moon is in the wrong house\. \(ERR_NGROK_98765\)"):
+        open_tunnel(page.port, "ngrok")
+
+
+def test_auto_goes_on_without_a_public_link_when_ngrok_refuses(ngrok, page, capsys):
+    tunnel = open_tunnel(page.port, "auto", token="wrong")
+    assert tunnel.url == page.url
+    assert not tunnel.public
+    assert "No public link: ngrok does not accept this authtoken" in capsys.readouterr().out
+
+
+def test_ngrok_out_of_reach_is_told_in_words(ngrok, page):
+    ngrok.go_down()
+    with pytest.raises(SuiteError, match="look whether this machine reaches the internet"):
+        open_tunnel(page.port, "ngrok")
+
+
+def test_ngrok_that_is_silent_is_told_in_words(ngrok, page, monkeypatch):
+    monkeypatch.setattr(ours, "_ANSWER_SECONDS", 1)
+    ngrok.mute = True
+    with pytest.raises(SuiteError, match="did not answer within 1 s"):
+        open_tunnel(page.port, "ngrok")
+
+
+def test_a_certificate_that_is_not_there(ngrok, page, monkeypatch):
+    monkeypatch.setenv("NGROK_CA_CERT", "/nowhere/ca.pem")
+    with pytest.raises(SuiteError, match=r"NGROK_CA_CERT names /nowhere/ca\.pem"):
+        open_tunnel(page.port, "ngrok")
+
+
+def test_no_link_is_given_out_before_it_leads_here(ngrok, page, monkeypatch):
+    monkeypatch.setattr(watchdog, "_FIRST_ANSWER_SECONDS", 1)
+    ngrok.page_of_its_own = "ERR_NGROK_727"
+    with pytest.raises(SuiteError, match="20,000 requests of this month"):
+        open_tunnel(page.port, "ngrok")
+    assert not link.read("backend")
+
+
+def test_with_a_loop_already_running_as_in_a_notebook(ngrok, page):
+    async def cell():
+        return open_tunnel(page.port, "ngrok")
+
+    assert leads_here(asyncio.run(cell()))
+
+
+def test_two_services_of_one_process_are_one_agent(ngrok, page, backend):
+    first = open_tunnel(backend.port, "ngrok", name="backend")
+    second = open_tunnel(page.port, "ngrok", name="page", domain="second.ngrok.app")
+    assert len(ngrok.sessions) == 1
+    second.close()
+    assert leads_here(first)
+
+
+def test_the_second_notebook_says_who_has_the_one_address(ngrok, page, monkeypatch, capsys):
+    with monkeypatch.context() as another:
+        another.setattr(link, "INSTANCE", "another-process")
+        theirs = Server(create_page_app("/"), "127.0.0.1", 0, 1 << 20)
+        link.publish("backend", theirs.url, public=True, provider="ngrok")
+        another.setattr(link, "alive", lambda: {"instance": "another-process"})
+        theirs.stop()
+        theirs = Server(create_page_app("/"), "127.0.0.1", theirs.port, 1 << 20)
+    with pytest.raises(SuiteError, match=rf"{theirs.url} leads to the backend.*shows the page, too.*cloudflared"):
+        open_tunnel(page.port, "ngrok", name="page")
+    assert not open_tunnel(page.port, "auto", name="page").public
+    assert "A free ngrok account has one address" in capsys.readouterr().out
+    assert not ngrok.seen_tokens
+    assert open_tunnel(page.port, "ngrok", name="page", domain="second.ngrok.app").public
+    theirs.stop()
+    assert open_tunnel(page.port, "ngrok", name="page").public
+
+
+# What happens to lines
+
+
+def test_after_a_drop_it_is_back(ngrok, page):
+    tunnel = open_tunnel(page.port)
+    ngrok.drop()
+    until(lambda: len(ngrok.sessions) == 1 and tunnel.works() and leads_here(tunnel))
+
+
+def test_after_an_outage_of_six_seconds_it_is_back(ngrok, page):
+    tunnel = open_tunnel(page.port)
+    ngrok.go_down()
+    until(lambda: tunnel.status.state == "down")
+    assert link.read("backend")["state"] == "down"
+    assert link.published_url() == tunnel.url
+    time.sleep(6)  # the outage itself
+    ngrok.come_back()
+    until(tunnel.works)
+    assert leads_here(tunnel)
+    assert link.read("backend")["state"] == "up"
+    assert len(ngrok.sessions) == 1
+
+
+def test_after_a_line_that_went_silent_it_is_back_and_the_old_session_stays_away(ngrok, page):
+    tunnel = open_tunnel(page.port)
+    ngrok.fall_silent()
+    until(lambda: tunnel.status.state == "down")
+    until(lambda: len(ngrok.seen_tokens) > 1)  # refused: ngrok itself still thinks the old session has the address
+    ngrok.forget_the_silent()
+    ngrok.cut_the_silent()
+    until(tunnel.works)
+    assert leads_here(tunnel)
+    assert len(ngrok.sessions) == 1
+
+
+def test_a_new_address_is_said_and_written(ngrok, page, capsys):
+    ngrok.random_addresses = True
+    tunnel = open_tunnel(page.port)
+    before = tunnel.url
+    ngrok.go_down()
+    until(lambda: tunnel.status.state == "down")
+    ngrok.come_back()
+    until(tunnel.works)
+    assert tunnel.url != before
+    assert tunnel.url == link.published_url()
+    assert "The link has changed" in tunnel.status.detail
+    assert f"Backend: {tunnel.url}" in capsys.readouterr().out
+
+
+def test_closing_while_it_is_being_opened_again(ngrok, page):
+    tunnel = open_tunnel(page.port)
+    ngrok.go_down()
+    until(lambda: tunnel.status.state == "down")
+    tunnel.close()
+    ngrok.come_back()
+    assert not tunnel._watchdog.is_alive()
+    assert link.read("backend")["state"] == "stopped"
+    assert not ngrok.sessions
+
+
+def test_a_link_that_ngrok_has_lost_is_found_by_asking_it(ngrok, page, impatient):
+    tunnel = open_tunnel(page.port)
+    ngrok.forget_all()
+    until(lambda: tunnel.status.state == "down", 20)
+    until(lambda: tunnel.status.state == "up")
+    assert leads_here(tunnel)
+
+
+@pytest.mark.parametrize("code", sorted(ngrok_errors.QUOTA))
+def test_a_quota_that_is_used_up_turns_it_red_until_it_passes(ngrok, page, impatient, code):
+    tunnel = open_tunnel(page.port)
+    ngrok.page_of_its_own = code
+    until(lambda: tunnel.status.state == "down")
+    assert code in tunnel.status.detail
+    ngrok.page_of_its_own = ""
+    until(lambda: tunnel.status.state == "up")
+    assert len(ngrok.seen_tokens) == 1
+
+
+def test_a_service_that_is_stopped_turns_it_red_until_it_is_started_again(ngrok, page, impatient):
+    tunnel = open_tunnel(page.port)
+    page.stop()
+    until(lambda: tunnel.status.state == "down", 20)
+    assert f"does not answer on port {page.port}: run the cell that starts it" in tunnel.status.detail
+    again = Server(create_page_app("/"), "127.0.0.1", page.port, 1 << 20)
+    until(lambda: tunnel.status.state == "up")
+    again.stop()
+
+
+def test_drive_that_is_full_does_not_break_the_link(ngrok, page, impatient, monkeypatch, caplog):
+    def full(*arguments, **known):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(link, "_write", full)
+    tunnel = open_tunnel(page.port)
+    assert leads_here(tunnel)
+    assert "No space left on device" in caplog.text
+
+
+def test_watching_ends_with_the_link(ngrok, page):
+    before = set(threading.enumerate())
+    open_tunnel(page.port).close()
+    left = [thread.name for thread in set(threading.enumerate()) - before]
+    assert left in ([], ["ngrok"])
+
+
+def test_photos_by_the_page_contract_through_the_link(ngrok, backend):
+    tunnel = open_tunnel(backend.port)
+    ask = {"Origin": "https://page.example", "Access-Control-Request-Method": "POST"}
+    headers = {**ask, "Access-Control-Request-Headers": "authorization, ngrok-skip-browser-warning"}
+    preflight = requests.options(f"{tunnel.url}/predict", headers=headers, timeout=10)
+    assert preflight.headers["Access-Control-Allow-Origin"] == "*"
+    files = {"images": ("cat.jpg", io.BytesIO(drawing()))}
+    assert requests.post(f"{tunnel.url}/predict", files=files, timeout=30).ok
+
+
+# In a notebook
+
+
+def test_a_hidden_prompt_asks_for_the_token_once_and_again_if_it_was_wrong(ngrok, monkeypatch):
+    monkeypatch.delenv("NGROK_AUTHTOKEN")
+    manager, client = start_new_kernel(kernel_name="python3", cwd=str(ROOT / "notebooks"))
+    answers, asked, shown = ["a-slip", GOOD_TOKEN], [], []
+
+    def answer(message):
+        asked.append(message["content"])
+        client.input(answers.pop(0))
+
+    def show(message):
+        shown.append(str(message["content"]))
+
+    def run(code):
+        client.execute_interactive(code, timeout=60, allow_stdin=True, stdin_hook=answer, output_hook=show)
+        return "".join(shown)
+
+    try:
+        run("from catdog.frontend.page import create_page_app; from catdog.serving import serve")
+        run("from catdog.tunnels import open_tunnel; server = serve(create_page_app('/'), 'page', 0)")
+        assert "does not accept this authtoken" in run("open_tunnel(server.port, 'ngrok')")
+        run("first = open_tunnel(server.port, 'ngrok')")
+        assert "True" in run("open_tunnel(server.port, 'ngrok') is first")
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert [content["password"] for content in asked] == [True, True]
+    assert "a-slip" not in "".join(shown)
+    assert GOOD_TOKEN not in "".join(shown)
+
+
+def test_notebook_2_shares_its_service_and_runs_again(ngrok, monkeypatch):
+    monkeypatch.setenv("TUNNEL", "auto")
+    monkeypatch.setenv("ACCESS_CODE", "for-testers")
+    with kernel(BACKEND) as (run, value):
+        assert f"Backend: {ngrok.url_of()}/#code=for-testers\n" in run()
+        assert "POST /predict" in run()
+        assert value("tunnel.status.state, panel.state[0]") == "up green"
+        assert "<svg" in value("panel._repr_html_()")
+        assert requests.get(f"{ngrok.url_of()}/model", timeout=5).status_code == 401
+        assert len(ngrok.seen_tokens) == 1
+        run(start="STOP = False", STOP=True)
+    assert requests.get(ngrok.url_of(), timeout=5).headers["ngrok-error-code"] == "ERR_NGROK_3200"
