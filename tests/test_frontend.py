@@ -67,7 +67,8 @@ def test_an_address_cannot_break_out_of_the_page():
 
 def test_nothing_comes_from_elsewhere_and_it_is_small(app):
     client = app.test_client()
-    files = [client.get("/"), *(client.get(f"/page/{name}") for name in ("page.js", "page.css", "icon.svg"))]
+    parts = ("page.js", "service.js", "page.css", "icon.svg")
+    files = [client.get("/"), *(client.get(f"/page/{name}") for name in parts)]
     assert all(file.status_code == 200 for file in files)
     assert sum(len(file.data) for file in files) < 60_000
     for file in files:
@@ -75,9 +76,11 @@ def test_nothing_comes_from_elsewhere_and_it_is_small(app):
 
 
 def test_text_enters_the_page_as_text_only():
-    script = (ROOT / "notebooks/catdog/frontend/static/page.js").read_text()
-    for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
-        assert forbidden not in script
+    scripts = list((ROOT / "notebooks/catdog/frontend/static").glob("*.js"))
+    assert len(scripts) == 2
+    for script in scripts:
+        for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+            assert forbidden not in script.read_text()
 
 
 def test_the_backend_serves_the_very_page(app):

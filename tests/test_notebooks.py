@@ -14,17 +14,24 @@ FINE_TUNE, BACKEND, FRONTEND = NOTEBOOKS
 
 
 @contextmanager
-def kernel(path):
-    """run(start, stop, **replaced): executes cells of a notebook in one kernel; value(code): what a cell prints."""
+def kernel(path, cwd=None, change=lambda source: source):
+    """run(start, until, **replaced): executes cells of a notebook in one kernel; value(code): what a cell prints.
+
+    `cwd` is where it starts, if not beside the notebook; `change` is done to every cell's source first.
+    """
     notebook = nbformat.read(path, 4)
+    for cell in notebook.cells:
+        cell.source = change(cell.source)
     client = NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(cwd or path.parent)}}
     )
 
-    def run(start="", **settings):
+    def run(start="", until="", **settings):
         begun = not start
         for index, cell in enumerate(notebook.cells):
             begun = begun or (bool(start) and start in cell.source)
+            if begun and until and until in cell.source:
+                break
             if begun:
                 client.execute_cell(replaced(cell, settings), index)
         assert begun

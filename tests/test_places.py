@@ -1,8 +1,5 @@
 """Settings from the environment first, secrets, and folders."""
 
-import sys
-import types
-
 import pytest
 from catdog import link, places
 from catdog.errors import SuiteError
@@ -23,26 +20,11 @@ def test_text_that_does_not_fit_is_refused_in_words(monkeypatch, default, word):
         environment_first(PORT=default)
 
 
-def colab(monkeypatch, get):
-    userdata = types.SimpleNamespace(get=get)
-    monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(userdata=userdata))
-    monkeypatch.setitem(sys.modules, "google.colab.userdata", userdata)
-
-
-def test_a_secret_comes_from_the_environment_then_from_colab(monkeypatch):
-    assert places.secret("NGROK_AUTHTOKEN") == ""
-    colab(monkeypatch, lambda name: f"colab's {name}")
-    assert places.secret("NGROK_AUTHTOKEN") == "colab's NGROK_AUTHTOKEN"
-    monkeypatch.setenv("NGROK_AUTHTOKEN", "mine")
-    assert places.secret("NGROK_AUTHTOKEN") == "mine"
-
-
-def test_a_secret_that_colab_refuses_is_no_secret(monkeypatch):
-    def refuse(name):
-        raise RuntimeError("NotebookAccessError")
-
-    colab(monkeypatch, refuse)
-    assert places.secret("NGROK_AUTHTOKEN") == ""
+@pytest.mark.parametrize("pasted", ["mine", " mine\n", "ngrok config add-authtoken mine"])
+def test_a_token_from_the_environment_however_it_was_pasted(monkeypatch, pasted):
+    assert places.find_secret("NGROK_AUTHTOKEN") == ("", "")
+    monkeypatch.setenv("NGROK_AUTHTOKEN", pasted)
+    assert places.find_secret("NGROK_AUTHTOKEN") == ("mine", "")
 
 
 def test_away_from_colab_drive_is_left_alone():
@@ -52,13 +34,36 @@ def test_away_from_colab_drive_is_left_alone():
 
 def test_the_link_is_there_until_it_is_withdrawn(own_places):
     assert link.published_url() == ""
-    link.withdraw()
-    link.publish("https://one.example")
-    link.publish("https://two.example")
+    link.withdraw("backend")
+    link.publish("backend", "https://one.example", public=True)
+    link.publish("backend", "https://two.example", public=True)
     assert link.published_url() == "https://two.example"
-    link.withdraw()
+    link.mark_down("backend")
+    assert link.published_url() == "https://two.example"
+    link.withdraw("backend")
     assert link.published_url() == ""
-    places.link_file().write_text("{broken")
+
+
+@pytest.mark.parametrize(
+    "text", ["{broken", "[]", "{}", '{"url": "https://x.example", "state": "up", "time": "tomorrow"}', "\xff"]
+)
+def test_a_broken_link_file_is_none(own_places, text):
+    places.link_file("backend").write_text(text)
+    assert link.published_url() == ""
+
+
+def test_the_link_of_another_process_is_not_taken_back(own_places, monkeypatch):
+    with monkeypatch.context() as another:
+        another.setattr(link, "INSTANCE", "another")
+        link.publish("backend", "https://theirs.example", public=True)
+    link.withdraw("backend")
+    link.mark_down("backend")
+    assert link.read("backend")["state"] == "up"
+    assert link.published_url() == "https://theirs.example"
+
+
+def test_a_link_that_is_no_web_address_is_not_followed(own_places):
+    link.publish("backend", "javascript:alert(1)", public=True)
     assert link.published_url() == ""
 
 

@@ -1,10 +1,12 @@
 """One feature vector per photo, computed once and kept on disk."""
 
 import os
+import shutil
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from .images import DOOR, read_photo
 from .progress import bar
 
 _TABLE = "CREATE TABLE IF NOT EXISTS features (digest BLOB, recipe TEXT, vector BLOB, UNIQUE (digest, recipe))"
+_KEEP_SECONDS = 300
 
 
 class FeaturesDamaged(SuiteError):
@@ -29,13 +32,19 @@ class FeatureStore:
 
     The file's name carries image door and backbone, so features made in another way are never found here.
     SQLite keeps what was written before a kill. Vectors lie apart from the index, so that 100,000 photos are
-    looked up without reading 200 MB.
+    looked up without reading 200 MB. A database on a mounted Drive would be slow and soon broken: there, it is a copy
+    that is kept, fetched when this machine has none.
 
     All methods raise SuiteError where the file cannot be used, FeaturesDamaged when it has been set aside.
     """
 
     def __init__(self, backbone: Backbone, folder: Path | None = None):
-        self.path = places.cache_file("features", f"{DOOR} {backbone.fingerprint} {FEATURES}", ".sqlite", folder)
+        made_for = f"{DOOR} {backbone.fingerprint} {FEATURES}"
+        self.path = places.cache_file("features", made_for, ".sqlite", folder or places.cache_dir())
+        self._kept = places.cache_file("features", made_for, ".sqlite", folder)
+        self._kept_at = time.monotonic()
+        if _size(self._kept) > _size(self.path):
+            _copy(self._kept, self.path)
         try:
             with self._open():
                 pass
@@ -65,6 +74,14 @@ class FeatureStore:
         ]
         with self._open() as db:
             db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", rows)
+        if time.monotonic() - self._kept_at > _KEEP_SECONDS:
+            self.keep()
+
+    def keep(self) -> None:
+        """Make what is here outlive this machine, where that takes a copy."""
+        self._kept_at = time.monotonic()
+        if self._kept != self.path:
+            _copy(self.path, self._kept)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -84,6 +101,19 @@ class FeatureStore:
             ) from error
 
 
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A Drive that is full or gone must not stop a long computation: what failed is said."""
+    try:
+        with source.open("rb") as file, places.written_whole(target) as copy:
+            shutil.copyfileobj(file, copy)
+    except OSError as error:
+        print(f"Features were not copied to {target} ({error.strerror}): without it, they end with this machine.")
+
+
 def compute_features(
     photos: Sequence[Photo], engine: Engine, store: FeatureStore, what: str = "Features"
 ) -> np.ndarray:
@@ -94,7 +124,10 @@ def compute_features(
     known = store.digests(engine.recipe)
     missing = [photo for photo in photos if photo.digest not in known]
     if missing:
-        with bar(what=f"{what} ({len(photos) - len(missing):,} kept)", unit="photos", total=len(missing)) as progress:
+        kept = len(photos) - len(missing)
+        with ExitStack() as work:
+            work.callback(store.keep)
+            progress = work.enter_context(bar(what=f"{what} ({kept:,} kept)", unit="photos", total=len(missing)))
             for batch, pixels in _decoded_ahead(missing):
                 store.write([photo.digest for photo in batch], engine.recipe, engine.features(pixels))
                 progress.update(len(batch))

@@ -13,7 +13,7 @@ from .errors import SuiteError
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED_MODEL = ROOT / "models" / "cats-and-dogs" / "2026-11-23-121947"  # .gitignore names it, too
-DRIVE = Path("/content/drive/MyDrive")
+DRIVE = "/content/drive/MyDrive"
 _WHY_NO_SECRET = {  # by the names of google.colab.userdata's errors
     "SecretNotFoundError": "Colab has no secret {name}.",
     "NotebookAccessError": "This notebook may not see the secret {name}: switch on its notebook access (key icon).",
@@ -31,21 +31,25 @@ def mount_drive(wanted: bool = True) -> None:
 
     Raises SuiteError when access to Drive is refused.
     """
-    if not wanted or not on_colab() or DRIVE.is_dir():
+    if not wanted or not on_colab() or _drive().is_dir():
         return
     from google.colab import drive
 
     try:
-        drive.mount(str(DRIVE.parent))
-    except ValueError as error:
+        drive.mount(str(_drive().parent))
+    except Exception as error:  # refused, timed out and a closed tab are unrelated classes there
         raise SuiteError(
             f"Google Drive was not mounted ({error}). Allow access when asked, or set USE_DRIVE to False."
         ) from error
 
 
+def _drive() -> Path:
+    return Path(os.environ.get("DRIVE_DIR") or DRIVE)
+
+
 def drive_folder() -> Path | None:
-    """The suite's folder on a mounted Drive, None where there is no Drive."""
-    return DRIVE / "catdog" if DRIVE.is_dir() else None
+    """The suite's folder on a mounted Drive (`DRIVE_DIR`, else where Colab mounts it), None where there is no Drive."""
+    return _drive() / "catdog" if _drive().is_dir() else None
 
 
 def _from_environment(name: str, default: Path) -> Path:
@@ -66,13 +70,19 @@ def data_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Where computed features are kept: `CATDOG_CACHE`, else ~/.cache/catdog."""
+    """Where what was computed is at hand: `CATDOG_CACHE`, else ~/.cache/catdog, on a disk of this machine."""
     return _from_environment("CATDOG_CACHE", Path("~/.cache/catdog"))
 
 
+def kept_dir() -> Path:
+    """Where what was computed outlives the machine: the cache, or on Colab with Drive a folder there."""
+    drive = drive_folder()
+    return _from_environment("CATDOG_CACHE", drive / "cache" if drive else cache_dir())
+
+
 def cache_file(kind: str, made_for: str, suffix: str, folder: Path | None = None) -> Path:
-    """The file in `folder`, or else in the cache, that holds what was made for `made_for` and for nothing else."""
-    return (folder or cache_dir()) / f"{kind}-{hashlib.sha256(made_for.encode()).hexdigest()[:16]}{suffix}"
+    """The file in `folder`, or else in `kept_dir()`, that holds what was made for `made_for` and for nothing else."""
+    return (folder or kept_dir()) / f"{kind}-{hashlib.sha256(made_for.encode()).hexdigest()[:16]}{suffix}"
 
 
 @contextmanager

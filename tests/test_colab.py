@@ -1,0 +1,259 @@
+"""The notebooks on Colab, by a stand-in for its package: a machine each, sharing nothing but Drive."""
+
+import importlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import packaging
+import pytest
+import requests
+from catdog import colab as ours
+from catdog import places
+from catdog.address import repository
+from catdog.errors import SuiteError
+from conftest import ROOT
+from packaging.requirements import Requirement
+from standins.ngrok_server import GOOD_TOKEN
+from test_notebooks import BACKEND, FINE_TUNE, FRONTEND, kernel
+
+STANDIN = ROOT / "tests" / "standins" / "colab"
+
+
+def git(*arguments, cwd):
+    person = ["-c", "user.name=A person", "-c", "user.email=person@example.com"]
+    done = subprocess.run(["git", *person, *arguments], cwd=cwd, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """A repository of the suite as it stands here, to clone from."""
+    folder = tmp_path_factory.mktemp("hub") / "suite"
+    listed = git("ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=ROOT).split("\0")
+    for name in filter(None, listed):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    git("init", "--quiet", "--initial-branch=main", ".", cwd=folder)
+    commit(folder, "The suite")
+    return folder
+
+
+def commit(folder, message):
+    git("add", "--all", "--force", cwd=folder)
+    git("commit", "--quiet", "--message", message, cwd=folder)
+
+
+class Colab:
+    """`machine(notebook)` is a fresh one, with a kernel that has executed nothing yet."""
+
+    def __init__(self, folder, hub, monkeypatch):
+        self.folder, self.hub, self._patch, self._machines = folder, hub, monkeypatch, 0
+        self.drive = folder / "drive" / "MyDrive"
+        for name in ("MODELS_DIR", "CATDOG_CACHE", "DATA_DIR", "TUNNEL"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("KERAS_HOME", os.environ.get("KERAS_HOME", str(Path("~/.keras").expanduser())))
+        monkeypatch.setenv("PYTHONPATH", str(STANDIN))
+        monkeypatch.setenv("DRIVE_DIR", str(self.drive))
+
+    def machine(self, notebook):
+        self._machines += 1
+        self.content = self.folder / f"machine {self._machines}"
+        self.content.mkdir()
+        self._patch.setenv("HOME", str(self.content))
+        self._patch.setenv("SUITE_DIR", str(self.content / "suite"))
+        return kernel(notebook, cwd=self.content, change=lambda source: source.replace(repository(), str(self.hub)))
+
+
+@pytest.fixture
+def colab(tmp_path, hub, monkeypatch):
+    return Colab(tmp_path, hub, monkeypatch)
+
+
+def test_machines_that_share_only_drive(colab, ngrok, monkeypatch):
+    for name in ("NGROK_AUTHTOKEN", "MODELS_DIR", "CATDOG_CACHE", "DATA_DIR"):  # set for ngrok's server
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLAB_SECRETS", json.dumps({"NGROK_AUTHTOKEN": GOOD_TOKEN}))
+    monkeypatch.setenv("USE_DRIVE", "true")
+    with colab.machine(FINE_TUNE) as (run, value):
+        assert "trained on drawings" in run()
+        assert value("folder.path").startswith(str(colab.content))
+        trained, computed = value("model.id"), value("len(store.digests(engines.chosen.recipe))")
+    assert (colab.drive / "catdog" / "models" / trained / "card.json").exists()
+
+    with colab.machine(FINE_TUNE) as (run, value):
+        run(until="## Features")
+        assert value("store.path").startswith(str(colab.content))
+        assert value("len(store.digests(engines.chosen.recipe))") == computed
+        assert "Nothing has changed" in run(start="## Features")
+        assert value("model.id") == trained
+
+    monkeypatch.setenv("MODEL", trained.partition("/")[0])
+    with colab.machine(BACKEND) as (run, _):
+        assert f"Backend: {ngrok.url_of()}\n" in run()
+        assert requests.get(f"{ngrok.url_of()}/model", timeout=5).json()["name"] == "drawings"
+        with colab.machine(FRONTEND) as (run_page, value):
+            said = run_page()
+            assert f"The backend at {ngrok.url_of()} answers with the model {trained}." in said
+            assert f'data-backend="{ngrok.url_of()}"' in requests.get(value("server.url"), timeout=5).text
+            assert "An iframe of port" in said
+        run(start="STOP = False", STOP=True)
+    with colab.machine(FRONTEND) as (run, _):
+        assert "It was stopped 0 minutes ago" in run()
+
+
+def test_run_all_ends_with_a_preview_without_a_token(colab, monkeypatch):
+    with colab.machine(BACKEND) as (run, value):
+        said = run()
+        assert "No public link: Colab has no secret NGROK_AUTHTOKEN. Get your free authtoken at" in said
+        assert re.search(r"Backend: https://\d+-colab\.example  \(not public\)", said)
+        assert "POST /predict" in said
+        assert value("panel.state[0]") == "orange"
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        ("SecretNotFoundError", "Colab has no secret NGROK_AUTHTOKEN."),
+        ("NotebookAccessError", "This notebook may not see the secret NGROK_AUTHTOKEN: switch on"),
+        ("TimeoutException", "Colab did not hand over its secret NGROK_AUTHTOKEN in time"),
+        ("KeyError", "Colab did not give its secret NGROK_AUTHTOKEN."),
+    ],
+)
+def test_why_a_secret_is_not_there(colab_package, monkeypatch, error, why):
+    monkeypatch.setenv("COLAB_SECRETS_ERROR", error)
+    monkeypatch.setattr(colab_package.userdata, "KeyError", KeyError, raising=False)
+    found, reason = places.find_secret("NGROK_AUTHTOKEN")
+    assert not found
+    assert reason.startswith(why)
+
+
+def test_a_secret_that_is_there_but_the_environment_comes_first(colab_package, monkeypatch):
+    monkeypatch.setenv("COLAB_SECRETS", json.dumps({"NGROK_AUTHTOKEN": "ngrok config add-authtoken of-colab\n"}))
+    assert places.find_secret("NGROK_AUTHTOKEN") == ("of-colab", "")
+    monkeypatch.setenv("NGROK_AUTHTOKEN", "mine")
+    assert places.find_secret("NGROK_AUTHTOKEN") == ("mine", "")
+
+
+@pytest.fixture
+def colab_package(monkeypatch):
+    """google.colab in this very process."""
+    monkeypatch.syspath_prepend(str(STANDIN))
+    before = set(sys.modules)
+    package = importlib.import_module("google.colab")
+    package.userdata = importlib.import_module("google.colab.userdata")
+    yield package
+    for name in set(sys.modules) - before:
+        if name.startswith("google.colab"):
+            del sys.modules[name]
+
+
+def test_drive_is_asked_for_only_when_wanted_and_its_refusal_is_told(colab_package, tmp_path, monkeypatch):
+    monkeypatch.setenv("DRIVE_DIR", str(tmp_path / "drive" / "MyDrive"))
+    monkeypatch.setenv("COLAB_DRIVE", "refused")
+    places.mount_drive(False)
+    with pytest.raises(SuiteError, match=r"not mounted \(mount failed\).*set USE_DRIVE to False"):
+        places.mount_drive(True)
+    monkeypatch.delenv("COLAB_DRIVE")
+    places.mount_drive(True)
+    assert places.drive_folder() == tmp_path / "drive" / "MyDrive" / "catdog"
+
+
+def test_a_gpu_is_recommended_for_many_photos_only(colab_package, capsys):
+    ours.gpu_hint(500)
+    assert not capsys.readouterr().out
+    ours.gpu_hint(20_000)
+    said = capsys.readouterr().out
+    assert Path("/dev/nvidia0").exists() or "Change runtime type" in said
+
+
+# Set-up
+
+
+def test_set_up_again_updates_and_keeps_your_changes(colab, hub, tmp_path):
+    colab.hub = tmp_path / "hub"
+    shutil.copytree(hub, colab.hub)
+    style, readme = Path("notebooks/catdog/frontend/static/page.css"), Path("README.md")
+    with colab.machine(FRONTEND) as (run, value):
+        run(until="## Settings")
+        assert value("__import__('catdog').__file__").startswith(str(colab.content))
+        suite = colab.content / "suite"
+        (suite / style).write_text("/* mine */")
+        (colab.hub / readme).write_text("newer")
+        commit(colab.hub, "Newer")
+        assert "The suite was updated." in run(until="## Settings")
+        assert (suite / readme).read_text() == "newer"
+        assert (suite / style).read_text() == "/* mine */"
+        (colab.hub / style).write_text("/* theirs */")
+        commit(colab.hub, "Theirs")
+        assert "could not be updated" in run(until="## Settings")
+        assert (suite / style).read_text() == "/* mine */"
+        assert value("sum(path.endswith('suite/notebooks') for path in __import__('sys').path)") == "3"
+
+
+def test_a_suite_that_is_not_found_is_told_in_a_sentence(colab):
+    colab.hub = "/nowhere"
+    with colab.machine(FRONTEND) as (run, _), pytest.raises(Exception, match="put the address of your copy"):
+        run()
+
+
+def test_away_from_colab_nothing_is_installed_or_updated(monkeypatch):
+    monkeypatch.setattr(subprocess, "run", None)
+    ours.set_up()
+    ours.gpu_hint(1_000_000)
+
+
+def wheel(folder, name, version, *needs):
+    """The smallest thing that pip installs."""
+    info = f"{name}-{version}.dist-info"
+    needed = [f"Requires-Dist: {need}" for need in needs]
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as file:
+        file.writestr(f"{name}.py", "")
+        file.writestr(
+            f"{info}/METADATA", lines("Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *needed)
+        )
+        file.writestr(f"{info}/WHEEL", lines("Wheel-Version: 1.0", "Root-Is-Purelib: true", "Tag: py3-none-any"))
+        file.writestr(f"{info}/RECORD", "")
+
+
+def lines(*words):
+    return "".join(f"{line}\n" for line in words)
+
+
+def test_what_is_missing_is_installed_and_nothing_moves(tmp_path):
+    """In an environment of its own, from wheels of our own: `gentle` needs nothing, `greedy` a newer `shipped`."""
+    for name, *needs in (("shipped", "1.0"), ("shipped", "2.0"), ("gentle", "1.0"), ("greedy", "1.0", "shipped>=2")):
+        wheel(tmp_path, name, *needs)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
+    python = tmp_path / "env" / "bin" / "python"
+    environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "shipped==1.0"], check=True, env=environment)
+    shutil.copytree(Path(packaging.__file__).parent, tmp_path / "beside" / "packaging")
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "notebooks"), str(tmp_path / "beside")])
+    code = lines(
+        "from importlib.metadata import version",
+        "from packaging.requirements import Requirement",
+        "from catdog.colab import install",
+        "install([Requirement('shipped>=1')])",
+        "install([Requirement('gentle'), Requirement('shipped>=1')])",
+        "print(version('gentle'), version('shipped'))",
+        "install([Requirement('greedy')])",
+    )
+    done = subprocess.run([python, "-c", code], env=environment, capture_output=True, text=True)
+    assert re.fullmatch(r"Installing gentle …\nInstalled in \d+ s; .*\n1\.0 1\.0\nInstalling greedy …\n", done.stdout)
+    assert "Installing failed: ERROR: Cannot install greedy" in done.stderr
+
+
+def test_every_requirement_is_read_and_what_runs_notebooks_is_left_out_on_colab():
+    names = [line.name for line in ours.requirements()]
+    assert {"tensorflow", "flask", "flask-ngrok", "pillow", "numpy", "nbval", "jupyter"} <= set(names)
+    assert set(ours.PAGE_ONLY) <= set(names)
+    assert ours._satisfied(Requirement("numpy>=1"))
+    assert not ours._satisfied(Requirement("numpy>=1000"))
+    assert not ours._satisfied(Requirement("no-such-package"))
