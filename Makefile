@@ -1,10 +1,10 @@
-# make run · make test · make bench · make backend · make frontend · make train · make address
+# make run · make test · make bench · make backend · make frontend · make train · make colab-check · make address
 PYTHON ?= python3
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 export PYTHONPATH := $(CURDIR)/notebooks
 
-.PHONY: run test bench train backend frontend setup setup-tests lint address clean
+.PHONY: run test bench train backend frontend colab-check setup setup-tests lint address clean
 
 run: setup  ## fine-tune, then serve the backend and the page until Ctrl-C
 	@$(IN_VENV) -m catdog.headless run
@@ -23,6 +23,9 @@ test: setup-tests lint  ## every test: Python, notebooks, browser
 
 bench: setup-tests $(VENV)/peers/ready  ## ratios against the original's way, peers and the bare engine; BENCH="--help"
 	@$(IN_VENV) tests/bench $(BENCH)
+
+colab-check:  ## beside the versions that Colab ships: installing moves none, and every test passes; some fifteen minutes
+	@$(PYTHON) tests/colab_check.py
 
 lint: setup-tests
 	@$(VENV)/bin/ruff check .

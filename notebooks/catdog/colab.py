@@ -15,7 +15,7 @@ from .errors import SuiteError
 from .places import ROOT, on_colab
 
 PAGE_ONLY = ("flask", "flask-ngrok", "ngrok", "pycloudflared", "pyngrok", "requests", "waitress")
-_NOT_IN_A_NOTEBOOK = ("jupyter", "nbclient", "nbval")  # they run notebooks; Colab already does
+NOT_IN_A_NOTEBOOK = ("jupyter", "nbclient", "nbval")  # they run notebooks; Colab already does
 _UPDATE_SECONDS = 60
 _MANY_PHOTOS = 3000
 
@@ -33,7 +33,7 @@ def set_up(only: Iterable[str] = ()) -> None:
         return
     update()
     wanted = [line for line in requirements() if not only or line.name in only]
-    install([line for line in wanted if line.name not in _NOT_IN_A_NOTEBOOK])
+    install([line for line in wanted if line.name not in NOT_IN_A_NOTEBOOK])
 
 
 def requirements() -> list[Requirement]:
