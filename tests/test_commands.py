@@ -118,6 +118,18 @@ def test_a_path_is_meant_from_where_you_are(tmp_path, monkeypatch):
     assert os.environ["MODEL"] == "no-path"
 
 
+def test_another_link_of_the_same_service_is_said_once(capsys, monkeypatch):
+    monkeypatch.setenv("ACCESS_CODE", "for-testers")
+    before = {"instance": "a", "state": "up", "url": "https://one.example"}
+    for now in ({}, {**before, "state": "down"}, {**before, "instance": "b", "url": "https://theirs.example"}):
+        assert headless._tell_of_another_link(before, now) == before
+    assert headless._tell_of_another_link({}, {}) == {}
+    assert not capsys.readouterr().out
+    changed = {**before, "url": "https://two.example"}
+    assert headless._tell_of_another_link(before, changed) == changed
+    assert "Backend: https://two.example/#code=for-testers" in capsys.readouterr().out
+
+
 def test_a_wrong_setting_ends_with_a_sentence_and_a_failure(command):
     process = command("backend", MODEL="no-such-model")
     said, _ = process.communicate(timeout=60)

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from catdog import figures
+from catdog import features, figures
 from catdog.dataset import TEST, TRAIN, Photo, check
 from catdog.errors import SuiteError
 from catdog.evaluation import evaluate, worst_mistakes
@@ -100,6 +100,49 @@ def test_a_damaged_file_of_features_is_set_aside(backbone, tmp_path, capsys, dam
     assert store.digests() == set()
     assert "damaged" in capsys.readouterr().out
     assert path.with_suffix(".damaged").exists()
+
+
+@pytest.fixture
+def drive(tmp_path, monkeypatch):
+    """A mounted Drive; machine() is a new one with a cache of its own."""
+    (tmp_path / "drive").mkdir()
+    monkeypatch.delenv("CATDOG_CACHE")
+    monkeypatch.setenv("DRIVE_DIR", str(tmp_path / "drive"))
+
+    def machine(number):
+        monkeypatch.setenv("HOME", str(tmp_path / f"machine {number}"))
+
+    machine(1)
+    return machine
+
+
+def test_features_outlive_the_machine_on_drive(backbone, drive):
+    first = FeatureStore(backbone)
+    first.write(["ab" * 32], "fp32", np.ones((1, 512), np.float32))
+    assert not first._kept.exists()
+    first.keep()
+    drive(2)
+    second = FeatureStore(backbone)
+    assert second.path != first.path
+    assert second.digests("fp32") == {"ab" * 32}
+
+
+def test_a_long_computation_is_kept_from_time_to_time(backbone, drive, monkeypatch):
+    monkeypatch.setattr(features, "_KEEP_SECONDS", -1)
+    store = FeatureStore(backbone)
+    store.write(["ab" * 32], "fp32", np.ones((1, 512), np.float32))
+    assert store._kept.exists()
+
+
+def test_a_full_drive_is_told_and_stops_nothing(backbone, drive, dataset, engine, monkeypatch, capsys):
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    store = FeatureStore(backbone)
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    assert len(compute_features(dataset.photos[:4], engine, store)) == 4
+    assert "were not copied to" in capsys.readouterr().out
+    assert not list(store._kept.parent.iterdir())
 
 
 def test_another_engines_features_are_kept_apart(backbone, tmp_path):

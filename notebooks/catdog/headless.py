@@ -153,7 +153,7 @@ def _wait_while_alive(clients: list[_Relaying]) -> None:
 
 def _tell_of_another_link(before: dict, now: dict) -> dict:
     """A kernel's words between cells reach nobody, so the link file tells. Returns what is known now."""
-    same_service = now.get("instance") == before.get("instance")
+    same_service = before and now.get("instance") == before.get("instance")
     if not same_service or now["state"] != "up" or now["url"] == before["url"]:
         return before
     shared = link.with_code(now["url"], os.environ.get("ACCESS_CODE", ""))
