@@ -125,6 +125,7 @@ def backend(app):
 def ngrok(tmp_path, own_places, monkeypatch):
     """ngrok's servers, and a token for them; at the end no session of ours may be left that would come back."""
     from catdog import link, tunnels
+    from catdog.tunnels import authtoken
     from catdog.tunnels import ngrok as ours
     from standins.ngrok_server import GOOD_TOKEN, NgrokServer
 
@@ -137,6 +138,7 @@ def ngrok(tmp_path, own_places, monkeypatch):
         tunnels.close_tunnel(name)
     for session in list(ours._sessions.values()):
         session.give_up()
+    authtoken.forget()
     server.stop()
 
 

@@ -100,6 +100,12 @@ def test_again_a_healthy_link_stays(ngrok, page):
     assert len(ngrok.seen_tokens) == 1
 
 
+def test_again_while_colab_does_not_hand_over_its_secret_the_link_stays(ngrok, page, monkeypatch):
+    first = open_tunnel(page.port, "auto")
+    monkeypatch.delenv("NGROK_AUTHTOKEN")
+    assert open_tunnel(page.port, "auto") is first
+
+
 def test_again_on_another_port_it_is_replaced(ngrok, page, backend):
     first, second = open_tunnel(page.port), open_tunnel(backend.port)
     assert first.status.state == "closed"

@@ -18,7 +18,7 @@ from catdog import link, tunnels
 from catdog.errors import SuiteError
 from catdog.frontend.page import create_page_app
 from catdog.serving import Server
-from catdog.tunnels import close_tunnel, cloudflared, ngrok_errors, open_tunnel, run_with_ngrok
+from catdog.tunnels import authtoken, close_tunnel, cloudflared, ngrok_errors, open_tunnel, run_with_ngrok
 from catdog.tunnels import tunnel as watchdog
 from conftest import until
 from flask import Flask
@@ -33,6 +33,7 @@ def page(own_places):
     yield server
     for name in link.NAMES:
         close_tunnel(name)
+    authtoken.forget()
     server.stop()
 
 
@@ -236,6 +237,7 @@ def agent(tmp_path, monkeypatch):
         return tmp_path
 
     yield make
+    authtoken.forget()
     for child in psutil.Process().children():
         with suppress(psutil.ZombieProcess):
             if any(str(temporary) in word for word in child.cmdline()):

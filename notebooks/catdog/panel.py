@@ -58,7 +58,7 @@ class Panel:
         code = segno.make(self.shared_link, micro=False).svg_inline(scale=5, light="#fff")
         scan = f'<div role="img" aria-label="QR code of the link">{code}</div>' if self._tunnel.public else ""
         return (
-            f'<div style="{_BOX}">{scan}<div>'
+            f'<div style="{_BOX}">{scan}<div style="flex:1;min-width:18em;overflow-wrap:anywhere">'
             f'<p style="font-size:1.3em"><a href="{url}" target="_blank" rel="noopener">{url}</a></p>'
             f'<p><span style="color:{colour}" aria-hidden="true">●</span> {escape(sentence)}</p>'
             f"<p>{escape(self.last_visitor)}</p></div></div>"

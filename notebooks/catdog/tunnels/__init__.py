@@ -93,7 +93,7 @@ def _opened(name: str, settings: Settings) -> Tunnel:
         tunnel = Tunnel(name, settings, settings.provider in _PUBLIC, lambda wake: _connected(settings, wake))
     except LinkRefused as refusal:
         if refusal.code in ngrok_errors.TOKEN_REFUSED:
-            authtoken.forget_typed()
+            authtoken.forget()
         raise
     _open[name] = tunnel
     return tunnel

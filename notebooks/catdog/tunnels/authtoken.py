@@ -9,32 +9,36 @@ GET_ONE = (
     "Get your free authtoken at dashboard.ngrok.com/get-started/your-authtoken, put it into the Colab secret (key "
     f"icon on the left) or environment variable {NAME}"
 )
-_typed: list[str] = []
+_last: list[str] = []  # for when Colab does not hand over its secret a second time, its tab being asleep
 
 
 def find_token(given: str = "", ask: bool = False) -> tuple[str, str]:
-    """(token, why there is none): the given one, else from environment or Colab's secrets, else as typed before.
+    """(token, why there is none): the given one, else from environment or Colab's secrets, else the last one found.
 
     Args:
         ask: where none is found, ask for it in a field that does not show it, if there is somebody to ask.
     """
-    found, why = (given.strip(), "") if given else places.find_secret(NAME)
-    if not found and not _typed and ask:
-        _typed.extend(_ask())
-    return (found or "".join(_typed)), why
+    if given.strip():
+        return given.strip(), ""
+    found, why = places.find_secret(NAME)
+    if not found and not _last and ask:
+        found = _typed()
+    if found:
+        _last[:] = [found]
+    return "".join(_last), why
 
 
-def forget_typed() -> None:
-    """The token that was typed is a wrong one."""
-    _typed.clear()
+def forget() -> None:
+    """ngrok has refused the last token."""
+    _last.clear()
 
 
-def _ask() -> list[str]:
+def _typed() -> str:
     try:
         from IPython import get_ipython
 
         if getattr(get_ipython(), "kernel", None):  # elsewhere getpass would wait at a terminal for nobody
-            return [getpass.getpass("Your ngrok authtoken (it is not shown): ").strip()]
+            return getpass.getpass("Your ngrok authtoken (it is not shown): ").strip()
     except Exception:  # nobody there: nbclient's kernels raise a class of ipykernel's own
         pass
-    return []
+    return ""

@@ -105,7 +105,7 @@ class Tunnel:
         if self._watchdog.is_alive():
             self._watchdog.join(timeout=15)
         self._connection.close()
-        self._status = Status(CLOSED, "The link is closed.")
+        self._status = Status(CLOSED, "The link is closed: run the cell that opens it again.")
         link.withdraw(self.name)
 
     def _opened(self, seconds: float) -> Connection:
