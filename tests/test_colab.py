@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import packaging
 import pytest
@@ -53,8 +55,8 @@ def commit(folder, message):
 class Colab:
     """`machine(notebook)` is a fresh one, with a kernel that has executed nothing yet."""
 
-    def __init__(self, folder, hub, monkeypatch):
-        self.folder, self.hub, self._patch, self._machines = folder, hub, monkeypatch, 0
+    def __init__(self, folder, address, monkeypatch):
+        self.folder, self.address, self._patch, self._machines = folder, address, monkeypatch, 0
         self.drive = folder / "drive" / "MyDrive"
         for name in ("MODELS_DIR", "CATDOG_CACHE", "DATA_DIR", "TUNNEL"):
             monkeypatch.delenv(name, raising=False)
@@ -68,12 +70,12 @@ class Colab:
         self.content.mkdir()
         self._patch.setenv("HOME", str(self.content))
         self._patch.setenv("SUITE_DIR", str(self.content / "suite"))
-        return kernel(notebook, cwd=self.content, change=lambda source: source.replace(repository(), str(self.hub)))
+        return kernel(notebook, cwd=self.content, change=lambda source: source.replace(repository(), self.address))
 
 
 @pytest.fixture
 def colab(tmp_path, hub, monkeypatch):
-    return Colab(tmp_path, hub, monkeypatch)
+    return Colab(tmp_path, hub.as_uri(), monkeypatch)
 
 
 def test_machines_that_share_only_drive(colab, ngrok, monkeypatch):
@@ -177,30 +179,51 @@ def test_a_gpu_is_recommended_for_many_photos_only(colab_package, capsys):
 
 
 def test_set_up_again_updates_and_keeps_your_changes(colab, hub, tmp_path):
-    colab.hub = tmp_path / "hub"
-    shutil.copytree(hub, colab.hub)
+    newer = shutil.copytree(hub, tmp_path / "newer")
+    colab.address = newer.as_uri()
     style, readme = Path("notebooks/catdog/frontend/static/page.css"), Path("README.md")
     with colab.machine(FRONTEND) as (run, value):
         run(until="## Settings")
         assert value("__import__('catdog').__file__").startswith(str(colab.content))
         suite = colab.content / "suite"
         (suite / style).write_text("/* mine */")
-        (colab.hub / readme).write_text("newer")
-        commit(colab.hub, "Newer")
+        (newer / readme).write_text("newer")
+        commit(newer, "Newer")
         assert "The suite was updated." in run(until="## Settings")
         assert (suite / readme).read_text() == "newer"
         assert (suite / style).read_text() == "/* mine */"
-        (colab.hub / style).write_text("/* theirs */")
-        commit(colab.hub, "Theirs")
+        (newer / style).write_text("/* theirs */")
+        commit(newer, "Theirs")
         assert "could not be updated" in run(until="## Settings")
         assert (suite / style).read_text() == "/* mine */"
-        assert value("sum(path.endswith('suite/notebooks') for path in __import__('sys').path)") == "3"
+        assert value("sum(path.endswith('suite/notebooks') for path in __import__('sys').path)") == "1"
 
 
-def test_a_suite_that_is_not_found_is_told_in_a_sentence(colab):
-    colab.hub = "/nowhere"
-    with colab.machine(FRONTEND) as (run, _), pytest.raises(Exception, match="put the address of your copy"):
-        run()
+class Locked(BaseHTTPRequestHandler):
+    """As GitHub answers for a repository that is private, or that is none: it asks who you are."""
+
+    def do_GET(self):
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="GitHub"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *words):
+        pass
+
+
+@pytest.fixture
+def locked():
+    with HTTPServer(("127.0.0.1", 0), Locked) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/your-account/catdog"
+        server.shutdown()
+
+
+def test_a_suite_that_is_not_found_is_told_in_a_sentence_and_nobody_is_asked_for_a_password(colab, locked):
+    for colab.address in ("/nowhere", locked):
+        with colab.machine(FRONTEND) as (run, _), pytest.raises(Exception, match="put the address of your copy"):
+            run()
 
 
 def test_away_from_colab_nothing_is_installed_or_updated(monkeypatch):
@@ -222,18 +245,33 @@ def wheel(folder, name, version, *needs):
         file.writestr(f"{info}/RECORD", "")
 
 
+def further_down(environment, name, version):
+    """An older copy that Python does not reach, as Debian's packages lie behind Colab's own."""
+    info = environment / "behind" / f"{name}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(lines("Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"))
+    (packages,) = environment.glob("lib/python*/site-packages")
+    (packages / "behind.pth").write_text(str(info.parent))
+
+
 def lines(*words):
     return "".join(f"{line}\n" for line in words)
 
 
 def test_what_is_missing_is_installed_and_nothing_moves(tmp_path):
-    """In an environment of its own, from wheels of our own: `gentle` needs nothing, `greedy` a newer `shipped`."""
-    for name, *needs in (("shipped", "1.0"), ("shipped", "2.0"), ("gentle", "1.0"), ("greedy", "1.0", "shipped>=2")):
+    """In an environment of its own, from wheels of our own: `gentle` goes with `shipped`, `greedy` with a newer one."""
+    for name, *needs in (
+        ("shipped", "1.0"),
+        ("shipped", "2.0"),
+        ("gentle", "1.0", "shipped>=1"),
+        ("greedy", "1.0", "shipped>=2"),
+    ):
         wheel(tmp_path, name, *needs)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
     python = tmp_path / "env" / "bin" / "python"
     environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
     subprocess.run([python, "-m", "pip", "install", "--quiet", "shipped==1.0"], check=True, env=environment)
+    further_down(tmp_path / "env", "shipped", "0.5")
     shutil.copytree(Path(packaging.__file__).parent, tmp_path / "beside" / "packaging")
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "notebooks"), str(tmp_path / "beside")])
     code = lines(

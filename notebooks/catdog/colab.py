@@ -6,10 +6,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, distributions, version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from .errors import SuiteError
 from .places import ROOT, on_colab
@@ -53,7 +54,7 @@ def install(wanted: list[Requirement]) -> None:
     print(f"Installing {', '.join(line.name for line in missing)} …", flush=True)
     began = time.monotonic()
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as pins:
-        pins.write(_pins(keep_out={line.name.lower() for line in missing}))
+        pins.write(_pins(keep_out={canonicalize_name(line.name) for line in missing}))
         pins.flush()
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--constraint", pins.name, *map(str, missing)]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -107,9 +108,14 @@ def _satisfied(line: Requirement) -> bool:
 
 
 def _pins(keep_out: set[str]) -> str:
-    """All that is installed, at its version, for pip to leave alone."""
-    found = {distribution.metadata["Name"]: distribution.version for distribution in distributions()}
-    return "".join(f"{name}=={found[name]}\n" for name in found if name and name.lower() not in keep_out)
+    """All that is installed, at its version, for pip to leave alone.
+
+    As pip sees it: Colab has older copies of some packages further down its path, which nothing uses.
+    """
+    command = [sys.executable, "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"]
+    listed = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    names = {line: canonicalize_name(line.partition("==")[0]) for line in listed if "==" in line}
+    return "".join(f"{line}\n" for line, name in names.items() if name not in keep_out)
 
 
 def gpu_hint(photos: int) -> None:
