@@ -60,6 +60,8 @@ def test_the_lowest_floor_imports_next_to_nothing():
         assert not rooms[name]
     assert rooms["places"] == rooms["images"] == {"errors"}
     assert rooms["frontend"] <= {"link", "places"}
+    assert rooms["colab"] <= {"errors", "places"}
+    assert rooms["tunnels"] <= {"errors", "link", "places"}
 
 
 def test_one_door_decodes_photos():

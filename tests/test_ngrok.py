@@ -162,6 +162,30 @@ def test_ngrok_that_is_silent_is_told_in_words(ngrok, page, monkeypatch):
         open_tunnel(page.port, "ngrok")
 
 
+def test_a_link_that_comes_too_late_does_not_hold_the_address(ngrok, page, monkeypatch):
+    with monkeypatch.context() as hasty:
+        hasty.setattr(ours, "_ANSWER_SECONDS", 0.3)
+        ngrok.bind_seconds = 0.6
+        with pytest.raises(SuiteError, match="did not answer"):
+            open_tunnel(page.port, "ngrok")
+    until(lambda: any(session.urls for session in ngrok.sessions))
+    until(lambda: not any(session.urls for session in ngrok.sessions))
+    ngrok.bind_seconds = 0
+    assert leads_here(open_tunnel(page.port, "ngrok"))
+
+
+def test_a_cell_that_is_interrupted_leaves_nothing_open(ngrok, page, monkeypatch):
+    def interrupted(url, wanted, seconds):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as impatient:
+        impatient.setattr(watchdog.probe, "wait_for", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            open_tunnel(page.port, "ngrok")
+    assert not any(session.urls for session in ngrok.sessions)
+    assert leads_here(open_tunnel(page.port, "ngrok"))
+
+
 def test_a_certificate_that_is_not_there(ngrok, page, monkeypatch):
     monkeypatch.setenv("NGROK_CA_CERT", "/nowhere/ca.pem")
     with pytest.raises(SuiteError, match=r"NGROK_CA_CERT names /nowhere/ca\.pem"):

@@ -146,6 +146,8 @@ class Session:
             except ValueError:
                 continue
         answers = {AUTH: self._auth, BIND: self._bind, UNBIND: self._unbind}
+        if kind == BIND:
+            await asyncio.sleep(self.server.bind_seconds)
         await stream.write(json.dumps(answers[kind](message)).encode())
         stream.end()
 
@@ -195,6 +197,7 @@ class NgrokServer:
         self.visits: list[str] = []  # first lines of what visitors asked, our own checks among them
         self.page_of_its_own = ""  # an error code: the edge answers with it instead of the service
         self.numbers = itertools.count(1)
+        self.bind_seconds = 0.0
         self.mute = False  # True: agents may connect, and hear nothing
         self.sessions: set[Session] = set()
         self._taken: set[str] = set()

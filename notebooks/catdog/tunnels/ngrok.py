@@ -22,6 +22,7 @@ from .connection import Connection, LinkRefused
 _ANSWER_SECONDS, _CLOSE_SECONDS = 8, 2
 _BEAT_SECONDS, _TOLERANCE_SECONDS = 5, 5
 _SILENT_SECONDS = 12  # two beats missed
+_TROUBLE = (TimeoutError, ValueError, RuntimeError)  # of which the SDK raises the second, and once closed the third
 _INTERNET = "look whether this machine reaches the internet"
 _sessions: dict[tuple[str, str], "_Session"] = {}  # by server and token
 
@@ -43,9 +44,11 @@ class NgrokConnection(Connection):
         self._session.watchers.add(wake)
         try:
             self._listener = _in_loop(self._session.listen(port, domain), _ANSWER_SECONDS)
-        except (TimeoutError, ValueError, RuntimeError) as error:
-            self.abandon() if isinstance(error, TimeoutError) else self.close()
-            raise _refusal(error, token) from None
+        except BaseException as error:
+            self.close()
+            if isinstance(error, _TROUBLE):
+                raise _refusal(error, token) from None
+            raise
         super().__init__(self._listener.url())
 
     def failure(self) -> str:
@@ -64,7 +67,7 @@ class NgrokConnection(Connection):
         elif listener:
             try:
                 _in_loop(_closed(listener), _CLOSE_SECONDS)
-            except (TimeoutError, ValueError, RuntimeError):
+            except _TROUBLE:
                 self._session.give_up()
 
     def abandon(self) -> None:
@@ -82,14 +85,14 @@ class _Session:
         builder.heartbeat_tolerance(_TOLERANCE_SECONDS)
         builder.handle_heartbeat(self._heard)
         builder.handle_disconnection(self._cut)
-        self._session = _in_loop(_connected(builder), _ANSWER_SECONDS)
+        self._session = _in_loop(_opened(builder.connect), _ANSWER_SECONDS)
         _sessions[key] = self
 
     async def listen(self, port: int, domain: str):
         endpoint = self._session.http_endpoint()
         if domain:
             endpoint.domain(domain)
-        return await endpoint.listen_and_forward(f"http://127.0.0.1:{port}")
+        return await _opened(endpoint.listen_and_forward, f"http://127.0.0.1:{port}")
 
     @property
     def silent_seconds(self) -> float:
@@ -104,7 +107,7 @@ class _Session:
         back by itself to fight with the next session over the address."""
         if _sessions.get(self._key) is self:
             del _sessions[self._key]
-        with suppress(TimeoutError, ValueError, RuntimeError):
+        with suppress(*_TROUBLE):
             _in_loop(_closed(self._session), _CLOSE_SECONDS)
 
     def _heard(self, latency) -> None:
@@ -124,7 +127,7 @@ def _session(token: str) -> _Session:
         return known
     try:
         return _Session(key, _builder(*key))
-    except (TimeoutError, ValueError, RuntimeError) as error:
+    except _TROUBLE as error:
         raise _refusal(error, token) from None
 
 
@@ -155,8 +158,19 @@ def _refusal(error: Exception, token: str) -> LinkRefused:
     return LinkRefused(ngrok_errors.explain(code, words), code)
 
 
-async def _connected(builder):
-    return await builder.connect()
+async def _opened(opening: Callable, *arguments):
+    """What `opening` gives. Should it come when nobody waits any more, it is closed, or it would hold the address."""
+    coming = asyncio.ensure_future(opening(*arguments))
+    try:
+        return await asyncio.shield(coming)
+    except asyncio.CancelledError:
+        coming.add_done_callback(_close_what_came)
+        raise
+
+
+def _close_what_came(coming: asyncio.Future) -> None:
+    if not coming.cancelled() and not coming.exception():
+        asyncio.run_coroutine_threadsafe(_closed(coming.result()), _loop())
 
 
 async def _closed(part) -> None:

@@ -113,7 +113,7 @@ class Tunnel:
         if self.public:
             try:
                 probe.wait_for(connection.url, self._instance, seconds)
-            except LinkRefused:
+            except BaseException:  # an interrupted cell, too, must leave nothing that holds the address
                 connection.abandon()
                 raise
         return connection
