@@ -1,6 +1,15 @@
-"""`make colab-check`: installing the suite moves none of the versions that Colab ships, and its tests pass there."""
+"""Installing the suite moves none of the versions that Colab ships, brings no conflict, and its tests pass there.
 
+    make colab-check                     everything, some ten minutes on two cores
+    make colab-check CHECK="-k places"   what is given goes to pytest
+
+Colab's Python and its versions of what the suite uses stand for Colab's machine, which has many more packages.
+"""
+
+import fcntl
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,9 +20,10 @@ ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".venv" / "colab"
 PYTHON = HOME / "bin" / "python"
 VERSIONS = ROOT / "tests" / "colab_versions.txt"
-_AS_ON_COLAB = """
+_SET_UP = """
 from catdog import colab
-colab.install([line for line in colab.requirements() if line.name not in colab.NOT_IN_A_NOTEBOOK])
+colab.on_colab, colab.update = lambda: True, lambda: None
+colab.set_up({only})
 """
 
 
@@ -35,7 +45,7 @@ def run(*arguments: str, **options) -> None:
         sys.exit(f"Failed: {' '.join(arguments)[:80]}")
 
 
-def pip(*arguments: str) -> None:
+def pip_install(*arguments: str) -> None:
     run("-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
 
 
@@ -45,33 +55,73 @@ def installed() -> dict[str, str]:
     return dict(line.split("==") for line in lines if "==" in line)
 
 
-def nothing_moved(before: dict[str, str], how: str) -> None:
-    now = installed()
-    moved = [
-        f"{name} {version} → {now.get(name, 'gone')}" for name, version in before.items() if now.get(name) != version
-    ]
+def planned(file: str) -> dict[str, str]:
+    """What pip alone would install for a file of requirements, and nothing is."""
+    command = [str(PYTHON), "-m", "pip", "install", "-qq", "--dry-run", "--report", "-", "--requirement", file]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    found = (one["metadata"] for one in json.loads(done.stdout)["install"])
+    return {one["name"]: one["version"] for one in found}
+
+
+def conflicts() -> set[str]:
+    """What pip finds not to go together."""
+    done = subprocess.run([str(PYTHON), "-m", "pip", "check"], capture_output=True, text=True)
+    return set(done.stdout.splitlines()) if done.returncode else set()
+
+
+def nothing_moved(before: dict[str, str], now: dict[str, str], how: str) -> None:
+    spelled = {canonical(name): version for name, version in now.items()}
+    after = {name: spelled.get(canonical(name), "gone") for name in before}
+    moved = [f"{name} {before[name]} → {after[name]}" for name in before if after[name] != before[name]]
     if moved:
-        sys.exit(f"{how} moved {', '.join(moved)}.")
-    print(f"{how}: {len(now) - len(before)} packages came, none of {len(before)} moved.", flush=True)
+        sys.exit(f"{how} moves {', '.join(moved)}.")
+    print(f"{how}: {len(spelled) - len(before)} packages come, none of {len(before)} moves.", flush=True)
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imports_of(notebook: str) -> str:
+    """The lines by which a notebook imports from the suite."""
+    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
+    lines = [line.strip() for cell in cells if cell["cell_type"] == "code" for line in cell["source"]]
+    return "\n".join(line for line in lines if line.startswith("from catdog"))
+
+
+def alone():
+    """Nobody else may clear the environment: a lock for as long as what is returned is kept."""
+    HOME.parent.mkdir(exist_ok=True)
+    lock = HOME.with_suffix(".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("Another colab-check is at work here: wait for it, or run this one in another clone.")
+    return lock
 
 
 def main() -> None:
-    began = time.monotonic()
+    began, lock = time.monotonic(), alone()
     python = colabs_python()
     print(f"Colab's versions beside {python}", flush=True)
     subprocess.run([python, "-m", "venv", "--clear", str(HOME)], check=True)
-    pip("--requirement", str(VERSIONS))
-    before = installed()
-    run("-c", _AS_ON_COLAB)
-    nothing_moved(before, "Installing as the set-up cells do")
-    pip("--requirement", "requirements.txt")
-    nothing_moved(before, "Installing requirements.txt")
-    pip("--requirement", "tests/requirements.txt")
-    nothing_moved(before, "Installing what the tests need")
+    pip_install("--requirement", str(VERSIONS))
+    before, known = installed(), conflicts()
+    nothing_moved(before, {**before, **planned("requirements.txt")}, "pip install -r requirements.txt, by itself")
+    run("-c", _SET_UP.format(only="colab.PAGE_ONLY"))
+    run("-c", imports_of("3_frontend"))
+    nothing_moved(before, installed(), "The set-up cell of notebook 3")
+    run("-c", _SET_UP.format(only=""))
+    nothing_moved(before, installed(), "The set-up cell")
+    if new := conflicts() - known:
+        sys.exit(f"The set-up cell brings what does not go together: {'; '.join(sorted(new))}.")
+    pip_install("--requirement", "requirements.txt", "--requirement", "tests/requirements.txt")
+    nothing_moved(before, installed(), "What runs notebooks and tests")
     print(f"{time.monotonic() - began:.0f} s so far; now the tests", flush=True)
     run("tests/get_browser.py")
     run("-m", "pytest", *sys.argv[1:])
     print(f"All of it took {(time.monotonic() - began) / 60:.1f} minutes.")
+    lock.close()
 
 
 if __name__ == "__main__":
