@@ -274,18 +274,20 @@ def test_what_is_missing_is_installed_and_nothing_moves(tmp_path):
     further_down(tmp_path / "env", "shipped", "0.5")
     shutil.copytree(Path(packaging.__file__).parent, tmp_path / "beside" / "packaging")
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "notebooks"), str(tmp_path / "beside")])
-    code = lines(
-        "from importlib.metadata import version",
-        "from packaging.requirements import Requirement",
-        "from catdog.colab import install",
-        "install([Requirement('shipped>=1')])",
-        "install([Requirement('gentle'), Requirement('shipped>=1')])",
-        "print(version('gentle'), version('shipped'))",
-        "install([Requirement('greedy')])",
-    )
-    done = subprocess.run([python, "-c", code], env=environment, capture_output=True, text=True)
-    assert re.fullmatch(r"Installing gentle …\nInstalled in \d+ s; .*\n1\.0 1\.0\nInstalling greedy …\n", done.stdout)
-    assert "Installing failed: ERROR: Cannot install greedy" in done.stderr
+    first = "from packaging.requirements import Requirement as R; from catdog.colab import install"
+    told = "from importlib.metadata import version; print(version('shipped'))"
+
+    def run(*code):
+        return subprocess.run(
+            [python, "-c", lines(first, *code, told)], env=environment, capture_output=True, text=True
+        )
+
+    assert run("install([R('shipped>=1')])").stdout == "1.0\n"
+    done = run("install([R('gentle'), R('shipped>=1')])", "import gentle")
+    assert re.fullmatch(r"Installing gentle …\nInstalled in \d+ s; .*\n1\.0\n", done.stdout)
+    assert "Installing failed: ERROR: Cannot install greedy" in run("install([R('greedy')])").stderr
+    assert run().stdout == "1.0\n"
+    assert run("install([R('shipped>=2')])").stdout.endswith("2.0\n")
 
 
 def test_every_requirement_is_read_and_what_runs_notebooks_is_left_out_on_colab():

@@ -90,7 +90,7 @@ def _opened(name: str, settings: Settings) -> Tunnel:
     close_tunnel(name)
     _refuse_to_collide(name, settings)
     try:
-        tunnel = Tunnel(name, settings, settings.provider in _PUBLIC, lambda wake: _connected(settings, wake))
+        tunnel = Tunnel(name, settings, settings.provider in _PUBLIC, lambda: _connected(settings))
     except LinkRefused as refusal:
         if refusal.code in ngrok_errors.TOKEN_REFUSED:
             authtoken.forget()
@@ -99,13 +99,13 @@ def _opened(name: str, settings: Settings) -> Tunnel:
     return tunnel
 
 
-def _connected(settings: Settings, wake) -> Connection:
+def _connected(settings: Settings) -> Connection:
     port, token, domain = settings.port, settings.token, settings.domain
     match settings.provider:
         case "ngrok":
             from .ngrok import NgrokConnection
 
-            return NgrokConnection(port, token, domain, wake)
+            return NgrokConnection(port, token, domain)
         case "flask-ngrok":
             from .agent import FlaskNgrokConnection
 
@@ -113,7 +113,7 @@ def _connected(settings: Settings, wake) -> Connection:
         case "cloudflared":
             from .cloudflared import CloudflaredConnection
 
-            return CloudflaredConnection(port, wake)
+            return CloudflaredConnection(port)
         case "colab":
             from .preview import ColabConnection
 

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import SuiteError
@@ -19,20 +18,20 @@ _BUSY = re.compile(r"\b429\b|\b1015\b|Too Many Requests")
 
 
 class CloudflaredConnection(Connection):
-    """A process of Cloudflare's own program; `wake` is called when it ends.
+    """A process of Cloudflare's own program.
 
     Raises:
         LinkRefused: Cloudflare is busy, the program ended, or said no address within half a minute.
         SuiteError: the program cannot be had.
     """
 
-    def __init__(self, port: int, wake: Callable[[], None]):
+    def __init__(self, port: int):
         command = [executable(), "tunnel", "--no-autoupdate", "--url", f"http://127.0.0.1:{port}"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         self._said: deque[str] = deque(maxlen=20)
-        self._told, self._wake, self._found = threading.Event(), wake, ""
+        self._told, self._found = threading.Event(), ""
         self._reader = threading.Thread(target=self._listen, name="cloudflared", daemon=True)
         self._reader.start()
         if not self._told.wait(_OPEN_SECONDS) or not self._found:
@@ -48,7 +47,6 @@ class CloudflaredConnection(Connection):
                     self._found = url[0]
                     self._told.set()
         self._told.set()
-        self._wake()
 
     def _refusal(self) -> LinkRefused:
         said = "\n".join(self._said)

@@ -30,18 +30,14 @@ _sessions: dict[tuple[str, str], "_Session"] = {}  # by server and token
 class NgrokConnection(Connection):
     """One endpoint.
 
-    Args:
-        wake: called, from a thread of the SDK, when there is something to look at.
-
     Raises:
         LinkRefused: ngrok says no, or says nothing within some seconds.
         SuiteError: the SDK is not installed, or NGROK_CA_CERT cannot be read.
     """
 
-    def __init__(self, port: int, token: str, domain: str, wake: Callable[[], None]):
+    def __init__(self, port: int, token: str, domain: str):
         self._session = _session(token)
-        self._listener, self._wake, self._cuts = None, wake, self._session.cuts
-        self._session.watchers.add(wake)
+        self._listener, self._cuts = None, self._session.cuts
         try:
             self._listener = _in_loop(self._session.listen(port, domain), _ANSWER_SECONDS)
         except BaseException as error:
@@ -60,7 +56,6 @@ class NgrokConnection(Connection):
         return "The connection to ngrok was cut." if seen != self._cuts else ""
 
     def close(self) -> None:
-        self._session.watchers.discard(self._wake)
         listener, self._listener = self._listener, None
         if not self._session.healthy:
             self._session.give_up()
@@ -79,8 +74,7 @@ class _Session:
     """A connection to ngrok, for all endpoints of this process that have the same token."""
 
     def __init__(self, key: tuple[str, str], builder):
-        self._key, self.watchers = key, set()
-        self.cuts, self._lost, self._beat = 0, False, time.monotonic()
+        self._key, self.cuts, self._lost, self._beat = key, 0, False, time.monotonic()
         builder.heartbeat_interval(_BEAT_SECONDS)
         builder.heartbeat_tolerance(_TOLERANCE_SECONDS)
         builder.handle_heartbeat(self._heard)
@@ -116,8 +110,6 @@ class _Session:
     def _cut(self, address, error) -> None:
         self._lost = True
         self.cuts += 1
-        for wake in list(self.watchers):
-            wake()
 
 
 def _session(token: str) -> _Session:
@@ -125,6 +117,8 @@ def _session(token: str) -> _Session:
     known = _sessions.get(key)
     if known and known.healthy:
         return known
+    if known:
+        known.give_up()
     try:
         return _Session(key, _builder(*key))
     except _TROUBLE as error:

@@ -48,17 +48,17 @@ class Tunnel:
     connection is opened, and should its URL be another one then, that is said.
 
     Args:
-        connect: opens a connection; its argument is to be called when there is something to look at.
+        connect: opens a connection.
 
     Raises:
         SuiteError: nothing listens on the port, the link was refused, or its URL does not lead to that port.
     """
 
-    def __init__(self, name: str, settings: Settings, public: bool, connect: Callable[[Callable], Connection]):
+    def __init__(self, name: str, settings: Settings, public: bool, connect: Callable[[], Connection]):
         self.name, self.settings, self.public = name, settings, public
         self._connect, self._instance = connect, _served_at(settings.port)
         self._status: Status | None = None
-        self._wake, self._closing = threading.Event(), threading.Event()
+        self._closing = threading.Event()
         self._connection = self._opened(_FIRST_ANSWER_SECONDS)
         self._becomes(UP, _WORKS)
         self._watchdog = threading.Thread(target=self._watch, name=f"watchdog of the {name}'s link", daemon=True)
@@ -101,7 +101,6 @@ class Tunnel:
         if self._closing.is_set():
             return
         self._closing.set()
-        self._wake.set()
         if self._watchdog.is_alive():
             self._watchdog.join(timeout=15)
         self._connection.close()
@@ -109,7 +108,7 @@ class Tunnel:
         link.withdraw(self.name)
 
     def _opened(self, seconds: float) -> Connection:
-        connection = self._connect(self._wake.set)
+        connection = self._connect()
         if self.public:
             try:
                 probe.wait_for(connection.url, self._instance, seconds)
@@ -138,8 +137,7 @@ class Tunnel:
         looked = time.monotonic()
         while not self._closing.is_set():
             asleep = time.monotonic()
-            self._wake.wait(LOOK_SECONDS)
-            self._wake.clear()
+            self._closing.wait(LOOK_SECONDS)
             if time.monotonic() - asleep > 2 * LOOK_SECONDS:
                 continue  # this process stood still: heartbeats may be waiting for their turn, too
             due = looked + (PROBE_SECONDS if self._status.state == UP else PROBE_RED_SECONDS)
