@@ -121,7 +121,8 @@ def test_a_path_is_meant_from_where_you_are(tmp_path, monkeypatch):
 def test_another_link_of_the_same_service_is_said_once(capsys, monkeypatch):
     monkeypatch.setenv("ACCESS_CODE", "for-testers")
     before = {"instance": "a", "state": "up", "url": "https://one.example"}
-    for now in ({}, {**before, "state": "down"}, {**before, "instance": "b", "url": "https://theirs.example"}):
+    stopped = {**before, "state": "stopped", "url": ""}
+    for now in ({}, stopped, {**before, "state": "down"}, {**before, "instance": "b", "url": "https://theirs.example"}):
         assert headless._tell_of_another_link(before, now) == before
     assert headless._tell_of_another_link({}, {}) == {}
     assert not capsys.readouterr().out

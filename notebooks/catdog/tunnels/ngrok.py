@@ -57,9 +57,7 @@ class NgrokConnection(Connection):
 
     def close(self) -> None:
         listener, self._listener = self._listener, None
-        if not self._session.healthy:
-            self._session.give_up()
-        elif listener:
+        if listener:
             try:
                 _in_loop(_closed(listener), _CLOSE_SECONDS)
             except _TROUBLE:
@@ -97,8 +95,7 @@ class _Session:
         return not self._lost and self.silent_seconds <= _SILENT_SECONDS
 
     def give_up(self) -> None:
-        """Never again. Its endpoints are not closed before: on a silent line that would hang, and the SDK then come
-        back by itself to fight with the next session over the address."""
+        """Or the SDK would one day bring it back, to fight with the next session over the address."""
         if _sessions.get(self._key) is self:
             del _sessions[self._key]
         with suppress(*_TROUBLE):
