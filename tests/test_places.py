@@ -82,5 +82,12 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     assert path.read_text() == "before"
 
 
+def test_what_can_be_computed_again_may_fail_to_be_written(tmp_path, capsys):
+    places.write_if_possible(tmp_path / "kept", lambda file: file.write(b"whole"))
+    assert (tmp_path / "kept").read_bytes() == b"whole"
+    places.write_if_possible(tmp_path / "no such folder" / "kept", lambda file: file.write(b"nowhere"))
+    assert "was not written (No such file or directory)" in capsys.readouterr().out
+
+
 def test_an_error_for_people_shows_no_traceback_in_a_notebook():
     assert SuiteError("Do this.")._render_traceback_() == ["⚠ Do this."]

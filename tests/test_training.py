@@ -141,7 +141,7 @@ def test_a_full_drive_is_told_and_stops_nothing(backbone, drive, dataset, engine
     store = FeatureStore(backbone)
     monkeypatch.setattr("shutil.copyfileobj", full)
     assert len(compute_features(dataset.photos[:4], engine, store)) == 4
-    assert "were not copied to" in capsys.readouterr().out
+    assert "was not written (No space left on device)" in capsys.readouterr().out
     assert not list(store._kept.parent.iterdir())
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -106,12 +107,11 @@ def _size(path: Path) -> int:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A Drive that is full or gone must not stop a long computation: what failed is said."""
-    try:
-        with source.open("rb") as file, places.written_whole(target) as copy:
+    def write(copy: BinaryIO) -> None:
+        with source.open("rb") as file:
             shutil.copyfileobj(file, copy)
-    except OSError as error:
-        print(f"Features were not copied to {target} ({error.strerror}): without it, they end with this machine.")
+
+    places.write_if_possible(target, write)
 
 
 def compute_features(

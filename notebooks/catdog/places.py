@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -95,6 +95,15 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
             os.unlink(part.name)
             raise
     os.replace(part.name, path)
+
+
+def write_if_possible(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Like `written_whole`, for what can be computed again: a disk or Drive that is full is told, not raised."""
+    try:
+        with written_whole(path) as file:
+            write(file)
+    except OSError as error:
+        print(f"{path} was not written ({error.strerror}): what it would hold is computed again when it is needed.")
 
 
 def keras_models_dir() -> Path:

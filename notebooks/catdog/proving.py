@@ -125,8 +125,7 @@ def _kept_twin(dataset: Dataset, backbone: Backbone, may_make: bool) -> Twin | N
     except EngineUnavailable as unavailable:
         print(f"There will be no int8 twin: {unavailable}")
         return None
-    with places.written_whole(path) as file:
-        np.savez(file, **twin.arrays, photos=len(photos))
+    places.write_if_possible(path, lambda file: np.savez(file, **twin.arrays, photos=len(photos)))
     return twin
 
 

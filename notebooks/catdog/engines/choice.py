@@ -67,8 +67,7 @@ def _measured(names: Iterable[str], opened: Callable[[str], Engine]) -> dict[str
         if name not in speeds:
             with contextlib.suppress(EngineUnavailable):
                 speeds[name] = seconds_per_photo(opened(name))
-                with places.written_whole(memory) as file:
-                    file.write(json.dumps(speeds).encode())
+                places.write_if_possible(memory, lambda file: file.write(json.dumps(speeds).encode()))
     return speeds
 
 
