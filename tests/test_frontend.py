@@ -54,7 +54,16 @@ def test_the_page_follows_the_link_file_at_every_load(own_places):
     assert 'data-backend=""' in page(app).text
 
 
-@pytest.mark.parametrize(("backend", "elsewhere"), [("/", ""), ("https://a.example/x", " https://a.example"), ("", "")])
+@pytest.mark.parametrize(
+    ("backend", "elsewhere"),
+    [
+        ("/", ""),
+        ("https://a.example/x", " https://a.example"),
+        ("", ""),
+        ("https://a;img-src *", ""),
+        ("https://[", ""),
+    ],
+)
 def test_the_policy_allows_the_backend_and_nothing_else(backend, elsewhere):
     policy = page(create_page_app(backend)).headers["Content-Security-Policy"]
     assert f"connect-src 'self'{elsewhere};" in policy

@@ -45,7 +45,16 @@ def test_the_link_is_there_until_it_is_withdrawn(own_places):
 
 
 @pytest.mark.parametrize(
-    "text", ["{broken", "[]", "{}", '{"url": "https://x.example", "state": "up", "time": "tomorrow"}', "\xff"]
+    "text",
+    [
+        "{broken",
+        "[]",
+        "{}",
+        '{"url": "https://x.example", "state": "up", "time": "tomorrow"}',
+        "\xff",
+        '{"url": 5, "state": "up", "time": "2026-01-01T00:00:00+00:00", "public": true}',
+        '{"url": "https://[", "state": "up", "time": "2026-01-01T00:00:00+00:00", "public": true}',
+    ],
 )
 def test_a_broken_link_file_is_none(own_places, text):
     places.link_file("backend").write_text(text)
@@ -62,9 +71,17 @@ def test_the_link_of_another_process_is_not_taken_back(own_places, monkeypatch):
     assert link.published_url() == "https://theirs.example"
 
 
-def test_a_link_that_is_no_web_address_is_not_followed(own_places):
-    link.publish("backend", "javascript:alert(1)", public=True)
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "https://a;script-src *", "https://a b", "//a.example", "https://"]
+)
+def test_a_link_that_is_no_web_address_is_not_followed(own_places, url):
+    link.publish("backend", url, public=True)
     assert link.published_url() == ""
+
+
+@pytest.mark.parametrize("origin", ["https://a-1.example", "http://127.0.0.1:5000", "http://[::1]:5000"])
+def test_an_origin_ends_where_the_path_begins(origin):
+    assert link.origin(f"{origin}/path;x#code=y") == link.origin(origin) == origin
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):

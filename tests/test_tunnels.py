@@ -199,7 +199,7 @@ def test_cloudflare_that_is_busy(page, tmp_path, monkeypatch, line):
 
 
 def test_cloudflared_that_says_nothing(page, tmp_path, monkeypatch):
-    cloudflare_says(tmp_path, monkeypatch, "INF Starting")
+    cloudflare_says(tmp_path, monkeypatch, "\udcff\udcfe", "INF Starting")
     monkeypatch.setattr(cloudflared, "_OPEN_SECONDS", 1)
     with pytest.raises(SuiteError, match=r"no address within 1 s.*Its last words: \"INF Starting\""):
         open_tunnel(page.port, "cloudflared")

@@ -5,13 +5,13 @@ import re
 import secrets
 import socket
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from . import places
 from .errors import SuiteError
 
 INSTANCE = secrets.token_hex(8)  # in every answer to /healthz: by it we know that a public link leads to us
 NAMES = ("backend", "page")
+_ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?(?=[/?#]|$)")
 _CODE = re.compile(r"[A-Za-z0-9_-]{6,64}")
 
 
@@ -67,7 +67,7 @@ def read(name: str) -> dict:
     try:
         known = json.loads(places.link_file(name).read_text())
         datetime.fromisoformat(known["time"])
-        return known if {"url", "state"} <= known.keys() else {}
+        return known if isinstance(known["url"], str) and isinstance(known["state"], str) else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
@@ -77,7 +77,13 @@ def published_url(name: str = "backend") -> str:
     known = read(name)
     if not known or known["state"] == "stopped" or not reached_from_here(known):
         return ""
-    return known["url"] if urlsplit(known["url"]).scheme in ("http", "https") else ""
+    return known["url"] if origin(known["url"]) else ""
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of a web address; empty where `url` is none."""
+    found = _ORIGIN.match(url)
+    return found[0] if found else ""
 
 
 def reached_from_here(known: dict) -> bool:

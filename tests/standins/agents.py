@@ -38,12 +38,12 @@ HTTPServer(("127.0.0.1", 4040), Api).serve_forever()
 """
 
 _CLOUDFLARED = """#!{python}
-import sys, time
+import os, sys, time
 from pathlib import Path
 
 (Path({folder!r}) / "calls").write_text(" ".join(sys.argv[1:]))
 for line in {lines!r}:
-    print(line, file=sys.stderr, flush=True)
+    os.write(2, line.encode(errors="surrogateescape") + b"\\n")
 time.sleep({stays})
 """
 

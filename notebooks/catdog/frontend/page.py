@@ -1,7 +1,6 @@
 """The page as a blueprint (the backend shows it at its own address) and as an app of its own (notebook 3)."""
 
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Response, make_response, render_template
 
@@ -39,9 +38,8 @@ def create_page_app(backend_url: str = "") -> Flask:
 
 
 def _content_security_policy(backend_url: str) -> str:
-    parts = urlsplit(backend_url)
-    elsewhere = f" {parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else ""
+    elsewhere = link.origin(backend_url)
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-        f"connect-src 'self'{elsewhere}; base-uri 'none'; form-action 'none'"
+        f"connect-src 'self'{elsewhere and ' ' + elsewhere}; base-uri 'none'; form-action 'none'"
     )

@@ -132,7 +132,7 @@ def _refuse_to_collide(name: str, settings: Settings) -> None:
     for other in link.NAMES:
         known = link.read(other)
         same_domain = known.get("provider") in _WITH_TOKEN and known.get("domain") == settings.domain
-        if same_domain and not (other == name and known["instance"] == link.INSTANCE) and _answers(known):
+        if same_domain and not (other == name and known.get("instance") == link.INSTANCE) and _answers(known):
             shown_too = ", which shows the page, too" if other == "backend" else ""
             raise SuiteError(
                 f"A free ngrok account has one address, and {known['url']} leads to the {other} of another notebook"
@@ -142,6 +142,6 @@ def _refuse_to_collide(name: str, settings: Settings) -> None:
 
 def _answers(known: dict) -> bool:
     try:
-        return probe.instance(known["url"], 5) == known["instance"]
+        return probe.instance(known["url"], 5) == known.get("instance")
     except LinkRefused:
         return False

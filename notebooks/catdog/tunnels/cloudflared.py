@@ -28,7 +28,12 @@ class CloudflaredConnection(Connection):
     def __init__(self, port: int):
         command = [executable(), "tunnel", "--no-autoupdate", "--url", f"http://127.0.0.1:{port}"]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
         )
         self._said: deque[str] = deque(maxlen=20)
         self._told, self._found = threading.Event(), ""
