@@ -343,6 +343,8 @@ def test_drive_that_is_full_does_not_break_the_link(ngrok, page, impatient, monk
     tunnel = open_tunnel(page.port)
     assert leads_here(tunnel)
     assert "No space left on device" in caplog.text
+    monkeypatch.setattr(link, "withdraw", full)
+    tunnel.close()
 
 
 def test_watching_ends_with_the_link(ngrok, page):

@@ -11,7 +11,6 @@ import types
 from contextlib import suppress
 from pathlib import Path
 
-import flask_ngrok
 import psutil
 import pytest
 from catdog import link, tunnels
@@ -244,12 +243,13 @@ def agent(tmp_path, monkeypatch):
                 child.kill()
 
 
-def test_flask_ngrok_opens_any_port_with_the_token_and_https(page, agent, monkeypatch):
+def test_flask_ngrok_opens_any_port_with_the_token_and_https(page, agent, monkeypatch, capsys):
     """The agent says https; flask-ngrok makes it http, and it comes out as https again: so it is not led to here."""
     monkeypatch.setattr(watchdog.probe, "wait_for", lambda url, wanted, seconds: None)
     folder = agent()
     tunnel = open_tunnel(page.port, "flask-ngrok")
     assert (tunnel.url, tunnel.provider) == (f"https://127.0.0.1:{page.port}", "flask-ngrok")
+    assert "compatibility way" in capsys.readouterr().out
     (call,) = calls(folder)
     assert call["arguments"][:2] == ["http", f"127.0.0.1:{page.port}"]
     assert call["token"] == "of-my-account"
@@ -327,7 +327,8 @@ def test_the_originals_two_lines_with_a_port_of_ones_own(agent, capsys):
     (call,) = calls(folder)
     assert call["arguments"][:2] == ["http", "127.0.0.1:5123"]
     assert call["token"] == "of-my-account"
-    assert flask_ngrok.start_ngrok.__module__ == "catdog.tunnels.agent"
+    assert not psutil.pid_exists(call["pid"])
+    assert not list(Path(tempfile.gettempdir()).glob("ngrok-agent-*"))
 
 
 def test_the_originals_two_lines_say_why_there_is_no_link(agent, capsys):

@@ -76,10 +76,14 @@ def run_with_ngrok(app, token: str = "") -> None:
     run_beside_the_agent = app.run
 
     def run(host: str | None = None, port: int | None = None, debug: bool | None = None, **more) -> None:
-        options.update(host=host, port=port or 5000, debug=debug, use_reloader=False, **more)  # or two agents
-        _put_parts_around(_Agent(options["port"], found))
+        options.update(more, host=host, port=port or 5000, debug=debug, use_reloader=False)  # or two agents
+        agent = _Agent(options["port"], found)
+        _put_parts_around(agent)
         print(WORD)
-        run_beside_the_agent()
+        try:
+            run_beside_the_agent()
+        finally:
+            agent.close()
 
     app.run = run
 
@@ -89,12 +93,12 @@ class _Agent:
 
     def __init__(self, port: int, token: str, domain: str = ""):
         self._options = [f"127.0.0.1:{port}", "--log=stdout", *([f"--url=https://{domain}"] if domain else [])]
-        self._token, self._process = token, None
-        self._log = Path(tempfile.mkdtemp(prefix="ngrok-agent-")) / "log"
+        self._token, self._process, self._folder = token, None, None
 
     def start(self, command: list[str]) -> subprocess.Popen:
         """In place of Popen: flask-ngrok's command knows only port 5000, and of no token."""
         _refuse_a_second_agent()
+        self._folder = Path(tempfile.mkdtemp(prefix="ngrok-agent-"))
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*command[:2], *self._options],
@@ -116,6 +120,10 @@ class _Agent:
             time.sleep(_PAUSE)
 
     @property
+    def _log(self) -> Path:
+        return self._folder / "log"
+
+    @property
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -131,7 +139,8 @@ class _Agent:
     def close(self) -> None:
         if self._process:
             end(self._process)
-        shutil.rmtree(self._log.parent, ignore_errors=True)
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _put_parts_around(agent: _Agent) -> None:

@@ -105,7 +105,7 @@ class Tunnel:
             self._watchdog.join(timeout=15)
         self._connection.close()
         self._status = Status(CLOSED, "The link is closed: run the cell that opens it again.")
-        link.withdraw(self.name)
+        self._write_down(link.withdraw)
 
     def _opened(self, seconds: float) -> Connection:
         connection = self._connect()
@@ -122,12 +122,15 @@ class Tunnel:
             return
         same = self._status is not None and self._status.state == state
         self._status = Status(state, detail, self._status.since if same else datetime.now())
+        if state == UP:
+            known = {"public": self.public, "provider": self.provider, "domain": self.settings.domain}
+            self._write_down(link.publish, self.url, **known)
+        else:
+            self._write_down(link.mark_down)
+
+    def _write_down(self, write: Callable, *arguments, **known) -> None:
         try:
-            if state == UP:
-                asked = self.settings
-                link.publish(self.name, self.url, public=self.public, provider=asked.provider, domain=asked.domain)
-            else:
-                link.mark_down(self.name)
+            write(self.name, *arguments, **known)
         except OSError as error:  # Drive is full or gone; the link is worth more than its file
             _log.warning("The link file of the %s cannot be written: %s", self.name, error)
 
