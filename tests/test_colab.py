@@ -119,6 +119,14 @@ def test_run_all_ends_with_a_preview_without_a_token(colab, monkeypatch):
         assert value("panel.state[0]") == "orange"
 
 
+def test_a_refused_drive_stops_the_notebook_with_a_sentence(colab, monkeypatch):
+    monkeypatch.setenv("USE_DRIVE", "true")
+    monkeypatch.setenv("COLAB_DRIVE", "refused")
+    with colab.machine(FRONTEND) as (run, _), pytest.raises(Exception, match="set USE_DRIVE to False") as caught:
+        run()
+    assert "Traceback" not in caught.value.traceback
+
+
 @pytest.mark.parametrize(
     ("error", "why"),
     [

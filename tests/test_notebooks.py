@@ -110,6 +110,10 @@ def test_backend_twice_and_on_another_port(shipped):
         assert value("tunnel.url") == value("server.url") == f"http://127.0.0.1:{value('server.port')}"
         assert "The service is stopped." in run(start="STOP = False", STOP=True)
         assert value("server.running, tunnel.status.state") == "False closed"
+        assert "The service is stopped." in run(start="from catdog.serving import stop")
+        with pytest.raises(Exception, match="run the cell that starts it, then this one") as caught:
+            run(start="tunnel = open_tunnel")
+        assert "Traceback" not in caught.value.traceback
         assert "POST /predict" in run(start="from catdog.backend.app", STOP=False)
 
 
