@@ -34,9 +34,10 @@ def with_code(url: str, code: str) -> str:
     return f"{url}/#code={code}" if code else url
 
 
-def credentials(code: str) -> dict[str, str]:
-    """The header by which a program shows the access code; none without one."""
-    return {"Authorization": f"Bearer {code}"} if code else {}
+def headers(code: str = "") -> dict[str, str]:
+    """What a program sends along a link: past ngrok's warning page, and with the access code if there is one."""
+    skip_warning = {"ngrok-skip-browser-warning": "1"}
+    return {**skip_warning, "Authorization": f"Bearer {code}"} if code else skip_warning
 
 
 def publish(name: str, url: str, *, public: bool, provider: str = "none", domain: str = "") -> None:

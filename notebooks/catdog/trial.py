@@ -34,10 +34,9 @@ def ask(url: str, photo: bytes, code: str = "") -> dict:
 
     Raises SuiteError when it cannot be reached or refuses the photo, with the reason that it gives.
     """
-    headers = {"ngrok-skip-browser-warning": "1", **link.credentials(code)}
     try:
         response = requests.post(
-            f"{url}/predict", files={"images": ("trial", photo)}, headers=headers, timeout=_ANSWER_SECONDS
+            f"{url}/predict", files={"images": ("trial", photo)}, headers=link.headers(code), timeout=_ANSWER_SECONDS
         )
         answer = response.json()
     except (requests.RequestException, ValueError) as error:

@@ -20,9 +20,8 @@ def backend_state(setting: str = "", code: str = "") -> str:
     url = (setting or link.published_url()).rstrip("/")
     if not url:
         return _why_unknown(known)
-    headers = {"ngrok-skip-browser-warning": "1", **link.credentials(code)}
     try:
-        answer = requests.get(f"{url}/model", headers=headers, timeout=_ANSWER_SECONDS)
+        answer = requests.get(f"{url}/model", headers=link.headers(code), timeout=_ANSWER_SECONDS)
     except requests.RequestException as error:
         return _silent(url, type(error).__name__, known)
     if answer.status_code == 401:

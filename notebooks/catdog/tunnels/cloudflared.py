@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import SuiteError
 from .connection import Connection, LinkRefused
+from .preview import local_url
 from .processes import end
 
 _OPEN_SECONDS = 30
@@ -26,7 +27,7 @@ class CloudflaredConnection(Connection):
     """
 
     def __init__(self, port: int):
-        command = [executable(), "tunnel", "--no-autoupdate", "--url", f"http://127.0.0.1:{port}"]
+        command = [executable(), "tunnel", "--no-autoupdate", "--url", local_url(port)]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -18,6 +18,7 @@ from .. import __version__
 from ..errors import SuiteError
 from . import ngrok_errors
 from .connection import Connection, LinkRefused
+from .preview import local_url
 
 _ANSWER_SECONDS, _CLOSE_SECONDS = 8, 2
 _BEAT_SECONDS, _TOLERANCE_SECONDS = 5, 5
@@ -84,7 +85,7 @@ class _Session:
         endpoint = self._session.http_endpoint()
         if domain:
             endpoint.domain(domain)
-        return await _opened(endpoint.listen_and_forward, f"http://127.0.0.1:{port}")
+        return await _opened(endpoint.listen_and_forward, local_url(port))
 
     @property
     def silent_seconds(self) -> float:

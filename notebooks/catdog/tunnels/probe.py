@@ -4,6 +4,7 @@ import time
 
 import requests
 
+from .. import link
 from .connection import LinkRefused
 from .ngrok_errors import explain
 
@@ -19,7 +20,7 @@ def instance(url: str, seconds: float = 10) -> str:
     with requests.Session() as session:
         session.trust_env = not url.startswith("http://127.0.0.1")  # a proxy leads out of this machine, not into it
         try:
-            answer = session.get(f"{url}/healthz", headers={"ngrok-skip-browser-warning": "1"}, timeout=seconds)
+            answer = session.get(f"{url}/healthz", headers=link.headers(), timeout=seconds)
         except requests.RequestException as error:
             raise LinkRefused(f"{url} does not answer ({type(error).__name__}).") from None
     if code := answer.headers.get("ngrok-error-code", ""):
