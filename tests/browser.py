@@ -52,7 +52,11 @@ def choose(page, *photos):
 
 
 def labels(page):
-    return page.locator(".card .label").all_inner_texts()
+    return page.locator(".card .label").all_text_contents()
+
+
+def names(page):
+    return page.locator(".card .filename").all_text_contents()
 
 
 def wait_until_done(page, count):

@@ -4,7 +4,7 @@ import io
 
 import pytest
 from browser import browser as browser
-from browser import choose, labels, photo, wait_until_done
+from browser import choose, labels, names, photo, wait_until_done
 from browser import frontend as frontend
 from browser import page as page
 from catdog.frontend.page import create_page_app
@@ -59,7 +59,7 @@ def test_more_than_one_request_keeps_every_photo_in_its_place(page, backend):
     choose(page, *first)
     choose(page, photo("last.jpg", drawing()))
     wait_until_done(page, 12)
-    assert page.locator(".filename").all_inner_texts() == [f"{seed}.png" for seed in range(11)] + ["last.jpg"]
+    assert names(page) == [f"{seed}.png" for seed in range(11)] + ["last.jpg"]
     assert len(sent) in (2, 3)  # eight and the rest, and the last one by itself if the rest was already under way
 
 
@@ -72,7 +72,7 @@ def test_photos_can_be_dropped(page, backend):
       document.querySelector("#drop").dispatchEvent(drop);
     }""")
     wait_until_done(page, 1)
-    assert page.locator(".filename").inner_text() == "dropped.jpg"
+    assert names(page)[0] == "dropped.jpg"
 
 
 def test_file_names_are_text(page, backend):
@@ -80,7 +80,7 @@ def test_file_names_are_text(page, backend):
     name = "<img src=x onerror=alert(1)>.jpg"
     choose(page, photo(name, drawing()))
     wait_until_done(page, 1)
-    assert page.locator(".filename").inner_text() == name
+    assert names(page)[0] == name
     assert page.locator(".card img").count() == 1
 
 
@@ -91,14 +91,14 @@ def test_without_the_service_the_page_says_so_and_tries_again(browser, app):
     expect(page.locator("#model")).to_contain_text("cat, dog")
     server.stop()
     choose(page, photo("a.jpg", drawing()))
-    wait_until_done(page, 1)
-    assert labels(page) == [
+    expect(page.locator("#trouble")).to_contain_text(
         "The service cannot be reached. Its notebook may be stopped: ask the person who sent you the link."
-    ]
+    )
+    assert labels(page) == ["Waiting…"]
     again = Server(app, "127.0.0.1", server.port, 1 << 30)
     page.click("#again")
     expect(page.locator('.card[data-state="done"]')).to_have_count(1, timeout=30_000)
-    expect(page.locator("#again")).to_be_hidden()
+    expect(page.locator("#trouble")).to_be_hidden()
     again.stop()
     page.close()
 
@@ -113,10 +113,7 @@ def test_something_else_at_the_services_address_is_told_in_words(browser):
     server = Server(create_page_app(other.url), "127.0.0.1", 0, 1 << 20)
     page = browser.new_page()
     page.goto(server.url)
-    expect(page.locator("#model")).to_contain_text("it is not the service")
-    choose(page, photo("a.jpg", drawing()))
-    wait_until_done(page, 1)
-    assert "it is not the service" in labels(page)[0]
+    expect(page.locator("#trouble")).to_contain_text("it is not the service")
     page.close()
     for running in (server, other):
         running.stop()
@@ -126,9 +123,18 @@ def test_without_an_address_the_page_says_what_is_missing(browser, own_places):
     server = Server(create_page_app(), "127.0.0.1", 0, 1 << 20)
     page = browser.new_page()
     page.goto(server.url)
-    expect(page.locator("#model")).to_contain_text("Run the backend notebook")
+    expect(page.locator("#trouble")).to_contain_text("run the backend notebook")
     server.stop()
     page.close()
+
+
+def tab_to(page, wanted, key="Tab"):
+    """Press the key until an element that the selector fits has the focus."""
+    for _ in range(40):
+        page.keyboard.press(key)
+        if page.evaluate("wanted => document.activeElement.matches(wanted)", wanted):
+            return
+    raise AssertionError(f"{wanted} cannot be reached by Tab")
 
 
 def test_by_keyboard_alone(page, backend):
@@ -137,12 +143,23 @@ def test_by_keyboard_alone(page, backend):
     with page.expect_file_chooser() as chosen:
         expect(page.locator("#photos")).to_be_focused()
         page.keyboard.press("Enter")
-    chosen.value.set_files([photo("a.jpg", drawing())])
-    wait_until_done(page, 1)
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "clear"
+    chosen.value.set_files([photo("a.jpg", drawing()), photo("b.jpg", drawing("dog", 2))])
+    wait_until_done(page, 2)
+    tab_to(page, ".card .open")
+    page.keyboard.press("Enter")
+    expect(page.locator("#detail-name")).to_have_text("a.jpg")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#detail-name")).to_have_text("b.jpg")
+    page.keyboard.press("Escape")
+    expect(page.locator(".card .open").nth(1)).to_be_focused()
+    tab_to(page, ".remove")
+    page.keyboard.press("Enter")
+    expect(page.locator(".card")).to_have_count(1)
+    expect(page.locator(".remove")).to_be_focused()
+    tab_to(page, "#clear", "Shift+Tab")
     page.keyboard.press("Enter")
     expect(page.locator(".card")).to_have_count(0)
+    expect(page.locator("#photos")).to_be_focused()
 
 
 def test_clearing_while_photos_are_under_way(page, backend):
@@ -151,7 +168,7 @@ def test_clearing_while_photos_are_under_way(page, backend):
     page.click("#clear")
     choose(page, photo("after.jpg", drawing()))
     wait_until_done(page, 1)
-    assert page.locator(".filename").all_inner_texts() == ["after.jpg"]
+    assert names(page) == ["after.jpg"]
     expect(page.locator("#status")).to_have_text("1 of 1 photos done.")
 
 

@@ -1,5 +1,6 @@
 """The page's server: light, safe, and following the backend."""
 
+import gzip
 import subprocess
 import sys
 
@@ -76,21 +77,51 @@ def test_an_address_cannot_break_out_of_the_page():
     assert "<script>alert" not in text
 
 
-def test_nothing_comes_from_elsewhere_and_it_is_small(app):
+STATIC = ROOT / "notebooks/catdog/frontend/static"
+LOADED = sorted(path.name for path in STATIC.iterdir() if path.name != "live.js")
+
+
+@pytest.fixture(scope="module")
+def files(app):
+    """All that a tester's browser loads, as it comes over the link."""
     client = app.test_client()
-    parts = ("page.js", "service.js", "page.css", "icon.svg")
-    files = [client.get("/"), *(client.get(f"/page/{name}") for name in parts)]
-    assert all(file.status_code == 200 for file in files)
-    assert sum(len(file.data) for file in files) < 60_000
-    for file in files:
-        assert b"http" not in file.data.replace(b"http://www.w3.org/2000/svg", b"")
+    return {
+        path: client.get(path, headers={"Accept-Encoding": "gzip"})
+        for path in ("/", *(f"/page/{name}" for name in LOADED))
+    }
+
+
+def test_it_is_small_on_the_wire(files):
+    assert all(file.status_code == 200 for file in files.values())
+    assert sum(len(file.data) for file in files.values()) < 32_000
+
+
+def test_what_is_compressed_is_what_stands_in_the_files(files, app):
+    for path, file in files.items():
+        assert file.headers["Content-Encoding"] == "gzip"
+        assert file.headers["Vary"] == "Accept-Encoding"
+        plain = app.test_client().get(path)
+        assert "Content-Encoding" not in plain.headers
+        assert gzip.decompress(file.data) == plain.data
+    again = app.test_client().get("/page/page.js", headers={"If-None-Match": files["/page/page.js"].headers["ETag"]})
+    assert again.status_code == 304
+
+
+def test_nothing_comes_from_elsewhere(files):
+    for file in files.values():
+        assert b"http" not in gzip.decompress(file.data).replace(b"http://www.w3.org/2000/svg", b"")
+
+
+def test_the_page_names_all_that_it_loads_so_that_it_comes_at_once(files):
+    """Scripts that scripts ask for would take another round trip."""
+    html = gzip.decompress(files["/"].data).decode()
+    for name in LOADED:
+        assert f'"/page/{name}"' in html
 
 
 def test_text_enters_the_page_as_text_only():
-    scripts = list((ROOT / "notebooks/catdog/frontend/static").glob("*.js"))
-    assert len(scripts) == 2
-    for script in scripts:
-        for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+    for script in STATIC.glob("*.js"):
+        for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "setHTML"):
             assert forbidden not in script.read_text()
 
 

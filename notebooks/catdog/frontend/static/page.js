@@ -1,245 +1,147 @@
-"use strict";
+// The page: puts its parts together. What it says is in page.html, how it looks in page.css.
 
-const PHOTOS_PER_REQUEST = 8;
-const BYTES_PER_REQUEST = 24e6;
+import * as access from "./access.js";
+import * as album from "./album.js";
+import * as batch from "./batch.js";
+import * as detail from "./detail.js";
+import * as fieldTest from "./fieldtest.js";
+import * as intake from "./intake.js";
+import * as progress from "./progress.js";
+import { saveCsv, saveJson } from "./save.js";
+import { ask, code } from "./service.js";
 
 const byId = (id) => document.getElementById(id);
-const waiting = []; // {file, card}, in the order in which they were chosen
-let failed = []; // what "Try again" would send once more
-let working = false;
-let modelUnknown = false; // after trouble, until the service has told it
+let model = ""; // "<name>/<version>" of the one that the page speaks of
 
 start();
 
 function start() {
-  byId("photos").addEventListener("change", (event) => {
-    add([...event.target.files]);
-    event.target.value = ""; // or choosing the same photo again would do nothing
-  });
-  byId("again").addEventListener("click", () => queue(failed.splice(0)));
-  byId("access").addEventListener("submit", enterCode);
-  window.addEventListener("hashchange", followLink);
-  byId("clear").addEventListener("click", clear);
-  listenForDrops(byId("drop"));
-  showModel();
+  Object.assign(batch.tell, { changed: photoChanged, halted: showTrouble, paused: progress.setBusy, connect });
+  Object.assign(album.act, { open: detail.open, remove, retry: (photo) => batch.enqueue([photo]), truth: fieldTest.truth });
+  intake.listen(byId("drop"), ["photos", "camera", "folder"].map(byId), () => note("Reading…"), take);
+  detail.start({ truth: setTruth });
+  access.start(batch.tryAgain);
+  onClick("again", () => batch.tryAgain());
+  onClick("cancel", cancel);
+  onClick("go-on", () => batch.goOn());
+  onClick("retry-all", () => batch.enqueue(album.photos.filter(({ state }) => state === "failed")));
+  onClick("clear", clear);
+  onClick("as-table", toggleTable);
+  onClick("csv", saveCsv);
+  onClick("json", saveJson);
+  for (const id of ["show", "confidence", "sort"]) byId(id).addEventListener("change", () => album.refresh());
+  byId("originals").addEventListener("change", () => (batch.settings.originals = byId("originals").checked));
+  batch.listenForReturn();
+  batch.tryAgain();
 }
 
-function listenForDrops(zone) {
-  // On the whole page, because the browser leaves it for a photo that is dropped beside the zone.
-  document.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    zone.classList.add("over");
-  });
-  document.addEventListener("dragleave", () => zone.classList.remove("over"));
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    zone.classList.remove("over");
-    add([...event.dataTransfer.files]);
+function onClick(id, action) {
+  byId(id).addEventListener("click", action);
+}
+
+function note(words) {
+  byId("notice").textContent = words;
+}
+
+async function take({ photos, labels, words }) {
+  album.add(photos);
+  batch.enqueue(photos);
+  for (const file of labels) words.push(await fieldTest.readLabels(file));
+  note(words.join(" "));
+  if (labels.length) album.refreshAll();
+  showTools();
+}
+
+function photoChanged(photo) {
+  if (photo) album.refresh(photo);
+  if (photo?.answer && `${photo.answer.model}` !== model) modelChanged(photo.answer.model);
+  showTools();
+}
+
+let drawn = false;
+
+/** What counts all photos, at most once a frame. */
+function showTools() {
+  if (drawn) return;
+  drawn = true;
+  requestAnimationFrame(() => {
+    drawn = false;
+    byId("tools").hidden = album.photos.length === 0;
+    progress.show();
+    fieldTest.show(detail.open);
+    detail.refresh();
+    album.refresh();
   });
 }
 
-async function showModel() {
+/** Ask the service for its model. Throws Trouble. */
+async function connect() {
   const asked = code;
-  try {
-    const card = await ask("model");
-    if (asked !== code) return; // another code is being tried by now
-    modelUnknown = false;
-    byId("model").textContent = describe(card);
-    showOpen();
-    keepCode();
-    closeAccess();
-  } catch (trouble) {
-    if (asked !== code) return;
-    showNoModel(trouble);
-  }
-  showButtons();
-}
-
-function showNoModel(trouble) {
-  modelUnknown = Boolean(address) && !trouble.refusal; // else trying again would not help
-  if (trouble.refusal) return askForCode(trouble);
-  byId(accessWanted() ? "refusal" : "model").textContent = trouble.message;
-  showOpen(trouble.open);
-}
-
-function accessWanted() {
-  return !byId("access").hidden;
-}
-
-/** However many requests were refused, once. */
-function askForCode(trouble) {
-  const wrong = trouble.refusal === "wrong" || code !== "";
-  byId("model").textContent = "";
-  byId("refusal").textContent = wrong ? trouble.message : "";
-  byId("code").setAttribute("aria-invalid", wrong);
-  if (accessWanted()) return;
-  byId("access").hidden = false;
-  byId("code").focus();
-  showWaiting(waiting);
-}
-
-function enterCode(event) {
-  event.preventDefault();
-  byId("code").focus();
-  useCode(byId("code").value);
-  // Something in between, or the same refusal would not be read out twice.
-  byId("refusal").textContent = code ? "Asking the service…" : "A code is made of letters and digits.";
-  if (code) showModel();
-}
-
-function followLink() {
-  if (!codeIn(location.hash)) return;
-  useCode(location.hash);
-  showModel();
-}
-
-function closeAccess() {
-  if (!accessWanted()) return;
-  if (byId("access").contains(document.activeElement)) byId("photos").focus();
-  byId("access").hidden = true;
-  byId("code").value = "";
-  showWaiting(waiting);
-  work();
+  const card = await ask("model");
+  if (asked !== code) return; // another code is being tried by now
+  model = `${card.name}/${card.version}`;
+  byId("model").textContent = describe(card);
+  fieldTest.setClasses(card.classes);
+  access.accepted();
+  album.refreshAll();
 }
 
 function describe(card) {
   const test = card.metrics?.test;
-  const accuracy = test?.photos ? ` ${percent(test.accuracy)} of ${test.photos} test photos right.` : "";
+  const accuracy = test?.photos ? ` ${album.percent(test.accuracy)} of ${test.photos} test photos right.` : "";
+  const made = card.created ? ` of ${new Date(card.created).toLocaleDateString(undefined, { dateStyle: "medium" })}` : "";
   const warning = card.drawings ? " Trained on drawings only: it knows nothing of real photos." : "";
-  return `It can tell: ${card.classes.join(", ")}. Model ${card.name}, ${card.version}.${accuracy}${warning}`;
+  return `It can tell: ${card.classes.join(", ")}. Model ${card.name}${made}, version ${card.version}.${accuracy}${warning}`;
 }
 
-function add(files) {
-  queue(files.map((file) => ({ file, card: makeCard(file) })));
+function modelChanged(name) {
+  if (model) note(`The model has changed: from now on ${name} answers. Each photo says which model answered it.`);
+  model = name;
+  connect().catch(() => {}); // the next photo will tell what is wrong
 }
 
-function queue(photos) {
-  showWaiting(photos);
-  waiting.push(...photos);
-  if (modelUnknown) showModel();
-  showButtons();
-  work();
+/** `reason` is null when it goes on. */
+function showTrouble(reason) {
+  if (reason?.kind === "code") access.askFor(reason);
+  else if (reason && access.isWanted()) access.say(reason.message);
+  const shown = reason && reason.message && !access.isWanted();
+  byId("trouble").hidden = !shown;
+  byId("trouble").querySelector("p").textContent = shown ? reason.message : "";
+  byId("open").hidden = !reason?.open;
+  byId("open").href = reason?.open ?? "";
+  byId("go-on").hidden = reason?.kind !== "cancelled";
+  if (reason && !model) byId("model").textContent = "";
+  album.refreshAll();
+  showTools();
 }
 
-function showWaiting(photos) {
-  const words = accessWanted() ? "Waiting for the access code…" : "Waiting…";
-  for (const { card } of photos) showState(card, "waiting", words);
+function cancel() {
+  batch.cancel();
+  byId("go-on").focus();
 }
 
-async function work() {
-  if (working) return;
-  working = true;
-  while (waiting.length && !accessWanted()) await classify(nextChunk());
-  working = false;
-  showProgress();
-}
-
-function nextChunk() {
-  const chunk = [];
-  let bytes = 0;
-  while (waiting.length && chunk.length < PHOTOS_PER_REQUEST) {
-    bytes += waiting[0].file.size;
-    if (chunk.length && bytes > BYTES_PER_REQUEST) break;
-    chunk.push(waiting.shift());
-  }
-  return chunk;
-}
-
-async function classify(photos) {
-  const asked = code;
-  for (const { card } of photos) showState(card, "sending", "Looking…");
-  showProgress();
-  const form = new FormData();
-  for (const { file } of photos) form.append("images", file, file.name);
-  try {
-    const answer = await ask("predict", { method: "POST", body: form });
-    photos.forEach(({ card }, i) => showPrediction(card, answer.predictions[i]));
-    showOpen();
-  } catch (trouble) {
-    const kept = photos.filter(({ card }) => card.isConnected); // "Clear" may have come in between
-    if (trouble.refusal) {
-      waiting.unshift(...kept);
-      if (asked === code) askForCode(trouble); // else another code is there by now, and they go once more
-      showWaiting(kept);
-    } else {
-      for (const { card } of kept) showState(card, "failed", trouble.message);
-      failed.push(...kept);
-      showOpen(trouble.open);
-    }
-  }
-  showButtons();
-}
-
-function makeCard(file) {
-  const card = byId("card").content.firstElementChild.cloneNode(true);
-  card.querySelector(".filename").textContent = file.name;
-  showThumbnail(card.querySelector("img"), file);
-  byId("results").append(card);
-  return card;
-}
-
-function showThumbnail(image, file) {
-  const url = URL.createObjectURL(file);
-  image.onload = () => URL.revokeObjectURL(url);
-  image.onerror = () => {
-    URL.revokeObjectURL(url);
-    image.hidden = true; // not every browser shows every format; the service may read it all the same
-  };
-  image.src = url;
-}
-
-function showPrediction(card, prediction) {
-  if (prediction.error) {
-    showState(card, "failed", prediction.error.detail);
-    return;
-  }
-  showState(card, "done", prediction.label);
-  const sorted = Object.entries(prediction.probabilities).sort(([, a], [, b]) => b - a);
-  card.querySelector(".classes").replaceChildren(...sorted.map(([label, p]) => makeClass(label, p)));
-}
-
-function makeClass(label, probability) {
-  const row = byId("class").content.firstElementChild.cloneNode(true);
-  row.querySelector("dt").textContent = label;
-  row.querySelector(".fill").style.width = `${100 * probability}%`;
-  row.querySelector(".percent").textContent = percent(probability);
-  return row;
-}
-
-function showState(card, state, text) {
-  card.dataset.state = state;
-  card.querySelector(".label").textContent = text;
-}
-
-function showProgress() {
-  const cards = [...byId("results").children];
-  const count = (state) => cards.filter((card) => card.dataset.state === state).length;
-  const [done, refused] = [count("done"), count("failed")];
-  const words = [`${done} of ${cards.length} photos done`];
-  if (refused) words.push(`${refused} without an answer`);
-  byId("status").textContent = cards.length ? words.join(", ") + (working ? "…" : ".") : "";
-}
-
-/** The link to what stands in the service's way, where the tester has to look at it. */
-function showOpen(url = "") {
-  byId("open").hidden = !url;
-  byId("open").href = url;
-}
-
-function showButtons() {
-  byId("again").hidden = failed.length === 0 && !modelUnknown;
-  byId("clear").hidden = byId("results").children.length === 0;
+function remove(photo) {
+  batch.forget(photo);
+  album.remove(photo);
+  showTools();
 }
 
 function clear() {
-  waiting.length = 0;
-  failed = [];
-  byId("results").replaceChildren();
-  showProgress();
-  showButtons();
+  for (const photo of album.photos) batch.forget(photo);
+  album.clear();
+  note("");
+  showTools();
   byId("photos").focus();
 }
 
-function percent(share) {
-  return `${(100 * share).toFixed(1)} %`;
+function setTruth(photo, label) {
+  photo.truth = label;
+  album.refresh(photo);
+  showTools();
+}
+
+function toggleTable() {
+  const pressed = byId("as-table").getAttribute("aria-pressed") === "true";
+  byId("as-table").setAttribute("aria-pressed", !pressed);
+  album.refresh();
 }

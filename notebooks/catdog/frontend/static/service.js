@@ -1,14 +1,16 @@
-"use strict";
 // The page's way to the service: its address, its access code, and in words what goes wrong in between.
 
+const NO_SERVICE =
+  "This page does not know its service yet. If it is yours: run the backend notebook, then load this page again. " +
+  "If you were sent the link: tell the person who sent it.";
 const LINK_IS_SILENT =
-  "The link is up, but the service behind it does not answer: its notebook may be restarting. Try again in a minute.";
+  "The link is up, but the service behind it does not answer: its notebook may be restarting.";
 
 /** What ngrok's own answers mean to a tester. */
-const NGROK = {
+export const NGROK = {
   725: "The data that the link may carry in a month is used up. Tell the person who sent it to you.",
   727: "The requests that the link may carry in a month are used up. Tell the person who sent it to you.",
-  734: "Too many requests came over the link within a minute. Wait a minute and try again.",
+  734: "Too many requests came over the link within a minute.",
   3004: LINK_IS_SILENT,
   3200:
     "The link to the service is offline: its notebook was stopped, or has a new link. " +
@@ -19,21 +21,31 @@ const NGROK = {
   8012: LINK_IS_SILENT,
 };
 const TO_BE_OPENED = 6024;
+const TOO_MANY_A_MINUTE = 734;
 
 /** By which member an answer is known to be the service's. */
-const MEMBER = { model: "classes", predict: "predictions", healthz: "instance" };
+const MEMBER = { model: "classes", predict: "predictions", explain: "heat", healthz: "instance" };
+const ANSWER_SECONDS = 120;
+const PROBE_SECONDS = 10;
+const BUSY_SECONDS = 5; // where a busy service does not say for how long
 
-const address = serviceAddress();
-let code = codeIn(location.hash) || storedCode();
+export const address = serviceAddress();
+export let code = codeIn(location.hash) || storedCode();
 
 /** What went wrong, in words for the tester. */
-class Trouble extends Error {
+export class Trouble extends Error {
   /**
-   * open: an address that the tester should look at; refusal: "missing" or "wrong", where it is the access code.
+   * By `kind`, what was sent may be sent again:
+   *   "refused"    the service has answered, and would answer the same again
+   *   "busy"       after `seconds`
+   *   "code"       with another access code; `refusal` is "missing" or "wrong"
+   *   "broken-off" at once, for the service is there
+   *   "lost"       when the link is back; where `open` is set, the tester has to look at that address before
+   *   "cancelled"  when the tester wants it
    */
-  constructor(message, { open = "", refusal = "" } = {}) {
+  constructor(message, kind, { open = "", refusal = "", seconds = 0 } = {}) {
     super(message);
-    Object.assign(this, { open, refusal });
+    Object.assign(this, { kind, open, refusal, seconds });
   }
 }
 
@@ -46,17 +58,27 @@ function serviceAddress() {
   }
 }
 
-/** The service's answer as an object; whatever goes wrong is thrown as Trouble. */
-async function ask(path, options) {
-  if (!address) throw new Trouble("No service is known yet. Run the backend notebook, then load this page again.");
+/** The service's answer as an object; whatever goes wrong is thrown as Trouble. `signal` cancels. */
+export async function ask(path, { signal, ...options } = {}) {
+  if (!address) throw new Trouble(NO_SERVICE, "lost");
+  const asked = code;
   let response, text;
   try {
-    response = await reach(path, options);
+    response = await reach(path, { ...options, signal: withDeadline(signal, ANSWER_SECONDS) });
     text = await response.text();
   } catch {
+    if (signal?.aborted) throw new Trouble("Cancelled.", "cancelled");
     throw await whyNothingCame();
   }
+  if (response.status === 401 && asked !== code) return ask(path, { signal, ...options }); // another is there by now
   return understand(path, response, text);
+}
+
+function withDeadline(signal, seconds) {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), 1000 * seconds);
+  signal?.addEventListener("abort", () => controller.abort());
+  return controller.signal;
 }
 
 function reach(path, options = {}) {
@@ -69,7 +91,7 @@ function understand(path, response, text) {
   const body = parsed(text);
   const ngrok = ngrokCode(response, body ? "" : text);
   if (ngrok) throw ngrokTrouble(ngrok);
-  if (!response.ok) throw refused(response.status, body);
+  if (!response.ok) throw refused(response, body);
   if (!body?.[MEMBER[path]]) throw somethingElse();
   return body;
 }
@@ -89,37 +111,52 @@ function ngrokCode(response, text) {
 
 function ngrokTrouble(name) {
   const number = Number(name.replace(/\D/g, ""));
+  if (number === TOO_MANY_A_MINUTE) return new Trouble(NGROK[number], "busy", { seconds: 60 });
   const unknown = `The link refuses with ${name}. Tell the person who sent it to you, and try again later.`;
-  return new Trouble(NGROK[number] ?? unknown, { open: number === TO_BE_OPENED ? openable() : "" });
+  return new Trouble(NGROK[number] ?? unknown, "lost", { open: number === TO_BE_OPENED ? openable() : "" });
 }
 
 function somethingElse() {
   return new Trouble(
     "Something answers at the service's address, but it is not the service. " +
       "Open the link itself to see what: a warning to click away, or word that it is offline.",
+    "lost",
     { open: openable() }
   );
 }
 
-function refused(status, body) {
-  const refusal = status === 401 ? String(body?.type).split("#code-")[1] : "";
-  const unknown = `The link answers with an error (${status}). Try again in a minute, or tell the person who sent it.`;
-  return new Trouble(body?.detail ?? unknown, { refusal });
+function refused({ status, headers }, body) {
+  if (!body?.detail) {
+    return new Trouble(`The link answers with an error (${status}). If it stays, tell the person who sent it.`, "lost");
+  }
+  if (status === 401) return new Trouble(body.detail, "code", { refusal: String(body.type).split("#code-")[1] });
+  if (status === 429 || status === 503) return new Trouble(body.detail, "busy", { seconds: retryAfter(headers) });
+  return new Trouble(body.detail, "refused");
+}
+
+/** The header holds seconds or a date (RFC 9110, section 10.2.3). */
+function retryAfter(headers) {
+  const value = headers.get("Retry-After");
+  const seconds = Number(value) || (Date.parse(value) - Date.now()) / 1000;
+  return seconds > 0 ? seconds : BUSY_SECONDS;
 }
 
 /** A browser does not tell scripts why a request failed, so some more of them have to find out. */
 async function whyNothingCame() {
-  if (navigator.onLine === false) return new Trouble("You are offline. Connect to the internet, then try again.");
-  const signal = AbortSignal.timeout?.(10_000);
+  if (navigator.onLine === false) return new Trouble("You are offline. Connect to the internet.", "lost");
+  const signal = withDeadline(null, PROBE_SECONDS);
   try {
     const response = await reach("healthz", { signal });
     understand("healthz", response, await response.text());
-    return new Trouble("The connection broke off. Try again, perhaps where the reception is better.");
+    return new Trouble("The connection broke off. Try again, perhaps where the reception is better.", "broken-off");
   } catch (trouble) {
     if (trouble instanceof Trouble) return trouble;
   }
   if (address.origin !== location.origin && (await answersAtAll(signal))) return somethingElse();
-  return new Trouble("The service cannot be reached. Its notebook may be stopped: ask the person who sent you the link.");
+  return new Trouble(
+    "The service cannot be reached. Its notebook may be stopped: ask the person who sent you the link.",
+    "lost"
+  );
 }
 
 /** Also for what does not let pages of another origin read it, as ngrok's own pages do not. */
@@ -139,11 +176,11 @@ function openable() {
 }
 
 /** The access code in a link, or in what the end of one was pasted as. */
-function codeIn(text) {
+export function codeIn(text) {
   return text.match(/\bcode=([\w-]+)/)?.[1] ?? "";
 }
 
-function useCode(text) {
+export function useCode(text) {
   code = codeIn(text) || text.replace(/[^\w-]/g, ""); // no code holds anything else, and no header might
 }
 
@@ -156,7 +193,7 @@ function storedCode() {
 }
 
 /** Once the service has taken it. The link keeps a code too, so that it can be loaded again and sent on. */
-function keepCode() {
+export function keepCode() {
   try {
     sessionStorage.setItem("code", code);
   } catch {

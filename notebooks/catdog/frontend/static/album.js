@@ -1,0 +1,238 @@
+// The photos on the page: as cards or as a table, sorted, filtered and counted.
+
+import { small } from "./shrink.js";
+
+const BARS_ON_A_CARD = 5; // of many classes, the rest is shown where the photo is opened
+const WORDS = {
+  waiting: "Waiting…", code: "Waiting for the access code…", sending: "Looking…",
+  notSure: "Not sure", failed: "failed", wrong: "wrong answers",
+};
+const NOT_SURE = "?not sure"; // no class can be called so: its name would be a folder's
+const FAILED = "?failed";
+const WRONG = "?wrong";
+
+export const photos = [];
+/** Set by the page: what is to be done when a photo is opened, removed or tried again, and what really is in it. */
+export const act = { open() {}, remove() {}, retry() {}, truth: () => "" };
+
+const byId = (id) => document.getElementById(id);
+const list = byId("results");
+const stale = new Set(); // photos whose card shows something old
+let number = 0;
+let scheduled = false;
+
+const seen = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) if (isIntersecting) showThumbnail(target);
+}, { rootMargin: "600px" });
+
+export function add(added) {
+  for (const photo of added) {
+    photo.number = ++number;
+    photo.card = makeCard(photo);
+    photo.row = makeRow(photo);
+    photos.push(photo);
+  }
+}
+
+export function remove(photo) {
+  const place = photos.indexOf(photo);
+  photos.splice(place, 1);
+  dismiss(photo);
+  refresh();
+  const next = photos[Math.min(place, photos.length - 1)];
+  (next ? next.card.querySelector(".remove") : byId("photos")).focus();
+}
+
+export function clear() {
+  for (const photo of photos.splice(0)) dismiss(photo);
+  refresh();
+}
+
+function dismiss(photo) {
+  seen.unobserve(photo.card);
+  photo.card.remove();
+  photo.row.remove();
+}
+
+/** Show what has changed, together with whatever else changes before the next frame. */
+export function refresh(photo) {
+  if (photo) stale.add(photo);
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(show);
+}
+
+/** Show something that concerns every photo. */
+export function refreshAll() {
+  photos.forEach(refresh);
+}
+
+function show() {
+  scheduled = false;
+  for (const photo of stale) {
+    showCard(photo);
+    showRow(photo);
+  }
+  stale.clear();
+  showFilters();
+  const table = byId("as-table").getAttribute("aria-pressed") === "true";
+  byId("table").hidden = !table;
+  list.hidden = table;
+  if (table) arrange(byId("table").querySelector("tbody"), shown().map(({ row }) => row));
+  else arrange(list, shown().map(({ card }) => card));
+}
+
+/** Moving an element takes the focus from it, so only where one is out of place. */
+function arrange(parent, children) {
+  if (children.length === parent.children.length && children.every((child, i) => child === parent.children[i])) return;
+  const focused = document.activeElement;
+  parent.replaceChildren(...children);
+  if (parent.contains(focused)) focused.focus();
+}
+
+/** The photos that the filters let through, in the order that is set. */
+export function shown() {
+  const [low, high] = byId("confidence").value.split("-").map(Number);
+  const wanted = byId("show").value;
+  const everything = low === 0 && high === 1;
+  const fitting = photos.filter(
+    (photo) => (!wanted || groups(photo).includes(wanted)) &&
+      (everything || (confidence(photo) >= low && (confidence(photo) < high || high === 1)))
+  );
+  return fitting.sort((a, b) => ORDERS[byId("sort").value](a, b) || a.number - b.number);
+}
+
+const ORDERS = {
+  number: () => 0,
+  name: (a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }),
+  label: (a, b) => answerTo(a).localeCompare(answerTo(b)),
+  doubt: (a, b) => confidence(a, 2) - confidence(b, 2),
+  confidence: (a, b) => confidence(b) - confidence(a),
+};
+
+/** How sure the model is of a photo's class, 0 to 1, or `missing` without an answer. */
+export function confidence({ answer }, missing = -1) {
+  return answer ? answer.probabilities[answer.label] : missing;
+}
+
+/** The class, or that it is not sure; "" without an answer. */
+export function answerTo({ answer }) {
+  if (!answer) return "";
+  return answer.sure === false ? WORDS.notSure : answer.label;
+}
+
+export function isWrong(photo) {
+  const truth = act.truth(photo);
+  return Boolean(photo.answer && truth && truth !== photo.answer.label);
+}
+
+function groups(photo) {
+  const { answer, state } = photo;
+  if (state === "failed") return [FAILED];
+  if (!answer) return [];
+  return [answer.sure === false ? NOT_SURE : answer.label, ...(isWrong(photo) ? [WRONG] : [])];
+}
+
+function showFilters() {
+  const counts = new Map();
+  for (const photo of photos) for (const group of groups(photo)) counts.set(group, (counts.get(group) ?? 0) + 1);
+  const words = { [NOT_SURE]: WORDS.notSure.toLowerCase(), [FAILED]: WORDS.failed, [WRONG]: WORDS.wrong };
+  const found = [...counts].sort(([a], [b]) => (a in words) - (b in words) || a.localeCompare(b));
+  byId("totals").textContent = found.map(([group, count]) => `${words[group] ?? group}: ${count}`).join(" · ");
+  offer(byId("show"), [["", "all"], ...found.map(([group]) => [group, words[group] ?? group])]);
+}
+
+/** Let a <select> offer [value, words] pairs, and keep what is chosen. */
+export function offer(select, choices) {
+  const now = [...select.options].map((option) => option.value).join();
+  if (now === choices.map(([value]) => value).join()) return;
+  const chosen = select.value;
+  select.replaceChildren(...choices.map(([value, words]) => new Option(words, value)));
+  select.value = choices.some(([value]) => value === chosen) ? chosen : choices[0][0];
+}
+
+function makeCard(photo) {
+  const card = byId("card").content.firstElementChild.cloneNode(true);
+  const part = (name) => card.querySelector(name);
+  part(".filename").textContent = photo.name;
+  part(".filename").title = photo.path;
+  part(".open").addEventListener("click", () => act.open(photo));
+  part(".retry").addEventListener("click", () => act.retry(photo));
+  part(".remove").addEventListener("click", () => act.remove(photo));
+  part(".remove").setAttribute("aria-label", `Remove ${photo.name}`);
+  card.photo = photo;
+  seen.observe(card);
+  return card;
+}
+
+async function showThumbnail(card) {
+  seen.unobserve(card);
+  const image = card.querySelector("img");
+  try {
+    await showPicture(image, await small(card.photo));
+  } catch {
+    image.hidden = true; // not every browser shows every format; the service may read it all the same
+  }
+}
+
+/** Until it is shown, the picture has an address of its own. */
+export async function showPicture(image, file) {
+  const url = URL.createObjectURL(file);
+  image.src = url;
+  try {
+    await image.decode();
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+function showCard(photo) {
+  const { card, state, why } = photo;
+  card.dataset.state = state;
+  card.dataset.sure = photo.answer?.sure !== false;
+  card.dataset.wrong = isWrong(photo);
+  card.querySelector(".label").textContent = words(photo);
+  card.querySelector(".retry").hidden = state !== "failed";
+  showBars(card.querySelector(".classes"), photo.answer, BARS_ON_A_CARD);
+}
+
+/** A photo's state or answer in words. */
+export function words(photo) {
+  if (photo.state === "failed") return photo.why;
+  if (photo.state === "waiting" && !byId("access").hidden) return WORDS.code;
+  if (!photo.answer) return WORDS[photo.state];
+  const really = isWrong(photo) ? ` (really ${act.truth(photo)})` : "";
+  const perhaps = photo.answer.sure === false ? ` – perhaps ${photo.answer.label}` : "";
+  return answerTo(photo) + perhaps + really;
+}
+
+export function showBars(place, answer, most = Infinity) {
+  const sorted = Object.entries(answer?.probabilities ?? {}).sort(([, a], [, b]) => b - a);
+  place.replaceChildren(...sorted.slice(0, most).map(([label, p]) => makeBar(label, p)));
+}
+
+function makeBar(label, probability) {
+  const row = byId("class").content.firstElementChild.cloneNode(true);
+  row.querySelector("dt").textContent = label;
+  row.querySelector(".fill").style.width = `${100 * probability}%`;
+  row.querySelector(".percent").textContent = percent(probability);
+  return row;
+}
+
+function makeRow(photo) {
+  const row = byId("row").content.firstElementChild.cloneNode(true);
+  row.querySelector(".open").textContent = photo.path;
+  row.querySelector(".open").addEventListener("click", () => act.open(photo));
+  return row;
+}
+
+function showRow(photo) {
+  const cell = (name) => photo.row.querySelector(name);
+  cell(".label").textContent = words(photo);
+  cell(".percent").textContent = photo.answer ? percent(confidence(photo)) : "";
+  cell(".truth").textContent = act.truth(photo);
+}
+
+export function percent(share) {
+  return `${(100 * share).toFixed(1)} %`;
+}

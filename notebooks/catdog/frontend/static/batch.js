@@ -1,0 +1,202 @@
+// Sending: a few photos a request, a few requests at a time; nothing is lost, nothing that was answered is sent again.
+
+import { ask } from "./service.js";
+import { small } from "./shrink.js";
+
+const LANES = 3; // requests at a time
+const PHOTOS_PER_REQUEST = 8;
+const BYTES_PER_REQUEST = 16e6; // below what the service takes at once
+const ATTEMPTS = 3;
+const PROBE_AFTER = [2, 4, 8, 15, 30, 60]; // seconds, while the link is lost
+
+const waiting = []; // photos, in the order in which they came
+const underway = new Map(); // photo → AbortController of its request
+let lanes = 0;
+let trouble = null; // why nothing is sent, if so
+let pause = null; // a promise, while the service is busy
+let returning = null; // a timer, while the link is lost
+
+/** Set by the page. `changed(photo)`: its state or answer is another one; `halted(trouble)`: null when it goes on. */
+export const tell = { changed() {}, halted() {}, paused() {}, connect: async () => {} };
+export const settings = { originals: false };
+
+/** Photos have `number`, `name`, `size` and `open`; here they get `state`, and `answer` or `why` there is none. */
+export function enqueue(photos) {
+  for (const photo of photos) {
+    Object.assign(photo, { answer: null, why: "", attempts: 0, alone: false, removed: false });
+    setState(photo, "waiting");
+  }
+  waiting.push(...photos);
+  waiting.sort((a, b) => a.number - b.number);
+  if (trouble?.kind === "cancelled") goOn();
+  else work();
+}
+
+/** Forget a photo, wherever it is. */
+export function forget(photo) {
+  photo.removed = true;
+  const place = waiting.indexOf(photo);
+  if (place >= 0) waiting.splice(place, 1);
+  const request = underway.get(photo);
+  underway.delete(photo);
+  if (request && ![...underway.values()].includes(request)) request.abort();
+}
+
+export function cancel() {
+  halt({ kind: "cancelled", message: "" });
+  for (const request of new Set(underway.values())) request.abort();
+}
+
+/** Send nothing any more, because of `reason`, until `goOn`; where that may pass, see now and then whether it has. */
+function halt(reason, times = 0) {
+  trouble = reason;
+  clearTimeout(returning);
+  if (mayPass(reason)) probeLater(times, reason.seconds || undefined);
+  tell.halted(reason);
+}
+
+function mayPass(reason) {
+  return reason !== null && reason.kind !== "cancelled" && reason.kind !== "code";
+}
+
+export function goOn() {
+  clearTimeout(returning);
+  trouble = null;
+  tell.halted(null);
+  work();
+}
+
+export function isWorking() {
+  return underway.size > 0 || (waiting.length > 0 && !trouble);
+}
+
+/** See whether the link is back; if it is, go on. */
+export async function tryAgain(times = 0) {
+  clearTimeout(returning);
+  try {
+    await tell.connect();
+    if (trouble) goOn();
+  } catch (again) {
+    halt(again, times + 1);
+  }
+}
+
+function probeLater(times, seconds = PROBE_AFTER[Math.min(times, PROBE_AFTER.length - 1)]) {
+  // A tab that nobody looks at does not use up the link's requests.
+  returning = setTimeout(() => (document.hidden ? probeLater(times) : tryAgain(times)), 1000 * seconds);
+}
+
+export function listenForReturn() {
+  const now = () => mayPass(trouble) && !document.hidden && tryAgain();
+  window.addEventListener("online", now);
+  document.addEventListener("visibilitychange", now); // back from the link's own page, for one
+}
+
+function work() {
+  while (lanes < LANES && waiting.length && !trouble && !pause) lane();
+}
+
+async function lane() {
+  lanes += 1;
+  while (waiting.length && !trouble) {
+    if (pause) await pause;
+    else await send(nextChunk());
+  }
+  lanes -= 1;
+}
+
+function nextChunk() {
+  const chunk = [];
+  let bytes = 0;
+  while (waiting.length && chunk.length < PHOTOS_PER_REQUEST) {
+    const { size, alone } = waiting[0];
+    bytes += settings.originals ? size : Math.min(size, 1e6);
+    if (chunk.length && (alone || chunk[0].alone || bytes > BYTES_PER_REQUEST)) break;
+    chunk.push(waiting.shift());
+  }
+  return chunk;
+}
+
+async function send(chunk) {
+  const request = new AbortController();
+  for (const photo of chunk) {
+    underway.set(photo, request);
+    setState(photo, "sending");
+  }
+  const { form, photos } = await packed(chunk);
+  try {
+    if (!photos.length) return;
+    const { model, predictions } = await ask("predict", { method: "POST", body: form, signal: request.signal });
+    photos.forEach((photo, i) => settle(photo, model, predictions[i]));
+  } catch (reason) {
+    afterTrouble(photos.filter((photo) => !photo.removed), reason);
+  } finally {
+    for (const photo of chunk) if (underway.get(photo) === request) underway.delete(photo);
+    tell.changed(null);
+  }
+}
+
+async function packed(chunk) {
+  const form = new FormData();
+  const photos = [];
+  for (const photo of chunk) {
+    try {
+      const file = await (settings.originals ? photo.open() : small(photo));
+      await file.slice(0, 1).arrayBuffer(); // or a file that is gone would fail the whole request
+      form.append("images", file, photo.name);
+      photos.push(photo);
+    } catch (error) {
+      fail(photo, error.name === "Error" ? error.message : "The file cannot be read any more: choose it again.");
+    }
+  }
+  return { form, photos };
+}
+
+function settle(photo, model, { error, ...answer }) {
+  if (photo.removed) return;
+  if (error) return fail(photo, error.detail);
+  photo.answer = { ...answer, model };
+  setState(photo, "done");
+}
+
+function afterTrouble(photos, reason) {
+  if (reason.kind === "refused" || reason.kind === "broken-off") return blame(photos, reason);
+  putBack(photos);
+  if (reason.kind === "busy") waitFor(reason);
+  else if (reason.kind !== "cancelled" && !trouble) halt(reason);
+}
+
+/** One photo may be to blame: those that were sent together are sent once more, each alone. */
+function blame(photos, { kind, message }) {
+  for (const photo of photos) {
+    photo.attempts += 1;
+    const hopeless = photos.length === 1 && (kind === "refused" || photo.attempts >= ATTEMPTS);
+    if (hopeless) fail(photo, message);
+    else putBack([Object.assign(photo, { alone: true })]);
+  }
+}
+
+function putBack(photos) {
+  for (const photo of photos) setState(photo, "waiting");
+  waiting.push(...photos);
+  waiting.sort((a, b) => a.number - b.number);
+}
+
+function waitFor({ message, seconds }) {
+  tell.paused(message, seconds);
+  pause ??= new Promise((done) => setTimeout(done, 1000 * seconds)).then(() => {
+    pause = null;
+    tell.paused("", 0);
+    work();
+  });
+}
+
+function fail(photo, why) {
+  photo.why = why;
+  setState(photo, "failed");
+}
+
+function setState(photo, state) {
+  photo.state = state;
+  tell.changed(photo);
+}

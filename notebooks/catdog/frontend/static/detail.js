@@ -1,0 +1,158 @@
+// One photo, large: its full answer, why, and what it really is.
+
+import { act, isWrong, offer, percent, photos, showBars, showPicture, shown, words } from "./album.js";
+import { ask } from "./service.js";
+import { small } from "./shrink.js";
+
+const CELLS = 14; // a side of the heat map: the last convolution's
+const REGIONS = [["upper left", "top", "upper right"], ["left", "middle", "right"], ["lower left", "bottom", "lower right"]];
+
+const byId = (id) => document.getElementById(id);
+const dialog = byId("detail");
+const canvas = dialog.querySelector("canvas");
+let photo = null;
+
+/** `tell.truth(photo, label)`: the tester says what a photo really is. */
+export function start(tell) {
+  byId("close").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", forget);
+  dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close()); // beside it
+  dialog.addEventListener("keydown", byArrow);
+  byId("previous").addEventListener("click", () => step(-1));
+  byId("next").addEventListener("click", () => step(1));
+  byId("why").addEventListener("click", () => (isExplained() ? hideHeat() : explain()));
+  byId("why-class").addEventListener("change", explain);
+  byId("truth").addEventListener("change", () => tell.truth(photo, byId("truth").value));
+  byId("detail-retry").addEventListener("click", () => act.retry(photo));
+  byId("detail-remove").addEventListener("click", removeThis);
+}
+
+export function open(chosen) {
+  photo = chosen;
+  byId("detail-name").textContent = photo.name;
+  hideHeat();
+  showLarge();
+  refresh();
+  if (!dialog.open) dialog.showModal();
+}
+
+/** Show what has changed about the photo that is open. */
+export function refresh() {
+  if (!photo) return;
+  const { answer, state } = photo;
+  byId("detail-label").textContent = words(photo);
+  dialog.dataset.state = state;
+  dialog.dataset.wrong = isWrong(photo);
+  showBars(dialog.querySelector(".classes"), answer);
+  byId("answered").hidden = !answer;
+  byId("detail-retry").hidden = state !== "failed";
+  const place = shown().indexOf(photo);
+  byId("previous").disabled = place <= 0;
+  byId("next").disabled = place < 0 || place === shown().length - 1;
+  if (answer) showAnswered(answer);
+}
+
+function showAnswered({ probabilities, label, model }) {
+  const classes = Object.keys(probabilities).map((name) => [name, name]);
+  offer(byId("why-class"), classes);
+  offer(byId("truth"), [["", "not said"], ...classes]);
+  if (!isExplained()) byId("why-class").value = label;
+  byId("truth").value = act.truth(photo);
+  byId("detail-model").textContent = `Answered by ${model}.`;
+}
+
+/** The original, or what stands for it: an address of it lives only until it is shown. */
+async function showLarge() {
+  const image = dialog.querySelector("img");
+  const asked = photo;
+  image.removeAttribute("src");
+  image.hidden = false;
+  image.alt = `Photo ${photo.name}`;
+  try {
+    const file = await photo.open();
+    if (asked === photo) await showPicture(image, file);
+  } catch {
+    if (asked === photo) image.hidden = true;
+  }
+}
+
+function forget() {
+  const { card, row } = photo;
+  photo = null;
+  dialog.querySelector("img").removeAttribute("src");
+  const opened = (card.isConnected && !card.parentNode.hidden ? card : row).querySelector(".open");
+  opened.focus(); // also after stepping on to another photo
+}
+
+function step(by) {
+  const next = shown()[shown().indexOf(photo) + by];
+  if (next) open(next);
+}
+
+function byArrow({ key, target }) {
+  if (target.matches("select")) return; // there, arrows choose
+  if (key === "ArrowLeft") step(-1);
+  if (key === "ArrowRight") step(1);
+}
+
+function removeThis() {
+  const removed = photo;
+  const next = shown()[shown().indexOf(photo) + 1] ?? shown()[shown().indexOf(photo) - 1];
+  if (next) open(next);
+  else dialog.close();
+  act.remove(removed);
+}
+
+function isExplained() {
+  return byId("why").getAttribute("aria-pressed") === "true";
+}
+
+function hideHeat() {
+  byId("why").setAttribute("aria-pressed", "false");
+  byId("why-words").textContent = "";
+  canvas.hidden = true;
+}
+
+async function explain() {
+  const [asked, label] = [photo, byId("why-class").value];
+  byId("why").setAttribute("aria-pressed", "true");
+  byId("why-words").textContent = "Looking…";
+  try {
+    const heat = await heatOf(asked, label);
+    if (asked === photo && label === byId("why-class").value && isExplained()) showHeat(heat, label);
+  } catch (trouble) {
+    if (asked !== photo) return;
+    hideHeat();
+    byId("why-words").textContent = trouble.message;
+  }
+}
+
+async function heatOf(asked, label) {
+  asked.heat ??= {};
+  if (asked.heat[label]) return asked.heat[label];
+  const form = new FormData();
+  form.append("images", await small(asked), asked.name);
+  form.append("label", label);
+  const { heat } = await ask("explain", { method: "POST", body: form });
+  return (asked.heat[label] = heat);
+}
+
+function showHeat(heat, label) {
+  const context = canvas.getContext("2d");
+  const pixels = context.createImageData(CELLS, CELLS);
+  heat.flat().forEach((value, i) => pixels.data.set([255, 235 * value, 40, 190 * value], 4 * i));
+  context.putImageData(pixels, 0, 0);
+  canvas.hidden = false;
+  byId("why-words").textContent = inWords(heat, label);
+}
+
+/** For those who do not see the colours. */
+function inWords(heat, label) {
+  const share = REGIONS.map((row) => row.map(() => 0));
+  heat.forEach((row, y) => row.forEach((value, x) => (share[Math.floor((3 * y) / CELLS)][Math.floor((3 * x) / CELLS)] += value)));
+  const total = share.flat().reduce((sum, value) => sum + value, 0);
+  if (!total) return `Nothing in the photo speaks for ${label}.`;
+  const most = share.flat().indexOf(Math.max(...share.flat()));
+  const where = REGIONS.flat()[most];
+  return `Bright places speak for ${label}: most in the ${where} of the photo (${percent(share.flat()[most] / total)}).`;
+}

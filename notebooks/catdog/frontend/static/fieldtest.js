@@ -1,0 +1,126 @@
+// How often the model is right about photos whose class is known: from their folder, a CSV file, or the tester.
+
+import { isWrong, photos, percent } from "./album.js";
+
+const Z = 1.959963984540054; // two-sided 95 % of the normal distribution
+const NAME_COLUMNS = /^(file|filename|name|path|image|photo|id)$/i;
+const LABEL_COLUMNS = /^(label|class|truth|category)$/i;
+const MOST_MISSES = 200; // a longer list is looked at in the album
+
+const byId = (id) => document.getElementById(id);
+const fromFile = new Map(); // file name or path → label
+let classes = [];
+
+export function setClasses(names) {
+  classes = names;
+}
+
+/** The class that a photo really shows, or "" if nobody has said. */
+export function truth(photo) {
+  if (photo.truth !== undefined) return photo.truth;
+  const said = fromFile.get(photo.path) ?? fromFile.get(photo.name);
+  if (said !== undefined) return asClass(said);
+  const folders = photo.path.split("/").slice(0, -1).reverse();
+  return folders.map(asClass).find(Boolean) ?? "";
+}
+
+/** "cat" for cat, Cats or " CAT ", where that is a class; else "". */
+function asClass(name) {
+  const plain = name.trim().toLowerCase();
+  return classes.find((label) => [label.toLowerCase(), `${label.toLowerCase()}s`].includes(plain)) ?? "";
+}
+
+/** Take the labels of a CSV file of names and labels, and say how that went. */
+export async function readLabels(file) {
+  const rows = parsed((await file.text()).replace(/^\uFEFF/, ""));
+  const header = rows[0]?.map((cell) => cell.trim()) ?? [];
+  const [name, label] = [header.findIndex((cell) => NAME_COLUMNS.test(cell)), header.findIndex((cell) => LABEL_COLUMNS.test(cell))];
+  const named = name >= 0 && label >= 0;
+  const found = (named ? rows.slice(1) : rows).map((row) => (named ? [row[name], row[label]] : row)).filter((row) => row[0] && row[1]);
+  for (const [photo, said] of found) fromFile.set(photo.trim().replaceAll("\\", "/"), said);
+  const unknown = new Set(found.map(([, said]) => said.trim()).filter((said) => !asClass(said)));
+  const but = unknown.size ? ` Not a class of this model: ${[...unknown].slice(0, 5).join(", ")}${unknown.size > 5 ? ", …" : ""}.` : "";
+  return `${found.length} labels were read from ${file.name}.${but}`;
+}
+
+/** Rows of cells (RFC 4180), separated by commas, or by semicolons or tabs as spreadsheets like to. */
+function parsed(text) {
+  const first = text.slice(0, text.search(/[\r\n]|$/));
+  const separator = [",", ";", "\t"].sort((a, b) => first.split(b).length - first.split(a).length)[0];
+  const rows = [[]];
+  const cell = new RegExp(`(?:"((?:[^"]|"")*)"|([^"\\r\\n${separator}]*))(${separator}|\\r?\\n|$)`, "y");
+  for (let match; cell.lastIndex < text.length && (match = cell.exec(text)); ) {
+    rows.at(-1).push(match[1]?.replaceAll('""', '"') ?? match[2]);
+    if (match[3] !== separator) rows.push([]);
+  }
+  return rows.filter((row) => row.length > 1);
+}
+
+/** 95 % interval of a share of `right` in `all`: Wilson 1927, as the model's card has it. */
+export function interval(right, all) {
+  const share = right / all;
+  const middle = share + (Z * Z) / (2 * all);
+  const half = Z * Math.sqrt((share * (1 - share)) / all + (Z * Z) / (4 * all * all));
+  return [(middle - half) / (1 + (Z * Z) / all), (middle + half) / (1 + (Z * Z) / all)];
+}
+
+/** `open(photo)` is what a miss does when it is clicked. */
+export function show(open) {
+  const known = photos.filter((photo) => photo.answer && truth(photo));
+  byId("field-test").hidden = known.length === 0;
+  if (!known.length) return;
+  const misses = known.filter(isWrong);
+  byId("accuracy").textContent = inWords(known, misses.length);
+  showConfusion(known);
+  showMisses(misses, open);
+}
+
+function inWords(known, missed) {
+  const right = known.length - missed;
+  const [low, high] = interval(right, known.length);
+  const words = `${right} of ${known.length} right: ${percent(right / known.length)} (95 % interval ${percent(low)} to ${percent(high)}).`;
+  const sure = known.filter(({ answer }) => answer.sure !== false);
+  if (sure.length === known.length) return words;
+  const sureRight = sure.filter((photo) => !isWrong(photo)).length;
+  return `${words} Not sure of ${known.length - sure.length}; of the others ${sureRight} of ${sure.length} right.`;
+}
+
+function showConfusion(known) {
+  const counts = new Map();
+  for (const photo of known) {
+    const key = JSON.stringify([truth(photo), photo.answer.label]);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  const head = document.createElement("tr");
+  head.append(document.createElement("td"), ...classes.map((label) => headCell(label, "col")));
+  byId("confusion").tHead.replaceChildren(head);
+  byId("confusion").tBodies[0].replaceChildren(...classes.map((really) => {
+    const row = document.createElement("tr");
+    row.append(headCell(really, "row"));
+    for (const answered of classes) {
+      const cell = row.insertCell();
+      cell.textContent = counts.get(JSON.stringify([really, answered])) ?? 0;
+      cell.dataset.right = really === answered;
+    }
+    return row;
+  }));
+}
+
+function headCell(text, scope) {
+  const cell = Object.assign(document.createElement("th"), { scope });
+  cell.textContent = text;
+  return cell;
+}
+
+function showMisses(misses, open) {
+  const place = byId("misses");
+  place.hidden = misses.length === 0;
+  place.querySelector("summary").textContent = misses.length === 1 ? "1 miss" : `${misses.length} misses`;
+  place.querySelector("ul").replaceChildren(...misses.slice(0, MOST_MISSES).map((photo) => {
+    const [item, button] = [document.createElement("li"), document.createElement("button")];
+    button.textContent = `${photo.path}: really ${truth(photo)}, answered ${photo.answer.label}`;
+    button.addEventListener("click", () => open(photo));
+    item.append(button);
+    return item;
+  }));
+}

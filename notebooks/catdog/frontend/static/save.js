@@ -1,0 +1,39 @@
+// The answers as a file to keep.
+
+import { act, confidence, photos } from "./album.js";
+
+export function saveJson() {
+  const answers = photos.map((photo) => ({
+    file: photo.path,
+    state: photo.state,
+    ...(photo.answer ?? {}),
+    ...(photo.why ? { why: photo.why } : {}),
+    ...(act.truth(photo) ? { truth: act.truth(photo) } : {}),
+  }));
+  save("answers.json", "application/json", JSON.stringify(answers, null, 2));
+}
+
+export function saveCsv() {
+  const classes = [...new Set(photos.flatMap(({ answer }) => Object.keys(answer?.probabilities ?? {})))];
+  const head = ["file", "answer", "sure", "confidence", ...classes.map((label) => `p(${label})`), "truth", "model", "state", "why"];
+  const rows = photos.map((photo) => {
+    const { answer, path, state, why } = photo;
+    const shares = classes.map((label) => answer?.probabilities[label] ?? "");
+    const known = answer ? [answer.label, answer.sure !== false, confidence(photo)] : ["", "", ""];
+    return [path, ...known, ...shares, act.truth(photo), answer?.model ?? "", state, why];
+  });
+  const lines = [head, ...rows].map((row) => row.map(asCell).join(","));
+  save("answers.csv", "text/csv", `\uFEFF${lines.join("\r\n")}\r\n`); // spreadsheets know UTF-8 by that mark
+}
+
+/** RFC 4180; and nothing that a spreadsheet would take for a formula, since file names come from anybody. */
+function asCell(value) {
+  const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function save(name, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  Object.assign(document.createElement("a"), { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000); // when the browser has begun to save
+}

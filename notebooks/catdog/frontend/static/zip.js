@@ -1,0 +1,66 @@
+// The files of a zip, each unpacked only when it is asked for.
+// Format: PKWARE's APPNOTE 6.3, sections 4.3.7, 4.3.12 and 4.3.16; all numbers are little-endian.
+
+const LARGEST = 64e6; // bytes of one file, unpacked: the service takes no larger ones
+const END = { size: 22, signature: 0x06054b50 };
+const ENTRY = { size: 46, signature: 0x02014b50 };
+const LOCAL_SIZE = 30;
+const LONGEST_COMMENT = 65_535;
+
+/** [{path, size, open}], `open` giving a promise of the file as a Blob. Throws an Error with a sentence for the tester. */
+export async function unzip(file) {
+  const { entries, count } = await directory(file);
+  const found = [];
+  for (let at = 0, number = 0; number < count; number++) {
+    if (at + ENTRY.size > entries.byteLength || entries.getUint32(at, true) !== ENTRY.signature) throw damaged(file);
+    const entry = readEntry(entries, at);
+    at += entry.length;
+    const hidden = /(^|\/)(\.|__MACOSX\/)/.test(entry.path);
+    if (!entry.path.endsWith("/") && !hidden && entry.size <= LARGEST) {
+      found.push({ path: entry.path, size: entry.size, open: () => unpacked(file, entry) });
+    }
+  }
+  return found;
+}
+
+async function directory(file) {
+  const start = Math.max(0, file.size - END.size - LONGEST_COMMENT);
+  const tail = await view(file.slice(start));
+  let at = tail.byteLength - END.size;
+  while (at >= 0 && tail.getUint32(at, true) !== END.signature) at -= 1;
+  if (at < 0) throw damaged(file);
+  const [count, size, offset] = [tail.getUint16(at + 10, true), tail.getUint32(at + 12, true), tail.getUint32(at + 16, true)];
+  if (count === 0xffff || offset === 0xffffffff) throw new Error(`${file.name} is too large a zip: drop the folder itself.`);
+  return { count, entries: await view(file.slice(offset, offset + size)) };
+}
+
+function readEntry(entries, at) {
+  const short = (from) => entries.getUint16(at + from, true);
+  const long = (from) => entries.getUint32(at + from, true);
+  const name = new Uint8Array(entries.buffer, at + ENTRY.size, short(28));
+  return {
+    path: new TextDecoder().decode(name),
+    locked: Boolean(short(8) & 1),
+    method: short(10),
+    packed: long(20),
+    size: long(24),
+    start: long(42),
+    length: ENTRY.size + short(28) + short(30) + short(32),
+  };
+}
+
+async function unpacked(file, { path, locked, method, packed, start }) {
+  if (locked || ![0, 8].includes(method)) throw new Error(`${path} cannot be unpacked here.`);
+  const local = await view(file.slice(start, start + LOCAL_SIZE));
+  const from = start + LOCAL_SIZE + local.getUint16(26, true) + local.getUint16(28, true);
+  const data = file.slice(from, from + packed);
+  return method ? new Response(data.stream().pipeThrough(new DecompressionStream("deflate-raw"))).blob() : data;
+}
+
+async function view(blob) {
+  return new DataView(await blob.arrayBuffer());
+}
+
+function damaged(file) {
+  return new Error(`${file.name} is not a zip that can be read: it may be damaged.`);
+}
