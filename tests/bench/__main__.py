@@ -1,7 +1,7 @@
 """The benchmark: every figure a ratio of things measured in turn within one run, never against a figure of yesterday.
 
     make bench                          everything, about ten minutes on two cores
-    make bench BENCH="--only serving"   one half of it: serving or training
+    make bench BENCH="--only serving"   one part of it: serving, page or training
     make bench BENCH="--rounds 5"       more rounds, less spread
     make bench BENCH="--engine openvino-fp32"
 
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from accuracy import measure_accuracy
 from material import Material
+from page import measure_page
 from report import Report
 from serving import measure_serving
 from startup import measure_startup
@@ -29,7 +30,7 @@ RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=("serving", "training"), help="measure one half")
+    parser.add_argument("--only", choices=("serving", "page", "training"), help="measure one part")
     parser.add_argument("--rounds", type=int, default=3, help="how often each thing is measured (default 3)")
     parser.add_argument("--seconds", type=float, default=6, help="how long each load lasts (default 6)")
     parser.add_argument("--engine", default="auto", help="the engine that serves (default auto)")
@@ -39,11 +40,13 @@ def main() -> None:
         os.environ.update(CATDOG_CACHE=f"{folder}/cache", MODELS_DIR=f"{folder}/models", DATA_DIR=f"{folder}/data")
         material = Material(Path(folder))
         report = Report(material.what, options)
-        if options.only != "training":
+        if options.only in (None, "serving"):
             measure_serving(report, material, options)
             measure_startup(report, material, options)
             measure_accuracy(report, material)
-        if options.only != "serving":
+        if options.only in (None, "page"):
+            measure_page(report, material, options)
+        if options.only in (None, "training"):
             measure_training(report, material, options)
     print(report.table())
     options.write.parent.mkdir(exist_ok=True)

@@ -9,6 +9,8 @@ TARGETS = {
     "serve16_vs_engine": ("≥", 0.85),
     "latency1_vs_original": ("≥", 5),
     "p95_over_p50_16": ("≤", 1.6),
+    "page500_vs_bare_service": ("≤", 1.15),
+    "page_memory_last_vs_first": ("≤", 1.1),
     "train_first_vs_original": ("≥", 8),
     "train_rerun_vs_original": ("≥", 200),
     "accuracy_int8_minus_fp32": ("within ±", 0.5),

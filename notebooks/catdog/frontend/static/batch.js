@@ -4,13 +4,14 @@ import { ask } from "./service.js";
 import { small } from "./shrink.js";
 
 const LANES = 3; // requests at a time
-const PHOTOS_PER_REQUEST = 8;
+const PHOTOS_PER_REQUEST = { fewest: 4, most: 16 }; // few until answers come, and after trouble
 const BYTES_PER_REQUEST = 16e6; // below what the service takes at once
 const ATTEMPTS = 3;
 const PROBE_AFTER = [2, 4, 8, 15, 30, 60]; // seconds, while the link is lost
 
 const waiting = []; // photos, in the order in which they came
 const underway = new Map(); // photo → AbortController of its request
+let photosPerRequest = PHOTOS_PER_REQUEST.fewest;
 let lanes = 0;
 let trouble = null; // why nothing is sent, if so
 let pause = null; // a promise, while the service is busy
@@ -108,7 +109,7 @@ async function lane() {
 function nextChunk() {
   const chunk = [];
   let bytes = 0;
-  while (waiting.length && chunk.length < PHOTOS_PER_REQUEST) {
+  while (waiting.length && chunk.length < photosPerRequest) {
     const { size, alone } = waiting[0];
     bytes += settings.originals ? size : Math.min(size, 1e6);
     if (chunk.length && (alone || chunk[0].alone || bytes > BYTES_PER_REQUEST)) break;
@@ -128,6 +129,7 @@ async function send(chunk) {
     if (!photos.length) return;
     const { model, predictions } = await ask("predict", { method: "POST", body: form, signal: request.signal });
     photos.forEach((photo, i) => settle(photo, model, predictions[i]));
+    photosPerRequest = Math.min(2 * photosPerRequest, PHOTOS_PER_REQUEST.most);
   } catch (reason) {
     afterTrouble(photos.filter((photo) => !photo.removed), reason);
   } finally {
@@ -142,7 +144,7 @@ async function packed(chunk) {
   for (const photo of chunk) {
     try {
       const file = await (settings.originals ? photo.open() : small(photo));
-      await file.slice(0, 1).arrayBuffer(); // or a file that is gone would fail the whole request
+      if (photo.attempts) await file.slice(0, 1).arrayBuffer(); // a file that is gone looks like a broken connection
       form.append("images", file, photo.name);
       photos.push(photo);
     } catch (error) {
@@ -160,6 +162,7 @@ function settle(photo, model, { error, ...answer }) {
 }
 
 function afterTrouble(photos, reason) {
+  photosPerRequest = PHOTOS_PER_REQUEST.fewest;
   if (reason.kind === "refused" || reason.kind === "broken-off") return blame(photos, reason);
   putBack(photos);
   if (reason.kind === "busy") waitFor(reason);

@@ -11,6 +11,8 @@ import { saveCsv, saveJson } from "./save.js";
 import { ask, code } from "./service.js";
 
 const byId = (id) => document.getElementById(id);
+const COUNTED_EVERY = 100; // milliseconds
+let scheduled = null;
 let model = ""; // "<name>/<version>" of the one that the page speaks of
 
 start();
@@ -58,20 +60,16 @@ function photoChanged(photo) {
   showTools();
 }
 
-let drawn = false;
-
-/** What counts all photos, at most once a frame. */
+/** What counts all photos: soon, but not for each of five hundred. */
 function showTools() {
-  if (drawn) return;
-  drawn = true;
-  requestAnimationFrame(() => {
-    drawn = false;
+  scheduled ??= setTimeout(() => {
+    scheduled = null;
     byId("tools").hidden = album.photos.length === 0;
     progress.show();
     fieldTest.show(detail.open);
     detail.refresh();
     album.refresh();
-  });
+  }, COUNTED_EVERY);
 }
 
 /** Ask the service for its model. Throws Trouble. */

@@ -3,7 +3,7 @@
 const LONGEST = 512; // pixels of the longer side; 5 MB from a phone become some 50 kB
 const SHORTEST = 256; // but never fewer of the shorter side than the network looks at
 const QUALITY = 0.9;
-const SMALL_ENOUGH = 64_000; // bytes: nothing is gained by making these smaller
+const SMALL_ENOUGH = 100_000; // bytes: nothing is gained by making these smaller
 const KNOWN = /^image\/(jpeg|png|webp|gif|avif|bmp|hei[cf])$/; // to the service
 
 let turn = Promise.resolve();

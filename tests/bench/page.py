@@ -1,0 +1,87 @@
+"""The tester's page with 500 photos, against a plain program that sends the same photos in as many requests."""
+
+import json
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+
+from catdog.progress import bar
+from load import as_parts, ask
+from playwright.sync_api import sync_playwright
+from processes import HERE, Server
+
+sys.path.append(str(HERE.parent))
+import get_browser
+
+PHOTOS = 500
+REQUESTS_AT_A_TIME, PHOTOS_EACH = 3, 16  # as the page sends them
+
+# In the page itself, since asking it from outside while it works would take from its time.
+_WATCH = """async (count) => {
+  const [input, status] = ["photos", "status"].map((id) => document.getElementById(id));
+  const began = new Promise((done) =>
+    input.addEventListener("change", () => done(performance.now()), {capture: true, once: true}));
+  window.took = new Promise((done) => new MutationObserver(async (_, watcher) => {
+    if (status.textContent !== `${count} of ${count} photos done.`) return;
+    watcher.disconnect();
+    done((performance.now() - await began) / 1000);
+  }).observe(status, {childList: true}));
+}"""
+
+
+def measure_page(report, material, options) -> None:
+    photos = material.files("train")[:PHOTOS]
+    server = Server("ours.py", options.engine, log=material.folder / "page.log")
+    try:
+        server.wait(as_parts([photos[0].read_bytes()]))
+        page, bare, heaps = _rounds(server.port, photos, options.rounds)
+    finally:
+        server.stop()
+    report.row(f"the page, {len(photos)} photos", photos_per_s=[len(photos) / seconds for seconds in page])
+    report.row("a plain program, as many at a time", photos_per_s=[len(photos) / seconds for seconds in bare])
+    report.row("the page's memory after each", heap_MB=[heap / 1e6 for heap in heaps])
+    report.ratio("page500_vs_bare_service", page, bare)
+    report.ratio("page_memory_last_vs_first", heaps[-1:], heaps[:1])
+
+
+def _rounds(port: int, photos: list[Path], rounds: int) -> tuple[list[float], list[float], list[float]]:
+    """Seconds of the page and of the plain program, and bytes that the page holds after each run and "Clear"."""
+    page_seconds, bare_seconds, heaps = [], [], []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=get_browser.on_path(), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(f"http://127.0.0.1:{port}")
+        for _ in bar(range(rounds + 1), what="Page", unit="rounds"):  # the first warms up
+            page.evaluate(_WATCH, len(photos))
+            page.set_input_files("#photos", photos)
+            page_seconds.append(page.evaluate("took"))
+            page.click("#clear")
+            heaps.append(_heap(page))
+            bare_seconds.append(_send(port, photos))
+        browser.close()
+    return page_seconds[1:], bare_seconds[1:], heaps[1:]
+
+
+def _heap(page) -> float:
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("HeapProfiler.collectGarbage")
+    return devtools.send("Runtime.getHeapUsage")["usedSize"]
+
+
+def _send(port: int, photos: list[Path]) -> float:
+    """Seconds until all are answered."""
+    chunks = [photos[start : start + PHOTOS_EACH] for start in range(0, len(photos), PHOTOS_EACH)]
+
+    def answered(chunk: list[Path]) -> int:
+        connection = HTTPConnection("127.0.0.1", port, timeout=120)
+        try:
+            return len(json.loads(ask(connection, as_parts([path.read_bytes() for path in chunk])))["predictions"])
+        finally:
+            connection.close()
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(REQUESTS_AT_A_TIME) as clients:
+        assert sum(clients.map(answered, chunks)) == len(photos)
+    return time.perf_counter() - began
