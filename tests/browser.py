@@ -1,10 +1,15 @@
 """What the tests of the page share: a real browser, tabs, and how photos are chosen in them."""
 
+import io
+import threading
+from collections import Counter
+
 import get_browser
 import pytest
 from catdog.frontend.page import create_page_app
 from catdog.serving import Server
 from playwright.sync_api import expect, sync_playwright
+from werkzeug import Request
 
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 
@@ -41,6 +46,67 @@ def page(browser, request):
     yield page
     assert not page.complaints
     context.close()
+
+
+class Watched:
+    """The service, and what was seen of its /predict: the names in each request, the files by name, how often each was
+    answered, how many requests there were at a time. `refusals` (status, headers, what must stand in the body) are used
+    up one a request; while closed, requests are held."""
+
+    def __init__(self, app):
+        self.app, self.refusals = app, []
+        self.requests, self.files, self.answered = [], {}, Counter()
+        self.now = self.most = 0
+        self._lock, self._open = threading.Lock(), threading.Event()
+        self._open.set()
+
+    def close(self):
+        self._open.clear()
+
+    def open(self):
+        self._open.set()
+
+    def __call__(self, environ, start_response):
+        if environ["PATH_INFO"] != "/predict" or environ["REQUEST_METHOD"] != "POST":
+            return self.app(environ, start_response)
+        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        files = Request({**environ, "wsgi.input": io.BytesIO(body)}).files.getlist("images")
+        sent = [file.filename for file in files]
+        with self._lock:
+            self.files.update((file.filename, file.read()) for file in files)
+            self.requests.append(sent)
+            self.now += 1
+            self.most = max(self.most, self.now)
+            refusal = self.refusals.pop(0) if self.refusals else None
+        try:
+            assert self._open.wait(30)
+            if refusal and refusal[2] in body:
+                return self._refuse(start_response, *refusal[:2])
+            answer = self.app({**environ, "wsgi.input": io.BytesIO(body)}, start_response)
+            self.answered.update(sent)
+            return answer
+        finally:
+            with self._lock:
+                self.now -= 1
+
+    def _refuse(self, start_response, status, headers):
+        kind = [("Content-Type", "application/problem+json"), ("Access-Control-Allow-Origin", "*"),
+                ("Access-Control-Expose-Headers", "Retry-After")]  # fmt: skip
+        start_response(status, kind + headers)
+        return [b'{"type": "/docs#x", "title": "x", "status": 0, "detail": "Not now."}']
+
+
+@pytest.fixture
+def watched(app):
+    return Watched(app)
+
+
+@pytest.fixture
+def service(watched):
+    server = Server(watched, "127.0.0.1", 0, 1 << 30)
+    yield server
+    watched.open()
+    server.stop()
 
 
 def photo(name, data, kind="image/jpeg"):

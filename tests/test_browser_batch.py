@@ -1,87 +1,27 @@
 """Many photos: in what order and how often they are sent, and what happens when the way is blocked."""
 
-import io
 import re
-import threading
-from collections import Counter
 
 import pytest
 from browser import DESK, choose, labels, names, photo, wait_until_done
 from browser import browser as browser
 from browser import frontend as frontend
 from browser import page as page
+from browser import service as service
+from browser import watched as watched
 from catdog.frontend.page import create_page_app
 from catdog.serving import Server
 from conftest import drawing, encoded, until
 from PIL import Image
 from playwright.sync_api import expect
 
-LANES, EACH = 3, 8
+LANES, AT_FIRST, AT_MOST = 3, 4, 16
 DONE = '.card[data-state="done"]'
 WAITING = '.card[data-state="waiting"]'
 
 
-class Watched:
-    """The service, and what was seen of its /predict: the names in each request, which were answered, how many
-    requests there were at a time. `refusals` are given one a request before it is asked at all; while `closed`,
-    requests are held."""
-
-    def __init__(self, app):
-        self.app, self.refusals = app, []
-        self.requests, self.answered = [], Counter()
-        self.now = self.most = 0
-        self._lock, self._open = threading.Lock(), threading.Event()
-        self._open.set()
-
-    def close(self):
-        self._open.clear()
-
-    def open(self):
-        self._open.set()
-
-    def __call__(self, environ, start_response):
-        if environ["PATH_INFO"] != "/predict" or environ["REQUEST_METHOD"] != "POST":
-            return self.app(environ, start_response)
-        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
-        sent = [name.decode() for name in re.findall(rb'filename="([^"]*)"', body)]
-        with self._lock:
-            self.requests.append(sent)
-            self.now += 1
-            self.most = max(self.most, self.now)
-            refusal = self.refusals.pop(0) if self.refusals else None
-        try:
-            assert self._open.wait(30)
-            if refusal and refusal[2] in body:
-                return self._refuse(start_response, *refusal[:2])
-            answer = self.app({**environ, "wsgi.input": io.BytesIO(body)}, start_response)
-            self.answered.update(sent)
-            return answer
-        finally:
-            with self._lock:
-                self.now -= 1
-
-    def _refuse(self, start_response, status, headers):
-        kind = [("Content-Type", "application/problem+json"), ("Access-Control-Allow-Origin", "*"),
-                ("Access-Control-Expose-Headers", "Retry-After")]  # fmt: skip
-        start_response(status, kind + headers)
-        return [b'{"type": "/docs#x", "title": "x", "status": 0, "detail": "Not now."}']
-
-
 def busy(seconds, status="503 Service Unavailable"):
     return status, [("Retry-After", str(seconds))], b""
-
-
-@pytest.fixture
-def watched(app):
-    return Watched(app)
-
-
-@pytest.fixture
-def service(watched):
-    server = Server(watched, "127.0.0.1", 0, 1 << 30)
-    yield server
-    watched.open()
-    server.stop()
 
 
 def tiny(count, first=0):
@@ -113,7 +53,9 @@ def test_five_hundred_photos_each_once_in_order_and_nothing_is_left_behind(page,
     assert names(page) == [f"{seed}.png" for seed in range(500)]
     assert watched.answered == {f"{seed}.png": 1 for seed in range(500)}
     assert watched.most == LANES
-    assert {len(sent) for sent in watched.requests} <= {EACH, 500 % EACH}
+    sizes = [len(sent) for sent in watched.requests]
+    assert sizes[:LANES] == [AT_FIRST] * LANES
+    assert max(sizes) == AT_MOST
     assert any(re.search(r", [\d.]+ a second, about \d+ s left…$", words) for words in page.evaluate("told"))
     expect(page.locator("#progress")).to_be_hidden()
     page.locator(".card").last.scroll_into_view_if_needed()
@@ -129,17 +71,15 @@ def test_cancelled_photos_wait_and_go_on_where_they_were(page, watched, service)
     choose(page, *tiny(8))
     wait_until_done(page, 8)
     watched.close()
-    choose(page, *tiny(32, 8))
-    expect(page.locator('.card[data-state="sending"]')).to_have_count(LANES * EACH)
+    choose(page, *tiny(72, 8))
+    expect(page.locator('.card[data-state="sending"]')).to_have_count(LANES * AT_MOST)
     page.click("#cancel")
     expect(page.locator("#go-on")).to_be_focused()
-    expect(page.locator(WAITING)).to_have_count(32)
-    expect(page.locator("#status")).to_have_text("8 of 40 photos done.")
-    asked = len(watched.requests)
+    expect(page.locator(WAITING)).to_have_count(72)
+    expect(page.locator("#status")).to_have_text("8 of 80 photos done.")
     watched.open()
     page.click("#go-on")
-    wait_until_done(page, 40)
-    assert len(watched.requests) == asked + 4
+    wait_until_done(page, 80)
     assert all(watched.answered[f"{seed}.png"] == 1 for seed in range(8))
     expect(page.locator("#go-on")).to_be_hidden()
 
@@ -152,7 +92,7 @@ def test_a_busy_service_is_given_the_time_it_asks_for(page, watched, service, st
     page.clock.install()
     page.goto(elsewhere.url)
     expect(page.locator("#model")).to_contain_text("cat, dog")
-    watched.refusals = [busy(40, status)] * 2
+    watched.refusals = [busy(40, status)] * LANES
     choose(page, *tiny(10))
     expect(page.locator("#status")).to_contain_text("0 of 10 photos done. Not now. Going on in 40 s.")
     expect(page.locator(WAITING)).to_have_count(10)
@@ -185,15 +125,15 @@ def test_when_the_link_is_back_it_goes_on_by_itself_and_sends_nothing_twice(page
 
 def test_one_photo_that_breaks_the_service_does_not_spoil_the_others(page, watched, service):
     page.goto(service.url)
-    watched.refusals = [("500 Internal Server Error", [], b"5.png")] * 20
-    choose(page, *tiny(EACH))
-    wait_until_done(page, EACH)
-    assert [label == "Not now." for label in labels(page)] == [seed == 5 for seed in range(EACH)]
-    expect(page.locator("#status")).to_have_text("7 of 8 photos done, 1 without an answer.")
+    watched.refusals = [("500 Internal Server Error", [], b"3.png")] * 20
+    choose(page, *tiny(AT_FIRST))
+    wait_until_done(page, AT_FIRST)
+    assert [label == "Not now." for label in labels(page)] == [seed == 3 for seed in range(AT_FIRST)]
+    expect(page.locator("#status")).to_have_text("3 of 4 photos done, 1 without an answer.")
     watched.refusals = []
     page.locator(".card .retry:visible").click()
-    expect(page.locator(DONE)).to_have_count(EACH)
-    assert watched.answered == {f"{seed}.png": 1 for seed in range(EACH)}
+    expect(page.locator(DONE)).to_have_count(AT_FIRST)
+    assert watched.answered == {f"{seed}.png": 1 for seed in range(AT_FIRST)}
     page.complaints.clear()
 
 
@@ -201,7 +141,7 @@ def test_photos_can_be_added_and_removed_at_any_time(page, watched, service):
     page.goto(service.url)
     watched.close()
     choose(page, *tiny(30))
-    expect(page.locator('.card[data-state="sending"]')).to_have_count(LANES * EACH)
+    expect(page.locator('.card[data-state="sending"]')).to_have_count(LANES * AT_FIRST)
     for place in (29, 3):  # one waits, one is under way
         page.locator(".card .remove").nth(place).click()
         expect(page.locator(".card")).to_have_count(29 if place == 29 else 28)
@@ -218,11 +158,11 @@ def test_a_file_that_is_gone_is_told_and_the_others_are_answered(page, watched, 
         (tmp_path / name).write_bytes(drawing("cat", ord(name[0])))
     page.goto(service.url)
     watched.close()
-    choose(page, *tiny(LANES * EACH))
+    choose(page, *tiny(LANES * AT_FIRST))
     page.set_input_files("#photos", [tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg")])
     (tmp_path / "b.jpg").unlink()
     watched.open()
-    wait_until_done(page, LANES * EACH + 3)
+    wait_until_done(page, LANES * AT_FIRST + 3)
     assert labels(page)[-2] == "The file cannot be read any more: choose it again."
     assert all(label in ("cat", "dog") for label in labels(page)[:-2] + labels(page)[-1:])
     page.complaints.clear()
