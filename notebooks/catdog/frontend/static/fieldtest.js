@@ -3,7 +3,7 @@
 import { isWrong, photos, percent } from "./album.js";
 
 const Z = 1.959963984540054; // two-sided 95 % of the normal distribution
-const NAME_COLUMNS = /^(file|filename|name|path|image|photo|id)$/i;
+const NAME_COLUMNS = /^(file|filename|name|path|image|photo)$/i;
 const LABEL_COLUMNS = /^(label|class|truth|category)$/i;
 const MOST_MISSES = 200; // a longer list is looked at in the album
 
