@@ -232,6 +232,7 @@ def test_cors_preflight_and_answers(client, path):
     refusal = client.post(path, data=b"x", headers={"Origin": "https://page.example"})
     assert refusal.status_code == 400
     assert refusal.headers["Access-Control-Allow-Origin"] == "*"
+    assert refusal.headers["Access-Control-Expose-Headers"] == "Retry-After"
 
 
 def test_the_description_is_made_from_the_code_and_complete(app, client):
@@ -240,6 +241,7 @@ def test_the_description_is_made_from_the_code_and_complete(app, client):
     described = {(path, method.upper()) for path, operations in spec["paths"].items() for method in operations}
     assert described == {
         ("/predict", "POST"),
+        ("/explain", "POST"),
         ("/", "POST"),
         ("/healthz", "GET"),
         ("/readyz", "GET"),
@@ -250,6 +252,11 @@ def test_the_description_is_made_from_the_code_and_complete(app, client):
     assert {"200", "400", "401", "413", "503"} <= set(predict["responses"])
     assert "application/problem+json" in predict["responses"]["400"]["content"]
     assert predict["security"]
+    explain = spec["paths"]["/explain"]["post"]
+    assert explain["requestBody"]["content"]["multipart/form-data"]["schema"]["$ref"].endswith("/PhotoToExplain")
+    assert {"images", "label"} == set(spec["components"]["schemas"]["PhotoToExplain"]["properties"])
+    assert {"200", "400", "401", "413", "415", "422", "503"} <= set(explain["responses"])
+    assert explain["security"]
     assert spec["components"]["securitySchemes"]["BearerAuth"]["scheme"] == "bearer"
     assert "*/*" in spec["paths"]["/"]["post"]["requestBody"]["content"]
 

@@ -73,6 +73,34 @@ def test_a_full_queue_refuses_at_once_and_takes_no_part(gate):
     assert queue.predict(marked(6)).shape == (1, 2)
 
 
+def test_another_task_has_its_turn_between_the_batches(gate):
+    queue, order = BatchingQueue(gate.predict, most=1, capacity=3), []
+    with ThreadPoolExecutor(4) as clients:
+        first = clients.submit(queue.predict, marked(1))
+        assert gate.entered.wait(30)
+        task = clients.submit(queue.run, lambda: order.append(len(gate.batches)) or "done")
+        while not queue._others:
+            threading.Event().wait(0.001)
+        later = clients.submit(queue.predict, marked(2, 3))
+        wait_until(queue, 2)
+        with pytest.raises(QueueFull):  # it waits like a photo
+            queue.run(lambda: None)
+        with pytest.raises(QueueFull):
+            queue.predict(marked(4))
+        gate.open.set()
+        assert task.result(30) == "done"
+        assert [future.result(30).shape for future in (first, later)] == [(1, 2), (2, 2)]
+    assert order == [1]  # after the batch that was under way, before those that came later
+    assert queue.run(lambda: 5) == 5
+
+
+def test_a_task_that_breaks_leaves_its_place():
+    queue = BatchingQueue(lambda photos: photos, capacity=1)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            queue.run(lambda: 1 / 0)
+
+
 def test_what_breaks_one_batch_leaves_the_next_alone():
     def breaks(photos):
         if photos[0, 0, 0, 0] == 13:

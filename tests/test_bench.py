@@ -43,6 +43,9 @@ WANTED = [
     "train_rerun_vs_original",
     "accuracy_int8_minus_fp32",
     "memory_vs_original",
+    "explain_first_vs_predict",
+    "page500_vs_bare_service",
+    "page_memory_last_vs_first",
 ]
 
 

@@ -6,7 +6,7 @@ import io
 import json
 
 import pytest
-from browser import DESK, choose, labels, names, photo, wait_until_done
+from browser import DESK, choose, labels, photo, wait_until_done
 from browser import browser as browser
 from browser import page as page
 from catdog.backend.app import create_app, use
@@ -144,7 +144,7 @@ def test_no_file_name_becomes_a_formula(page, backend):
 
 @ONCE
 def test_saved_as_json(full, answers, classifier):
-    found = json.loads(open(saved(full, "#json").path(), encoding="utf-8").read())
+    found = json.loads(saved(full, "#json").path().read_text(encoding="utf-8"))
     assert [item["file"] for item in found] == list(answers)
     for item, answer in zip(found, answers.values()):
         if "label" in answer:

@@ -7,6 +7,7 @@ from .weights import Weights, fingerprint, load_weights
 NAME = "VGG16"
 FEATURES = "max(block5_pool)"
 FEATURE_SIZE = 512
+LAST_CONVOLUTION, CELLS = "block5_conv3", 14  # cells a side of its activations
 
 # Means of ImageNet's training photos that keras.applications.vgg16.preprocess_input takes off, here in RGB order.
 RGB_MEAN = (123.68, 116.779, 103.939)

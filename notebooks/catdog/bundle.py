@@ -71,6 +71,11 @@ class Bundle:
         """Engines by name, with what notebook 1 found out about them on training photos."""
         return _proofs(self.card)
 
+    @property
+    def sure_from(self) -> float:
+        """The probability from which on the model counts as sure of a class; 0 where its card holds no threshold."""
+        return _sure_from(self.card)
+
     def describe(self) -> str:
         """What the model is, in a few sentences for a person."""
         test = self.card.get("metrics", {}).get("test", {})
@@ -157,6 +162,8 @@ def read_card(folder: Path) -> dict:
         if not all(key in card for key in ("name", "version", "classes", "backbone", "image_door", "files")):
             raise KeyError
         _proofs(card)
+        if not 0 <= _sure_from(card) <= 1:
+            raise ValueError
     except FileNotFoundError:
         raise BundleRefused(f"{folder} holds no saved model: it has no {CARD}.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -166,6 +173,10 @@ def read_card(folder: Path) -> dict:
 
 def _proofs(card: dict) -> dict[str, Proof]:
     return {name: Proof(**found) for name, found in card.get("engines", {}).items()}
+
+
+def _sure_from(card: dict) -> float:
+    return float(card.get("thresholds", {}).get("sure", 0))
 
 
 def find(model: str = "") -> Path:

@@ -9,6 +9,7 @@ from .bundle import TOLERANCE, Bundle, BundleRefused
 from .engines import Engine, is_exact, open_engine
 from .engines.choice import AUTO, choose
 from .engines.proof import compare
+from .explanation import Explanation, grad_cam
 from .images import DOOR
 
 
@@ -32,6 +33,15 @@ class Classifier:
         with self._one_at_a_time:
             features = self.engine.features(photos)
         return self.bundle.head.probabilities(features)
+
+    def explain(self, photo: np.ndarray, label: str = "") -> Explanation:
+        """uint8 RGB (224, 224, 3) → its probabilities, and where in it the evidence for the class `label` lies, for
+        the most probable class without one. Raises ValueError for a class that the model does not know."""
+        with self._one_at_a_time:
+            (activations,) = self.engine.activations(photo[None])
+        (probabilities,) = self.bundle.head.probabilities(activations.max(axis=(0, 1))[None])
+        number = self.bundle.classes.index(label) if label else int(probabilities.argmax())
+        return Explanation(probabilities, grad_cam(activations, self.bundle.head, number))
 
     def _replay(self) -> None:
         saved, now = self.bundle.golden_probabilities, self.predict(self.bundle.golden_photos)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 
+import numpy as np
 from catdog.progress import bar
 from load import as_parts, ask
 from playwright.sync_api import sync_playwright
@@ -15,7 +16,7 @@ from processes import HERE, Server
 sys.path.append(str(HERE.parent))
 import get_browser
 
-PHOTOS = 500
+PHOTOS, ALONE = 500, 20
 REQUESTS_AT_A_TIME, PHOTOS_EACH = 3, 16  # as the page sends them
 
 # In the page itself, since asking it from outside while it works would take from its time.
@@ -36,14 +37,33 @@ def measure_page(report, material, options) -> None:
     server = Server("ours.py", options.engine, log=material.folder / "page.log")
     try:
         server.wait(as_parts([photos[0].read_bytes()]))
+        explain, predict = _first_explanation(server.port, photos)
         page, bare, heaps = _rounds(server.port, photos, options.rounds)
     finally:
         server.stop()
+    report.row("one photo", first_explain_ms=1000 * explain, predict_ms=1000 * predict)
+    report.ratio("explain_first_vs_predict", [explain], [predict])
     report.row(f"the page, {len(photos)} photos", photos_per_s=[len(photos) / seconds for seconds in page])
     report.row("a plain program, as many at a time", photos_per_s=[len(photos) / seconds for seconds in bare])
     report.row("the page's memory after each", heap_MB=[heap / 1e6 for heap in heaps])
     report.ratio("page500_vs_bare_service", page, bare)
     report.ratio("page_memory_last_vs_first", heaps[-1:], heaps[:1])
+
+
+def _first_explanation(port: int, photos: list[Path]) -> tuple[float, float]:
+    """Seconds of the first /explain in the service's life, and of a /predict for one photo (median)."""
+    requests = [as_parts([path.read_bytes()]) for path in photos[:ALONE]]
+    connection = HTTPConnection("127.0.0.1", port, timeout=120)
+
+    def seconds(request: tuple[str, bytes, str]) -> float:
+        began = time.perf_counter()
+        ask(connection, request)
+        return time.perf_counter() - began
+
+    predict = float(np.median([seconds(request) for request in requests]))
+    explain = seconds(("/explain", *requests[0][1:]))
+    connection.close()
+    return explain, predict
 
 
 def _rounds(port: int, photos: list[Path], rounds: int) -> tuple[list[float], list[float], list[float]]:

@@ -49,7 +49,8 @@ def create_app(classifier: Classifier | None = None, visits: Visits | None = Non
     app.extensions["catdog"] = {"model": None, "visits": Visits() if visits is None else visits}
     if classifier:
         use(app, classifier)
-    CORS(app, send_wildcard=True)  # the page may come from another address; the service knows no cookies to protect
+    # The page may come from another address; the service knows no cookies to protect.
+    CORS(app, send_wildcard=True, expose_headers=["Retry-After"])
     app.register_blueprint(api)
     app.register_blueprint(page_blueprint(lambda: SAME_ORIGIN))
     app.register_error_handler(problems.Problem, problems.response)

@@ -41,6 +41,7 @@ class BatchingQueue:
         self._predict = predict
         self._most, self._capacity = most, capacity
         self._waiting: deque[tuple[np.ndarray, Future]] = deque()
+        self._others = 0
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="network")
 
@@ -53,11 +54,30 @@ class BatchingQueue:
         """
         futures = [Future() for _ in photos]
         with self._lock:
-            if len(self._waiting) + len(photos) > self._capacity:
-                raise QueueFull
+            self._require_room(len(photos))
             self._waiting.extend(zip(photos, futures))
         self._worker.submit(self._one_batch)
         return np.stack([future.result() for future in futures])
+
+    def run(self, task: Callable[[], object]) -> object:
+        """What `task` gives, called by the worker in its turn between the batches. It waits like one photo.
+
+        Raises:
+            QueueFull: there is no room for it.
+            Exception: whatever `task` raised.
+        """
+        with self._lock:
+            self._require_room(1)
+            self._others += 1
+        try:
+            return self._worker.submit(task).result()
+        finally:
+            with self._lock:
+                self._others -= 1
+
+    def _require_room(self, photos: int) -> None:
+        if len(self._waiting) + self._others + photos > self._capacity:
+            raise QueueFull
 
     def _one_batch(self) -> None:
         """As often as photos come in; a call that finds nothing left has nothing to do."""

@@ -40,6 +40,7 @@ KINDS = {
         Kind("photo-format", 415, f"The file is not {FORMATS_IN_WORDS}"),
         Kind("photo-small", 422, "The photo is too small"),
         Kind("photo-unreadable", 422, "The photo is damaged"),
+        Kind("label-unknown", 422, "The model does not know this class"),
         Kind("internal", 500, "Something broke in the service"),
         Kind("not-ready", 503, "The model is not loaded yet"),
         Kind("overloaded", 503, "Too many photos are waiting"),
@@ -74,7 +75,7 @@ def body(problem: Problem) -> dict:
 
 def response(problem: Problem) -> Response:
     answer = _as_response(body(problem))
-    if problem.kind.status == 503:
+    if problem.kind.status in (429, 503):
         answer.headers["Retry-After"] = "5"
     if problem.kind.status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"

@@ -4,12 +4,14 @@ import base64
 import binascii
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from apiflask import APIBlueprint
 from flask import current_app, g, render_template, request
+from werkzeug.datastructures import FileStorage
 
 from .. import link
 from ..classifier import Classifier
@@ -18,12 +20,13 @@ from . import problems
 from .access import access
 from .batching import BatchingQueue, QueueFull
 from .problems import Problem
-from .schemas import Alive, Card, OriginalPrediction, Photos, Predictions, State, refusals
+from .schemas import Alive, Card, Explanation, OriginalPrediction, Photos, PhotoToExplain, Predictions, State, refusals
 
 # Decoding may take 400 MB a photo, and each thread keeps some of what it once held: few decode, for all requests.
 _decoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decoder")
 
 _CODE = ("code-missing", "code-wrong")
+_PHOTO = ("photo-empty", "photo-pixels", "photo-format", "photo-unreadable")
 
 api = APIBlueprint("api", __name__, template_folder="templates", tag="Photos")
 
@@ -51,23 +54,51 @@ def predict(files_data):
     One or more photos in parts named `images`. A photo that cannot be read has an `error` in its place; the others
     are answered all the same.
     """
-    uploads = request.files.getlist("images")
-    most = current_app.config["MAX_PHOTOS"]
-    if not uploads:
-        raise Problem("no-photo", 'Send one or more photos as multipart/form-data in parts named "images".')
-    if len(uploads) > most:
-        raise Problem("too-many-photos", f"Send at most {most} photos in one request, not {len(uploads)}.")
+    uploads = _uploads(most=current_app.config["MAX_PHOTOS"])
     model, g.photos = _model(), len(uploads)
     photos = list(_decoders.map(_photo_or_problem, [upload.read() for upload in uploads]))
     answers = iter(_probabilities(model, [photo for photo in photos if isinstance(photo, np.ndarray)]))
     predictions = [
         {
             "filename": upload.filename,
-            **({"error": problems.body(photo)} if isinstance(photo, Problem) else _labelled(next(answers))),
+            **({"error": problems.body(photo)} if isinstance(photo, Problem) else _labelled(model, next(answers))),
         }
         for upload, photo in zip(uploads, photos)
     ]
     return {"model": model.classifier.bundle.id, "predictions": predictions}
+
+
+@api.post("/explain")
+@api.auth_required(access)
+@api.input(PhotoToExplain, location="form_and_files", validation=False)
+@api.output(Explanation)
+@api.doc(
+    responses=refusals(
+        "no-photo", *_PHOTO, *_CODE, "request-too-large", "too-many-photos", "label-unknown", "internal", "not-ready",
+        "overloaded",
+    )
+)  # fmt: skip
+def explain(form_and_files_data):
+    """Explain the answer to one photo
+
+    One photo in a part named `images`, and the class that is asked about in a field named `label`. The answer is that
+    of `/predict` with a heat map: where in the photo the evidence for the class lies.
+    """
+    (upload,) = _uploads(most=1)
+    model, g.photos = _model(), 1
+    wanted, classes = request.form.get("label", ""), model.classifier.bundle.classes
+    if wanted and wanted not in classes:
+        raise Problem("label-unknown", f"The model does not know this class. It knows {', '.join(classes)}.")
+    photo = _decoders.submit(_read, upload.read()).result()
+    found = _in_turn(lambda: model.queue.run(lambda: model.classifier.explain(photo, wanted)))
+    answer = _labelled(model, _named(model, found.probabilities.tolist()))
+    return {
+        "model": model.classifier.bundle.id,
+        "filename": upload.filename,
+        **answer,
+        "explained": wanted or answer["label"],
+        "heat": [[round(value, 3) for value in row] for row in found.heat.tolist()],
+    }
 
 
 @api.post("/")
@@ -76,12 +107,9 @@ def predict(files_data):
 @api.doc(
     responses=refusals(
         "bad-json",
-        "photo-empty",
+        *_PHOTO,
         *_CODE,
         "request-too-large",
-        "photo-pixels",
-        "photo-format",
-        "photo-unreadable",
         "internal",
         "not-ready",
         "overloaded",
@@ -150,18 +178,37 @@ def _model() -> Model:
     return model
 
 
+def _uploads(most: int) -> list[FileStorage]:
+    uploads = request.files.getlist("images")
+    if not uploads:
+        raise Problem("no-photo", 'Send photos as multipart/form-data in parts named "images".')
+    if len(uploads) > most:
+        raise Problem("too-many-photos", f"Send at most {most} in one request, not {len(uploads)}.")
+    return uploads
+
+
 def _probabilities(model: Model, photos: list[np.ndarray]) -> list[dict[str, float]]:
     if not photos:
         return []
+    rows = _in_turn(lambda: model.queue.predict(np.stack(photos)))
+    return [_named(model, row) for row in rows.tolist()]
+
+
+def _in_turn(ask: Callable[[], object]):
     try:
-        rows = model.queue.predict(np.stack(photos)).tolist()
+        return ask()
     except QueueFull:
         raise Problem("overloaded", "Too many photos are waiting. Try again in a few seconds.") from None
-    return [{label: round(p, 6) for label, p in zip(model.classifier.bundle.classes, row)} for row in rows]
 
 
-def _labelled(probabilities: dict[str, float]) -> dict:
-    return {"label": max(probabilities, key=probabilities.get), "probabilities": probabilities}
+def _named(model: Model, row: list[float]) -> dict[str, float]:
+    return {label: round(p, 6) for label, p in zip(model.classifier.bundle.classes, row)}
+
+
+def _labelled(model: Model, probabilities: dict[str, float]) -> dict:
+    label = max(probabilities, key=probabilities.get)
+    sure = probabilities[label] >= model.classifier.bundle.sure_from
+    return {"label": label, "sure": sure, "probabilities": probabilities}
 
 
 def _photo_or_problem(data: bytes) -> np.ndarray | Problem:

@@ -10,6 +10,11 @@ class Photos(Schema):
     images = List(File(), required=True, metadata={"description": "One or more photos, each a part of this name."})
 
 
+class PhotoToExplain(Photos):
+    images = List(File(), required=True, metadata={"description": "One photo, in a part of this name."})
+    label = String(metadata={"description": "The class to explain; without it, the most probable one."})
+
+
 class ProblemSchema(Schema):
     type = String(required=True)
     title = String(required=True)
@@ -20,6 +25,7 @@ class ProblemSchema(Schema):
 class Prediction(Schema):
     filename = String(required=True)
     label = String(metadata={"description": "The most probable class; absent where there is an error."})
+    sure = Boolean(metadata={"description": "False where the model's own threshold says that it is not sure."})
     probabilities = Dict(keys=String(), values=Float(), metadata={"description": "Every class with its probability."})
     error = Nested(ProblemSchema, metadata={"description": "Why this photo has no answer."})
 
@@ -27,6 +33,23 @@ class Prediction(Schema):
 class Predictions(Schema):
     model = String(required=True, metadata={"description": "<name>/<version> of the model that answered."})
     predictions = List(Nested(Prediction), required=True, metadata={"description": "One for each photo, in order."})
+
+
+class Explanation(Schema):
+    model = String(required=True, metadata={"description": "<name>/<version> of the model that answered."})
+    filename = String(required=True)
+    label = String(required=True, metadata={"description": "The most probable class."})
+    sure = Boolean(required=True)
+    probabilities = Dict(keys=String(), values=Float(), required=True)
+    explained = String(required=True, metadata={"description": "The class that the heat map is about."})
+    heat = List(
+        List(Float()),
+        required=True,
+        metadata={
+            "description": "Where in the photo the evidence for it lies (Grad-CAM): 14 rows from the top of 14 numbers "
+            "from 0 to 1, stretched over the whole photo."
+        },
+    )
 
 
 class OriginalPrediction(Schema):

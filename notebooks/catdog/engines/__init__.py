@@ -33,6 +33,10 @@ class Engine(Protocol):
         """uint8 RGB (n, 224, 224, 3) from `images.read_photo` → float32 (n, 512)."""
         ...
 
+    def activations(self, photos: np.ndarray) -> np.ndarray:
+        """The same photos → what the last convolution gives, after its ReLU: float32 (n, 14, 14, 512)."""
+        ...
+
 
 class EngineUnavailable(SuiteError):
     """This machine, or this model, cannot run an engine. The message says why."""
@@ -79,7 +83,7 @@ def open_engine(name: str, backbone: Backbone, twin=None) -> Engine:
     return OpenVINOEngine(name, backbone, twin)
 
 
-def in_batches(run, photos: np.ndarray, size: int) -> np.ndarray:
-    """`run` over at most `BATCH` photos at a time: (n, 224, 224, 3) → float32 (n, size)."""
+def in_batches(run, photos: np.ndarray, *shape: int) -> np.ndarray:
+    """`run` over at most `BATCH` photos at a time: (n, 224, 224, 3) → float32 (n, *shape)."""
     batches = [run(photos[start : start + BATCH]) for start in range(0, len(photos), BATCH)]
-    return np.concatenate(batches) if batches else np.empty((0, size), np.float32)
+    return np.concatenate(batches) if batches else np.empty((0, *shape), np.float32)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..backbone import FEATURE_SIZE, Backbone
-from ..frameworks import tf
+from ..backbone import CELLS, FEATURE_SIZE, LAST_CONVOLUTION, Backbone
+from ..frameworks import keras, tf
 from ..images import SIDE
 from ..network import build_network
 from . import TENSORFLOW, TENSORFLOW_MIXED, in_batches
@@ -20,10 +20,16 @@ class TensorFlowEngine:
         self.recipe = "fp16 tensorflow" if mixed else "fp32 tensorflow"
         self.fingerprint = backbone.fingerprint
         self.model = build_network(backbone, mixed)
+        last = self.model.get_layer(LAST_CONVOLUTION).output
+        both = keras.Model(self.model.input, [self.model.output, last])
         self.compiled = tf.function(
-            lambda photos: self.model(tf.cast(photos, tf.float32), training=False),
+            lambda photos: both(tf.cast(photos, tf.float32), training=False),
             input_signature=[tf.TensorSpec((None, SIDE, SIDE, 3), tf.uint8)],
         )
 
     def features(self, photos: np.ndarray) -> np.ndarray:
-        return in_batches(lambda batch: self.compiled(batch).numpy(), photos, FEATURE_SIZE)
+        return in_batches(lambda batch: self.compiled(batch)[0].numpy(), photos, FEATURE_SIZE)
+
+    def activations(self, photos: np.ndarray) -> np.ndarray:
+        found = in_batches(lambda batch: self.compiled(batch)[1].numpy(), photos, CELLS, CELLS, FEATURE_SIZE)
+        return found.astype(np.float32, copy=False)

@@ -1,0 +1,163 @@
+"""Why: the heat map is Grad-CAM, on every engine, and the service gives it; and when the model is not sure."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from catdog import bundle
+from catdog.backend.app import create_app
+from catdog.bundle import BundleRefused
+from catdog.classifier import Classifier
+from catdog.engines import NAMES, EngineUnavailable, open_engine
+from catdog.explanation import grad_cam
+from catdog.head import Head
+from catdog.images import read_photo
+from conftest import drawing
+from PIL import Image
+from test_backend import is_problem, parts
+
+SIDE = 14
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return np.stack([read_photo(drawing(label, seed)) for label, seed in (("cat", 1), ("dog", 2), ("dog", 5))])
+
+
+@pytest.fixture(scope="module")
+def with_gradients(engine, shipped, photos):
+    """Grad-CAM as the paper has it: (photos, classes, 14, 14), through the whole Keras network and its gradients."""
+    import keras
+    import tensorflow as tf
+
+    network = keras.Model(engine.model.input, [engine.model.get_layer("block5_conv3").output, engine.model.output])
+    maps = []
+    for number in range(2):
+        with tf.GradientTape() as tape:
+            activations, features = network(photos.astype(np.float32), training=False)
+            logits = features @ shipped.head.kernel + shipped.head.bias
+            wanted = tf.reduce_sum(logits[:, number])
+        weights = tf.reduce_mean(tape.gradient(wanted, activations), axis=(1, 2), keepdims=True)
+        maps.append(tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1)).numpy())
+    return np.stack(maps, axis=1)
+
+
+def test_the_closed_form_is_grad_cam(engine, shipped, photos, with_gradients):
+    found = engine.activations(photos)
+    assert found.shape == (3, SIDE, SIDE, 512)
+    assert found.dtype == np.float32
+    for activations, maps in zip(found, with_gradients):
+        for number in range(2):
+            heat = grad_cam(activations, shipped.head, number)
+            assert heat.max() == 1
+            assert np.abs(heat - maps[number] / maps[number].max()).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_engine_gives_the_same_picture(name, backbone, shipped, photos, with_gradients):
+    try:
+        engine = open_engine(name, backbone, shipped.twin)
+    except EngineUnavailable as reason:
+        pytest.skip(str(reason))
+    found = engine.activations(photos)
+    assert np.abs(found.max(axis=(1, 2)) - engine.features(photos)).max() < 1e-3
+    for activations, maps in zip(found, with_gradients):
+        for number in range(2):
+            heat = grad_cam(activations, shipped.head, number)
+            assert np.corrcoef(heat.ravel(), maps[number].ravel())[0, 1] > 0.95
+    assert engine.activations(photos[:0]).shape == (0, SIDE, SIDE, 512)
+
+
+def test_where_nothing_speaks_for_a_class_nothing_is_hot():
+    head = Head(-np.ones((512, 2), np.float32), np.zeros(2, np.float32))
+    assert not grad_cam(np.ones((SIDE, SIDE, 512), np.float32), head, 0).any()
+
+
+def test_the_heat_is_where_the_animal_is(classifier, real_photos):
+    """A real cat in the left or in the right half of a grey picture."""
+    cats = [Image.open(path).convert("RGB").resize((224, 224)) for path in sorted((real_photos / "test/cat").iterdir())]
+    followed = 0
+    for cat in cats[:20]:
+        centres = []
+        for left in (0, 224):
+            picture = Image.new("RGB", (448, 224), "grey")
+            picture.paste(cat, (left, 0))
+            heat = classifier.explain(np.asarray(picture.resize((224, 224))), "cat").heat
+            centres.append((heat.sum(axis=0) * np.arange(SIDE)).sum() / heat.sum())
+        followed += centres[0] < 6.5 < centres[1]
+    assert followed >= 19
+
+
+def test_an_answer_with_its_reason(client, classifier):
+    answer = client.post("/explain", data=parts(("a.jpg", drawing("dog", 3)))).json
+    (prediction,) = client.post("/predict", data=parts(("a.jpg", drawing("dog", 3)))).json["predictions"]
+    assert answer["model"] == classifier.bundle.id
+    assert answer["explained"] == answer["label"] == prediction["label"]
+    for label, p in prediction["probabilities"].items():
+        assert answer["probabilities"][label] == pytest.approx(p, abs=1e-3)
+    heat = np.array(answer["heat"])
+    assert heat.shape == (SIDE, SIDE)
+    assert (heat.min() >= 0, heat.max()) == (True, 1)
+
+
+def test_another_class_can_be_asked_about(client):
+    heats = []
+    for label in ("cat", "dog"):
+        answer = client.post("/explain", data={**parts(("a.jpg", drawing("dog", 3))), "label": label}).json
+        assert answer["explained"] == label
+        heats.append(answer["heat"])
+    assert heats[0] != heats[1]
+
+
+def test_what_cannot_be_explained_is_refused(client):
+    refusal = client.post("/explain", data={**parts(("a.jpg", drawing())), "label": "giraffe"})
+    assert is_problem(refusal, "label-unknown")
+    assert refusal.json["detail"] == "The model does not know this class. It knows cat, dog."
+    assert is_problem(client.post("/explain"), "no-photo")
+    assert is_problem(client.post("/explain", data=parts(("a", drawing()), ("b", drawing()))), "too-many-photos")
+    assert is_problem(client.post("/explain", data=parts(("a.jpg", b"words"))), "photo-format")
+    assert is_problem(client.post("/explain", data=parts(("a.jpg", b""))), "photo-empty")
+    assert is_problem(create_app().test_client().post("/explain", data=parts(("a", drawing()))), "not-ready")
+
+
+def test_a_full_queue_explains_nothing(classifier):
+    client = create_app(classifier, MAX_WAITING=0).test_client()
+    assert is_problem(client.post("/explain", data=parts(("a", drawing()))), "overloaded")
+
+
+def test_reasons_are_for_those_with_the_code(classifier):
+    client = create_app(classifier, ACCESS_CODE="for-testers").test_client()
+    assert is_problem(client.post("/explain", data=parts(("a", drawing()))), "code-missing")
+    answer = client.post("/explain", data=parts(("a", drawing())), headers={"Authorization": "Bearer for-testers"})
+    assert answer.status_code == 200
+
+
+# Not sure
+
+
+def with_threshold(shipped, sure):
+    return dataclasses.replace(shipped, card={**shipped.card, "thresholds": {"sure": sure}})
+
+
+def test_the_service_says_when_the_models_threshold_is_not_reached(shipped, classifier):
+    photos = [(f"{seed}.jpg", drawing("dog", seed)) for seed in range(6)]
+    plain = create_app(classifier).test_client().post("/predict", data=parts(*photos)).json["predictions"]
+    assert [item["sure"] for item in plain] == [True] * 6
+    limit = float(np.median([max(item["probabilities"].values()) for item in plain]))
+    careful = create_app(Classifier(with_threshold(shipped, limit), classifier.engine)).test_client()
+    found = careful.post("/predict", data=parts(*photos)).json["predictions"]
+    assert [item["sure"] for item in found] == [max(item["probabilities"].values()) >= limit for item in found]
+    assert {item["sure"] for item in found} == {True, False}
+    unsure = next(name for (name, _), item in zip(photos, found) if not item["sure"])
+    assert careful.post("/explain", data=parts((unsure, dict(photos)[unsure]))).json["sure"] is False
+
+
+@pytest.mark.parametrize("sure", [1.1, -0.1, "high", None, float("nan"), [0.5]])
+def test_a_card_with_a_threshold_that_is_none_is_refused(shipped, tmp_path, sure):
+    folder = shutil.copytree(shipped.folder, tmp_path / "model")
+    card = {**shipped.card, "thresholds": {"sure": sure}}
+    (folder / bundle.CARD).write_text(json.dumps(card))
+    with pytest.raises(BundleRefused, match="damaged"):
+        bundle.read(folder)
