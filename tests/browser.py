@@ -44,7 +44,7 @@ def page(browser, request):
         "request", lambda sent: sent.url.startswith(("http://127.0.0.1", "blob:")) or page.complaints.append(sent.url)
     )
     yield page
-    assert not page.complaints
+    assert not page.complaints, page.complaints
     context.close()
 
 

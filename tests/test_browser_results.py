@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 
+import numpy as np
 import pytest
 from browser import DESK, choose, labels, photo, wait_until_done
 from browser import browser as browser
@@ -193,6 +194,116 @@ def test_a_failed_photo_is_tried_again_where_it_is_open(page, backend):
     expect(page.locator("#detail-label")).to_contain_text("not a photo in a known format")
 
 
+# Why?
+
+
+def heat_on(page):
+    """How bright the overlay is, 14 × 14, from 0 to 1."""
+    pixels = page.locator("#detail canvas").evaluate("""canvas => {
+      const copy = new OffscreenCanvas(14, 14).getContext("2d", {willReadFrequently: true});
+      copy.drawImage(canvas, 0, 0);
+      return [...copy.getImageData(0, 0, 14, 14).data];
+    }""")
+    return (190 - np.array(pixels).reshape(14, 14, 4)[:, :, 3]) / 100
+
+
+def test_why_lays_a_heat_map_over_the_photo(page, backend, client):
+    page.goto(backend.url)
+    choose(page, photo("a.jpg", drawing("dog", 3)), photo("b.jpg", drawing("cat", 2)))
+    wait_until_done(page, 2)
+    page.locator(".card .open").first.click()
+    asked = []
+    page.on("request", lambda request: request.url.endswith("/explain") and asked.append(request))
+    canvas = page.locator("#detail canvas")
+    for label in (page.locator("#why-class").input_value(), wrong(page.locator("#why-class").input_value())):
+        if asked:
+            page.select_option("#why-class", label)
+        else:
+            page.click("#why")
+        expect(page.locator("#why-words[role=status]")).to_contain_text(f"speak for {label}: most in the ")
+        files = {"images": (io.BytesIO(drawing("dog", 3)), "a.jpg")}
+        heat = client.post("/explain", data={**files, "label": label}).json["heat"]
+        assert np.abs(heat_on(page) - heat).max() < 0.02
+        shown, over = page.locator("#detail .picture img").bounding_box(), canvas.bounding_box()
+        assert all(abs(shown[key] - over[key]) < 1 for key in shown)
+    page.click("#why")
+    expect(canvas).to_be_hidden()
+    page.click("#why")  # remembered
+    expect(canvas).to_be_visible()
+    assert len(asked) == 2
+    page.click("#next")  # another photo has not been asked about
+    expect(canvas).to_be_hidden()
+    expect(page.locator("#why[aria-pressed=false]")).to_be_visible()
+
+
+@ONCE
+def test_why_says_where_in_words(page, backend, client, real_photos):
+    """For those who do not see it: the ninth of the photo with most of the heat."""
+    data = next(iter(sorted((real_photos / "test/cat").iterdir()))).read_bytes()
+    page.goto(backend.url)
+    choose(page, photo("a.jpg", data))
+    wait_until_done(page, 1)
+    page.locator(".card .open").click()
+    page.select_option("#why-class", "cat")
+    expect(page.locator("#why-words")).to_contain_text("speak for cat")
+    heat = np.array(client.post("/explain", data={"images": (io.BytesIO(data), "a.jpg"), "label": "cat"}).json["heat"])
+    thirds = np.arange(14) * 3 // 14
+    shares = np.array([[heat[np.ix_(thirds == y, thirds == x)].sum() for x in range(3)] for y in range(3)])
+    where = ["upper left", "top", "upper right", "left", "middle", "right", "lower left", "bottom", "lower right"]
+    most, share = where[shares.argmax()], 100 * shares.max() / shares.sum()
+    expect(page.locator("#why-words")).to_contain_text(f"most in the {most} of the photo ({share:.1f} %)")
+
+
+@ONCE
+def test_why_not_is_told_where_the_service_is_gone(page, app):
+    server = Server(app, "127.0.0.1", 0, 1 << 30)
+    page.goto(server.url)
+    choose(page, photo("a.jpg", drawing()))
+    wait_until_done(page, 1)
+    server.stop()
+    page.locator(".card .open").click()
+    page.click("#why")
+    expect(page.locator("#why-words")).to_contain_text("The service cannot be reached.")
+    expect(page.locator("#why[aria-pressed=false]")).to_be_visible()
+    page.complaints.clear()
+
+
+# Not sure
+
+
+@ONCE
+def test_the_page_says_not_sure_when_the_model_does(page, shipped, classifier, answers):
+    answered = {name: answer for name, answer in answers.items() if "label" in answer}
+    limit = float(np.median([sure_of(answer) for answer in answered.values()]))
+    card = {**shipped.card, "thresholds": {"sure": limit}}
+    app = create_app(Classifier(dataclasses.replace(shipped, card=card), classifier.engine))
+    server = Server(app, "127.0.0.1", 0, 1 << 30)
+    page.goto(server.url)
+    choose(page, *mixed())
+    wait_until_done(page, 7)
+    wanted = [
+        answer["label"] if sure_of(answer) >= limit else f"Not sure – perhaps {answer['label']}"
+        for answer in answered.values()
+    ]
+    assert labels(page)[:6] == wanted
+    expect(page.locator("#totals")).to_contain_text("not sure: 3")
+    page.select_option("#show", label="not sure")
+    expect(page.locator('.card[data-sure="false"]')).to_have_count(3)
+    expect(page.locator(".card")).to_have_count(3)
+    page.locator(".card .open").first.click()
+    expect(page.locator("#detail-label")).to_contain_text("Not sure")
+    page.click("#close")
+    with open(saved(page, "#csv").path(), encoding="utf-8-sig", newline="") as file:
+        assert [row["sure"] for row in csv.DictReader(file)].count("false") == 3
+    for item in mixed()[:-1]:
+        page.select_option("#show", "")
+        page.locator(".card .open", has_text=item["name"]).click()
+        page.select_option("#truth", answers[item["name"]]["label"])
+        page.click("#close")
+    expect(page.locator("#accuracy")).to_contain_text("Not sure of 3; of the others 3 of 3 right.")
+    server.stop()
+
+
 # Which model
 
 
@@ -262,8 +373,6 @@ def test_folders_named_like_classes_give_accuracy_confusion_and_misses(page, bac
 
 
 def evaluate_labels(truth, said):
-    import numpy as np
-
     classes = ("cat", "dog")
     probabilities = np.eye(2, dtype=np.float32)[[classes.index(label) for label in said]]
     return evaluate(probabilities, np.array([classes.index(label) for label in truth]), classes)

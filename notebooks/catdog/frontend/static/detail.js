@@ -5,6 +5,8 @@ import { ask } from "./service.js";
 import { small } from "./shrink.js";
 
 const CELLS = 14; // a side of the heat map: the last convolution's
+const COLD = [10, 10, 60, 190]; // red, green, blue, opacity: what does not matter lies in the dark
+const HOT = [255, 170, 30, 90];
 const REGIONS = [["upper left", "top", "upper right"], ["left", "middle", "right"], ["lower left", "bottom", "lower right"]];
 
 const byId = (id) => document.getElementById(id);
@@ -140,7 +142,7 @@ async function heatOf(asked, label) {
 function showHeat(heat, label) {
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(CELLS, CELLS);
-  heat.flat().forEach((value, i) => pixels.data.set([255, 235 * value, 40, 190 * value], 4 * i));
+  heat.flat().forEach((value, i) => pixels.data.set(COLD.map((cold, part) => cold + value * (HOT[part] - cold)), 4 * i));
   context.putImageData(pixels, 0, 0);
   canvas.hidden = false;
   byId("why-words").textContent = inWords(heat, label);
