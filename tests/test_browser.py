@@ -1,6 +1,7 @@
 """The page in a real browser, against the real service on another origin and on its own."""
 
 import io
+import shutil
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -10,7 +11,7 @@ from browser import frontend as frontend
 from browser import page as page
 from browser import service as service
 from browser import watched as watched
-from catdog.frontend.page import create_page_app
+from catdog.frontend.page import FILES, create_page_app
 from catdog.serving import Server
 from conftest import drawing, encoded
 from PIL import Image
@@ -63,7 +64,7 @@ def test_more_than_one_request_keeps_every_photo_in_its_place(page, backend):
     choose(page, photo("last.jpg", drawing()))
     wait_until_done(page, 12)
     assert names(page) == [f"{seed}.png" for seed in range(11)] + ["last.jpg"]
-    assert len(sent) in (2, 3)  # eight and the rest, and the last one by itself if the rest was already under way
+    assert len(sent) == 4  # four, four and the rest at the same time, and the last one by itself
 
 
 def test_photos_can_be_dropped(page, backend):
@@ -239,3 +240,20 @@ def test_motion_is_only_for_those_who_like_it(page, backend):
     choose(page, photo("a.jpg", drawing()))
     wait_until_done(page, 1)
     assert page.locator(".fill").first.evaluate("bar => getComputedStyle(bar).transitionDuration") == "0s"
+
+
+def test_in_its_notebook_the_page_shows_changes_by_itself(page, tmp_path):
+    for room in ("static", "templates"):
+        shutil.copytree(FILES / room, tmp_path / room)
+    server = Server(create_page_app("", tmp_path), "127.0.0.1", 0, 1 << 20)
+    page.goto(f"{server.url}/?live")
+    html, css = tmp_path / "templates" / "page.html", tmp_path / "static" / "page.css"
+    css.write_text(css.read_text() + "h1 { color: rgb(1, 2, 3); }")
+    expect(page.locator("h1")).to_have_css("color", "rgb(1, 2, 3)")
+    text = html.read_text()
+    html.write_text(text.replace("<h1>What is in your photo?", "<h1>{{ Cat or dog?"))
+    expect(page.locator("body")).to_contain_text("page.html cannot be shown")
+    html.write_text(text.replace("<h1>What is in your photo?", "<h1>Cat or dog?"))
+    expect(page.locator("h1")).to_have_text("Cat or dog?")
+    page.complaints.clear()  # the browser logs the page that could not be shown
+    server.stop()

@@ -104,7 +104,8 @@ def test_machines_that_share_only_drive(colab, ngrok, monkeypatch):
             said = run_page()
             assert f"The backend at {ngrok.url_of()} answers with the model {trained}." in said
             assert f'data-backend="{ngrok.url_of()}"' in requests.get(value("server.url"), timeout=5).text
-            assert "An iframe of port" in said
+            assert re.search(r"An iframe of port \d+, /\?live\n", said)
+            assert [Path(name).name for name in re.findall(r"Viewing (.+)", said)] == ["page.html", "page.css"]
         run(start="STOP = False", STOP=True)
     with colab.machine(FRONTEND) as (run, _):
         assert "It was stopped 0 minutes ago" in run()

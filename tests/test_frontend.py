@@ -1,14 +1,17 @@
 """The page's server: light, safe, and following the backend."""
 
 import gzip
+import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 from catdog import link
 from catdog.backend.app import create_app
+from catdog.frontend import notebook
 from catdog.frontend.notebook import backend_state
-from catdog.frontend.page import create_page_app
+from catdog.frontend.page import FILES, create_page_app
 from catdog.serving import Server
 from conftest import ROOT
 
@@ -163,3 +166,63 @@ def test_the_notebook_shows_the_access_code_or_asks_for_it(classifier):
     assert "asks for its access code: set ACCESS_CODE" in backend_state(server.url)
     assert classifier.bundle.id in backend_state(server.url, "for-testers")
     server.stop()
+
+
+@pytest.fixture
+def files_of_ours(tmp_path):
+    """A copy of the page's files, to change."""
+    for room in ("static", "templates"):
+        shutil.copytree(FILES / room, tmp_path / "files" / room)
+    return tmp_path / "files"
+
+
+def test_only_in_its_notebook_does_the_page_ask_for_changes(app):
+    """Everywhere else each question would count against the link's month."""
+    own = create_page_app("/").test_client()
+    assert "live.js" in own.get("/?live").text
+    assert "live.js" not in own.get("/").text
+    assert "live.js" not in app.test_client().get("/?live").text
+    assert app.test_client().get("/changes").status_code == 404
+
+
+def test_a_change_of_any_file_is_noticed(files_of_ours):
+    client = create_page_app("/", files_of_ours).test_client()
+    seen = [client.get("/changes").text]
+    for number, name in enumerate(("templates/page.html", "static/page.css", "static/page.js")):
+        os.utime(files_of_ours / name, ns=(0, 2_000_000_000_000_000_000 + number))
+        seen.append(client.get("/changes").text)
+    assert len(set(seen)) == 4
+    assert client.get("/changes").text == seen[-1]
+
+
+def test_a_template_that_is_broken_says_so_until_it_is_mended(files_of_ours):
+    client = create_page_app("/", files_of_ours).test_client()
+    page = files_of_ours / "templates" / "page.html"
+    good = page.read_text()
+    page.write_text(good.replace("{{ backend }}", "{{ backend <b>"))
+    broken = client.get("/?live")
+    assert broken.status_code == 500
+    assert "page.html cannot be shown" in broken.text
+    assert "live.js" in broken.text
+    assert "<b>" not in broken.text
+    assert "Traceback" not in broken.text
+    page.write_text(good)
+    assert client.get("/?live").status_code == 200
+
+
+def test_the_notebook_shows_the_live_page_and_opens_its_files(capsys, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    notebook.show_page(8000)
+    notebook.show_page(8000, "for-testers")
+    assert [frame.src for frame in shown] == [
+        "http://127.0.0.1:8000/?live",
+        "http://127.0.0.1:8000/?live#code=for-testers",
+    ]
+    shown.clear()
+    monkeypatch.chdir(ROOT / "notebooks")
+    notebook.open_for_editing()
+    assert [file.path for file in shown] == [
+        "catdog/frontend/templates/page.html",
+        "catdog/frontend/static/page.css",
+    ]

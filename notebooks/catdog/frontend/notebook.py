@@ -1,11 +1,13 @@
 """What notebook 3 shows: whether the backend answers, and the page itself."""
 
+import os
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import requests
 
 from .. import link, places
+from .page import FILES
 
 _ANSWER_SECONDS = 10
 
@@ -58,13 +60,34 @@ def _ago(time: str) -> str:
     return f"{minutes:.0f} minutes ago" if minutes < 120 else f"{minutes / 60:.0f} hours ago"
 
 
-def show_page(port: int, height: int = 720) -> None:
-    """Show the page in the notebook: on Colab through its own proxy, which reaches the notebook's owner alone."""
+def show_page(port: int, code: str = "", height: int = 720) -> None:
+    """Show the page in the notebook: on Colab through its own proxy, which reaches the notebook's owner alone. It
+    loads itself again when its files change.
+
+    Args:
+        code: the backend's access code, if it has one.
+    """
+    path = "/?live" + link.with_code("", code).removeprefix("/")
     if places.on_colab():
         from google.colab import output
 
-        output.serve_kernel_port_as_iframe(port, height=str(height))
+        output.serve_kernel_port_as_iframe(port, path=path, height=str(height))
     else:
         from IPython.display import IFrame, display
 
-        display(IFrame(f"http://127.0.0.1:{port}", width="100%", height=height))
+        display(IFrame(f"http://127.0.0.1:{port}{path}", width="100%", height=height))
+
+
+def open_for_editing() -> None:
+    """Open the page's text and its looks: on Colab in the editor beside the notebook, elsewhere by links."""
+    texts, looks = FILES / "templates" / "page.html", FILES / "static" / "page.css"
+    if places.on_colab():
+        from google.colab import files
+
+        files.view(str(texts))
+        files.view(str(looks))
+    else:
+        from IPython.display import FileLink, display
+
+        for path in (texts, looks):
+            display(FileLink(os.path.relpath(path)))

@@ -4,27 +4,33 @@ import gzip
 from collections.abc import Callable
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, make_response, render_template, request
+from flask import Blueprint, Flask, Response, current_app, make_response, render_template, request, url_for
+from jinja2 import TemplateError
+from markupsafe import escape
 
 from .. import link
 
 SAME_ORIGIN = "/"
-_SCRIPTS = sorted(script.name for script in (Path(__file__).parent / "static").glob("*.js") if script.stem != "live")
+FILES = Path(__file__).parent
 
 
-def page_blueprint(backend_url: Callable[[], str]) -> Blueprint:
+def page_blueprint(backend_url: Callable[[], str], files: Path = FILES) -> Blueprint:
     """The page at `/` and its files under `/page/`.
 
     Args:
         backend_url: asked at every load. `SAME_ORIGIN` where the backend serves the page itself; empty when no
             backend is known, which the page then says.
+        files: the folder that holds templates/ and static/.
     """
-    page = Blueprint("page", __name__, static_folder="static", static_url_path="/page", template_folder="templates")
+    page = Blueprint(
+        "page", __name__, static_folder=files / "static", static_url_path="/page", template_folder=files / "templates"
+    )
+    scripts = sorted(script.name for script in (files / "static").glob("*.js") if script.stem != "live")
 
     @page.get("/")
     def show() -> Response:
         url = backend_url()
-        response = make_response(render_template("page.html", backend=url, scripts=_SCRIPTS))
+        response = make_response(render_template("page.html", backend=url, scripts=scripts, live=_live_stamp()))
         response.headers["Content-Security-Policy"] = _content_security_policy(url)
         response.headers["Cache-Control"] = "no-store"  # the backend's address may be another one tomorrow
         return response
@@ -33,12 +39,37 @@ def page_blueprint(backend_url: Callable[[], str]) -> Blueprint:
     return page
 
 
-def create_page_app(backend_url: str = "") -> Flask:
-    """The app that notebook 3 serves. Without `backend_url` it follows the backend's link file."""
-    app = Flask(__name__, static_folder=None)
-    app.register_blueprint(page_blueprint(lambda: backend_url or link.published_url()))
+def create_page_app(backend_url: str = "", files: Path = FILES) -> Flask:
+    """The app that notebook 3 serves. Without `backend_url` it follows the backend's link file.
+
+    At `/?live`, where the notebook shows it, the page loads itself again as soon as one of its files is changed.
+    """
+    app = Flask(__name__, static_folder=None, template_folder=None)
+    app.config.update(LIVE_FILES=files, TEMPLATES_AUTO_RELOAD=True)
+    app.register_blueprint(page_blueprint(lambda: backend_url or link.published_url(), files))
+    app.register_error_handler(TemplateError, _broken_template)
     app.get("/healthz")(link.alive)
+    app.get("/changes")(lambda: _stamp(files))
     return app
+
+
+def _live_stamp() -> str:
+    """Of the files, where the page is to follow their changes; else nothing."""
+    files = current_app.config.get("LIVE_FILES")
+    return _stamp(files) if files and "live" in request.args else ""
+
+
+def _broken_template(error: TemplateError) -> tuple[str, int]:
+    """Until the file is mended."""
+    script = url_for("page.static", filename="live.js", files=_live_stamp())
+    live = f'<script type="module" src="{script}"></script>' if _live_stamp() else ""
+    words = f"page.html cannot be shown: {error}. Undo the last change of what stands in curly brackets there."
+    return f"<!doctype html><title>page.html is broken</title>{live}<p>{escape(words)}", 500
+
+
+def _stamp(files: Path) -> str:
+    """Another one after each change of a file."""
+    return str(max(path.stat().st_mtime_ns for room in ("static", "templates") for path in (files / room).iterdir()))
 
 
 def _compressed(response: Response) -> Response:

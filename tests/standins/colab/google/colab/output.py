@@ -16,4 +16,4 @@ def eval_js(script, ignore_result=False, timeout_sec=None):
 
 
 def serve_kernel_port_as_iframe(port, path="/", width="100%", height="400", cache_in_notebook=False):
-    print(f"An iframe of port {port}")
+    print(f"An iframe of port {port}, {path}")
