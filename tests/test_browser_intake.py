@@ -196,7 +196,7 @@ def test_a_phones_photo_becomes_small_and_loses_where_it_was_taken(page, watched
 def test_a_setting_sends_originals(page, watched, service):
     data = encoded(large(), quality=95)
     page.goto(service.url)
-    page.click("summary")
+    page.click("#drop summary")
     page.check("#originals")
     choose(page, photo("a.jpg", data))
     wait_until_done(page, 1)

@@ -45,6 +45,8 @@ def full(page, backend):
     choose(page, *mixed())
     wait_until_done(page, len(mixed()))
     expect(page.locator("#status")).to_contain_text("6 of 7 photos done, 1 without an answer.")
+    if not page.locator("#sort").is_visible():
+        page.click("#tools summary")
     return page
 
 

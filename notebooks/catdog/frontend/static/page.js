@@ -33,6 +33,7 @@ function start() {
   onClick("json", saveJson);
   for (const id of ["show", "confidence", "sort"]) byId(id).addEventListener("change", () => album.refresh());
   byId("originals").addEventListener("change", () => (batch.settings.originals = byId("originals").checked));
+  byId("tools").open = matchMedia("(min-width: 50rem)").matches; // on a phone, answers come first
   batch.listenForReturn();
   batch.tryAgain();
 }

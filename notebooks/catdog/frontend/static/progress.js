@@ -19,7 +19,7 @@ export function setBusy(message, seconds) {
 
 export function show() {
   const count = (state) => photos.filter((photo) => photo.state === state).length;
-  const [done, failed, all] = [count("done"), count("failed"), photos.length];
+  const [done, failed, waiting, all] = [count("done"), count("failed"), count("waiting"), photos.length];
   const working = isWorking();
   if (working && !run) run = { began: Date.now(), done: done + failed };
   byId("run").hidden = all === 0;
@@ -28,7 +28,8 @@ export function show() {
   byId("progress").hidden = !working;
   byId("cancel").hidden = !working;
   byId("retry-all").hidden = working || failed === 0;
-  const words = [`${done} of ${all} photos done`, ...(failed ? [`${failed} without an answer`] : [])].join(", ");
+  const others = [failed && `${failed} without an answer`, !working && waiting && `${waiting} waiting`];
+  const words = [`${done} of ${all} photos done`, ...others.filter(Boolean)].join(", ");
   byId("status").textContent = all ? words + (working ? hurry(done + failed, all) : ".") : "";
   speak(working, words, done);
   if (!working) run = null;
