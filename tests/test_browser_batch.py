@@ -84,6 +84,37 @@ def test_cancelled_photos_wait_and_go_on_where_they_were(page, watched, service)
     expect(page.locator("#go-on")).to_be_hidden()
 
 
+def test_what_is_cancelled_while_it_is_made_small_is_not_sent(page, watched, service):
+    page.add_init_script("""
+      const decode = HTMLImageElement.prototype.decode;
+      const opened = new Promise((open) => (window.open = open));
+      HTMLImageElement.prototype.decode = function () { return opened.then(() => decode.call(this)); };
+    """)
+    page.goto(service.url)
+    choose(page, photo("a.png", encoded(Image.effect_noise((400, 400), 90), "PNG"), "image/png"))
+    expect(page.locator('.card[data-state="sending"]')).to_have_count(1)
+    page.click("#cancel")
+    page.evaluate("window.open()")
+    expect(page.locator(WAITING)).to_have_count(1)
+    choose(page, *tiny(1))  # which is taken for going on
+    wait_until_done(page, 2)
+    assert watched.answered == {"a.png": 1, "0.png": 1}
+    assert len(watched.requests) == 1 or watched.requests == [["a.png"], ["0.png"]]
+
+
+def test_trying_again_twice_sends_once(page, watched, service):
+    page.goto(service.url)
+    choose(page, photo("words.jpg", b"words"))
+    wait_until_done(page, 1)
+    watched.close()
+    page.evaluate("() => { for (let i = 0; i < 3; i++) document.querySelector('.card .retry').click(); }")
+    watched.open()
+    wait_until_done(page, 1)
+    choose(page, *tiny(1))
+    wait_until_done(page, 2)
+    assert watched.requests == [["words.jpg"], ["words.jpg"], ["0.png"]]
+
+
 @pytest.mark.parametrize("status", ["503 Service Unavailable", "429 Too Many Requests"])
 def test_a_busy_service_is_given_the_time_it_asks_for(page, watched, service, status):
     """From another origin, which must be allowed to read the header. The page's clock is ours."""

@@ -191,6 +191,7 @@ def test_a_failed_photo_is_tried_again_where_it_is_open(page, backend):
     page.locator(".card .open").click()
     expect(page.locator("#answered")).to_be_hidden()
     expect(page.locator("#detail .picture img")).to_be_hidden()
+    expect(page.locator("#no-picture")).to_be_visible()
     with page.expect_response("**/predict"):
         page.click("#detail-retry")
     expect(page.locator("#detail-label")).to_contain_text("not a photo in a known format")
@@ -392,7 +393,7 @@ def evaluate_labels(truth, said):
 )
 def test_a_csv_of_names_and_labels_does_so_too(full, answers, text):
     red, green = answers["red.png"]["label"], wrong(answers["green.png"]["label"])
-    choose(full, photo("labels.csv", text.format(red=red, green=green).encode(), "text/csv"))
+    full.set_input_files("#archive", photo("labels.csv", text.format(red=red, green=green).encode(), "text/csv"))
     expect(full.locator("#notice")).to_have_text(
         "3 labels were read from labels.csv. Not a class of this model: giraffe."
     )

@@ -49,7 +49,11 @@ def create_page_app(backend_url: str = "", files: Path = FILES) -> Flask:
     app.register_blueprint(page_blueprint(lambda: backend_url or link.published_url(), files))
     app.register_error_handler(TemplateError, _broken_template)
     app.get("/healthz")(link.alive)
-    app.get("/changes")(lambda: _stamp(files))
+
+    @app.get("/changes")
+    def changes() -> str:
+        return _stamp(files)
+
     return app
 
 

@@ -23,12 +23,9 @@ export const settings = { originals: false };
 
 /** Photos have `number`, `name`, `size` and `open`; here they get `state`, and `answer` or `why` there is none. */
 export function enqueue(photos) {
-  for (const photo of photos) {
-    Object.assign(photo, { answer: null, why: "", attempts: 0, alone: false, removed: false });
-    setState(photo, "waiting");
-  }
-  waiting.push(...photos);
-  waiting.sort((a, b) => a.number - b.number);
+  const idle = photos.filter(({ state }) => state !== "waiting" && state !== "sending");
+  for (const photo of idle) Object.assign(photo, { answer: null, heat: null, why: "", attempts: 0, alone: false });
+  putBack(idle);
   if (trouble?.kind === "cancelled") goOn();
   else work();
 }

@@ -69,12 +69,15 @@ async function showLarge() {
   const asked = photo;
   image.removeAttribute("src");
   image.hidden = false;
+  byId("no-picture").hidden = true;
   image.alt = `Photo ${photo.name}`;
   try {
     const file = await photo.open();
     if (asked === photo) await showPicture(image, file);
   } catch {
-    if (asked === photo) image.hidden = true;
+    if (asked !== photo) return;
+    image.hidden = true;
+    byId("no-picture").hidden = false;
   }
 }
 

@@ -13,6 +13,7 @@ import { ask, code } from "./service.js";
 const byId = (id) => document.getElementById(id);
 const COUNTED_EVERY = 100; // milliseconds
 let scheduled = null;
+let asking = false;
 let model = ""; // "<name>/<version>" of the one that the page speaks of
 
 start();
@@ -20,7 +21,7 @@ start();
 function start() {
   Object.assign(batch.tell, { changed: photoChanged, halted: showTrouble, paused: progress.setBusy, connect });
   Object.assign(album.act, { open: detail.open, remove, retry: (photo) => batch.enqueue([photo]), truth: fieldTest.truth });
-  intake.listen(byId("drop"), ["photos", "camera", "folder"].map(byId), () => note("Reading…"), take);
+  intake.listen(byId("drop"), ["photos", "camera", "folder", "archive"].map(byId), () => note("Reading…"), take);
   detail.start({ truth: setTruth });
   access.start(batch.tryAgain);
   onClick("again", () => batch.tryAgain());
@@ -34,6 +35,7 @@ function start() {
   for (const id of ["show", "confidence", "sort"]) byId(id).addEventListener("change", () => album.refresh());
   byId("originals").addEventListener("change", () => (batch.settings.originals = byId("originals").checked));
   byId("tools").open = matchMedia("(min-width: 50rem)").matches; // on a phone, answers come first
+  window.addEventListener("beforeunload", (event) => batch.isWorking() && event.preventDefault()); // asks before leaving
   batch.listenForReturn();
   batch.tryAgain();
 }
@@ -57,7 +59,7 @@ async function take({ photos, labels, words }) {
 
 function photoChanged(photo) {
   if (photo) album.refresh(photo);
-  if (photo?.answer && `${photo.answer.model}` !== model) modelChanged(photo.answer.model);
+  if (photo?.answer && photo.answer.model !== model) noticeModel();
   showTools();
 }
 
@@ -93,10 +95,15 @@ function describe(card) {
   return `It can tell: ${card.classes.join(", ")}. Model ${card.name}${made}, version ${card.version}.${accuracy}${warning}`;
 }
 
-function modelChanged(name) {
-  if (model) note(`The model has changed: from now on ${name} answers. Each photo says which model answered it.`);
-  model = name;
-  connect().catch(() => {}); // the next photo will tell what is wrong
+/** Ask once, however many photos another model has answered. */
+async function noticeModel() {
+  if (asking) return;
+  asking = true;
+  const before = model;
+  await connect().catch(() => {}); // the next photo will tell what is wrong
+  asking = false;
+  if (!before || model === before) return;
+  note(`The model has changed: from now on ${model} answers. Each photo, when opened, says which model answered it.`);
 }
 
 /** `reason` is null when it goes on. */

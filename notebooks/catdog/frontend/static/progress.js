@@ -10,10 +10,13 @@ const byId = (id) => document.getElementById(id);
 let run = null; // {began, done}: when the photos began to be sent that are under way now, and how many were done then
 let spoken = 0;
 let busy = { message: "", until: 0 };
+let ticking = null;
 
 /** The service is busy for so long; no message: not any more. */
 export function setBusy(message, seconds) {
   busy = { message, until: Date.now() + 1000 * seconds };
+  clearInterval(ticking);
+  if (message) ticking = setInterval(show, 1000);
   show();
 }
 

@@ -25,7 +25,7 @@ const TOO_MANY_A_MINUTE = 734;
 
 /** By which member an answer is known to be the service's. */
 const MEMBER = { model: "classes", predict: "predictions", explain: "heat", healthz: "instance" };
-const ANSWER_SECONDS = 120;
+const ANSWER_SECONDS = 300; // originals take long where the reception is bad
 const PROBE_SECONDS = 10;
 const BUSY_SECONDS = 5; // where a busy service does not say for how long
 
@@ -76,6 +76,7 @@ export async function ask(path, { signal, ...options } = {}) {
 
 function withDeadline(signal, seconds) {
   const controller = new AbortController();
+  if (signal?.aborted) controller.abort();
   setTimeout(() => controller.abort(), 1000 * seconds);
   signal?.addEventListener("abort", () => controller.abort());
   return controller.signal;
