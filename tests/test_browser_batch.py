@@ -77,9 +77,12 @@ def test_cancelled_photos_wait_and_go_on_where_they_were(page, watched, service)
     expect(page.locator("#go-on")).to_be_focused()
     expect(page.locator(WAITING)).to_have_count(72)
     expect(page.locator("#status")).to_have_text("8 of 80 photos done, 72 waiting.")
+    asked = len(watched.requests)
     watched.open()
     page.click("#go-on")
     wait_until_done(page, 80)
+    first = [name for sent in watched.requests[asked : asked + LANES] for name in sent]
+    assert sorted(first) == sorted(f"{seed}.png" for seed in range(8, 8 + LANES * AT_FIRST))
     assert all(watched.answered[f"{seed}.png"] == 1 for seed in range(8))
     expect(page.locator("#go-on")).to_be_hidden()
 

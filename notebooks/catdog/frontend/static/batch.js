@@ -152,7 +152,6 @@ async function packed(chunk) {
 }
 
 function settle(photo, model, { error, ...answer }) {
-  if (photo.removed) return;
   if (error) return fail(photo, error.detail);
   photo.answer = { ...answer, model };
   setState(photo, "done");
