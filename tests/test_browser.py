@@ -13,7 +13,7 @@ from browser import service as service
 from browser import watched as watched
 from catdog.frontend.page import FILES, create_page_app
 from catdog.serving import Server
-from conftest import drawing, encoded
+from conftest import drawing, encoded, until
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -234,6 +234,18 @@ def test_everything_that_can_be_touched_is_large_enough(page, backend):
         assert min(box["width"], box["height"]) >= 24, button.inner_text()
     for wanted in ("label[for=photos]", "#clear"):
         assert page.locator(wanted).bounding_box()["height"] >= 44
+
+
+def test_all_files_are_asked_for_at_once(page, backend):
+    """While the script that needs them has not come yet: one round trip after the HTML."""
+    asked, held = set(), []
+    page.on("request", lambda request: asked.add(request.url.rsplit("/", 1)[-1]))
+    page.route("**/page/page.js", lambda route: held.append(route))
+    page.goto(backend.url, wait_until="commit")
+    wanted = {path.name for path in (FILES / "static").glob("*.[jc]s*")} - {"live.js"}
+    until(lambda: page.evaluate("document.readyState") and wanted <= asked)
+    held[0].continue_()
+    expect(page.locator("#model")).to_contain_text("cat, dog")
 
 
 def test_motion_is_only_for_those_who_like_it(page, backend):

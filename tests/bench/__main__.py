@@ -1,6 +1,6 @@
 """The benchmark: every figure a ratio of things measured in turn within one run, never against a figure of yesterday.
 
-    make bench                          everything, about ten minutes on two cores
+    make bench                          everything, about thirteen minutes on two cores
     make bench BENCH="--only serving"   one part of it: serving, page or training
     make bench BENCH="--rounds 5"       more rounds, less spread
     make bench BENCH="--engine openvino-fp32"

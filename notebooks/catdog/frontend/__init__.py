@@ -1,1 +1,1 @@
-"""The tester's page (plain HTML, one script, one style sheet) and the small Flask app that serves it."""
+"""The tester's page (plain HTML, one style sheet, small scripts) and the small Flask app that serves it."""
