@@ -29,7 +29,6 @@ export function add(added) {
   for (const photo of added) {
     photo.number = ++number;
     photo.card = makeCard(photo);
-    photo.row = makeRow(photo);
     photos.push(photo);
   }
 }
@@ -51,7 +50,7 @@ export function clear() {
 function dismiss(photo) {
   seen.unobserve(photo.card);
   photo.card.remove();
-  photo.row.remove();
+  photo.row?.remove();
 }
 
 /** Show what has changed, together with whatever else changes before the next frame. */
@@ -71,15 +70,23 @@ function show() {
   scheduled = false;
   for (const photo of stale) {
     showCard(photo);
-    showRow(photo);
+    if (photo.row) showRow(photo);
   }
   stale.clear();
   showFilters();
   const table = byId("as-table").getAttribute("aria-pressed") === "true";
   byId("table").hidden = !table;
   list.hidden = table;
-  if (table) arrange(byId("table").querySelector("tbody"), shown().map(({ row }) => row));
+  if (table) arrange(byId("table").querySelector("tbody"), shown().map(rowOf));
   else arrange(list, shown().map(({ card }) => card));
+}
+
+function rowOf(photo) {
+  if (!photo.row) {
+    photo.row = makeRow(photo);
+    showRow(photo);
+  }
+  return photo.row;
 }
 
 /** Moving an element takes the focus from it, so only where one is out of place. */
@@ -102,10 +109,11 @@ export function shown() {
   return fitting.sort((a, b) => ORDERS[byId("sort").value](a, b) || a.number - b.number);
 }
 
+const inOrder = new Intl.Collator(undefined, { numeric: true }).compare; // 9 before 10
 const ORDERS = {
   number: () => 0,
-  name: (a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }),
-  label: (a, b) => answerTo(a).localeCompare(answerTo(b)),
+  name: (a, b) => inOrder(a.path, b.path),
+  label: (a, b) => inOrder(answerTo(a), answerTo(b)),
   doubt: (a, b) => confidence(a, 2) - confidence(b, 2),
   confidence: (a, b) => confidence(b) - confidence(a),
 };

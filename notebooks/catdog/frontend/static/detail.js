@@ -85,8 +85,8 @@ function forget() {
   const { card, row } = photo;
   photo = null;
   dialog.querySelector("img").removeAttribute("src");
-  const opened = (card.isConnected && !card.parentNode.hidden ? card : row).querySelector(".open");
-  opened.focus(); // also after stepping on to another photo
+  const opened = card.isConnected && !card.parentNode.hidden ? card : row;
+  opened?.querySelector(".open").focus(); // also after stepping on to another photo
 }
 
 function step(by) {

@@ -7,6 +7,8 @@ const TYPES = {
   avif: "image/avif", bmp: "image/bmp", heic: "image/heic", heif: "image/heif",
 };
 
+const inOrder = new Intl.Collator(undefined, { numeric: true }).compare; // 9 before 10
+
 /**
  * Tell `take` of everything that comes in, as {photos, labels, words}: `photos` as [{name, path, size, open}], `labels`
  * as CSV files, `words` for the tester about what is left out. `began` is told before anything slow.
@@ -76,7 +78,7 @@ async function sorted(files) {
   }
   if (others) words.push(others === 1 ? "One file that is no photo was left out." : `${others} files that are no photos were left out.`);
   // Folders and zips come in any order, what somebody has chosen in theirs.
-  if (photos.some(({ path }) => path.includes("/"))) photos.sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));
+  if (photos.some(({ path }) => path.includes("/"))) photos.sort((a, b) => inOrder(a.path, b.path));
   return { photos, labels, words };
 }
 
