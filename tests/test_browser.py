@@ -229,6 +229,7 @@ def test_everything_that_can_be_touched_is_large_enough(page, backend):
     page.goto(backend.url)
     choose(page, photo("a.jpg", drawing()), photo("words.jpg", b"words"))
     wait_until_done(page, 2)
+    expect(page.locator("#cancel")).to_be_hidden()
     for button in page.locator("button:visible, .pickers label:visible, select:visible, summary:visible").all():
         box = button.bounding_box()
         assert min(box["width"], box["height"]) >= 24, button.inner_text()
