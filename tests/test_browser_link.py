@@ -8,7 +8,7 @@ from browser import browser as browser
 from catdog.backend.app import create_app
 from catdog.frontend.page import create_page_app
 from catdog.serving import Server
-from conftest import drawing
+from conftest import drawing, until
 from playwright.sync_api import expect
 
 CODE = "right-code_1"
@@ -270,6 +270,23 @@ def test_where_nothing_listens_the_page_says_so_and_recovers(tab, link, serve):
     expect_answered(tab)
     expect(tab.locator("#model")).to_contain_text("cat, dog")
     expect(tab.locator("#again")).to_be_hidden()
+
+
+def test_a_line_that_is_silent_is_given_up_and_looked_at_again(tab, link, serve):
+    """The page's clock is ours."""
+    address = serve(link)
+    tab.clock.install()
+    link.gates["/model"] = link.gates["/healthz"] = Gate()
+    tab.goto(address)
+    link.gates["/model"].wait_for_one()
+    tab.clock.run_for(11_000)
+    until(lambda: tab.evaluate("1") and link.asked("/healthz"))
+    tab.clock.run_for(11_000)
+    expect(tab.locator("#trouble")).to_contain_text(UNREACHABLE)
+    link.gates["/model"].open()
+    tab.clock.run_for(5_000)
+    expect(tab.locator("#trouble")).to_be_hidden()
+    expect(tab.locator("#model")).to_contain_text("cat, dog")
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])

@@ -25,8 +25,8 @@ const TOO_MANY_A_MINUTE = 734;
 
 /** By which member an answer is known to be the service's. */
 const MEMBER = { model: "classes", predict: "predictions", explain: "heat", healthz: "instance" };
-const ANSWER_SECONDS = 300; // originals take long where the reception is bad
-const PROBE_SECONDS = 10;
+const SECONDS = { predict: 300, explain: 60 }; // originals take long where the reception is bad
+const FEW_SECONDS = 10; // for what is small
 const BUSY_SECONDS = 5; // where a busy service does not say for how long
 
 export const address = serviceAddress();
@@ -64,7 +64,7 @@ export async function ask(path, { signal, ...options } = {}) {
   const asked = code;
   let response, text;
   try {
-    response = await reach(path, { ...options, signal: withDeadline(signal, ANSWER_SECONDS) });
+    response = await reach(path, { ...options, signal: withDeadline(signal, SECONDS[path] ?? FEW_SECONDS) });
     text = await response.text();
   } catch {
     if (signal?.aborted) throw new Trouble("Cancelled.", "cancelled");
@@ -145,7 +145,7 @@ function retryAfter(headers) {
 /** A browser does not tell scripts why a request failed, so some more of them have to find out. */
 async function whyNothingCame() {
   if (navigator.onLine === false) return new Trouble("You are offline. Connect to the internet.", "lost");
-  const signal = withDeadline(null, PROBE_SECONDS);
+  const signal = withDeadline(null, FEW_SECONDS);
   try {
     const response = await reach("healthz", { signal });
     understand("healthz", response, await response.text());
