@@ -89,9 +89,9 @@ def test_cancelled_photos_wait_and_go_on_where_they_were(page, watched, service)
 
 def test_what_is_cancelled_while_it_is_made_small_is_not_sent(page, watched, service):
     page.add_init_script("""
-      const decode = HTMLImageElement.prototype.decode;
+      const make = window.createImageBitmap;
       const opened = new Promise((open) => (window.open = open));
-      HTMLImageElement.prototype.decode = function () { return opened.then(() => decode.call(this)); };
+      window.createImageBitmap = (file) => opened.then(() => make(file));
     """)
     page.goto(service.url)
     choose(page, photo("a.png", encoded(Image.effect_noise((400, 400), 90), "PNG"), "image/png"))

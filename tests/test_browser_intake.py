@@ -207,8 +207,20 @@ def test_a_setting_sends_originals(page, watched, service):
 
 
 @ONCE
-def test_what_is_made_small_is_what_the_door_would_have_seen(page, watched, service):
-    """Upright by all eight EXIF orientations, transparency on white, long ones not squeezed to nothing."""
+@pytest.mark.parametrize("bitmaps", [True, False])
+def test_what_is_made_small_is_what_the_door_would_have_seen(page, watched, service, bitmaps):
+    """Upright by all eight EXIF orientations, transparency on white, long ones not squeezed to nothing; also in a
+    browser whose bitmaps would lie on their side."""
+    if not bitmaps:
+        page.add_init_script("""
+          const make = window.createImageBitmap;
+          window.createImageBitmap = async (file) => {
+            const bytes = new Uint8Array(await file.arrayBuffer());
+            const exif = bytes.findIndex((_, i) => String.fromCharCode(...bytes.subarray(i, i + 4)) === "Exif");
+            if (exif >= 0) bytes[exif] = 0;
+            return make(new Blob([bytes]));
+          };
+        """)
     upright = large("cat", 4, (2400, 1800))
     turned = {1: [], 2: [0], 3: [3], 4: [1], 5: [5], 6: [2], 7: [6], 8: [4]}  # Pillow's numbers of the inverse turns
     photos = []

@@ -6,6 +6,15 @@ const QUALITY = 0.9;
 const SMALL_ENOUGH = 100_000; // bytes: nothing is gained by making these smaller
 const KNOWN = /^image\/(jpeg|png|webp|gif|avif|bmp|hei[cf])$/; // to the service
 
+/** A JPEG of 2 × 1 pixels with an EXIF orientation of 6, so 1 × 2 once it is upright. */
+const SIDEWAYS =
+  "/9j/4QAiRXhpZgAATU0AKgAAAAgAAQESAAMAAAABAAYAAAAAAAD/2wBDAP//////////////////////////////////////////" +
+  "////////////////////////////////////////////wAALCAABAAIBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAA//EABQQAQAA" +
+  "AAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AN//Z";
+const turnsUpright = createImageBitmap(new Blob([Uint8Array.from(atob(SIDEWAYS), (c) => c.charCodeAt(0))]))
+  .then(({ width }) => width === 1)
+  .catch(() => false);
+
 let turn = Promise.resolve();
 
 /** What goes over the link for a photo: a JPEG, upright, on white, or the file itself where that is better. */
@@ -23,17 +32,22 @@ function shrunk(file) {
 
 async function asSmallJpeg(file) {
   try {
-    const image = await decoded(file);
-    const canvas = drawnSmall(image);
+    const canvas = drawnSmall(await decoded(file));
     const jpeg = await new Promise((done) => canvas.toBlob(done, "image/jpeg", QUALITY));
+    release(canvas);
     return jpeg.size < file.size || !KNOWN.test(file.type) ? jpeg : file;
   } catch {
     return file; // what this browser cannot read, HEIC for one, the service may
   }
 }
 
+/** Twice as fast as an <img> and in half the memory, where the browser turns photos upright that way. */
 async function decoded(file) {
-  const image = new Image(); // turns photos upright in every browser, which createImageBitmap does not
+  return (await turnsUpright) ? createImageBitmap(file) : asImage(file);
+}
+
+async function asImage(file) {
+  const image = new Image();
   image.src = URL.createObjectURL(file);
   try {
     await image.decode();
@@ -44,25 +58,29 @@ async function decoded(file) {
 }
 
 function drawnSmall(image) {
-  const [longer, shorter] = [image.naturalWidth, image.naturalHeight].sort((a, b) => b - a);
+  const [longer, shorter] = [image.width, image.height].sort((a, b) => b - a);
   const scale = Math.min(1, Math.max(LONGEST / longer, SHORTEST / shorter));
-  const width = Math.round(scale * image.naturalWidth);
-  const height = Math.round(scale * image.naturalHeight);
+  const [width, height] = [image.width, image.height].map((side) => Math.round(scale * side));
   let source = image;
-  let [w, h] = [image.naturalWidth, image.naturalHeight];
-  while (w > 2 * width && h > 2 * height) {
-    [w, h] = [Math.ceil(w / 2), Math.ceil(h / 2)]; // in steps, because some browsers skip pixels in a large one
-    source = drawn(source, w, h);
+  while (source.width > 2 * width && source.height > 2 * height) {
+    source = redrawn(source, Math.ceil(source.width / 2), Math.ceil(source.height / 2)); // some browsers skip pixels
   }
-  return drawn(source, width, height);
+  return redrawn(source, width, height);
 }
 
-function drawn(source, width, height) {
+function redrawn(source, width, height) {
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const context = canvas.getContext("2d", { alpha: false });
   context.fillStyle = "white"; // as the service does with what is transparent
   context.fillRect(0, 0, width, height);
   context.imageSmoothingQuality = "high";
   context.drawImage(source, 0, 0, width, height);
+  release(source);
   return canvas;
+}
+
+/** At once: until the browser notices by itself, a phone would have no memory left. */
+function release(source) {
+  if (source.close) source.close();
+  else source.width = 0;
 }
