@@ -12,6 +12,7 @@ from playwright.sync_api import expect, sync_playwright
 from werkzeug import Request
 
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
+ONCE = pytest.mark.parametrize("page", [DESK], indirect=True, ids=["desk"])  # where nothing depends on the size
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browser import DESK, choose, labels, names, photo, wait_until_done
+from browser import ONCE, choose, labels, names, photo, wait_until_done
 from browser import browser as browser
 from browser import frontend as frontend
 from browser import page as page
@@ -32,7 +32,7 @@ def tiny(count, first=0):
     ]
 
 
-@pytest.mark.parametrize("page", [DESK], indirect=True, ids=["desk"])
+@ONCE
 def test_five_hundred_photos_each_once_in_order_and_nothing_is_left_behind(page, watched, service):
     page.add_init_script("""
       window.urls = new Set();
@@ -87,6 +87,7 @@ def test_cancelled_photos_wait_and_go_on_where_they_were(page, watched, service)
     expect(page.locator("#go-on")).to_be_hidden()
 
 
+@ONCE
 def test_what_is_cancelled_while_it_is_made_small_is_not_sent(page, watched, service):
     page.add_init_script("""
       const make = window.createImageBitmap;
@@ -105,6 +106,7 @@ def test_what_is_cancelled_while_it_is_made_small_is_not_sent(page, watched, ser
     assert len(watched.requests) == 1 or watched.requests == [["a.png"], ["0.png"]]
 
 
+@ONCE
 def test_trying_again_twice_sends_once(page, watched, service):
     page.goto(service.url)
     choose(page, photo("words.jpg", b"words"))
@@ -118,6 +120,7 @@ def test_trying_again_twice_sends_once(page, watched, service):
     assert watched.requests == [["words.jpg"], ["words.jpg"], ["0.png"]]
 
 
+@ONCE
 @pytest.mark.parametrize("status", ["503 Service Unavailable", "429 Too Many Requests"])
 def test_a_busy_service_is_given_the_time_it_asks_for(page, watched, service, status):
     """From another origin, which must be allowed to read the header. The page's clock is ours."""
@@ -187,6 +190,7 @@ def test_photos_can_be_added_and_removed_at_any_time(page, watched, service):
     expect(page.locator("#status")).to_have_text("29 of 29 photos done.")
 
 
+@ONCE
 def test_a_file_that_is_gone_is_told_and_the_others_are_answered(page, watched, service, tmp_path):
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         (tmp_path / name).write_bytes(drawing("cat", ord(name[0])))
@@ -202,6 +206,7 @@ def test_a_file_that_is_gone_is_told_and_the_others_are_answered(page, watched, 
     page.complaints.clear()
 
 
+@ONCE
 def test_what_happens_is_told_to_those_who_listen(page, watched, service):
     page.goto(service.url)
     watched.close()

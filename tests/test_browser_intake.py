@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from browser import DESK, choose, labels, names, photo, wait_until_done
+from browser import ONCE, choose, labels, names, photo, wait_until_done
 from browser import browser as browser
 from browser import page as page
 from browser import service as service
@@ -16,8 +16,6 @@ from catdog.images import read_photo
 from conftest import drawing, encoded
 from PIL import Image
 from playwright.sync_api import expect
-
-ONCE = pytest.mark.parametrize("page", [DESK], indirect=True, ids=["desk"])  # nothing depends on the screen's size
 
 
 def large(label="cat", seed=1, size=(2000, 1500)):

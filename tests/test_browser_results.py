@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from browser import DESK, choose, labels, photo, wait_until_done
+from browser import ONCE, choose, labels, photo, wait_until_done
 from browser import browser as browser
 from browser import page as page
 from catdog.backend.app import create_app, use
@@ -17,8 +17,6 @@ from catdog.serving import Server
 from conftest import drawing, encoded
 from PIL import Image
 from playwright.sync_api import expect
-
-ONCE = pytest.mark.parametrize("page", [DESK], indirect=True, ids=["desk"])
 
 
 def plain(colours):
