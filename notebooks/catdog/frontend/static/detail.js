@@ -7,7 +7,7 @@ import { small } from "./shrink.js";
 const CELLS = 14; // a side of the heat map: the last convolution's
 const COLD = [10, 10, 60, 190]; // red, green, blue, opacity: what does not matter lies in the dark
 const HOT = [255, 170, 30, 90];
-const REGIONS = [["upper left", "top", "upper right"], ["left", "middle", "right"], ["lower left", "bottom", "lower right"]];
+const REGIONS = ["upper left", "top", "upper right", "left", "middle", "right", "lower left", "bottom", "lower right"];
 
 const byId = (id) => document.getElementById(id);
 const dialog = byId("detail");
@@ -145,7 +145,8 @@ async function heatOf(asked, label) {
 function showHeat(heat, label) {
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(CELLS, CELLS);
-  heat.flat().forEach((value, i) => pixels.data.set(COLD.map((cold, part) => cold + value * (HOT[part] - cold)), 4 * i));
+  const colour = (value) => COLD.map((cold, part) => cold + value * (HOT[part] - cold));
+  heat.flat().forEach((value, i) => pixels.data.set(colour(value), 4 * i));
   context.putImageData(pixels, 0, 0);
   canvas.hidden = false;
   byId("why-words").textContent = inWords(heat, label);
@@ -153,11 +154,12 @@ function showHeat(heat, label) {
 
 /** For those who do not see the colours. */
 function inWords(heat, label) {
-  const share = REGIONS.map((row) => row.map(() => 0));
-  heat.forEach((row, y) => row.forEach((value, x) => (share[Math.floor((3 * y) / CELLS)][Math.floor((3 * x) / CELLS)] += value)));
-  const total = share.flat().reduce((sum, value) => sum + value, 0);
-  if (!total) return `Nothing in the photo speaks for ${label}.`;
-  const most = share.flat().indexOf(Math.max(...share.flat()));
-  const where = REGIONS.flat()[most];
-  return `Bright places speak for ${label}: most in the ${where} of the photo (${percent(share.flat()[most] / total)}).`;
+  const third = (cell) => Math.floor((3 * cell) / CELLS);
+  const shares = REGIONS.map(() => 0);
+  heat.forEach((row, y) => row.forEach((value, x) => (shares[3 * third(y) + third(x)] += value)));
+  const all = shares.reduce((sum, share) => sum + share, 0);
+  if (!all) return `Nothing in the photo speaks for ${label}.`;
+  const most = Math.max(...shares);
+  const where = REGIONS[shares.indexOf(most)];
+  return `Bright places speak for ${label}: most in the ${where} of the photo (${percent(most / all)}).`;
 }

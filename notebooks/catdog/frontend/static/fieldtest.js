@@ -6,6 +6,7 @@ const Z = 1.959963984540054; // two-sided 95 % of the normal distribution
 const NAME_COLUMNS = /^(file|filename|name|path|image|photo)$/i;
 const LABEL_COLUMNS = /^(label|class|truth|category)$/i;
 const MOST_MISSES = 200; // a longer list is looked at in the album
+const MOST_UNKNOWN = 5;
 
 const byId = (id) => document.getElementById(id);
 const fromFile = new Map(); // file name or path → label
@@ -32,15 +33,20 @@ function asClass(name) {
 
 /** Take the labels of a CSV file of names and labels, and say how that went. */
 export async function readLabels(file) {
-  const rows = parsed((await file.text()).replace(/^\uFEFF/, ""));
-  const header = rows[0]?.map((cell) => cell.trim()) ?? [];
-  const [name, label] = [header.findIndex((cell) => NAME_COLUMNS.test(cell)), header.findIndex((cell) => LABEL_COLUMNS.test(cell))];
-  const named = name >= 0 && label >= 0;
-  const found = (named ? rows.slice(1) : rows).map((row) => (named ? [row[name], row[label]] : row)).filter((row) => row[0] && row[1]);
-  for (const [photo, said] of found) fromFile.set(photo.trim().replaceAll("\\", "/"), said);
-  const unknown = new Set(found.map(([, said]) => said.trim()).filter((said) => !asClass(said)));
-  const but = unknown.size ? ` Not a class of this model: ${[...unknown].slice(0, 5).join(", ")}${unknown.size > 5 ? ", …" : ""}.` : "";
-  return `${found.length} labels were read from ${file.name}.${but}`;
+  const found = namesAndLabels(parsed((await file.text()).replace(/^\uFEFF/, "")));
+  for (const [name, label] of found) fromFile.set(name.trim().replaceAll("\\", "/"), label);
+  const unknown = [...new Set(found.map(([, label]) => label.trim()).filter((label) => !asClass(label)))];
+  const some = [...unknown.slice(0, MOST_UNKNOWN), ...(unknown.length > MOST_UNKNOWN ? ["…"] : [])].join(", ");
+  return `${found.length} labels were read from ${file.name}.${some && ` Not a class of this model: ${some}.`}`;
+}
+
+/** [name, label] of each row: from the columns that are headed so, else from the first two. */
+function namesAndLabels(rows) {
+  const place = (wanted) => rows[0]?.findIndex((cell) => wanted.test(cell.trim())) ?? -1;
+  const [name, label] = [place(NAME_COLUMNS), place(LABEL_COLUMNS)];
+  const headed = name >= 0 && label >= 0;
+  const pairs = headed ? rows.slice(1).map((row) => [row[name], row[label]]) : rows;
+  return pairs.filter(([name, label]) => name && label);
 }
 
 /** Rows of cells (RFC 4180), separated by commas, or by semicolons or tabs as spreadsheets like to. */
@@ -78,7 +84,8 @@ export function show(open) {
 function inWords(known, missed) {
   const right = known.length - missed;
   const [low, high] = interval(right, known.length);
-  const words = `${right} of ${known.length} right: ${percent(right / known.length)} (95 % interval ${percent(low)} to ${percent(high)}).`;
+  const share = `${percent(right / known.length)} (95 % interval ${percent(low)} to ${percent(high)})`;
+  const words = `${right} of ${known.length} right: ${share}.`;
   const sure = known.filter(({ answer }) => answer.sure !== false);
   if (sure.length === known.length) return words;
   const sureRight = sure.filter((photo) => !isWrong(photo)).length;

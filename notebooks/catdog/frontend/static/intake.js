@@ -76,7 +76,8 @@ async function sorted(files) {
     else if (isPhoto(path, file.type)) photos.push(asPhoto(path, file.size, async () => typed(file, path)));
     else others += 1;
   }
-  if (others) words.push(others === 1 ? "One file that is no photo was left out." : `${others} files that are no photos were left out.`);
+  if (others === 1) words.push("One file that is no photo was left out.");
+  if (others > 1) words.push(`${others} files that are no photos were left out.`);
   // Folders and zips come in any order, what somebody has chosen in theirs.
   if (photos.some(({ path }) => path.includes("/"))) photos.sort((a, b) => inOrder(a.path, b.path));
   return { photos, labels, words };

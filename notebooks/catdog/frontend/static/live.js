@@ -1,4 +1,4 @@
-// Loads the page again when one of its files has changed. Only where it is shown in its notebook: a link counts requests.
+// Loads the page again when one of its files has changed; only in its notebook, since a link counts requests.
 
 const EVERY = 1000; // milliseconds
 const known = new URL(import.meta.url).searchParams.get("files"); // as they were when this page was made

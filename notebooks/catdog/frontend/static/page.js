@@ -20,7 +20,8 @@ start();
 
 function start() {
   Object.assign(batch.tell, { changed: photoChanged, halted: showTrouble, paused: progress.setBusy, connect });
-  Object.assign(album.act, { open: detail.open, remove, retry: (photo) => batch.enqueue([photo]), truth: fieldTest.truth });
+  const retry = (photo) => batch.enqueue([photo]);
+  Object.assign(album.act, { open: detail.open, remove, retry, truth: fieldTest.truth });
   intake.listen(byId("drop"), ["photos", "camera", "folder", "archive"].map(byId), () => note("Reading…"), take);
   detail.start({ truth: setTruth });
   access.start(batch.tryAgain);
@@ -35,13 +36,17 @@ function start() {
   for (const id of ["show", "confidence", "sort"]) byId(id).addEventListener("change", () => album.refresh());
   byId("originals").addEventListener("change", () => (batch.settings.originals = byId("originals").checked));
   byId("tools").open = matchMedia("(min-width: 50rem)").matches; // on a phone, answers come first
-  window.addEventListener("beforeunload", (event) => batch.isWorking() && event.preventDefault()); // asks before leaving
+  window.addEventListener("beforeunload", askBeforeLeaving);
   batch.listenForReturn();
   batch.tryAgain();
 }
 
 function onClick(id, action) {
   byId(id).addEventListener("click", action);
+}
+
+function askBeforeLeaving(event) {
+  if (batch.isWorking()) event.preventDefault();
 }
 
 function note(words) {
@@ -90,9 +95,10 @@ async function connect() {
 function describe(card) {
   const test = card.metrics?.test;
   const accuracy = test?.photos ? ` ${album.percent(test.accuracy)} of ${test.photos} test photos right.` : "";
-  const made = card.created ? ` of ${new Date(card.created).toLocaleDateString(undefined, { dateStyle: "medium" })}` : "";
+  const date = card.created && new Date(card.created).toLocaleDateString(undefined, { dateStyle: "medium" });
   const warning = card.drawings ? " Trained on drawings only: it knows nothing of real photos." : "";
-  return `It can tell: ${card.classes.join(", ")}. Model ${card.name}${made}, version ${card.version}.${accuracy}${warning}`;
+  const name = `Model ${card.name}${date ? ` of ${date}` : ""}, version ${card.version}.`;
+  return `It can tell: ${card.classes.join(", ")}. ${name}${accuracy}${warning}`;
 }
 
 /** Ask once, however many photos another model has answered. */

@@ -39,7 +39,8 @@ export function show() {
 }
 
 function hurry(settled, all) {
-  if (busy.message) return `. ${busy.message} Going on in ${Math.max(1, Math.round((busy.until - Date.now()) / 1000))} s.`;
+  const rest = Math.max(1, Math.round((busy.until - Date.now()) / 1000));
+  if (busy.message) return `. ${busy.message} Going on in ${rest} s.`;
   const [seconds, count] = [(Date.now() - run.began) / 1000, settled - run.done];
   if (count < 1 || seconds < 1) return "…";
   return `, ${(count / seconds).toFixed(1)} a second, about ${duration(((all - settled) * seconds) / count)} left…`;

@@ -15,7 +15,8 @@ export function saveJson() {
 
 export function saveCsv() {
   const classes = [...new Set(photos.flatMap(({ answer }) => Object.keys(answer?.probabilities ?? {})))];
-  const head = ["file", "answer", "sure", "confidence", ...classes.map((label) => `p(${label})`), "truth", "model", "state", "why"];
+  const probabilities = classes.map((label) => `p(${label})`);
+  const head = ["file", "answer", "sure", "confidence", ...probabilities, "truth", "model", "state", "why"];
   const rows = photos.map((photo) => {
     const { answer, path, state, why } = photo;
     const shares = classes.map((label) => answer?.probabilities[label] ?? "");

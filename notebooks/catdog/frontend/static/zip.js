@@ -7,7 +7,7 @@ const ENTRY = { size: 46, signature: 0x02014b50 };
 const LOCAL_SIZE = 30;
 const LONGEST_COMMENT = 65_535;
 
-/** [{path, size, open}], `open` giving a promise of the file as a Blob. Throws an Error with a sentence for the tester. */
+/** [{path, size, open}], `open` giving a promise of the file as a Blob. Throws an Error that speaks to the tester. */
 export async function unzip(file) {
   const { entries, count } = await directory(file);
   const found = [];
@@ -29,8 +29,10 @@ async function directory(file) {
   let at = tail.byteLength - END.size;
   while (at >= 0 && tail.getUint32(at, true) !== END.signature) at -= 1;
   if (at < 0) throw damaged(file);
-  const [count, size, offset] = [tail.getUint16(at + 10, true), tail.getUint32(at + 12, true), tail.getUint32(at + 16, true)];
-  if (count === 0xffff || offset === 0xffffffff) throw new Error(`${file.name} is too large a zip: drop the folder itself.`);
+  const count = tail.getUint16(at + 10, true);
+  const [size, offset] = [12, 16].map((from) => tail.getUint32(at + from, true));
+  const larger = count === 0xffff || offset === 0xffffffff; // and described elsewhere, which is not read here
+  if (larger) throw new Error(`${file.name} is too large a zip: drop the folder itself.`);
   return { count, entries: await view(file.slice(offset, offset + size)) };
 }
 
