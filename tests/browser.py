@@ -28,7 +28,7 @@ def browser():
 @pytest.fixture(scope="module")
 def frontend(backend):
     """The page at an address of its own, as notebook 3 serves it."""
-    server = Server(create_page_app(backend.url), "127.0.0.1", 0, 1 << 20)
+    server = Server(create_page_app(backend.url), "127.0.0.1", 0)
     yield server
     server.stop()
 
@@ -104,7 +104,7 @@ def watched(app):
 
 @pytest.fixture
 def service(watched):
-    server = Server(watched, "127.0.0.1", 0, 1 << 30)
+    server = Server(watched, "127.0.0.1", 0)
     yield server
     watched.open()
     server.stop()

@@ -116,7 +116,7 @@ def backend(app):
     """The service on a real port; its `url`."""
     from catdog.serving import Server
 
-    server = Server(app, "127.0.0.1", 0, 1 << 30)
+    server = Server(app, "127.0.0.1", 0, app_refuses=True)
     yield server
     server.stop()
 

@@ -7,6 +7,7 @@ import json
 import pytest
 from catdog import link
 from catdog.backend.app import create_app
+from catdog.backend.limits import Limits
 from catdog.backend.problems import KINDS
 from catdog.errors import SuiteError
 from conftest import drawing, encoded
@@ -127,7 +128,7 @@ def test_requests_without_a_photo(client, request_):
 
 
 def test_limits(classifier):
-    client = create_app(classifier, MAX_PHOTOS=2, MAX_CONTENT_LENGTH=100_000).test_client()
+    client = create_app(classifier, limits=Limits(photos=2, request_bytes=100_000)).test_client()
     assert is_problem(client.post("/predict", data=parts(*[("x", b"")] * 3)), "too-many-photos")
     assert is_problem(client.post("/predict", data=parts(("x", b"0" * 200_000))), "request-too-large")
     assert is_problem(client.post("/", data=b"0" * 200_000), "request-too-large")
@@ -232,7 +233,7 @@ def test_cors_preflight_and_answers(client, path):
     refusal = client.post(path, data=b"x", headers={"Origin": "https://page.example"})
     assert refusal.status_code == 400
     assert refusal.headers["Access-Control-Allow-Origin"] == "*"
-    assert refusal.headers["Access-Control-Expose-Headers"] == "Retry-After"
+    assert refusal.headers["Access-Control-Expose-Headers"] == "Retry-After, X-Request-ID"
 
 
 def test_the_description_is_made_from_the_code_and_complete(app, client):
@@ -246,6 +247,7 @@ def test_the_description_is_made_from_the_code_and_complete(app, client):
         ("/healthz", "GET"),
         ("/readyz", "GET"),
         ("/model", "GET"),
+        ("/metrics", "GET"),
     }
     predict = spec["paths"]["/predict"]["post"]
     assert "multipart/form-data" in predict["requestBody"]["content"]

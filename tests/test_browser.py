@@ -89,7 +89,7 @@ def test_file_names_are_text(page, backend):
 
 
 def test_without_the_service_the_page_says_so_and_tries_again(browser, app):
-    server = Server(app, "127.0.0.1", 0, 1 << 30)
+    server = Server(app, "127.0.0.1", 0)
     page = browser.new_page()
     page.goto(server.url)
     expect(page.locator("#model")).to_contain_text("cat, dog")
@@ -99,7 +99,7 @@ def test_without_the_service_the_page_says_so_and_tries_again(browser, app):
         "The service cannot be reached. Its notebook may be stopped: ask the person who sent you the link."
     )
     assert labels(page) == ["Waiting…"]
-    again = Server(app, "127.0.0.1", server.port, 1 << 30)
+    again = Server(app, "127.0.0.1", server.port)
     page.click("#again")
     expect(page.locator('.card[data-state="done"]')).to_have_count(1, timeout=30_000)
     expect(page.locator("#trouble")).to_be_hidden()
@@ -113,8 +113,8 @@ def test_something_else_at_the_services_address_is_told_in_words(browser):
                                   ("Access-Control-Allow-Headers", "*")])  # fmt: skip
         return [b"<h1>You are about to visit</h1>"]
 
-    other = Server(warning_page, "127.0.0.1", 0, 1 << 20)
-    server = Server(create_page_app(other.url), "127.0.0.1", 0, 1 << 20)
+    other = Server(warning_page, "127.0.0.1", 0)
+    server = Server(create_page_app(other.url), "127.0.0.1", 0)
     page = browser.new_page()
     page.goto(server.url)
     expect(page.locator("#trouble")).to_contain_text("it is not the service")
@@ -124,7 +124,7 @@ def test_something_else_at_the_services_address_is_told_in_words(browser):
 
 
 def test_without_an_address_the_page_says_what_is_missing(browser, own_places):
-    server = Server(create_page_app(), "127.0.0.1", 0, 1 << 20)
+    server = Server(create_page_app(), "127.0.0.1", 0)
     page = browser.new_page()
     page.goto(server.url)
     expect(page.locator("#trouble")).to_contain_text("run the backend notebook")
@@ -260,7 +260,7 @@ def test_motion_is_only_for_those_who_like_it(page, backend):
 def test_in_its_notebook_the_page_shows_changes_by_itself(page, tmp_path):
     for room in ("static", "templates"):
         shutil.copytree(FILES / room, tmp_path / room)
-    server = Server(create_page_app("", tmp_path), "127.0.0.1", 0, 1 << 20)
+    server = Server(create_page_app("", tmp_path), "127.0.0.1", 0)
     page.goto(f"{server.url}/?live")
     html, css = tmp_path / "templates" / "page.html", tmp_path / "static" / "page.css"
     css.write_text(css.read_text() + "h1 { color: rgb(1, 2, 3); }")

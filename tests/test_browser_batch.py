@@ -124,7 +124,7 @@ def test_trying_again_twice_sends_once(page, watched, service):
 @pytest.mark.parametrize("status", ["503 Service Unavailable", "429 Too Many Requests"])
 def test_a_busy_service_is_given_the_time_it_asks_for(page, watched, service, status):
     """From another origin, which must be allowed to read the header. The page's clock is ours."""
-    elsewhere = Server(create_page_app(service.url), "127.0.0.1", 0, 1 << 20)
+    elsewhere = Server(create_page_app(service.url), "127.0.0.1", 0)
     page.complaints = []  # Chromium logs every 503
     page.clock.install()
     page.goto(elsewhere.url)
@@ -152,7 +152,7 @@ def test_when_the_link_is_back_it_goes_on_by_itself_and_sends_nothing_twice(page
     expect(page.locator("#trouble")).to_contain_text("The service cannot be reached")
     expect(page.locator(WAITING)).to_have_count(20)
     assert "cannot be reached" not in "".join(labels(page))  # once is enough
-    again = Server(watched, "127.0.0.1", service.port, 1 << 30)
+    again = Server(watched, "127.0.0.1", service.port)
     wait_until_done(page, 28)
     expect(page.locator("#trouble")).to_be_hidden()
     assert watched.answered == {f"{seed}.png": 1 for seed in range(28)}

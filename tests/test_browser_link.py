@@ -94,7 +94,7 @@ def serve():
     running = []
 
     def start(app, port=0):
-        running.append(Server(app, "127.0.0.1", port, 1 << 30))
+        running.append(Server(app, "127.0.0.1", port))
         return running[-1].url
 
     yield start
@@ -159,7 +159,7 @@ def visit_in_a_new_tab(tab):
 
 
 def closed_port():
-    server = Server(lambda *_: [], "127.0.0.1", 0, 1)
+    server = Server(lambda *_: [], "127.0.0.1", 0)
     server.stop()
     return server.port
 

@@ -268,7 +268,7 @@ def test_why_says_where_in_words(page, backend, client, real_photos):
 
 @ONCE
 def test_why_not_is_told_where_the_service_is_gone(page, app):
-    server = Server(app, "127.0.0.1", 0, 1 << 30)
+    server = Server(app, "127.0.0.1", 0)
     page.goto(server.url)
     choose(page, photo("a.jpg", drawing()))
     wait_until_done(page, 1)
@@ -289,7 +289,7 @@ def test_the_page_says_not_sure_when_the_model_does(page, shipped, classifier, a
     limit = float(np.median([sure_of(answer) for answer in answered.values()]))
     card = {**shipped.card, "thresholds": {"sure": limit}}
     app = create_app(Classifier(dataclasses.replace(shipped, card=card), classifier.engine))
-    server = Server(app, "127.0.0.1", 0, 1 << 30)
+    server = Server(app, "127.0.0.1", 0)
     page.goto(server.url)
     choose(page, *mixed())
     wait_until_done(page, 7)
@@ -322,7 +322,7 @@ def test_the_page_says_not_sure_when_the_model_does(page, shipped, classifier, a
 @ONCE
 def test_the_page_says_which_model_answers_and_when_it_changes(page, classifier, shipped):
     app = create_app(classifier)
-    server = Server(app, "127.0.0.1", 0, 1 << 30)
+    server = Server(app, "127.0.0.1", 0)
     page.goto(server.url)
     for words in (shipped.card["name"], shipped.card["version"], "2026", "97.0 % of 100 test photos right"):
         expect(page.locator("#model")).to_contain_text(words)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from catdog import bundle
 from catdog.backend.app import create_app
+from catdog.backend.limits import Limits
 from catdog.bundle import BundleRefused
 from catdog.classifier import Classifier
 from catdog.engines import NAMES, EngineUnavailable, open_engine
@@ -123,7 +124,7 @@ def test_what_cannot_be_explained_is_refused(client):
 
 
 def test_a_full_queue_explains_nothing(classifier):
-    client = create_app(classifier, MAX_WAITING=0).test_client()
+    client = create_app(classifier, limits=Limits(waiting=0)).test_client()
     assert is_problem(client.post("/explain", data=parts(("a", drawing()))), "overloaded")
 
 

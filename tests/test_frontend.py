@@ -162,7 +162,7 @@ def test_the_notebook_says_why_there_is_no_link_or_no_answer(own_places, monkeyp
 
 
 def test_the_notebook_shows_the_access_code_or_asks_for_it(classifier):
-    server = Server(create_app(classifier, ACCESS_CODE="for-testers"), "127.0.0.1", 0, 1 << 20)
+    server = Server(create_app(classifier, ACCESS_CODE="for-testers"), "127.0.0.1", 0)
     assert "asks for its access code: set ACCESS_CODE" in backend_state(server.url)
     assert classifier.bundle.id in backend_state(server.url, "for-testers")
     server.stop()

@@ -24,7 +24,7 @@ from test_notebooks import BACKEND, kernel
 @pytest.fixture
 def page():
     """A light service: what goes through the link does not matter here."""
-    server = Server(create_page_app("/"), "127.0.0.1", 0, 1 << 20)
+    server = Server(create_page_app("/"), "127.0.0.1", 0)
     yield server
     server.stop()
 
@@ -230,11 +230,11 @@ def test_two_services_of_one_process_are_one_agent(ngrok, page, backend):
 def test_the_second_notebook_says_who_has_the_one_address(ngrok, page, monkeypatch, capsys):
     with monkeypatch.context() as another:
         another.setattr(link, "INSTANCE", "another-process")
-        theirs = Server(create_page_app("/"), "127.0.0.1", 0, 1 << 20)
+        theirs = Server(create_page_app("/"), "127.0.0.1", 0)
         link.publish("backend", theirs.url, public=True, provider="ngrok")
         another.setattr(link, "alive", lambda: {"instance": "another-process"})
         theirs.stop()
-        theirs = Server(create_page_app("/"), "127.0.0.1", theirs.port, 1 << 20)
+        theirs = Server(create_page_app("/"), "127.0.0.1", theirs.port)
     with pytest.raises(SuiteError, match=rf"{theirs.url} leads to the backend.*shows the page, too.*cloudflared"):
         open_tunnel(page.port, "ngrok", name="page")
     assert not open_tunnel(page.port, "auto", name="page").public
@@ -330,7 +330,7 @@ def test_a_service_that_is_stopped_turns_it_red_until_it_is_started_again(ngrok,
     page.stop()
     until(lambda: tunnel.status.state == "down", 20)
     assert f"does not answer on port {page.port}: run the cell that starts it" in tunnel.status.detail
-    again = Server(create_page_app("/"), "127.0.0.1", page.port, 1 << 20)
+    again = Server(create_page_app("/"), "127.0.0.1", page.port)
     until(lambda: tunnel.status.state == "up")
     again.stop()
 

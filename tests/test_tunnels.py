@@ -28,7 +28,7 @@ MET_BY_USERS = (105, 107, 108, 121, 123, 313, 324, 334, 3200, 3004, 6022, 6024, 
 
 @pytest.fixture
 def page(own_places):
-    server = Server(create_page_app("/"), "127.0.0.1", 0, 1 << 20)
+    server = Server(create_page_app("/"), "127.0.0.1", 0)
     yield server
     for name in link.NAMES:
         close_tunnel(name)

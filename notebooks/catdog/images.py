@@ -36,12 +36,13 @@ class PhotoRefused(SuiteError):
         self.reason = reason
 
 
-def read_photo(source: bytes | Path, min_side: int = 1) -> np.ndarray:
+def read_photo(source: bytes | Path, min_side: int = 1, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode one photo as the network sees it.
 
     Args:
         source: the file's bytes, or its path.
         min_side: refuse photos whose shorter side has fewer pixels than this.
+        max_pixels: refuse photos that have more, by their header, before anything is decoded.
 
     Returns:
         uint8 array (224, 224, 3), RGB in sRGB, upright by its EXIF orientation, transparency on white,
@@ -51,7 +52,7 @@ def read_photo(source: bytes | Path, min_side: int = 1) -> np.ndarray:
     Raises:
         PhotoRefused: whatever else `source` holds. Hostile files can raise nothing else.
     """
-    image = _opened(source)
+    image = _opened(source, max_pixels)
     if min(image.size) < min_side:
         raise PhotoRefused(
             "small", f"The photo is too small: {image.width}×{image.height} pixels, {min_side} a side are needed."
@@ -69,7 +70,7 @@ def photo_format(source: bytes | Path) -> str:
     return _opened(source).format
 
 
-def _opened(source: bytes | Path) -> Image.Image:
+def _opened(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     data = source if isinstance(source, bytes) else _read(source)
     if not data:
         raise PhotoRefused("empty", "The file is empty.")
@@ -78,15 +79,16 @@ def _opened(source: bytes | Path) -> Image.Image:
     except UnidentifiedImageError as error:
         raise PhotoRefused("format", f"This is not a photo in a known format ({FORMATS_IN_WORDS}).") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PhotoRefused("pixels", _TOO_MANY_PIXELS) from error
+        raise _too_many_pixels(max_pixels) from error
     except Exception as error:
         raise PhotoRefused("unreadable", f"The photo's header is damaged ({_first_line(error)}).") from error
-    if image.width * image.height > MAX_PIXELS:
-        raise PhotoRefused("pixels", _TOO_MANY_PIXELS)
+    if image.width * image.height > max_pixels:
+        raise _too_many_pixels(max_pixels)
     return image
 
 
-_TOO_MANY_PIXELS = f"The photo has more than {MAX_PIXELS // 1_000_000} million pixels: make it smaller first."
+def _too_many_pixels(most: int) -> PhotoRefused:
+    return PhotoRefused("pixels", f"The photo has more than {most / 1e6:g} million pixels: make it smaller first.")
 
 
 def _read(path: Path) -> bytes:

@@ -7,17 +7,37 @@ from collections.abc import Callable
 from waitress import wasyncore
 from waitress.server import create_server
 
-_THREADS = 32  # more than wait for the model at a time, or the page would not load while they do
+from .receiving import Budget, Channel, RefusingChannel
+
+_THREADS = 32
+_CONNECTIONS = 1000  # at a time; who sends slowly holds one
+_IDLE_SECONDS = 60
 _running: dict[str, "Server"] = {}
 
 
 class Server:
     """A running server: `port` is the one it really has, `url` its address on this machine.
 
+    Args:
+        max_body: bytes of a request, at most; larger ones are refused with 413.
+        all_bodies: bytes of all requests together that are arriving or being answered; what is more gets a 503.
+        threads: requests that are answered at a time.
+        app_refuses: `app` words the refusals of what never becomes a request to it (see `receiving.REFUSED`); without,
+            waitress does so in plain text.
+
     Raises OSError when the port is taken.
     """
 
-    def __init__(self, app: Callable, host: str, port: int, max_body: int):
+    def __init__(
+        self,
+        app: Callable,
+        host: str,
+        port: int,
+        max_body: int = 64 << 20,
+        all_bodies: int = 256 << 20,
+        threads: int = _THREADS,
+        app_refuses: bool = False,
+    ):
         listener = socket.create_server(
             (host, port)
         )  # before waitress, which starts threads even where it cannot listen
@@ -27,11 +47,17 @@ class Server:
             app,
             map=self._sockets,
             sockets=[listener],
-            threads=_THREADS,
-            max_request_body_size=max_body,
+            threads=threads,
+            max_request_body_size=max_body + 1,
+            inbuf_overflow=max_body + 1,  # nothing that strangers send is written to disk
+            connection_limit=_connections(),
+            channel_timeout=_IDLE_SECONDS,
+            asyncore_use_poll=True,  # select() knows no more than 1,024 files
             ident=None,
             clear_untrusted_proxy_headers=False,  # behind a tunnel they tell who asks; the app knows whom to believe
         )
+        self._server.adj.budget = Budget(all_bodies)
+        self._server.channel_class = RefusingChannel if app_refuses else Channel
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.run, name=f"server on port {self.port}", daemon=True)
         self._thread.start()
@@ -48,7 +74,7 @@ class Server:
             self._server.task_dispatcher.shutdown(timeout=5)
 
 
-def serve(app: Callable, name: str, port: int, host: str = "127.0.0.1", max_body: int = 1 << 30) -> Server:
+def serve(app: Callable, name: str, port: int, host: str = "127.0.0.1", **options) -> Server:
     """Serve `app` in the background and return at once; a server that this process had under `name` is stopped first.
 
     Where another program holds `port`, a free one is taken and said.
@@ -56,17 +82,25 @@ def serve(app: Callable, name: str, port: int, host: str = "127.0.0.1", max_body
     Args:
         name: what is served, "backend" for one.
         port: 0 takes any free port.
-        max_body: bytes of a request that waitress reads at most. Keep it above the app's own limit, or waitress
-            closes the connection where the app would have answered with a reason.
+        options: see `Server`.
     """
     stop(name)
     try:
-        server = Server(app, host, port, max_body)
+        server = Server(app, host, port, **options)
     except OSError:
-        server = Server(app, host, 0, max_body)
+        server = Server(app, host, 0, **options)
         print(f"Port {port} is taken by another program, so the {name} uses {server.port}.")
     _running[name] = server
     return server
+
+
+def _connections() -> int:
+    """No more than half of the files that this process may open."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 200
+    return min(_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
 def stop(name: str) -> bool:

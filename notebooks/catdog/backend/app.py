@@ -1,44 +1,65 @@
-"""The service's app: configuration, errors, CORS, and what is written down of each request."""
+"""The service's app: configuration, who comes in, errors, headers, and what is written down of each request."""
 
 import logging
+import secrets
 import time
 from datetime import datetime
-from logging.handlers import RotatingFileHandler
 
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
 from flask import Response, g, request
 from flask_cors import CORS
 
-from .. import __version__, link, places
+from .. import __version__, link
 from ..classifier import Classifier
 from ..frontend.page import SAME_ORIGIN, page_blueprint
-from . import batching, problems
+from ..receiving import REFUSED
+from ..serving import Server, serve
+from . import batching, decoding, log, problems
+from .admission import Admission
+from .clients import client
+from .deadline import Deadline
+from .limits import Limits
+from .metrics import Metrics
+from .origins import parse_origins
 from .routes import Model, api, describe_original_body
+from .uploads import InMemoryRequest
 from .visits import Visit, Visits
 
-MAX_REQUEST_BYTES = 64 << 20
-_UNSEEN = ("/healthz", "/readyz", "/page/")
+_UNSEEN = ("/healthz", "/readyz", "/metrics", "/page/")
+_SPARE_THREADS = 16  # for the page, /healthz and refusals while all places for requests with photos are taken
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    # The page brings a policy of its own; /docs is all that needs a style.
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+}
 
 
-def create_app(classifier: Classifier | None = None, visits: Visits | None = None, **config) -> APIFlask:
+def create_app(
+    classifier: Classifier | None = None, visits: Visits | None = None, limits: Limits | None = None, **config
+) -> APIFlask:
     """The service around `classifier`; without one it is alive but not ready until `use` gives it one.
 
     Args:
         visits: where the last requests are noted; without it, in a list of the app's own.
-        config: Flask's configuration; `MAX_PHOTOS` in one request (default 64), `MAX_WAITING` photos in the queue
-            (default 256), `MAX_BATCH` photos at once through the network (default 16), `ACCESS_CODE` that
-            whoever asks must bring (default none).
+        limits: without them, the defaults.
+        config: `ACCESS_CODE` that whoever asks must bring (default none), `ORIGINS` whose pages may ask (default `*`,
+            all), `MAX_BATCH` photos at once through the network (default 16); and Flask's own configuration.
 
-    The app's `extensions["catdog"]` holds "visits", the last requests, and what `use` put there.
+    The app's `extensions["catdog"]` holds "limits", "visits", the last requests, "metrics", and what `use` put there.
+
+    Raises SuiteError for an access code or origins that cannot be.
     """
+    limits = limits or Limits()
     app = APIFlask(__name__, title="Photo classifier", version=__version__, docs_path=None, static_folder=None)
+    app.request_class = InMemoryRequest
     app.config.from_mapping(
-        MAX_CONTENT_LENGTH=MAX_REQUEST_BYTES,
-        MAX_PHOTOS=64,
-        MAX_WAITING=batching.CAPACITY,
+        MAX_CONTENT_LENGTH=limits.request_bytes,
         MAX_BATCH=batching.MOST,
         ACCESS_CODE="",
+        ORIGINS="*",
         AUTO_404_RESPONSE=False,
         AUTO_VALIDATION_ERROR_RESPONSE=False,
         AUTO_AUTH_ERROR_RESPONSE=False,
@@ -46,66 +67,114 @@ def create_app(classifier: Classifier | None = None, visits: Visits | None = Non
     app.config.from_mapping(config)
     link.check_code(app.config["ACCESS_CODE"])
     app.json.sort_keys = False
-    app.extensions["catdog"] = {"model": None, "visits": Visits() if visits is None else visits}
+    app.extensions["catdog"] = {
+        "model": None,
+        "limits": limits,
+        "admission": Admission(limits),
+        "metrics": Metrics(lambda: _waiting(app)),
+        "visits": Visits() if visits is None else visits,
+    }
+    log.write_to_file(app.logger)
     if classifier:
         use(app, classifier)
+    _open_the_door(app, app.extensions["catdog"]["admission"])
+    _write_down(app)
     # The page may come from another address; the service knows no cookies to protect.
-    CORS(app, send_wildcard=True, expose_headers=["Retry-After"])
+    CORS(
+        app, origins=parse_origins(app.config["ORIGINS"]), send_wildcard=True,
+        expose_headers=["Retry-After", "X-Request-ID"],
+    )  # fmt: skip
     app.register_blueprint(api)
     app.register_blueprint(page_blueprint(lambda: SAME_ORIGIN))
     app.register_error_handler(problems.Problem, problems.response)
     app.error_processor(_flask_error)
     app.spec_processor(describe_original_body)
-    _log_to_file(app)
-    _write_visits(app)
+    decoding.warm_up()
     return app
 
 
 def use(app: APIFlask, classifier: Classifier) -> None:
     """Answer with `classifier` from the next request on; requests that are being answered keep the one they have."""
-    queue = batching.BatchingQueue(classifier.predict, app.config["MAX_BATCH"], app.config["MAX_WAITING"])
-    app.extensions["catdog"]["model"] = Model(classifier, queue)
+    ours = app.extensions["catdog"]
+    queue = batching.BatchingQueue(
+        classifier.predict, app.config["MAX_BATCH"], ours["limits"].waiting, ours["metrics"].note_batch
+    )
+    ours["model"] = Model(classifier, queue)
+    ours["metrics"].note_model(classifier.bundle.id)
+    app.logger.info("model", extra={"facts": {"model": classifier.bundle.id, "engine": classifier.engine.name}})
 
 
-def _flask_error(error: HTTPError) -> Response:
-    return problems.http_response(
-        error.status_code, error.message or "The request was refused.", dict(error.headers or {})
+def start(app: APIFlask, port: int) -> Server:
+    """Serve `app` in the background on `port`, as `serving.serve` does, within its limits."""
+    limits = app.extensions["catdog"]["limits"]
+    return serve(
+        app,
+        "backend",
+        port,
+        max_body=limits.request_bytes,
+        all_bodies=limits.held_bytes,
+        threads=limits.requests + _SPARE_THREADS,
+        app_refuses=True,
     )
 
 
-def _log_to_file(app: APIFlask) -> None:
-    """Not to the notebook, where a background thread's words land under whatever cell is running."""
-    handler = RotatingFileHandler(places.cache_dir() / "backend.log", maxBytes=1_000_000, backupCount=1, delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    for logger in (app.logger, logging.getLogger("waitress")):
-        for old in logger.handlers:
-            old.close()
-        logger.handlers, logger.propagate = [handler], False
+def _flask_error(error: HTTPError) -> Response:
+    answer = problems.response(problems.of_status(error.status_code))
+    if "Allow" in (error.headers or {}):
+        answer.headers["Allow"] = error.headers["Allow"]
+    return answer
 
 
-def _write_visits(app: APIFlask) -> None:
+def _open_the_door(app: APIFlask, admission: Admission) -> None:
+    """For requests with photos, before their bodies are looked at."""
+    seconds = app.extensions["catdog"]["limits"].seconds
+
     @app.before_request
-    def begin() -> None:
-        g.began, g.photos = time.perf_counter(), 0
+    def enter() -> None:
+        g.began, g.left, g.request_id = time.perf_counter(), Deadline(seconds), secrets.token_hex(8)
+        g.photos, g.refusals, g.inside = 0, [], False
+        if REFUSED in request.environ:
+            raise problems.of_status(request.environ[REFUSED])
+        if request.method == "POST":
+            admission.enter()
+            g.inside = True
+
+    @app.teardown_request
+    def leave(error: BaseException | None) -> None:
+        if g.get("inside"):
+            admission.leave()
+
+
+def _write_down(app: APIFlask) -> None:
+    visits, metrics = (app.extensions["catdog"][name] for name in ("visits", "metrics"))
 
     @app.after_request
     def end(response: Response) -> Response:
+        response.headers["X-Request-ID"] = g.request_id
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        seconds = time.perf_counter() - g.began
+        metrics.note_request(response.status_code, seconds)
         if not request.path.startswith(_UNSEEN) and request.method != "OPTIONS":
-            visit = Visit(
-                datetime.now(),
-                _client(),
-                f"{request.method} {request.path}",
-                g.photos,
-                response.status_code,
-                time.perf_counter() - g.began,
-            )
-            app.extensions["catdog"]["visits"].add(visit)
+            asked = f"{request.method} {request.path}"
+            visits.add(Visit(datetime.now(), client(), asked, g.photos, response.status_code, seconds))
+            _log_request(app.logger, response.status_code, seconds)
         return response
 
 
-def _client() -> str:
-    """Behind a tunnel every request comes from this machine; only then is the forwarded address believed, and of
-    several the last, which the tunnel itself has added."""
-    if request.remote_addr in ("127.0.0.1", "::1") and request.access_route:
-        return request.access_route[-1]
-    return request.remote_addr or ""
+def _log_request(logger: logging.Logger, status: int, seconds: float) -> None:
+    facts = {
+        "client": client(),
+        "method": request.method,
+        "route": request.url_rule.rule if request.url_rule else None,
+        "status": status,
+        "photos": g.photos,
+        "refusals": g.refusals,
+        "ms": round(1000 * seconds, 1),
+    }
+    logger.info("request", extra={"facts": facts})
+
+
+def _waiting(app: APIFlask) -> int:
+    model = app.extensions["catdog"]["model"]
+    return model.queue.taken if model else 0

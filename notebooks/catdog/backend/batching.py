@@ -5,17 +5,20 @@ instead of when there is work), LitServe, BentoML, mosec and Ray Serve (servers 
 OpenVINO's automatic batching (for GPUs only).
 """
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
 from ..engines import BATCH
+from .deadline import Deadline, DeadlinePassed
 
 MOST = BATCH  # photos in one batch
 CAPACITY = 256  # photos that may wait
+_LONG = 600  # seconds, where nobody says how long an answer may take
 
 
 class QueueFull(Exception):
@@ -34,65 +37,124 @@ class BatchingQueue:
     Args:
         predict: uint8 (n, 224, 224, 3) → float32 (n, classes), called by the worker alone.
         most: photos in one batch.
-        capacity: photos that may wait.
+        capacity: photos that may wait, those that are still being decoded included.
+        observe: told how many photos each batch has.
     """
 
-    def __init__(self, predict: Callable[[np.ndarray], np.ndarray], most: int = MOST, capacity: int = CAPACITY):
-        self._predict = predict
+    def __init__(
+        self,
+        predict: Callable[[np.ndarray], np.ndarray],
+        most: int = MOST,
+        capacity: int = CAPACITY,
+        observe: Callable[[int], object] = lambda photos: None,
+    ):
+        self._predict, self._observe = predict, observe
         self._most, self._capacity = most, capacity
         self._waiting: deque[tuple[np.ndarray, Future]] = deque()
-        self._others = 0
+        self._taken = 0
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="network")
 
-    def predict(self, photos: np.ndarray) -> np.ndarray:
-        """uint8 (n, 224, 224, 3) → float32 (n, classes). First come, first served.
-
-        Raises:
-            QueueFull: not all of `photos` fit into the queue; none is taken.
-            Exception: whatever the network raised for the batch.
-        """
-        futures = [Future() for _ in photos]
+    @contextlib.contextmanager
+    def places(self, number: int) -> Iterator["Places"]:
+        """Keep `number` places, until the worker takes the photos that are put there, or for those that stay empty
+        until the end. Raises QueueFull, and keeps none, where there are not so many."""
         with self._lock:
-            self._require_room(len(photos))
-            self._waiting.extend(zip(photos, futures))
-        self._worker.submit(self._one_batch)
-        return np.stack([future.result() for future in futures])
-
-    def run(self, task: Callable[[], object]) -> object:
-        """What `task` gives, called by the worker in its turn between the batches. It waits like one photo.
-
-        Raises:
-            QueueFull: there is no room for it.
-            Exception: whatever `task` raised.
-        """
-        with self._lock:
-            self._require_room(1)
-            self._others += 1
+            if self._taken + number > self._capacity:
+                raise QueueFull
+            self._taken += number
+        places = Places(self, number)
         try:
-            return self._worker.submit(task).result()
+            yield places
         finally:
             with self._lock:
-                self._others -= 1
+                self._taken -= places.empty
 
-    def _require_room(self, photos: int) -> None:
-        if len(self._waiting) + self._others + photos > self._capacity:
-            raise QueueFull
+    @property
+    def taken(self) -> int:
+        """Places that are kept now."""
+        return self._taken
+
+    def _put(self, photos: np.ndarray) -> list[Future]:
+        futures = [Future() for _ in photos]
+        with self._lock:
+            self._waiting.extend(zip(photos, futures))
+        self._worker.submit(self._one_batch)
+        return futures
+
+    def _take_back(self, futures: list[Future]) -> None:
+        """Those that still wait: nobody waits for their answers any more."""
+        unwanted = set(futures)
+        with self._lock:
+            before = len(self._waiting)
+            self._waiting = deque(entry for entry in self._waiting if entry[1] not in unwanted)
+            self._taken -= before - len(self._waiting)
 
     def _one_batch(self) -> None:
         """As often as photos come in; a call that finds nothing left has nothing to do."""
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+            self._taken -= len(batch)
             more = bool(self._waiting)
         if not batch:
             return
         if more:
             self._worker.submit(self._one_batch)
+        self._observe(len(batch))
+        self._answer(batch)
+
+    def _answer(self, batch: list[tuple[np.ndarray, Future]]) -> None:
         photos, futures = zip(*batch)
         try:
-            for future, answer in zip(futures, self._predict(np.stack(photos)), strict=True):
-                future.set_result(answer)
+            answers = list(zip(futures, self._predict(np.stack(photos)), strict=True))
         except BaseException as error:  # whatever it is, callers are waiting
-            for future in futures:
-                if not future.done():
-                    future.set_exception(error)
+            if len(batch) > 1:  # one photo may be to blame, not the others
+                for one in batch:
+                    self._answer([one])
+            else:
+                futures[0].set_exception(error)
+            return
+        for future, answer in answers:
+            future.set_result(answer)
+
+
+class Places:
+    """Places in a queue. `empty` are those that hold no photo."""
+
+    def __init__(self, queue: BatchingQueue, number: int):
+        self._queue, self.empty = queue, number
+
+    def predict(self, photos: np.ndarray, left: Callable[[], float] | None = None) -> list[np.ndarray | BaseException]:
+        """uint8 (n, 224, 224, 3), no more than there are places → for each photo float32 (classes,), or what the
+        network raised for it. First come, first served.
+
+        Args:
+            left: seconds that the answer may still take.
+
+        Raises DeadlinePassed.
+        """
+        left = left or Deadline(_LONG)
+        self.empty -= len(photos)
+        futures = self._queue._put(photos)
+        try:
+            return [future.exception(left()) or future.result() for future in futures]
+        except TimeoutError:
+            self._queue._take_back(futures)
+            raise DeadlinePassed from None
+
+    def run(self, task: Callable[[], object], left: Callable[[], float] | None = None) -> object:
+        """What `task` gives, called by the worker in its turn between the batches.
+
+        Raises:
+            DeadlinePassed: it did not begin or end in time.
+            Exception: whatever `task` raised.
+        """
+        future = self._queue._worker.submit(task)
+        try:
+            error = future.exception((left or Deadline(_LONG))())
+        except TimeoutError:
+            future.cancel()
+            raise DeadlinePassed from None
+        if error:
+            raise error
+        return future.result()

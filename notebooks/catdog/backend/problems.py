@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from flask import Response, jsonify
-from werkzeug.http import HTTP_STATUS_CODES
+from flask import Response, g, jsonify
 
-from ..images import FORMATS_IN_WORDS, MAX_PIXELS
+from ..images import FORMATS_IN_WORDS
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -27,6 +26,7 @@ class Kind:
 KINDS = {
     kind.slug: kind
     for kind in (
+        Kind("bad-request", 400, "The request is malformed"),
         Kind("no-photo", 400, "The request holds no photo"),
         Kind("bad-json", 400, 'The body is not {"image": "<base64>"}'),
         Kind("photo-empty", 400, "The file is empty"),
@@ -34,37 +34,62 @@ KINDS = {
         Kind("code-wrong", 401, "The access code is wrong"),
         Kind("not-found", 404, "There is nothing at this address"),
         Kind("method-not-allowed", 405, "This address does not answer this method"),
+        Kind("too-slow", 408, "The request came too slowly"),
         Kind("request-too-large", 413, "The request is too large"),
         Kind("too-many-photos", 413, "Too many photos in one request"),
-        Kind("photo-pixels", 413, f"The photo has more than {MAX_PIXELS:,} pixels"),
+        Kind("photo-too-large", 413, "The photo's file is too large"),
+        Kind("photo-pixels", 413, "The photo has too many pixels"),
         Kind("photo-format", 415, f"The file is not {FORMATS_IN_WORDS}"),
         Kind("photo-small", 422, "The photo is too small"),
         Kind("photo-unreadable", 422, "The photo is damaged"),
+        Kind("photo-slow", 422, "The photo takes too long to read"),
         Kind("label-unknown", 422, "The model does not know this class"),
+        Kind("too-many-requests", 429, "Too many requests from one client"),
+        Kind("header-too-large", 431, "The request's header is too large"),
         Kind("internal", 500, "Something broke in the service"),
+        Kind("not-implemented", 501, "The request is encoded in a way that the service does not know"),
         Kind("not-ready", 503, "The model is not loaded yet"),
-        Kind("overloaded", 503, "Too many photos are waiting"),
+        Kind("overloaded", 503, "The service has all hands full"),
+        Kind("deadline", 504, "There was no answer in time"),
     )
 }
 _BY_STATUS = {
+    400: ("bad-request", "The request cannot be understood. Look at /docs for what this service answers to."),
     404: ("not-found", "Look at /docs for what this service answers to."),
     405: ("method-not-allowed", "Look at /docs for what this address answers to."),
+    408: ("too-slow", "The connection was too slow. Try again, with fewer photos at once."),
     413: ("request-too-large", "Send fewer or smaller photos at once."),
+    431: ("header-too-large", "Send shorter headers and a shorter address."),
     500: ("internal", "The photo may be to blame. Try another, and tell the person who gave you the link."),
+    501: ("not-implemented", "Send the body as it is, or in chunks."),
+    503: ("overloaded", "Many people are sending photos. Try again in a few seconds."),
 }
+_RETRY_SECONDS = 5
 
 
 class Problem(Exception):
-    """Raise to refuse a request; `detail` says to a person what happened and what to do."""
+    """Raise to refuse a request; `detail` says to a person what happened and what to do.
 
-    def __init__(self, slug: str, detail: str):
+    Args:
+        retry_after: seconds after which it makes sense to ask again, where the status calls for them.
+    """
+
+    def __init__(self, slug: str, detail: str, retry_after: int = _RETRY_SECONDS):
         super().__init__(detail)
         self.kind = KINDS[slug]
         self.detail = detail
+        self.retry_after = retry_after
+
+
+def of_status(status: int) -> Problem:
+    """For what Flask, Werkzeug or the server refuse by themselves."""
+    known = status if status in _BY_STATUS else 400 if status < 500 else 500
+    return Problem(*_BY_STATUS[known])
 
 
 def body(problem: Problem) -> dict:
-    """The members of RFC 9457."""
+    """The members of RFC 9457. That the problem was told is noted for the metrics."""
+    g.refusals.append(problem.kind.slug)
     return {
         "type": problem.kind.type,
         "title": problem.kind.title,
@@ -74,27 +99,10 @@ def body(problem: Problem) -> dict:
 
 
 def response(problem: Problem) -> Response:
-    answer = _as_response(body(problem))
+    answer = jsonify(body(problem))
+    answer.status_code, answer.mimetype = problem.kind.status, PROBLEM_JSON
     if problem.kind.status in (429, 503):
-        answer.headers["Retry-After"] = "5"
+        answer.headers["Retry-After"] = str(problem.retry_after)
     if problem.kind.status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"
-    return answer
-
-
-def http_response(status: int, detail: str, headers: dict) -> Response:
-    """The same shape for what Flask refuses by itself."""
-    if status in _BY_STATUS:
-        answer = response(Problem(*_BY_STATUS[status]))
-    else:
-        answer = _as_response(
-            {"type": "about:blank", "title": HTTP_STATUS_CODES.get(status, "Error"), "status": status, "detail": detail}
-        )
-    answer.headers.extend((name, value) for name, value in headers.items() if name == "Allow")
-    return answer
-
-
-def _as_response(members: dict) -> Response:
-    answer = jsonify(members)
-    answer.status_code, answer.mimetype = members["status"], PROBLEM_JSON
     return answer

@@ -1,32 +1,27 @@
 """What the service answers to."""
 
-import base64
-import binascii
-import json
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from apiflask import APIBlueprint
-from flask import current_app, g, render_template, request
-from werkzeug.datastructures import FileStorage
+from flask import Response, current_app, g, render_template, request
 
 from .. import link
 from ..classifier import Classifier
-from ..images import PhotoRefused, read_photo
 from . import problems
 from .access import access
-from .batching import BatchingQueue, QueueFull
+from .batching import BatchingQueue, Places, QueueFull
+from .deadline import DeadlinePassed
 from .problems import Problem
 from .schemas import Alive, Card, Explanation, OriginalPrediction, Photos, PhotoToExplain, Predictions, State, refusals
+from .uploads import decoded, decoded_alone, photo_in_base64, photos_in_parts
 
-# Decoding may take 400 MB a photo, and each thread keeps some of what it once held: few decode, for all requests.
-_decoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decoder")
-
-_CODE = ("code-missing", "code-wrong")
-_PHOTO = ("photo-empty", "photo-pixels", "photo-format", "photo-unreadable")
+_CODE = ("code-missing", "code-wrong", "too-many-requests")
+_PHOTO = ("photo-empty", "photo-too-large", "photo-pixels", "photo-format", "photo-unreadable", "photo-slow")
+_PARTS = ("no-photo", "too-many-photos")
+_MODEL = ("not-ready", "overloaded", "deadline")
 
 api = APIBlueprint("api", __name__, template_folder="templates", tag="Photos")
 
@@ -43,27 +38,25 @@ class Model:
 @api.auth_required(access)
 @api.input(Photos, location="files", validation=False)
 @api.output(Predictions)
-@api.doc(
-    responses=refusals(
-        "no-photo", *_CODE, "request-too-large", "too-many-photos", "internal", "not-ready", "overloaded"
-    )
-)
+@api.doc(responses=refusals(*_PARTS, *_CODE, *_MODEL, with_body=True))
 def predict(files_data):
     """Classify photos
 
     One or more photos in parts named `images`. A photo that cannot be read has an `error` in its place; the others
     are answered all the same.
     """
-    uploads = _uploads(most=current_app.config["MAX_PHOTOS"])
+    uploads = photos_in_parts(most=current_app.extensions["catdog"]["limits"].photos)
     model, g.photos = _model(), len(uploads)
-    photos = list(_decoders.map(_photo_or_problem, [upload.read() for upload in uploads]))
-    answers = iter(_probabilities(model, [photo for photo in photos if isinstance(photo, np.ndarray)]))
+    with _places(model, len(uploads)) as places:
+        photos = decoded([upload.read() for upload in uploads])
+        answers = iter(_answers(places, [photo for photo in photos if isinstance(photo, np.ndarray)]))
+    outcomes = [photo if isinstance(photo, Problem) else next(answers) for photo in photos]
     predictions = [
         {
             "filename": upload.filename,
-            **({"error": problems.body(photo)} if isinstance(photo, Problem) else _labelled(model, next(answers))),
+            **({"error": problems.body(found)} if isinstance(found, Problem) else _labelled(model, found)),
         }
-        for upload, photo in zip(uploads, photos)
+        for upload, found in zip(uploads, outcomes)
     ]
     return {"model": model.classifier.bundle.id, "predictions": predictions}
 
@@ -72,26 +65,22 @@ def predict(files_data):
 @api.auth_required(access)
 @api.input(PhotoToExplain, location="form_and_files", validation=False)
 @api.output(Explanation)
-@api.doc(
-    responses=refusals(
-        "no-photo", *_PHOTO, *_CODE, "request-too-large", "too-many-photos", "label-unknown", "internal", "not-ready",
-        "overloaded",
-    )
-)  # fmt: skip
+@api.doc(responses=refusals(*_PARTS, *_PHOTO, *_CODE, "label-unknown", *_MODEL, with_body=True))
 def explain(form_and_files_data):
     """Explain the answer to one photo
 
     One photo in a part named `images`, and the class that is asked about in a field named `label`. The answer is that
     of `/predict` with a heat map: where in the photo the evidence for the class lies.
     """
-    (upload,) = _uploads(most=1)
+    (upload,) = photos_in_parts(most=1)
     model, g.photos = _model(), 1
     wanted, classes = request.form.get("label", ""), model.classifier.bundle.classes
     if wanted and wanted not in classes:
         raise Problem("label-unknown", f"The model does not know this class. It knows {', '.join(classes)}.")
-    photo = _decoders.submit(_read, upload.read()).result()
-    found = _in_turn(lambda: model.queue.run(lambda: model.classifier.explain(photo, wanted)))
-    answer = _labelled(model, _named(model, found.probabilities.tolist()))
+    with _places(model, 1) as places:
+        photo = decoded_alone(upload.read())
+        found = places.run(lambda: model.classifier.explain(photo, wanted), g.left)
+    answer = _labelled(model, found.probabilities)
     return {
         "model": model.classifier.bundle.id,
         "filename": upload.filename,
@@ -104,25 +93,18 @@ def explain(form_and_files_data):
 @api.post("/")
 @api.auth_required(access)
 @api.output(OriginalPrediction)
-@api.doc(
-    responses=refusals(
-        "bad-json",
-        *_PHOTO,
-        *_CODE,
-        "request-too-large",
-        "internal",
-        "not-ready",
-        "overloaded",
-    )
-)
+@api.doc(responses=refusals("bad-json", *_PHOTO, *_CODE, *_MODEL, with_body=True))
 def predict_original():
     """Classify one photo in base64
 
     The contract of the project that this suite grew from: the body is JSON whatever its content type says.
     """
     model, g.photos = _model(), 1
-    photo = _decoders.submit(_read, _base64_image(request.get_data())).result()
-    return {"prediction": _probabilities(model, [photo])[0]}
+    with _places(model, 1) as places:
+        (answer,) = _answers(places, [decoded_alone(photo_in_base64())])
+    if isinstance(answer, Problem):
+        raise answer
+    return {"prediction": _named(model, answer)}
 
 
 @api.get("/healthz")
@@ -156,6 +138,20 @@ def card():
     return _model().classifier.bundle.card
 
 
+@api.get("/metrics")
+@api.auth_required(access)
+@api.doc(
+    tags=["Service"],
+    responses={
+        200: {"description": "In Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        **refusals(*_CODE),
+    },
+)
+def metrics() -> Response:
+    """Figures for Prometheus: requests, photos, seconds, batches, queue, refusals, model"""
+    return current_app.extensions["catdog"]["metrics"].response()
+
+
 def describe_original_body(spec: dict) -> dict:
     """`POST /` takes JSON under any content type, which a decorator cannot say."""
     image = {"type": "string", "description": "The photo's file in base64, with or without a data: prefix."}
@@ -178,58 +174,33 @@ def _model() -> Model:
     return model
 
 
-def _uploads(most: int) -> list[FileStorage]:
-    uploads = request.files.getlist("images")
-    if not uploads:
-        raise Problem("no-photo", 'Send photos as multipart/form-data in parts named "images".')
-    if len(uploads) > most:
-        raise Problem("too-many-photos", f"Send at most {most} in one request, not {len(uploads)}.")
-    return uploads
-
-
-def _probabilities(model: Model, photos: list[np.ndarray]) -> list[dict[str, float]]:
-    if not photos:
-        return []
-    rows = _in_turn(lambda: model.queue.predict(np.stack(photos)))
-    return [_named(model, row) for row in rows.tolist()]
-
-
-def _in_turn(ask: Callable[[], object]):
+@contextlib.contextmanager
+def _places(model: Model, photos: int) -> Iterator[Places]:
     try:
-        return ask()
+        with model.queue.places(photos) as places:
+            yield places
     except QueueFull:
         raise Problem("overloaded", "Too many photos are waiting. Try again in a few seconds.") from None
+    except DeadlinePassed:
+        raise Problem("deadline", "There was no answer in time. Try again later, with fewer photos at once.") from None
 
 
-def _named(model: Model, row: list[float]) -> dict[str, float]:
-    return {label: round(p, 6) for label, p in zip(model.classifier.bundle.classes, row)}
+def _answers(places: Places, photos: list[np.ndarray]) -> list[np.ndarray | Problem]:
+    outcomes = places.predict(np.stack(photos), g.left) if photos else []
+    return [_broken(found) if isinstance(found, BaseException) else found for found in outcomes]
 
 
-def _labelled(model: Model, probabilities: dict[str, float]) -> dict:
+def _broken(error: BaseException) -> Problem:
+    current_app.logger.error("the network broke on a photo", exc_info=error)
+    return problems.of_status(500)
+
+
+def _named(model: Model, row: np.ndarray) -> dict[str, float]:
+    return {label: round(p, 6) for label, p in zip(model.classifier.bundle.classes, row.tolist())}
+
+
+def _labelled(model: Model, row: np.ndarray) -> dict:
+    probabilities = _named(model, row)
     label = max(probabilities, key=probabilities.get)
     sure = probabilities[label] >= model.classifier.bundle.sure_from
     return {"label": label, "sure": sure, "probabilities": probabilities}
-
-
-def _photo_or_problem(data: bytes) -> np.ndarray | Problem:
-    try:
-        return _read(data)
-    except Problem as problem:
-        return problem
-
-
-def _read(data: bytes) -> np.ndarray:
-    try:
-        return read_photo(data)
-    except PhotoRefused as refusal:
-        raise Problem(f"photo-{refusal.reason}", str(refusal)) from refusal
-
-
-def _base64_image(body: bytes) -> bytes:
-    try:
-        text = json.loads(body)["image"]
-        if text.startswith("data:"):
-            text = text.partition(",")[2]
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
-        raise Problem("bad-json", 'Send JSON such as {"image": "<the photo in base64>"}.') from None

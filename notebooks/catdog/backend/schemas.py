@@ -74,9 +74,15 @@ class Card(Schema):
     metrics = Dict()
 
 
-def refusals(*slugs: str) -> dict[int, dict]:
-    """OpenAPI's `responses` for the problems that an operation may answer with."""
-    kinds = [problems.KINDS[slug] for slug in slugs]
+def refusals(*slugs: str, with_body: bool = False) -> dict[int, dict]:
+    """OpenAPI's `responses` for the problems that an operation may answer with.
+
+    Args:
+        with_body: the operation reads a body, which may go wrong in some ways more.
+    """
+    always = ("bad-request", "header-too-large", "internal", "not-implemented", "overloaded")
+    body = ("too-slow", "request-too-large", "too-many-requests") if with_body else ()
+    kinds = [kind for kind in problems.KINDS.values() if kind.slug in (*always, *body, *slugs)]
     return {
         status: {
             "description": "; ".join(kind.title for kind in kinds if kind.status == status),

@@ -4,11 +4,11 @@ import sys
 import threading
 
 from catdog import bundle, places
-from catdog.backend.app import create_app, use
+from catdog.backend.app import create_app, start, use
 from catdog.classifier import load_classifier
-from catdog.serving import serve
 
-app = create_app()
-serve(app, "backend", int(sys.argv[1]))
-use(app, load_classifier(bundle.read(places.SHIPPED_MODEL), sys.argv[2]))
-threading.Event().wait()
+if __name__ == "__main__":  # the processes that decode import this file
+    app = create_app()
+    start(app, int(sys.argv[1]))
+    use(app, load_classifier(bundle.read(places.SHIPPED_MODEL), sys.argv[2]))
+    threading.Event().wait()

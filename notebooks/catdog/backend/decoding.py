@@ -1,0 +1,82 @@
+"""Photos from strangers are decoded in processes of their own: what hangs or crashes there takes nothing with it."""
+
+import contextlib
+import functools
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from pebble import ProcessExpired, ProcessPool
+
+from ..images import PhotoRefused, read_photo
+from .deadline import DeadlinePassed
+from .problems import Problem
+
+# Decoding takes up to 700 MB a photo: few at a time, for all requests.
+_WORKERS = min(4, os.cpu_count() or 1)
+_MOST_BYTES = 1536 << 20  # beside what a worker has when it starts
+_PHOTOS_A_LIFE = 2000  # decoders leak a little
+
+
+def warm_up() -> None:
+    """Start the processes, so that the first photo need not wait for them."""
+    for _ in range(_WORKERS):
+        _pool().schedule(_decoded, args=[b"", 1])
+
+
+def decode(photos: Iterable[bytes], pixels: int, seconds: float, left: Callable[[], float]) -> list:
+    """For each photo's file what `images.read_photo` makes of it, or the Problem of one that is refused.
+
+    Args:
+        pixels: that a photo may have.
+        seconds: that one may take; its process is ended then, and another takes its place.
+        left: seconds until the request's deadline.
+
+    Raises DeadlinePassed.
+    """
+    futures = [_pool().schedule(_decoded, args=[photo, pixels], timeout=seconds) for photo in photos]
+    try:
+        return [_outcome(future, left) for future in futures]
+    except DeadlinePassed:
+        for future in futures:
+            future.cancel()
+        raise
+
+
+def _outcome(future, left: Callable[[], float]) -> np.ndarray | Problem:
+    try:
+        found = future.result(left())
+    except TimeoutError:
+        if not future.done():
+            raise DeadlinePassed from None
+        return Problem("photo-slow", "Reading this photo takes too long. Save it anew as JPEG and try again.")
+    except ProcessExpired:
+        return Problem("photo-unreadable", "The photo is damaged in a way that breaks whatever reads it.")
+    return found if isinstance(found, np.ndarray) else Problem(*found)
+
+
+def _decoded(data: bytes, pixels: int) -> np.ndarray | tuple[str, str]:
+    try:
+        return read_photo(data, max_pixels=pixels)
+    except PhotoRefused as refusal:
+        return f"photo-{refusal.reason}", str(refusal)
+
+
+@functools.cache
+def _pool() -> ProcessPool:
+    return ProcessPool(
+        _WORKERS,
+        max_tasks=_PHOTOS_A_LIFE,
+        initializer=_limit_memory,
+        context=multiprocessing.get_context("spawn"),  # forking a process that has threads may hang
+    )
+
+
+def _limit_memory() -> None:
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows and macOS go without
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + _MOST_BYTES, used + _MOST_BYTES))

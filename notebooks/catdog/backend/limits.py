@@ -1,0 +1,61 @@
+"""What the service takes from strangers, at most: one place for every limit."""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+
+from ..errors import SuiteError
+from ..images import MAX_PIXELS
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Every limit with its default. SECURITY.md says what each is for, and what the answer is beyond it.
+
+    Attributes:
+        request_bytes: of one request.
+        photo_bytes: of one photo's file.
+        photos: in one request.
+        pixels: of one photo, by its header.
+        decode_seconds: for one photo, in a process of its own that is ended then.
+        waiting: photos that wait for the network or are being decoded for it.
+        requests: that bring photos and are being answered at a time.
+        held_bytes: of all requests that are arriving or being answered.
+        per_minute: requests with photos from one client; those from this very machine are not counted.
+        wrong_codes: wrong access codes a minute from one client.
+        seconds: from a request's arrival to its answer.
+    """
+
+    request_bytes: int = 64 << 20
+    photo_bytes: int = 25 << 20
+    photos: int = 64
+    pixels: int = MAX_PIXELS
+    decode_seconds: float = 10
+    waiting: int = 256
+    requests: int = 32
+    held_bytes: int = 256 << 20
+    per_minute: int = 600
+    wrong_codes: int = 10
+    seconds: float = 60
+
+
+def parse_limits(text: str) -> Limits:
+    """The defaults with what `text` changes, such as "photos=16 per_minute=60".
+
+    Raises SuiteError for a limit that does not exist, and for a value that is not a number above 0.
+    """
+    defaults = dataclasses.asdict(Limits())
+    changes = {}
+    for part in re.split(r"[\s,;]+", text.strip()):
+        name, _, value = part.partition("=")
+        if not part:
+            continue
+        if name not in defaults:
+            raise SuiteError(f'LIMITS knows no "{name}", only {", ".join(defaults)}: write them like photos=16.')
+        try:
+            changes[name] = type(defaults[name])(value)
+        except ValueError:
+            changes[name] = 0
+        if not changes[name] > 0:
+            raise SuiteError(f'LIMITS: {name} must be a number above 0, such as {defaults[name]}, not "{value}".')
+    return Limits(**changes)

@@ -1,0 +1,56 @@
+"""Figures about the service for Prometheus, https://prometheus.io/docs/instrumenting/exposition_formats/."""
+
+from collections.abc import Callable
+
+from flask import Response, g, request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from .batching import MOST
+
+_METHODS = ("GET", "HEAD", "OPTIONS", "POST")
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """Counted for one app.
+
+    Args:
+        waiting: photos that wait now.
+    """
+
+    def __init__(self, waiting: Callable[[], int]):
+        own = self._registry = CollectorRegistry()
+        self._requests = Counter("catdog_requests", "Requests", ["route", "method", "status"], registry=own)
+        self._seconds = Histogram(
+            "catdog_request_seconds", "Seconds from request to answer", ["route"], buckets=_SECONDS, registry=own
+        )
+        self._photos = Counter("catdog_photos", "Photos that came", registry=own)
+        self._refusals = Counter("catdog_refusals", "Requests and photos refused", ["reason"], registry=own)
+        self._batches = Histogram(
+            "catdog_batch_photos", "Photos at once through the network",
+            buckets=[2**power for power in range(MOST.bit_length())], registry=own,
+        )  # fmt: skip
+        Gauge("catdog_waiting_photos", "Photos that wait or are being decoded", registry=own).set_function(waiting)
+        self._model = Gauge("catdog_model_info", "The model that answers", ["model"], registry=own)
+        self._swaps = Counter("catdog_model_changes", "How often another model took over", registry=own)
+
+    def note_request(self, status: int, seconds: float) -> None:
+        """The request that is being answered, by its route: addresses that strangers think up are no labels."""
+        route = request.url_rule.rule if request.url_rule else "unknown"
+        method = request.method if request.method in _METHODS else "other"
+        self._requests.labels(route, method, status).inc()
+        self._seconds.labels(route).observe(seconds)
+        self._photos.inc(g.photos)
+        for reason in g.refusals:
+            self._refusals.labels(reason).inc()
+
+    def note_batch(self, photos: int) -> None:
+        self._batches.observe(photos)
+
+    def note_model(self, model: str) -> None:
+        self._model.clear()
+        self._model.labels(model).set(1)
+        self._swaps.inc()
+
+    def response(self) -> Response:
+        return Response(generate_latest(self._registry), content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,17 @@
+"""Pages of which addresses may ask the service."""
+
+from .. import link
+from ..errors import SuiteError
+
+
+def parse_origins(text: str) -> list[str] | str:
+    """ "*", or a list such as "https://one.example https://two.example:8000". Raises SuiteError for anything else."""
+    if text.strip() == "*":
+        return "*"
+    origins = text.replace(",", " ").split()
+    wrong = [origin for origin in origins if link.origin(origin) != origin]
+    if wrong or not origins:
+        raise SuiteError(
+            f'ORIGINS must be * or addresses such as https://page.example, without a path, not "{" ".join(wrong)}".'
+        )
+    return origins
