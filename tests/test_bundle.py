@@ -18,6 +18,7 @@ from catdog.features import FeatureStore
 from catdog.head import Head
 from catdog.images import DOOR
 from catdog.proving import Engines
+from catdog.publishing import publish
 from catdog.saving import _golden, golden_photos, save_model
 from catdog.sources import PhotoFolder
 from catdog.training import Fit
@@ -35,7 +36,7 @@ def places(own_places):
 
 @pytest.fixture
 def saved(engine):
-    """save(name, drawings=…, classes=…): a small model as `bundle.write` saves it, without the complete network."""
+    """save(name, drawings=…, classes=…): a small model as `publish` saves it, without the complete network."""
 
     def save(name="pets", drawings=False, classes=("cat", "dog"), seed=0):
         head, photos = a_head(len(classes), seed), golden_photos()[:2]
@@ -43,7 +44,7 @@ def saved(engine):
             "classes": list(classes), "drawings": drawings, "image_door": DOOR, "metrics": {},
             "backbone": {"name": "VGG16", "fingerprint": engine.fingerprint},
         }  # fmt: skip
-        return bundle.write(name, card, head, photos, head.probabilities(engine.features(photos)))
+        return publish(name, card, head, photos, head.probabilities(engine.features(photos)))
 
     return save
 
@@ -135,7 +136,7 @@ def test_pickles_are_never_loaded(saved, tmp_path):
 
     np.savez(model.folder / bundle.HEAD, kernel=np.array([Bomb()], dtype=object), bias=np.zeros(2))
     flag.unlink(missing_ok=True)
-    change_card(model, files={**model.card["files"], bundle.HEAD: bundle._sha256(model.folder / bundle.HEAD)})
+    change_card(model, files={**model.card["files"], bundle.HEAD: bundle.digest(model.folder / bundle.HEAD)})
     with pytest.raises(BundleRefused):
         bundle.read(model.folder)
     assert not flag.exists()
@@ -188,8 +189,8 @@ def test_a_save_that_breaks_off_leaves_no_version(saved, engine):
         (folder / "model.keras").write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space"):
-        bundle.write(
+    with pytest.raises(SuiteError, match=r"No space left on device.*make room"):
+        publish(
             "pets", {**first.card}, first.head, first.golden_photos, first.golden_probabilities, add_files=disk_full
         )
     assert [path.name for path in first.folder.parent.iterdir()] == [first.folder.name]

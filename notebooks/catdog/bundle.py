@@ -1,4 +1,4 @@
-"""A trained model as a folder `models/<name>/<version>/`: write it whole or not at all, find it, read it, refuse it.
+"""A trained model as a folder `models/<name>/<version>/`: find it, read it, refuse it. `publishing.py` writes it.
 
     card.json      what the model is: classes, backbone, image door, training data, metrics, digests of the files
     head.npz       the last layer: kernel float32 (512, classes) and bias float32 (classes,)
@@ -11,27 +11,29 @@ Only plain arrays are loaded, never anything that a file could have executed.
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
+import re
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from . import places
+from .backbone import FEATURE_SIZE
 from .engines.proof import Proof
 from .engines.twin import Twin
 from .errors import SuiteError
 from .head import Head
+from .images import SIDE
 
 SCHEMA = 1
 TOLERANCE = 1e-3  # how far a probability may be from the one that was saved, whoever computes it
 CARD, HEAD, GOLDEN, TWIN = "card.json", "head.npz", "golden.npz", "twin.npz"
 _ARRAYS = {HEAD: ("kernel", "bias"), GOLDEN: ("photos", "probabilities")}
+FILES = (*_ARRAYS, TWIN)  # that the card has digests of
+_MOST_BYTES = 256 << 20  # of the arrays in one file
+_OTHER_TOOLS = (".keras", ".h5", ".hdf5", ".pkl", ".pickle", ".pt", ".pth", ".joblib", ".onnx", ".pb", ".npz", ".npy")
 
 
 class BundleRefused(SuiteError):
@@ -88,57 +90,6 @@ class Bundle:
         return "\n".join(lines)
 
 
-def write(
-    name: str,
-    card: dict,
-    head: Head,
-    golden_photos: np.ndarray,
-    golden_probabilities: np.ndarray,
-    twin: Twin | None = None,
-    add_files: Callable[[Path], None] = lambda folder: None,
-) -> Bundle:
-    """Save a model as the newest version of `name` under `places.models_dir()`.
-
-    Everything is written to a hidden folder beside the versions, read back, and only then renamed, so that a
-    version is there whole or not at all.
-
-    Args:
-        name: lower-case letters, digits and hyphens.
-        card: what is known of the model; name, version, time and digests are added here.
-        add_files: puts further files (the complete model) into the folder it is given.
-
-    Raises:
-        SuiteError: the name does not do as a folder's name.
-    """
-    if not name or set(name) - set("abcdefghijklmnopqrstuvwxyz0123456789-"):
-        raise SuiteError(f'A model cannot be called "{name}": use lower-case letters, digits and hyphens.')
-    home = places.models_dir() / name
-    home.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=".writing-", dir=home))
-    try:
-        np.savez_compressed(part / HEAD, kernel=head.kernel, bias=head.bias)
-        np.savez_compressed(part / GOLDEN, photos=golden_photos, probabilities=golden_probabilities)
-        if twin:
-            np.savez_compressed(part / TWIN, **twin.arrays)
-        add_files(part)
-        now = datetime.now(UTC)
-        full = {
-            "schema": SCHEMA,
-            "name": name,
-            "version": _new_version(home, now),
-            "created": now.isoformat(timespec="seconds"),
-            **card,
-            "files": {file: _sha256(part / file) for file in (*_ARRAYS, *([TWIN] if twin else []))},
-        }
-        _write_durably(part / CARD, json.dumps(full, indent=2, ensure_ascii=False) + "\n")
-        read(part)
-        part.chmod(0o755)
-        part.rename(home / full["version"])
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return read(home / full["version"])
-
-
 def read(folder: Path) -> Bundle:
     """Read a saved model and check that its files are those that were saved. Raises BundleRefused."""
     card = read_card(folder)
@@ -192,6 +143,11 @@ def find(model: str = "") -> Path:
     everything = list(_versions())
     if model and (Path(model).expanduser() / CARD).is_file():
         return Path(model).expanduser()
+    if model.lower().endswith(_OTHER_TOOLS):
+        raise SuiteError(
+            f"{model} is never loaded: such files can run code. Set MODEL to a model that notebook 1 saved, or to the "
+            f"folder that holds its {CARD}."
+        )
     fitting = [folder for folder in everything if _fits(folder, model)]
     if not fitting:
         wanted = f'There is no model "{model}"' if model else "There is no model trained on photos"
@@ -199,7 +155,18 @@ def find(model: str = "") -> Path:
         raise SuiteError(
             f"{wanted} in {places.models_dir()} (there: {there}). Run notebook 1, or set MODEL to one that is there."
         )
-    return max(fitting, key=lambda folder: (folder != places.SHIPPED_MODEL, folder.name))
+    return max(fitting, key=age)
+
+
+def age(version: Path) -> tuple:
+    """What sorts versions' folders from old to new; the model that comes with the suite is older than any other."""
+    return version != places.SHIPPED_MODEL, [int(number) for number in re.findall(r"\d+", version.name)], version.name
+
+
+def earlier(version: Path) -> list[Path]:
+    """Other versions of the same model that are older than the one in the folder `version`, the newest first."""
+    same = (folder for folder in _versions() if folder.parent.name == version.parent.name)
+    return sorted((folder for folder in same if age(folder) < age(version)), key=age, reverse=True)
 
 
 def _fits(folder: Path, model: str) -> bool:
@@ -217,14 +184,6 @@ def _versions() -> Iterable[Path]:
     return dict.fromkeys([*found, *([places.SHIPPED_MODEL] if (places.SHIPPED_MODEL / CARD).is_file() else [])])
 
 
-def _new_version(home: Path, now: datetime) -> str:
-    """The time in UTC, so that sorting names sorts by age on whatever machine they were made."""
-    version, count = now.strftime("%Y-%m-%d-%H%M%S"), 1
-    while (home / (name := version if count == 1 else f"{version}-{count}")).exists():
-        count += 1
-    return name
-
-
 def _read_twin(folder: Path, card: dict) -> Twin | None:
     """A model serves without its twin, too, so one that is missing or damaged is no reason to refuse the model."""
     try:
@@ -236,36 +195,33 @@ def _read_twin(folder: Path, card: dict) -> Twin | None:
 def _read_arrays(folder: Path, file: str, card: dict) -> dict[str, np.ndarray]:
     """All arrays of `file`, or for those whose names are fixed, these. Raises BundleRefused."""
     try:
-        if _sha256(folder / file) != card["files"][file]:
+        if digest(folder / file) != card["files"][file]:
             raise BundleRefused(
                 f"{folder / file} is not the file that was saved: choose another version, or train again."
             )
         with (folder / file).open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            if sum(part.file_size for part in arrays.zip.infolist()) > _MOST_BYTES:
+                raise ValueError("a few kilobytes that unpack to very many")
             return {name: arrays[name] for name in _ARRAYS.get(file, arrays.files)}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         raise BundleRefused(f"{folder / file} is missing or damaged: choose another version, or train again.") from None
 
 
 def _check_shapes(bundle: Bundle) -> None:
-    number, kernel, golden = len(bundle.classes), bundle.head.kernel, bundle.golden_probabilities
+    number, head, photos = len(bundle.classes), bundle.head, bundle.golden_photos
+    numbers = (head.kernel, head.bias, bundle.golden_probabilities)
     fits = (
-        kernel.ndim == 2
-        and kernel.shape[1] == number == len(bundle.head.bias)
-        and golden.shape == (len(bundle.golden_photos), number)
+        [array.shape for array in numbers] == [(FEATURE_SIZE, number), (number,), (len(photos), number)]
+        and photos.shape == (len(photos), SIDE, SIDE, 3)
+        and photos.dtype == np.uint8
+        and all(array.dtype == np.float32 and np.isfinite(array).all() for array in numbers)
     )
-    finite = all(np.isfinite(array).all() for array in (kernel, bundle.head.bias, golden))
-    if not (fits and finite and len(golden)):
+    if not fits or not len(photos) or len(set(bundle.classes)) != number:
         raise BundleRefused(
             f"The arrays in {bundle.folder} do not fit its {number} classes: choose another version, or train again."
         )
 
 
-def _sha256(path: Path) -> str:
+def digest(path: Path) -> str:
+    """sha256 of a file, hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _write_durably(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

@@ -1,12 +1,12 @@
 """A loaded model: photos in, probabilities out, after proof that it still answers as when it was saved."""
 
-import threading
+from collections.abc import Callable
 
 import numpy as np
 
 from .backbone import load_backbone
 from .bundle import TOLERANCE, Bundle, BundleRefused
-from .engines import Engine, is_exact, open_engine
+from .engines import OPENVINO_INT8, Engine, is_exact, open_engine
 from .engines.choice import AUTO, choose
 from .engines.proof import compare
 from .explanation import Explanation, grad_cam
@@ -14,7 +14,7 @@ from .images import DOOR
 
 
 class Classifier:
-    """A verified bundle on an engine. Safe to call from several threads; one at a time computes.
+    """A verified bundle on an engine. Safe to call from several threads.
 
     Raises BundleRefused when the bundle was trained on another backbone or behind another image door, or when its
     golden photos do not give the probabilities that were saved with them: within `TOLERANCE` each on an engine that
@@ -24,21 +24,17 @@ class Classifier:
     def __init__(self, bundle: Bundle, engine: Engine):
         self.bundle = bundle
         self.engine = engine
-        self._one_at_a_time = threading.Lock()
         _check_kin(bundle, engine.fingerprint)
         self._replay()
 
     def predict(self, photos: np.ndarray) -> np.ndarray:
         """uint8 RGB (n, 224, 224, 3) from `images.read_photo` → probabilities, float32 (n, classes)."""
-        with self._one_at_a_time:
-            features = self.engine.features(photos)
-        return self.bundle.head.probabilities(features)
+        return self.bundle.head.probabilities(self.engine.features(photos))
 
     def explain(self, photo: np.ndarray, label: str = "") -> Explanation:
         """uint8 RGB (224, 224, 3) → its probabilities, and where in it the evidence for the class `label` lies, for
         the most probable class without one. Raises ValueError for a class that the model does not know."""
-        with self._one_at_a_time:
-            (activations,) = self.engine.activations(photo[None])
+        (activations,) = self.engine.activations(photo[None])
         (probabilities,) = self.bundle.head.probabilities(activations.max(axis=(0, 1))[None])
         number = self.bundle.classes.index(label) if label else int(probabilities.argmax())
         return Explanation(probabilities, grad_cam(activations, self.bundle.head, number))
@@ -52,12 +48,18 @@ class Classifier:
             )
 
 
-def load_classifier(bundle: Bundle, wanted: str = AUTO) -> Classifier:
+def load_classifier(
+    bundle: Bundle, wanted: str = AUTO, beside: Classifier | None = None, say: Callable[[str], object] = print
+) -> Classifier:
     """Put a saved model on the engine `wanted`, or for "auto" on the fastest here that is proven for it.
 
     An engine that does not compute in float32 must have proven itself on training photos when the model was saved,
     and on any engine the golden photos must give the saved answers on this machine. On a CPU TensorFlow, which takes
     seconds to load, is tried last.
+
+    Args:
+        beside: one that serves now; where both can share an engine, no second one is loaded.
+        say: told which engine it is, and which are passed over and why.
 
     Raises:
         BundleRefused: the model was trained on another backbone or behind another image door.
@@ -78,7 +80,16 @@ def load_classifier(bundle: Bundle, wanted: str = AUTO) -> Classifier:
             return str(refusal)
         return ""
 
-    return proven[choose(wanted, lambda name: open_engine(name, backbone, bundle.twin), objection).name]
+    def opened(name: str) -> Engine:
+        if beside and beside.engine.name == name and (name != OPENVINO_INT8 or _same_twin(bundle, beside.bundle)):
+            return beside.engine
+        return open_engine(name, backbone, bundle.twin)
+
+    return proven[choose(wanted, opened, objection, say).name]
+
+
+def _same_twin(one: Bundle, other: Bundle) -> bool:
+    return bool(one.twin and other.twin) and one.twin.digest == other.twin.digest
 
 
 def _check_kin(bundle: Bundle, fingerprint: str) -> None:

@@ -17,6 +17,7 @@ from .export import save_complete
 from .head import Head
 from .images import DOOR, read_photo
 from .proving import Engines
+from .publishing import publish
 from .training import Fit
 
 _GOLDEN_SEEDS = range(1000, 1012)  # drawings that no training set of drawings holds
@@ -58,7 +59,7 @@ def save_model(
     photos, probabilities = _golden(engines, fit.head)
     network = engines.reference.model
     card = _card(dataset, fit, reports, engines)
-    return bundle.write(
+    return publish(
         name, card, fit.head, photos, probabilities, engines.twin,
         add_files=lambda folder: save_complete(folder, network, fit.head, photos, probabilities, save_h5),
     )  # fmt: skip

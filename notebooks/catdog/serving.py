@@ -48,6 +48,7 @@ class Server:
             map=self._sockets,
             sockets=[listener],
             threads=threads,
+            max_request_header_size=32 << 10,
             max_request_body_size=max_body + 1,
             inbuf_overflow=max_body + 1,  # nothing that strangers send is written to disk
             connection_limit=_connections(),

@@ -52,7 +52,7 @@ def _outcome(future, left: Callable[[], float]) -> np.ndarray | Problem:
         if not future.done():
             raise DeadlinePassed from None
         return Problem("photo-slow", "Reading this photo takes too long. Save it anew as JPEG and try again.")
-    except ProcessExpired:
+    except (ProcessExpired, MemoryError):
         return Problem("photo-unreadable", "The photo is damaged in a way that breaks whatever reads it.")
     return found if isinstance(found, np.ndarray) else Problem(*found)
 

@@ -30,13 +30,13 @@ class Limits:
     photo_bytes: int = 25 << 20
     photos: int = 64
     pixels: int = MAX_PIXELS
-    decode_seconds: float = 10
+    decode_seconds: float = 10.0
     waiting: int = 256
     requests: int = 32
     held_bytes: int = 256 << 20
     per_minute: int = 600
     wrong_codes: int = 10
-    seconds: float = 60
+    seconds: float = 60.0
 
 
 def parse_limits(text: str) -> Limits:

@@ -17,7 +17,7 @@ NAMES = (TENSORFLOW, TENSORFLOW_MIXED, OPENVINO_FP32, OPENVINO_BF16, OPENVINO_IN
 
 
 class Engine(Protocol):
-    """One way to run the base. Not safe to call from several threads at once.
+    """One way to run the base. Safe to call from several threads.
 
     Attributes:
         name: one of `NAMES`.

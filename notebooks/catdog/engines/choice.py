@@ -21,7 +21,12 @@ _ROUNDS = 3
 _DAYS_KEPT = 7  # should something else have slowed a measurement down
 
 
-def choose(wanted: str, opened: Callable[[str], Engine], objection: Callable[[Engine], str]) -> Engine:
+def choose(
+    wanted: str,
+    opened: Callable[[str], Engine],
+    objection: Callable[[Engine], str],
+    say: Callable[[str], object] = print,
+) -> Engine:
     """Open the engine `wanted`, or for "auto" the fastest here that proves itself; say which, and which not and why.
 
     TensorFlow, where it is no candidate for its speed, is what is left when the others fail.
@@ -29,6 +34,7 @@ def choose(wanted: str, opened: Callable[[str], Engine], objection: Callable[[En
     Args:
         opened: opens an engine by its name; may raise EngineUnavailable.
         objection: "" for an engine whose answers can be trusted, else the reason against it.
+        say: told which one, and which not and why.
 
     Raises:
         SuiteError: the engine that was wanted fails, or all do.
@@ -37,7 +43,7 @@ def choose(wanted: str, opened: Callable[[str], Engine], objection: Callable[[En
         engine, reason = _tried(wanted, opened, objection)
         if reason:
             raise SuiteError(f"The engine {wanted} cannot be used: {reason} Set ENGINE to auto.")
-        print(f"Engine: {wanted}.")
+        say(f"Engine: {wanted}.")
         return engine
     speeds = _measured(candidates(), opened)
     fastest_first = sorted(candidates(), key=lambda name: speeds.get(name, 0))  # unmeasured ones first: it is said why
@@ -45,9 +51,9 @@ def choose(wanted: str, opened: Callable[[str], Engine], objection: Callable[[En
         engine, reason = _tried(name, opened, objection)
         if not reason:
             speed = f", {1 / speeds[name]:.0f} photos a second here" if name in speeds else ""
-            print(f"Engine: {name}{speed}.")
+            say(f"Engine: {name}{speed}.")
             return engine
-        print(f"Engine {name} is passed over: {reason}")
+        say(f"Engine {name} is passed over: {reason}")
     raise SuiteError("No engine can run the model here: the lines above say why.")
 
 

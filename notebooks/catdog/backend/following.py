@@ -1,0 +1,127 @@
+"""A newer version of the model takes over while the service runs, and an earlier one comes back on demand."""
+
+import threading
+from datetime import datetime
+from pathlib import Path
+
+from apiflask import APIFlask
+
+from .. import bundle
+from ..bundle import Bundle
+from ..classifier import load_classifier
+from ..engines.choice import AUTO
+from ..errors import SuiteError
+from .app import use
+
+_LOOK_SECONDS = 5
+_following: "Versions | None" = None
+
+
+class Versions:
+    """The versions of the model that an app serves.
+
+    Another one is read, checked, and replays its golden photos, all beside the one that serves; only then does it take
+    over, from the next request on. Whatever is wrong with it, the one that serves goes on.
+
+    Args:
+        wanted: as in `bundle.find`. One that names a version or a folder is pinned: no other takes over by itself.
+        engine: as in `classifier.load_classifier`.
+    """
+
+    def __init__(self, app: APIFlask, wanted: str = "", engine: str = AUTO):
+        self._app, self._wanted, self._engine = app, wanted, engine
+        self._known = {self.serving.folder}  # they have had their chance
+        self._before: list[Path] = []
+        self._since, self._refused = datetime.now(), ""
+        self._one_at_a_time, self._ended = threading.Lock(), threading.Event()
+        self.pinned = "/" in wanted
+
+    @property
+    def serving(self) -> Bundle:
+        return self._app.extensions["catdog"]["model"].classifier.bundle
+
+    def look(self) -> bool:
+        """Look for a newer version once; whether one took over."""
+        with self._one_at_a_time:
+            try:
+                newest = bundle.find(self._wanted)
+            except SuiteError:  # whatever became of the files, the model is in memory
+                return False
+            if newest in self._known or bundle.age(newest) <= bundle.age(self.serving.folder):
+                return False
+            try:
+                found = bundle.read(newest)  # from Drive, a version may come file by file: it is looked at again
+                self._known.add(newest)
+                self._take_over(found)
+            except SuiteError as refusal:
+                self._note_refusal(refusal)
+                return False
+            return True
+
+    def roll_back(self) -> None:
+        """Serve what was served before, else the version before this one; the one that is left stays aside.
+
+        Raises SuiteError where there is none that can be served.
+        """
+        with self._one_at_a_time:
+            left = self.serving.folder
+            earlier = list(dict.fromkeys([*reversed(self._before), *bundle.earlier(left)]))
+            for folder in earlier:
+                try:
+                    self._take_over(bundle.read(folder))
+                except SuiteError as refusal:
+                    self._note_refusal(refusal)
+                    continue
+                self._before = [before for before in self._before if before not in (folder, left)]
+                self._known |= {folder, left}
+                return
+            raise SuiteError(f"There is no version before {self.serving.id} that can be served: it goes on.")
+
+    def follow(self) -> None:
+        """Look every few seconds, in the background, until `end`."""
+        threading.Thread(target=self._follow, name="versions", daemon=True).start()
+
+    def end(self) -> None:
+        self._ended.set()
+
+    def __str__(self) -> str:
+        lines = [f"{self.serving.id} has been serving since {self._since:%H:%M:%S}."]
+        if self.pinned:
+            lines.append("MODEL names this very version: no newer one takes over.")
+        elif not self._ended.is_set():
+            lines.append("A newer one takes over within seconds of being saved.")
+        return "\n".join(lines + ([f"Not taken: {self._refused}"] if self._refused else []))
+
+    def _follow(self) -> None:
+        while not self._ended.wait(_LOOK_SECONDS):
+            try:
+                self.look()
+            except Exception:  # a Drive that is gone for a while, say: the next look may do better
+                self._app.logger.exception("looking for a newer model broke")
+
+    def _take_over(self, found: Bundle) -> None:
+        now = self._app.extensions["catdog"]["model"].classifier
+        use(self._app, load_classifier(found, self._engine, beside=now, say=self._app.logger.info))
+        self._before.append(now.bundle.folder)
+        self._since, self._refused = datetime.now(), ""
+
+    def _note_refusal(self, refusal: SuiteError) -> None:
+        if str(refusal) != self._refused:
+            self._app.logger.warning("model refused", extra={"facts": {"why": str(refusal)}})
+        self._refused = str(refusal)
+
+
+def follow(app: APIFlask, wanted: str = "", engine: str = AUTO) -> Versions:
+    """The versions of what `app` serves, followed unless one is pinned; who was followed before is no longer."""
+    global _following
+    unfollow()
+    _following = Versions(app, wanted, engine)
+    if not _following.pinned:
+        _following.follow()
+    return _following
+
+
+def unfollow() -> None:
+    """Follow no longer; where nothing is followed, nothing happens."""
+    if _following:
+        _following.end()

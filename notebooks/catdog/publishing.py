@@ -1,0 +1,109 @@
+"""A new version of a model: written whole or not at all, even when the process is killed or the disk is full."""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from . import places
+from .bundle import CARD, FILES, GOLDEN, HEAD, SCHEMA, TWIN, Bundle, digest, read
+from .engines.twin import Twin
+from .errors import SuiteError
+from .head import Head
+
+_PART = ".writing-"  # hidden, so nobody takes it for a version
+_ABANDONED_SECONDS = 24 * 3600
+
+
+def publish(
+    name: str,
+    card: dict,
+    head: Head,
+    golden_photos: np.ndarray,
+    golden_probabilities: np.ndarray,
+    twin: Twin | None = None,
+    add_files: Callable[[Path], None] = lambda folder: None,
+) -> Bundle:
+    """Save a model as the newest version of `name` under `places.models_dir()`.
+
+    Everything is written to a hidden folder beside the versions, the card last, brought to the disk, read back, and
+    only then renamed. Wherever that breaks off, the versions that are there stay as they are.
+
+    Args:
+        name: lower-case letters, digits and hyphens.
+        card: what is known of the model; name, version, time and digests are added here.
+        add_files: puts further files (the complete model) into the folder it is given.
+
+    Raises:
+        SuiteError: the name does not do as a folder's name, or the files cannot be written.
+    """
+    if not name or set(name) - set("abcdefghijklmnopqrstuvwxyz0123456789-"):
+        raise SuiteError(f'A model cannot be called "{name}": use lower-case letters, digits and hyphens.')
+    home = places.models_dir() / name
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        _clear_away_abandoned(home)
+        part = Path(tempfile.mkdtemp(prefix=_PART, dir=home))
+        try:
+            np.savez_compressed(part / HEAD, kernel=head.kernel, bias=head.bias)
+            np.savez_compressed(part / GOLDEN, photos=golden_photos, probabilities=golden_probabilities)
+            if twin:
+                np.savez_compressed(part / TWIN, **twin.arrays)
+            add_files(part)
+            return _published(part, name, card)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise SuiteError(
+            f"The model was not saved: {error.strerror or error} ({home}). The versions that were there are untouched; "
+            "make room, and run this cell again."
+        ) from error
+
+
+def _published(part: Path, name: str, card: dict) -> Bundle:
+    now = datetime.now(UTC)
+    version = _new_version(part.parent, now)
+    stamp = {"schema": SCHEMA, "name": name, "version": version, "created": now.isoformat(timespec="seconds")}
+    files = {file: digest(part / file) for file in FILES if (part / file).exists()}
+    (part / CARD).write_text(
+        json.dumps({**stamp, **card, "files": files}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    for path in (*part.iterdir(), part):
+        _to_the_disk(path)
+    read(part)
+    part.chmod(0o755)
+    part.rename(part.parent / version)
+    _to_the_disk(part.parent)
+    return read(part.parent / version)
+
+
+def _new_version(home: Path, now: datetime) -> str:
+    """The time in UTC, so that sorting names sorts by age on whatever machine they were made."""
+    version, count = now.strftime("%Y-%m-%d-%H%M%S"), 1
+    while (home / (name := version if count == 1 else f"{version}-{count}")).exists():
+        count += 1
+    return name
+
+
+def _to_the_disk(path: Path) -> None:
+    """Or a rename may outlive a power cut that the content does not (man 2 fsync); folders where that is possible."""
+    if path.is_dir() and os.name == "nt":
+        return
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _clear_away_abandoned(home: Path) -> None:
+    """What a process left that was killed while it saved. Younger ones may be somebody's who is saving now."""
+    for part in home.glob(f"{_PART}*"):
+        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,166 @@
+"""Another version takes over while requests come in: none is lost, and a bad version is left out."""
+
+import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import requests
+from catdog import bundle
+from catdog.backend import following
+from catdog.backend.app import create_app, start, use
+from catdog.backend.following import Versions
+from catdog.classifier import load_classifier
+from catdog.errors import SuiteError
+from catdog.head import Head
+from catdog.images import read_photo
+from catdog.publishing import publish
+from catdog.serving import stop
+from conftest import drawing, until
+
+PHOTOS = [drawing(label, seed) for seed in range(4) for label in ("cat", "dog")]
+
+
+@pytest.fixture
+def save(own_places, shipped):
+    """save(number): a version of "pets" like the one that ships, but with a last layer of its own."""
+
+    def save(number, **changes):
+        head = Head(shipped.head.kernel, shipped.head.bias + np.float32(number / 50) * np.float32([1, -1]))
+        logits = np.log(shipped.golden_probabilities) + (head.bias - shipped.head.bias)
+        golden = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        card = {
+            key: shipped.card[key] for key in ("classes", "drawings", "image_door", "metrics", "backbone", "engines")
+        }
+        return publish("pets", {**card, **changes}, head, shipped.golden_photos, golden, shipped.twin)
+
+    return save
+
+
+@pytest.fixture
+def app(save, classifier):
+    """Serves pets, on the engine of the shipped model."""
+    app = create_app()
+    use(app, load_classifier(save(0), classifier.engine.name, beside=classifier, say=lambda words: None))
+    yield app
+    following.unfollow()
+
+
+def ask(url, photos):
+    files = [("images", (str(number), io.BytesIO(photo))) for number, photo in enumerate(photos)]
+    return requests.post(f"{url}/predict", files=files, timeout=60)
+
+
+def test_twenty_versions_take_over_under_load_and_no_request_is_lost(app, save, classifier):
+    features = classifier.engine.features(np.stack([read_photo(photo) for photo in PHOTOS]))
+    heads = {app.extensions["catdog"]["model"].classifier.bundle.id: bundle.read(bundle.find("pets")).head}
+    versions, ended, answers = Versions(app, "pets", classifier.engine.name), threading.Event(), []
+    server = start(app, 0)
+
+    def go_on_asking():
+        while not ended.is_set():
+            answers.append(ask(server.url, PHOTOS[:2]))
+
+    with ThreadPoolExecutor(3) as clients:
+        going = [clients.submit(go_on_asking) for _ in range(3)]
+        for number in range(1, 21):
+            saved = save(number)
+            heads[saved.id] = saved.head
+            assert versions.look()
+            assert not versions.look()
+            seen = len(answers)
+            until(lambda: len(answers) > seen)  # noqa: B023
+        ended.set()
+        for client in going:
+            client.result(60)
+    stop("backend")
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["model"] for answer in answers}) > 15
+    for answer in answers:
+        told = [[item["probabilities"][label] for label in ("cat", "dog")] for item in answer.json()["predictions"]]
+        assert np.abs(np.array(told) - heads[answer.json()["model"]].probabilities(features)).max() < 2e-3
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "another backbone", "another door", "other answers", "no files"])
+def test_a_version_that_does_not_pass_is_left_out_and_the_old_one_goes_on(app, save, classifier, damage):
+    serving = app.extensions["catdog"]["model"].classifier.bundle.id
+    changes = {"another backbone": {"backbone": {"fingerprint": "x"}}, "another door": {"image_door": "x"}}
+    bad = save(1, **changes.get(damage, {}))
+    path = bad.folder / bundle.HEAD
+    data = bytearray(path.read_bytes())
+    if damage == "cut":
+        path.write_bytes(data[:-100])
+    if damage == "flipped":
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    if damage == "no files":
+        path.unlink()
+    if damage == "other answers":
+        probabilities = np.roll(bad.golden_probabilities, 1, axis=1)
+        bad = publish("pets", bad.card, bad.head, bad.golden_photos, probabilities, bad.twin)
+    versions = Versions(app, "pets", classifier.engine.name)
+    assert not versions.look()
+    assert not versions.look()
+    assert "Not taken: " in str(versions)
+    assert str(bad.folder) in str(versions)
+    answer = app.test_client().post("/predict", data={"images": [(io.BytesIO(PHOTOS[0]), "x")]})
+    assert answer.json["model"] == serving
+    good = save(2)
+    assert versions.look()
+    assert good.id in str(versions)
+    assert "Not taken" not in str(versions)
+
+
+def test_what_comes_from_drive_file_by_file_is_taken_once_it_is_whole(app, save, classifier):
+    versions = Versions(app, "pets", classifier.engine.name)
+    path = save(1).folder / bundle.HEAD
+    late = path.rename(path.with_suffix(".late"))
+    assert not versions.look()
+    late.rename(path)
+    assert versions.look()
+
+
+def test_back_and_no_further_than_there_are_versions(app, save, classifier):
+    first = versions = Versions(app, "pets", classifier.engine.name)
+    first = versions.serving.id
+    second, third = save(1), save(2)
+    assert versions.look()
+    assert versions.serving.id == third.id
+    versions.roll_back()
+    assert versions.serving.id == first  # what was served before, not what was never looked at
+    assert not versions.look()  # and there it stays
+    with pytest.raises(SuiteError, match=r"no version before .* it goes on"):
+        versions.roll_back()
+    fourth = save(3)
+    assert versions.look()
+    assert versions.serving.id == fourth.id
+
+    again = Versions(app, "pets", classifier.engine.name)  # knows of none that was served: the one saved before
+    again.roll_back()
+    assert again.serving.id == third.id
+    again.roll_back()
+    assert again.serving.id == second.id
+
+
+def test_in_the_background_unless_it_is_pinned_and_only_one_follows(app, save, classifier, monkeypatch):
+    monkeypatch.setattr(following, "_LOOK_SECONDS", 0.01)
+    serving = app.extensions["catdog"]["model"].classifier.bundle
+    pinned = following.follow(app, serving.id, classifier.engine.name)
+    assert "names this very version" in str(pinned)
+    threads = threading.active_count()
+    assert "within seconds" in str(following.follow(app, "pets", classifier.engine.name))
+    versions = following.follow(app, "pets", classifier.engine.name)
+    until(lambda: threading.active_count() == threads + 1)
+    saved = save(1)
+    until(lambda: versions.serving.id == saved.id)
+    following.unfollow()
+    until(lambda: threading.active_count() == threads)
+
+
+def test_a_version_whose_files_are_gone_goes_on(app, classifier):
+    versions = Versions(app, "pets", classifier.engine.name)
+    versions.serving.folder.rename(versions.serving.folder.with_name(".gone"))
+    assert not versions.look()
+    answer = app.test_client().post("/predict", data={"images": [(io.BytesIO(PHOTOS[0]), "x")]})
+    assert answer.json["model"] == versions.serving.id

@@ -1,0 +1,491 @@
+"""Whatever comes to the link: a sensible answer, in one shape, and the service goes on."""
+
+import io
+import json
+import socket
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import requests
+from catdog import receiving
+from catdog.backend import decoding
+from catdog.backend.app import create_app, start
+from catdog.backend.limits import Limits, parse_limits
+from catdog.backend.problems import KINDS
+from catdog.errors import SuiteError
+from catdog.serving import Server, stop
+from conftest import drawing, encoded, until
+from hostile import jpeg_of_many_scans, png_that_says, raw
+from PIL import Image
+from standins.decoders import vulnerable
+from test_backend import is_problem, parts
+from test_batching import Gate
+
+FROM_AFAR = {"X-Forwarded-For": "203.0.113.7"}
+
+
+@pytest.fixture
+def gate():
+    gate = Gate()
+    yield gate
+    gate.open.set()
+
+
+@pytest.fixture
+def gated(classifier, gate, monkeypatch):
+    """gated(**limits): the service on a real port, its network held by `gate`."""
+    monkeypatch.setattr(classifier, "predict", gate.predict)
+
+    def gated(**limits):
+        return start(create_app(classifier, limits=Limits(**limits)), 0)
+
+    yield gated
+    gate.open.set()
+    stop("backend")
+
+
+def served(classifier, **limits):
+    return create_app(classifier, limits=Limits(**limits)).test_client()
+
+
+def post(url, *photos, **options):
+    files = [("images", (f"{number}.jpg", io.BytesIO(photo))) for number, photo in enumerate(photos)]
+    return requests.post(f"{url}/predict", files=files, timeout=60, **options)
+
+
+# --- one shape for every refusal ---
+
+
+def refusal_of_a_photo(data):
+    return lambda classifier: served(classifier, decode_seconds=0.3, photo_bytes=3 << 20).post(
+        "/explain", data={"images": (io.BytesIO(data), "x")}
+    )
+
+
+def repeated(times, ask, **limits):
+    def answer(classifier):
+        client = served(classifier, **limits)
+        return [ask(client) for _ in range(times)][-1]
+
+    return answer
+
+
+def with_code(**headers):
+    return lambda classifier: (
+        create_app(classifier, ACCESS_CODE="for-testers").test_client().get("/model", headers=headers)
+    )
+
+
+def from_the_server(status):
+    return lambda classifier: served(classifier).get("/", environ_base={receiving.REFUSED: status})
+
+
+def broken_network(classifier):
+    app = create_app(classifier)
+    app.extensions["catdog"]["model"] = object()
+    return app.test_client().post("/predict", data=parts(("x", drawing())))
+
+
+def never_in_time(classifier):
+    return served(classifier, seconds=1e-9).post("/predict", data=parts(("x", drawing())))
+
+
+EVERY_PROBLEM = {
+    "bad-request": from_the_server(400),
+    "no-photo": lambda classifier: served(classifier).post("/predict", data=b"x"),
+    "bad-json": lambda classifier: served(classifier).post("/", data=b"[]"),
+    "photo-empty": refusal_of_a_photo(b""),
+    "code-missing": with_code(),
+    "code-wrong": with_code(Authorization="Bearer another"),
+    "not-found": lambda classifier: served(classifier).get("/../etc/passwd"),
+    "method-not-allowed": lambda classifier: served(classifier).delete("/predict"),
+    "too-slow": from_the_server(408),
+    "request-too-large": lambda classifier: served(classifier, request_bytes=1000).post("/", data=b"0" * 2000),
+    "too-many-photos": lambda classifier: served(classifier, photos=2).post("/predict", data=parts(*[("x", b"")] * 3)),
+    "photo-too-large": refusal_of_a_photo(b"0" * (4 << 20)),
+    "photo-pixels": refusal_of_a_photo(png_that_says(100_000, 100_000)),
+    "photo-format": refusal_of_a_photo(b"words"),
+    "photo-unreadable": refusal_of_a_photo(drawing()[:-3000]),
+    "photo-slow": refusal_of_a_photo(jpeg_of_many_scans(20_000)),
+    "label-unknown": lambda classifier: served(classifier).post(
+        "/explain", data={"images": (io.BytesIO(drawing()), "x"), "label": "owl"}
+    ),
+    "too-many-requests": repeated(2, lambda client: client.post("/predict", headers=FROM_AFAR), per_minute=1),
+    "header-too-large": from_the_server(431),
+    "internal": broken_network,
+    "not-implemented": from_the_server(501),
+    "not-ready": lambda classifier: served(None).get("/readyz"),
+    "overloaded": lambda classifier: served(classifier, waiting=1).post("/predict", data=parts(*[("x", b"")] * 2)),
+    "deadline": never_in_time,
+}
+NEVER_OF_A_REQUEST = {"photo-small"}  # training asks for it, serving does not
+
+
+@pytest.mark.parametrize("slug", KINDS.keys() - NEVER_OF_A_REQUEST)
+def test_every_problem_there_is_has_the_one_shape(classifier, slug):
+    answer = EVERY_PROBLEM[slug](classifier)
+    assert is_problem(answer, slug)
+    assert ("Retry-After" in answer.headers) == (answer.status_code in (429, 503))
+    assert answer.headers["X-Request-ID"]
+
+
+def test_the_description_lists_every_problem(client):
+    spec = client.get("/openapi.json").json
+    described = {
+        title
+        for operations in spec["paths"].values()
+        for operation in operations.values()
+        for response in operation["responses"].values()
+        for title in response.get("description", "").split("; ")
+    }
+    of_no_operation = NEVER_OF_A_REQUEST | {"not-found", "method-not-allowed"}
+    assert {kind.title for slug, kind in KINDS.items() if slug not in of_no_operation} <= described
+
+
+@pytest.mark.parametrize(
+    ("sent", "slug"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", "bad-request"),
+        (b"GET / HTTP/1.1\r\nContent-Length: -5\r\n\r\n", "bad-request"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nwhat\r\n", "bad-request"),
+        ((b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000)[:32768], "header-too-large"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", "not-implemented"),
+        (b"POST /predict HTTP/1.1\r\nContent-Length: 90000000\r\nExpect: 100-continue\r\n\r\n", "request-too-large"),
+        (b"BREW /predict HTTP/1.1\r\nConnection: close\r\n\r\n", "method-not-allowed"),
+    ],
+)
+def test_what_is_no_http_gets_the_same_shape(backend, sent, slug):
+    status, headers, problem = raw(backend.port, sent)
+    assert (status, problem["type"]) == (KINDS[slug].status, f"/docs#{slug}")
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["x-request-id"]
+    assert "server" not in headers
+    assert requests.get(f"{backend.url}/healthz", timeout=10).status_code == 200
+
+
+# --- limits ---
+
+
+def test_who_sends_too_much_gets_to_see_the_refusal(backend):
+    """Behind a tunnel, a connection that is reset would be an error without a reason."""
+    answer = requests.post(f"{backend.url}/predict", data=b"0" * (80 << 20), timeout=60)
+    assert is_problem_of(answer, "request-too-large")
+    chunks = (b"0" * (1 << 20) for _ in range(80))
+    assert is_problem_of(requests.post(f"{backend.url}/predict", data=chunks, timeout=60), "request-too-large")
+
+
+def is_problem_of(answer, slug):
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["type"] == f"/docs#{slug}"
+    return answer.status_code == KINDS[slug].status
+
+
+def test_all_bodies_together_stay_within_memory(app):
+    server = Server(app, "127.0.0.1", 0, all_bodies=3 << 20, app_refuses=True)
+    half = b"POST /predict HTTP/1.1\r\nContent-Length: 2500000\r\n\r\n" + b"0" * 2_000_000
+    with socket.create_connection(("127.0.0.1", server.port)) as holds_two_megabytes:
+        holds_two_megabytes.sendall(half)
+        until(lambda: server._server.adj.budget._left < 1_200_000)
+        answer = requests.post(server.url, data=b"0" * 2_000_000, timeout=30)
+        assert is_problem_of(answer, "overloaded")
+        assert answer.headers["Retry-After"]
+        assert is_problem_of(requests.post(server.url, data=b"0" * 500_000, timeout=30), "bad-json")
+    until(lambda: server._server.adj.budget._left == 3 << 20)
+    assert is_problem_of(requests.post(server.url, data=b"0" * 2_000_000, timeout=30), "bad-json")
+    until(lambda: server._server.adj.budget._left == 3 << 20)
+    server.stop()
+
+
+def test_nothing_that_is_sent_is_written_to_disk(backend, monkeypatch):
+    def write(*arguments, **options):
+        raise AssertionError("a temporary file")
+
+    for name in ("TemporaryFile", "NamedTemporaryFile", "SpooledTemporaryFile", "mkstemp"):
+        monkeypatch.setattr(f"tempfile.{name}", write)
+    monkeypatch.setattr("waitress.buffers.TempfileBasedBuffer.newfile", write)
+    photo = drawing("dog", 2, "BMP") + bytes(4 << 20)
+    assert post(backend.url, photo, photo).json()["predictions"][0]["label"]
+
+
+def test_who_dribbles_is_sent_away(app, monkeypatch):
+    monkeypatch.setattr(receiving, "_PATIENCE_SECONDS", 0.05)
+    server = Server(app, "127.0.0.1", 0, app_refuses=True)
+    for sent in (b"POST / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as slow:
+            answer = b""
+            while not answer:
+                slow.sendall(sent)
+                sent = b"x"
+                slow.settimeout(0.01)
+                try:
+                    answer = slow.recv(65536)
+                except TimeoutError:
+                    continue
+        assert b" 408 " in answer
+        assert b"/docs#too-slow" in answer
+    server.stop()
+
+
+def test_photos_are_limited_one_by_one_and_the_others_answered(classifier):
+    small, large = (encoded(Image.new("RGB", (side, side)), "PNG") for side in (300, 301))
+    client = served(classifier, photo_bytes=5000, pixels=300 * 300)
+    photos = [small, b"words", large, small + bytes(5000), small]
+    answer = client.post("/predict", data=parts(*[("x", photo) for photo in photos])).json
+    told = [item.get("error", {}).get("type", "/docs#label") for item in answer["predictions"]]
+    assert told == [f"/docs#{slug}" for slug in ("label", "photo-format", "photo-pixels", "photo-too-large", "label")]
+
+
+def test_a_client_has_so_many_requests_a_minute_and_others_have_theirs(classifier):
+    client = served(classifier, per_minute=3)
+
+    def ask(address, times=1, at="127.0.0.1"):
+        headers = {"X-Forwarded-For": address} if address else {}
+        return [
+            client.post("/predict", headers=headers, environ_base={"REMOTE_ADDR": at}).status_code for _ in range(times)
+        ]
+
+    assert ask("203.0.113.7", 4) == [400, 400, 400, 429]
+    assert ask("203.0.113.8") == [400]
+    assert ask("198.51.100.1, 203.0.113.7") == [429]  # the last is the tunnel's word, the others are anybody's
+    assert ask("2001:db8::1", 3) == [400, 400, 400]
+    assert ask("2001:db8::2") == [429]  # the same network
+    assert ask("2001:db8:0:1::1") == [400]
+    assert ask("192.0.2.1", 4, at="198.51.100.9") == [400, 400, 400, 429]
+    assert ask("192.0.2.2", at="198.51.100.9") == [429]  # forged: it comes through no tunnel
+    assert ask("", 5) == [400] * 5  # who sits at this machine
+    assert client.get("/", headers=FROM_AFAR).status_code == 200
+    told = client.post("/predict", headers=FROM_AFAR)
+    assert 1 <= int(told.headers["Retry-After"]) <= 60
+
+
+def test_codes_are_not_guessed(classifier):
+    client = create_app(classifier, limits=Limits(wrong_codes=3), ACCESS_CODE="for-testers").test_client()
+
+    def ask(code, address="203.0.113.7"):
+        headers = {"Authorization": f"Bearer {code}", "X-Forwarded-For": address}
+        return client.get("/model", headers=headers).status_code
+
+    assert [ask("for-testers") for _ in range(5)] == [200] * 5
+    assert [ask(f"guess-{number}") for number in range(4)] == [401, 401, 401, 429]
+    assert ask("for-testers") == 429
+    assert ask("for-testers", "203.0.113.8") == 200
+    assert client.get("/model", headers=FROM_AFAR).status_code == 429
+
+
+def test_limits_are_set_in_words():
+    assert parse_limits("") == Limits()
+    assert parse_limits(" photos=16, pixels=1_000_000 seconds=2.5") == Limits(photos=16, pixels=10**6, seconds=2.5)
+    for wrong in ("photo=1", "photos", "photos=many", "photos=0", "photos=-1", "seconds=nan"):
+        with pytest.raises(SuiteError, match="LIMITS"):
+            parse_limits(wrong)
+
+
+# --- what a photo does to its decoder ---
+
+
+def test_photos_that_hang_or_crash_are_told_and_take_nothing_with_them(classifier, monkeypatch):
+    monkeypatch.setattr(decoding, "_decoded", vulnerable)
+    client = served(classifier, decode_seconds=1)
+    bad = {"hangs": jpeg_of_many_scans(20_000), "crashes": b"crash", "eats": b"memory"}
+    photos = [("good", drawing("cat", 1))]
+    for name, data in bad.items():
+        photos += [(name, data), ("good", drawing("cat", 1))]
+    predictions = client.post("/predict", data=parts(*photos)).json["predictions"]
+    told = {item["filename"]: item["error"]["type"] for item in predictions if "error" in item}
+    assert told == {
+        "hangs": "/docs#photo-slow",
+        "crashes": "/docs#photo-unreadable",
+        "eats": "/docs#photo-unreadable",
+    }
+    good = [item["probabilities"] for item in predictions if item["filename"] == "good"]
+    assert len(good) == 4
+    assert all(one == good[0] for one in good)
+
+
+def test_a_photo_that_breaks_the_network_is_told_and_the_others_are_answered(classifier, monkeypatch):
+    marked, real = drawing("dog", 5), classifier.predict
+    culprit = next(iter(decoding.decode([marked], 10**7, 60, lambda: 60)))
+
+    def breaks(photos):
+        if any((photo == culprit).all() for photo in photos):
+            raise SystemExit("broken")
+        return real(photos)
+
+    monkeypatch.setattr(classifier, "predict", breaks)
+    client = create_app(classifier).test_client()
+    answer = client.post("/predict", data=parts(("a", drawing()), ("b", marked), ("c", drawing())))
+    assert answer.status_code == 200
+    assert [item.get("error", {}).get("type") for item in answer.json["predictions"]] == [None, "/docs#internal", None]
+    assert is_problem(client.post("/", data=json.dumps({"image": _base64(marked)})), "internal")
+    assert client.post("/predict", data=parts(("a", drawing()))).json["predictions"][0]["label"]
+
+
+def _base64(data):
+    import base64
+
+    return base64.b64encode(data).decode()
+
+
+# --- load ---
+
+
+def test_of_32_requests_exactly_those_with_a_place_are_answered(gated, gate):
+    server = gated(waiting=8)
+    with ThreadPoolExecutor(32) as clients:
+        first = clients.submit(post, server.url, drawing())
+        assert gate.entered.wait(30)
+        others = [clients.submit(post, server.url, drawing()) for _ in range(31)]
+        until(lambda: sum(other.done() for other in others) == 23)
+        refused = [other.result() for other in others if other.done()]
+        assert requests.get(f"{server.url}/healthz", timeout=5).status_code == 200
+        gate.open.set()
+        answers = [first.result(), *(other.result() for other in others)]
+    assert Counter(answer.status_code for answer in answers) == {200: 9, 503: 23}
+    for answer in refused:
+        assert is_problem_of(answer, "overloaded")
+        assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_while_all_places_are_taken_the_page_loads_and_the_next_is_refused_before_its_body_is_looked_at(gated, gate):
+    server = gated(requests=3)
+    with ThreadPoolExecutor(3) as clients:
+        asked = [clients.submit(post, server.url, drawing()) for _ in range(3)]
+        assert gate.entered.wait(30)
+        until(lambda: "catdog_waiting_photos 2.0" in requests.get(f"{server.url}/metrics", timeout=5).text)
+        assert is_problem_of(requests.post(f"{server.url}/predict", data=b"x", timeout=5), "overloaded")
+        assert requests.get(server.url, timeout=5).status_code == 200
+        gate.open.set()
+        assert [one.result().status_code for one in asked] == [200] * 3
+    assert is_problem_of(requests.post(f"{server.url}/predict", data=b"x", timeout=5), "no-photo")
+
+
+def test_no_answer_in_time_is_told_and_gives_its_places_back(gated, gate):
+    server = gated(seconds=0.5, waiting=1)
+    with ThreadPoolExecutor(1) as clients:
+        first = clients.submit(post, server.url, drawing())
+        assert gate.entered.wait(30)
+        for _ in range(2):
+            assert is_problem_of(post(server.url, drawing()), "deadline")
+        assert is_problem_of(first.result(), "deadline")
+        gate.open.set()
+    until(lambda: post(server.url, drawing()).status_code == 200)
+
+
+def test_eight_threads_get_the_answers_that_they_would_get_one_by_one(backend):
+    photos = [drawing(("cat", "dog")[seed % 2], seed) for seed in range(100)]
+    alone = [post(backend.url, photo).json()["predictions"][0]["probabilities"] for photo in photos]
+
+    def ask_all(shift):
+        """In an order and in requests of a size of its own."""
+        order, size, found = np.roll(np.arange(100), shift), 1 + shift % 4, {}
+        with requests.Session() as session:
+            for begin in range(0, 100, size):
+                places = order[begin : begin + size]
+                files = [("images", (str(place), photos[place])) for place in places]
+                predictions = session.post(f"{backend.url}/predict", files=files, timeout=60).json()["predictions"]
+                assert [item["filename"] for item in predictions] == [str(place) for place in places]
+                found.update((int(item["filename"]), item["probabilities"]) for item in predictions)
+        return found
+
+    with ThreadPoolExecutor(8) as threads:
+        everything = list(threads.map(ask_all, range(0, 88, 11)))
+    assert [len(found) for found in everything] == [100] * 8
+    off = [abs(found[place]["cat"] - alone[place]["cat"]) for found in everything for place in range(100)]
+    assert max(off) <= 1e-3
+    assert np.ptp([one["cat"] for one in alone]) > 0.2
+
+
+def test_half_sent_requests_block_nobody(backend):
+    halves = [
+        b"POST /predict HTTP/1.1\r\nContent-Le",
+        b"POST /predict HTTP/1.1\r\nContent-Length: 1000\r\n\r\nhalf",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nhalf",
+    ]
+    connections = [socket.create_connection(("127.0.0.1", backend.port)) for _ in range(150)]
+    try:
+        for number, connection in enumerate(connections):
+            connection.sendall(halves[number % 3])
+        assert post(backend.url, drawing()).status_code == 200
+        assert requests.get(f"{backend.url}/healthz", timeout=5).status_code == 200
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+# --- seen from outside ---
+
+
+def test_metrics_count_what_happened(classifier):
+    client = create_app(classifier, limits=Limits(photos=4)).test_client()
+    client.post("/predict", data=parts(("a", drawing()), ("b", b"words"), ("c", drawing())))
+    client.post("/predict", data=parts(*[("x", b"")] * 5))
+    client.get("/thought/up/by/a/stranger")
+    client.open("/predict", method="BREW")
+    answer = client.get("/metrics")
+    assert answer.content_type.startswith("text/plain")
+    lines = answer.text.splitlines()
+    for line in (
+        'catdog_requests_total{method="POST",route="/predict",status="200"} 1.0',
+        'catdog_requests_total{method="GET",route="unknown",status="404"} 1.0',
+        'catdog_requests_total{method="other",route="unknown",status="405"} 1.0',
+        'catdog_request_seconds_count{route="/predict"} 2.0',
+        "catdog_photos_total 3.0",
+        'catdog_refusals_total{reason="photo-format"} 1.0',
+        'catdog_refusals_total{reason="too-many-photos"} 1.0',
+        "catdog_batch_photos_count 1.0",
+        "catdog_batch_photos_sum 2.0",
+        "catdog_waiting_photos 0.0",
+        f'catdog_model_info{{model="{classifier.bundle.id}"}} 1.0',
+        "catdog_model_changes_total 1.0",
+    ):
+        assert line in lines, line
+    assert "stranger" not in answer.text
+
+
+def test_the_log_has_a_line_a_request_that_its_answer_names(classifier, own_places):
+    app = create_app(classifier, ACCESS_CODE="for-testers")
+    answer = app.test_client().post(
+        "/predict?token=secret-token",
+        data=parts(("secret-name.jpg", drawing()), ("b", b"secret-words")),
+        headers={"Authorization": "Bearer for-testers", "X-Request-ID": "forged", **FROM_AFAR},
+    )
+    text = (own_places / "catdog_cache" / "backend.log").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert lines[0]["event"] == "model"
+    line = lines[-1]
+    assert line["request_id"] == answer.headers["X-Request-ID"] != "forged"
+    told = {key: line[key] for key in ("event", "route", "method", "status", "photos", "refusals", "client")}
+    assert told == {
+        "event": "request", "route": "/predict", "method": "POST", "status": 200, "photos": 2,
+        "refusals": ["photo-format"], "client": "203.0.113.7",
+    }  # fmt: skip
+    assert time.strptime(line["time"][:19], "%Y-%m-%dT%H:%M:%S")
+    assert "secret" not in text
+    assert "for-testers" not in text
+
+
+@pytest.mark.parametrize("path", ["/", "/page/page.js", "/docs", "/healthz", "/openapi.json", "/metrics", "/nothing"])
+def test_headers_that_keep_browsers_careful(client, path):
+    headers = client.get(path).headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "Server" not in headers
+
+
+def test_pages_of_which_addresses_may_ask_is_a_setting(classifier):
+    client = create_app(classifier, ORIGINS="https://one.example, https://two.example:8000").test_client()
+
+    def allowed(origin):
+        return client.get("/healthz", headers={"Origin": origin}).headers.get("Access-Control-Allow-Origin")
+
+    for origin in ("https://one.example", "https://two.example:8000"):
+        assert allowed(origin) == origin
+    for origin in ("https://two.example", "https://oneXexample", "https://one.example.evil.example", "null"):
+        assert allowed(origin) is None
+    for wrong in ("", "one.example", "https://one.example/path", "https://one.example *"):
+        with pytest.raises(SuiteError, match="ORIGINS"):
+            create_app(classifier, ORIGINS=wrong)
