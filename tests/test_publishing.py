@@ -1,0 +1,219 @@
+"""Saving is whole or not at all: killed at any moment, or with the disk full, what was published still loads."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from catdog import bundle, publishing
+from catdog.bundle import BundleRefused
+from catdog.errors import SuiteError
+from catdog.head import Head
+from conftest import ROOT
+
+# Saves one version after the other and tells of each; forks for each, so that what is killed need not be loaded again.
+SAVES = """
+import os, resource, signal, sys
+import numpy as np
+from catdog import bundle
+from catdog.errors import SuiteError
+from catdog.places import SHIPPED_MODEL
+from catdog.publishing import publish
+
+shipped = bundle.read(SHIPPED_MODEL)
+complete = np.random.default_rng(0).bytes(20 << 20)  # what stands for model.keras
+
+def save():
+    model = publish(
+        "pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities, shipped.twin,
+        add_files=lambda folder: (folder / "model.keras").write_bytes(complete),
+    )
+    print(model.folder.name, flush=True)
+
+for order, room in map(str.split, sys.stdin):
+    if order == "kill":
+        os.kill(child, signal.SIGKILL)
+    elif not (child := os.fork()):
+        # The kernel refuses to write more, as it does when the disk is full.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(room),) * 2)
+        try:
+            save()
+            while order == "go-on":
+                save()
+        except SuiteError as error:
+            print(error, flush=True)
+        os._exit(0)
+    if order != "go-on":
+        os.wait()
+        print("over", flush=True)
+"""
+
+
+@pytest.fixture
+def saving(own_places):
+    """saving(order, room): what the process that saves says to it; "go-on" until "kill", or "once"."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SAVES],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "notebooks")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def ask(order, room=1 << 40):
+        process.stdin.write(f"{order} {room}\n")
+        process.stdin.flush()
+        said = [process.stdout.readline().strip()]
+        while order != "go-on" and said[-1] != "over":
+            said.append(process.stdout.readline().strip())
+        return said[0]
+
+    yield ask
+    process.stdin.close()
+    process.kill()
+    process.wait()
+
+
+def pets():
+    return Path(os.environ["MODELS_DIR"]) / "pets"
+
+
+def test_killed_at_twenty_random_moments(saving):
+    moments = np.random.default_rng(6).uniform(0, 0.4, 20)
+    broken_off = 0
+    for moment in moments:
+        assert saving("go-on")  # there is one, and the next is under way
+        time.sleep(moment)  # the moment is what the test is about
+        saving("kill")
+        broken_off += bool(list(pets().glob(".writing-*/*")))
+        versions = [path for path in pets().iterdir() if not path.name.startswith(".")]
+        assert bundle.read(bundle.find("pets")).folder == max(versions, key=bundle.age)
+        for version in versions:
+            assert (version / "model.keras").stat().st_size == 20 << 20
+            bundle.read(version)
+        for part in sorted(pets().iterdir())[:-1]:
+            shutil.rmtree(part)
+    assert broken_off > 10
+
+
+@pytest.mark.parametrize("room", [0, 1000, 30_000, 5_000_000])
+def test_a_full_disk_is_told_and_leaves_nothing(saving, room):
+    published = saving("once")
+    told = saving("once", room)
+    assert "The model was not saved: File too large" in told
+    assert "untouched" in told
+    assert [path.name for path in pets().iterdir()] == [published]
+    assert bundle.read(bundle.find("pets")).folder.name == published
+
+
+def test_what_a_killed_process_left_is_cleared_away_after_a_day(own_places, shipped):
+    old, young = pets() / ".writing-old", pets() / ".writing-young"
+    for part in (old, young):
+        part.mkdir(parents=True)
+        (part / "head.npz").write_bytes(b"half")
+    os.utime(old, (time.time() - 90_000,) * 2)
+    publishing.publish("pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities)
+    assert not old.exists()
+    assert young.exists()
+
+
+def test_the_card_is_written_last_and_everything_is_on_the_disk_before_it_is_there(own_places, shipped, monkeypatch):
+    done = []
+    for name in ("fsync", "rename"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, name=name, real=real, **o: (done.append((name, a)), real(*a, **o))[1])
+    model = publishing.publish("pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities)
+    kinds = [name for name, _ in done]
+    assert kinds.index("rename") == 4  # three files and their folder before, the folder of versions after
+    assert kinds == ["fsync"] * 4 + ["rename", "fsync"]
+    ages = {path.name: path.stat().st_mtime_ns for path in model.folder.iterdir()}
+    assert max(ages, key=ages.get) == bundle.CARD
+
+
+def test_versions_are_sorted_by_age_even_within_a_second(own_places, shipped, monkeypatch):
+    for _ in range(11):
+        last = publishing.publish(
+            "pets", {**shipped.card, "created": "now"}, shipped.head, shipped.golden_photos[:1],
+            shipped.golden_probabilities[:1],
+        )  # fmt: skip
+    assert bundle.find("pets") == last.folder
+    assert bundle.earlier(last.folder)[0] == sorted(pets().iterdir(), key=lambda path: path.stat().st_ctime_ns)[-2]
+
+
+# --- what is given as a model, and is none ---
+
+
+def keras_file_that_runs_code(path, flag):
+    import keras
+
+    class _Unsafe:
+        def __call__(self, values):
+            return values
+
+    code = f"__import__('pathlib').Path({str(flag)!r}).write_text('boom')"
+    layer = keras.layers.Lambda(eval(f"lambda values: ({code}, values)[1]"), output_shape=(2,))
+    keras.Sequential([keras.Input((2,)), layer]).save(path)
+    flag.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "MODEL.H5", "model.pkl", "model.npz"])
+def test_files_of_other_tools_are_never_loaded(own_places, name, tmp_path):
+    flag, path = tmp_path / "executed", tmp_path / name
+    if name in ("model.keras", "model.h5"):
+        keras_file_that_runs_code(path, flag)
+    else:
+        path.write_bytes(b"cos\nsystem\n(S'touch " + str(flag).encode() + b"'\ntR.")
+    with pytest.raises(SuiteError, match="never loaded: such files can run code"):
+        bundle.find(str(path))
+    assert not flag.exists()
+
+
+def test_a_model_beside_the_card_is_never_opened(own_places, shipped, tmp_path):
+    flag = tmp_path / "executed"
+    model = publishing.publish(
+        "pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities,
+        add_files=lambda folder: keras_file_that_runs_code(folder / "model.keras", flag),
+    )  # fmt: skip
+    bundle.read(bundle.find("pets"))
+    assert (model.folder / "model.keras").exists()
+    assert not flag.exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kernel": np.zeros((100, 2), np.float32)},
+        {"kernel": np.zeros((512, 3), np.float32)},
+        {"kernel": np.zeros((512, 2), np.float64)},
+        {"kernel": np.full((512, 2), np.nan, np.float32)},
+        {"bias": np.zeros((2, 1), np.float32)},
+        {"photos": np.zeros((6, 10, 10, 3), np.uint8)},
+        {"photos": np.zeros((0, 224, 224, 3), np.uint8), "probabilities": np.zeros((0, 2), np.float32)},
+        {"photos": np.zeros((6, 224, 224, 3), np.float32)},
+    ],
+)
+def test_arrays_of_another_shape_or_kind_are_refused(own_places, shipped, changes):
+    arrays = {
+        "kernel": shipped.head.kernel, "bias": shipped.head.bias,
+        "photos": shipped.golden_photos, "probabilities": shipped.golden_probabilities, **changes,
+    }  # fmt: skip
+    with pytest.raises(BundleRefused, match="do not fit"):
+        publishing.publish(
+            "pets", shipped.card, Head(arrays["kernel"], arrays["bias"]), arrays["photos"], arrays["probabilities"]
+        )
+    assert list(pets().iterdir()) == []
+
+
+def test_arrays_that_unpack_to_very_many_are_refused(own_places, shipped):
+    model = publishing.publish("pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities)
+    np.savez_compressed(model.folder / bundle.HEAD, kernel=np.zeros((1 << 16, 1100), np.float32), bias=np.zeros(2))
+    card = {**model.card, "files": {**model.card["files"], bundle.HEAD: bundle.digest(model.folder / bundle.HEAD)}}
+    (model.folder / bundle.CARD).write_text(json.dumps(card))
+    with pytest.raises(BundleRefused, match="damaged"):
+        bundle.read(model.folder)
