@@ -22,7 +22,7 @@ from .deadline import Deadline
 from .limits import Limits
 from .metrics import Metrics
 from .origins import parse_origins
-from .routes import Model, api, describe_original_body
+from .routes import Model, api, complete_description
 from .uploads import InMemoryRequest
 from .visits import Visit, Visits
 
@@ -88,7 +88,7 @@ def create_app(
     app.register_blueprint(page_blueprint(lambda: SAME_ORIGIN))
     app.register_error_handler(problems.Problem, problems.response)
     app.error_processor(_flask_error)
-    app.spec_processor(describe_original_body)
+    app.spec_processor(complete_description)
     decoding.warm_up()
     return app
 

@@ -64,6 +64,7 @@ _BY_STATUS = {
     501: ("not-implemented", "Send the body as it is, or in chunks."),
     503: ("overloaded", "Many people are sending photos. Try again in a few seconds."),
 }
+WITH_RETRY_AFTER = (429, 503)
 _RETRY_SECONDS = 5
 
 
@@ -101,7 +102,7 @@ def body(problem: Problem) -> dict:
 def response(problem: Problem) -> Response:
     answer = jsonify(body(problem))
     answer.status_code, answer.mimetype = problem.kind.status, PROBLEM_JSON
-    if problem.kind.status in (429, 503):
+    if problem.kind.status in WITH_RETRY_AFTER:
         answer.headers["Retry-After"] = str(problem.retry_after)
     if problem.kind.status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"

@@ -152,11 +152,18 @@ def metrics() -> Response:
     return current_app.extensions["catdog"]["metrics"].response()
 
 
-def describe_original_body(spec: dict) -> dict:
-    """`POST /` takes JSON under any content type, which a decorator cannot say."""
+def complete_description(spec: dict) -> dict:
+    """What decorators cannot say: `POST /` takes JSON under any content type, `GET /` is the page, and the access code
+    is asked for only where one is set."""
     image = {"type": "string", "description": "The photo's file in base64, with or without a data: prefix."}
     schema = {"type": "object", "properties": {"image": image}, "required": ["image"]}
     spec["paths"]["/"]["post"]["requestBody"] = {"required": True, "content": {"*/*": {"schema": schema}}}
+    page = {"description": "The page", "content": {"text/html": {"schema": {"type": "string"}}}}
+    spec["paths"]["/"]["get"] = {"summary": "The page for testers", "tags": ["Service"], "responses": {"200": page}}
+    if not current_app.config["ACCESS_CODE"]:
+        for operations in spec["paths"].values():
+            for operation in operations.values():
+                operation.pop("security", None)
     return spec
 
 

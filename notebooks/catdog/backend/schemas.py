@@ -2,16 +2,25 @@
 
 from apiflask import Schema
 from apiflask.fields import Boolean, Dict, File, Float, Integer, List, Nested, String
+from apiflask.validators import Length
+from marshmallow import INCLUDE
 
 from . import problems
 
 
 class Photos(Schema):
-    images = List(File(), required=True, metadata={"description": "One or more photos, each a part of this name."})
+    images = List(
+        File(),
+        required=True,
+        validate=Length(min=1),
+        metadata={"description": "One or more photos, each a part of this name."},
+    )
 
 
 class PhotoToExplain(Photos):
-    images = List(File(), required=True, metadata={"description": "One photo, in a part of this name."})
+    images = List(
+        File(), required=True, validate=Length(equal=1), metadata={"description": "One photo, in a part of this name."}
+    )
     label = String(metadata={"description": "The class to explain; without it, the most probable one."})
 
 
@@ -67,11 +76,19 @@ class Alive(State):
 class Card(Schema):
     """Of a model's card only what every card has."""
 
+    class Meta:
+        unknown = INCLUDE
+
     name = String(required=True)
     version = String(required=True)
     classes = List(String(), required=True)
     drawings = Boolean()
     metrics = Dict()
+
+
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds after which to ask again.", "schema": {"type": "integer", "minimum": 1}}
+}
 
 
 def refusals(*slugs: str, with_body: bool = False) -> dict[int, dict]:
@@ -87,6 +104,7 @@ def refusals(*slugs: str, with_body: bool = False) -> dict[int, dict]:
         status: {
             "description": "; ".join(kind.title for kind in kinds if kind.status == status),
             "content": {problems.PROBLEM_JSON: {"schema": ProblemSchema}},
+            **({"headers": _RETRY_AFTER} if status in problems.WITH_RETRY_AFTER else {}),
         }
         for status in sorted({kind.status for kind in kinds})
     }

@@ -1,0 +1,40 @@
+"""What the service says of itself is so: Schemathesis sends what the description allows, and what it does not."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from catdog.backend.app import create_app
+from catdog.backend.limits import Limits
+from catdog.serving import Server
+
+CODE = "for-testers"
+CASES = 2000
+# Left out: no schema says which bytes are a photo, and what is one is taken under any name and content type.
+CHECKS = "all", "positive_data_acceptance,negative_data_rejection,missing_required_header"
+
+
+@pytest.fixture(scope="module")
+def asked(classifier, tmp_path_factory):
+    """Schemathesis' report on the service."""
+    app = create_app(classifier, limits=Limits(wrong_codes=10**6), ACCESS_CODE=CODE)
+    server = Server(app, "127.0.0.1", 0, app_refuses=True)
+    command = [
+        sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json",
+        "--checks", CHECKS[0], "--exclude-checks", CHECKS[1], "--header", f"Authorization: Bearer {CODE}",
+        "--phases", "examples,coverage,fuzzing", "--max-examples", "640", "--workers", "4", "--continue-on-failure",
+        "--generation-deterministic", "--no-color",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path_factory.mktemp("openapi"))
+    server.stop()
+    return done
+
+
+def test_nothing_breaks_and_every_answer_is_documented(asked):
+    assert not asked.returncode, asked.stdout[-6000:] + asked.stderr[-2000:]
+
+
+def test_every_operation_was_asked_and_often(asked):
+    assert int(re.search(r"(\d+) generated", asked.stdout)[1]) >= CASES
+    assert re.search(r"Selected: (\d+)/\1\s+Tested: \1\s", asked.stdout)
