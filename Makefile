@@ -1,10 +1,10 @@
-# make run · make test · make bench · make backend · make frontend · make train · make colab-check · make address
+# make run · make test · make bench · make soak · make audit · make backend · make frontend · make train · make colab-check · make address
 PYTHON ?= python3
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 export PYTHONPATH := $(CURDIR)/notebooks
 
-.PHONY: run test bench train backend frontend colab-check setup setup-tests lint address clean
+.PHONY: run test bench soak audit train backend frontend colab-check setup setup-tests lint address clean
 
 run: setup  ## fine-tune, then serve the backend and the page until Ctrl-C
 	@$(IN_VENV) -m catdog.headless run
@@ -23,6 +23,12 @@ test: setup-tests lint  ## every test: Python, notebooks, browser
 
 bench: setup-tests $(VENV)/peers/ready  ## ratios against the original's way, peers and the bare engine; BENCH="--help"
 	@$(IN_VENV) tests/bench $(BENCH)
+
+soak: setup-tests  ## ten minutes of clients and rubbish, then overload; SOAK="--minutes 1"
+	@$(IN_VENV) tests/soak.py $(SOAK)
+
+audit: setup-tests  ## known holes in what requirements.txt brings
+	@$(IN_VENV) tests/audit.py
 
 colab-check:  ## beside the versions that Colab ships: installing moves none, and every test passes; some ten minutes; CHECK="-k …"
 	@$(PYTHON) tests/colab_check.py $(CHECK)

@@ -18,9 +18,9 @@ from catdog.backend.problems import KINDS
 from catdog.errors import SuiteError
 from catdog.serving import Server, stop
 from conftest import drawing, encoded, until
-from hostile import jpeg_of_many_scans, png_that_says, raw
 from PIL import Image
 from standins.decoders import vulnerable
+from standins.hostile import jpeg_of_many_scans, png_that_says, raw
 from test_backend import is_problem, parts
 from test_batching import Gate
 

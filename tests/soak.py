@@ -1,0 +1,217 @@
+"""The service for ten minutes under four clients and strangers with rubbish, then far beyond what it can do.
+
+    make soak                        ten minutes and a half
+    make soak SOAK="--minutes 1"
+
+Fails on a 5xx that is not a 503, on an answer that is none, on a health check that fails, and where memory has grown by
+5 % or more since it was warm.
+"""
+
+import argparse
+import io
+import json
+import os
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import psutil
+import requests
+
+TESTS = Path(__file__).resolve().parent
+sys.path[:0] = [str(TESTS / "bench"), str(TESTS)]
+
+from catdog.backend.problems import KINDS
+from catdog.progress import bar
+from material import Material
+from processes import Server
+from standins.hostile import jpeg_of_many_scans, png_that_says
+
+CLIENTS, STRANGERS, CROWD = 4, 2, 64
+_WARM_PART = 0.15  # of the time, until memory is compared with what it is then
+_MOST_GROWTH = 0.05
+_SECONDS_OVERLOADED = 30
+
+
+class Outcomes:
+    """What came back, from many threads."""
+
+    def __init__(self):
+        self.statuses, self.faults, self.seconds = Counter(), Counter(), {"healthz": [], 200: [], 503: []}
+        self.photos = 0
+
+    def note(self, answer: requests.Response) -> None:
+        status = answer.status_code
+        self.statuses[status] += 1
+        self.seconds.setdefault(status, []).append(answer.elapsed.total_seconds())
+        if status >= 400 and answer.json()["type"].removeprefix("/docs#") not in KINDS:
+            self.faults["a refusal of no known type"] += 1
+        if status >= 500 and status != 503:
+            self.faults[f"status {status}"] += 1
+
+
+def client(url: str, photos: list[bytes], outcomes: Outcomes, ended: threading.Event, seed: int, most: int) -> None:
+    """Sends one to `most` photos at a time, waits for the answers, and checks that there are as many."""
+    chance = np.random.default_rng(seed)
+    with requests.Session() as session:
+        while not ended.is_set():
+            chosen = chance.choice(len(photos), chance.integers(1, most + 1))
+            files = [("images", (f"{place}.jpg", photos[place])) for place in chosen]
+            answer = session.post(f"{url}/predict", files=files, timeout=90)
+            outcomes.note(answer)
+            if answer.ok:
+                named = [(item["filename"], "label" in item) for item in answer.json()["predictions"]]
+                outcomes.photos += len(chosen)
+                if named != [(f"{place}.jpg", True) for place in chosen]:
+                    outcomes.faults["a photo without its answer"] += 1
+            elif answer.status_code == 503:
+                ended.wait(0.05)
+
+
+def rubbish(photos: list[bytes], chance: np.random.Generator) -> bytes:
+    photo = bytearray(photos[chance.integers(len(photos))])
+    kind = chance.integers(7)
+    if kind == 0:
+        return bytes(photo[: chance.integers(len(photo))])
+    if kind == 1:
+        for place in chance.integers(2, len(photo), 50):
+            photo[place] = chance.integers(256)
+        return bytes(photo)
+    if kind == 2:
+        return png_that_says(*(int(side) for side in chance.integers(1, 200_000, 2)))
+    if kind == 3:
+        return chance.bytes(int(chance.integers(1, 5_000_000)))
+    if kind == 4:
+        return jpeg_of_many_scans(int(chance.choice([10, 100, 5000], p=[0.6, 0.38, 0.02])))
+    return b"" if kind == 5 else json.dumps({"image": "x" * 1000}).encode()
+
+
+def stranger(url: str, photos: list[bytes], outcomes: Outcomes, ended: threading.Event, seed: int) -> None:
+    """Sends what nobody asked for, in many ways, as one client or as another."""
+    chance = np.random.default_rng(seed)
+    port = int(url.rpartition(":")[2])
+    while not ended.wait(0.02):
+        headers = {"X-Forwarded-For": f"203.0.113.{chance.integers(20)}"}
+        way = chance.integers(8)
+        if way < 3:
+            files = [("images", (f"{n}", rubbish(photos, chance))) for n in range(chance.integers(1, 6))]
+            outcomes.note(requests.post(f"{url}/predict", files=files, headers=headers, timeout=90))
+        elif way == 3:
+            outcomes.note(requests.post(url, data=rubbish(photos, chance), headers=headers, timeout=90))
+        elif way == 4:
+            files = {"images": rubbish(photos, chance)}
+            outcomes.note(requests.post(f"{url}/explain", files=files, headers=headers, timeout=90))
+        elif way == 5:
+            with socket.create_connection(("127.0.0.1", port)) as half:
+                half.sendall(b"POST /predict HTTP/1.1\r\nContent-Length: 5000000\r\n\r\n" + chance.bytes(300_000))
+        elif way == 6:
+            with socket.create_connection(("127.0.0.1", port)) as noise:
+                noise.sendall(chance.bytes(300) + b"\r\n\r\n")
+        else:
+            body = io.BytesIO(bytes(int(chance.choice([100, 1_000_000, 70_000_000], p=[0.5, 0.45, 0.05]))))
+            outcomes.note(
+                requests.request("PUT", f"{url}/{chance.integers(99)}", data=body, headers=headers, timeout=90)
+            )
+
+
+def watch(url: str, outcomes: Outcomes, ended: threading.Event) -> None:
+    with requests.Session() as session:
+        while not ended.wait(0.1):
+            began = time.perf_counter()
+            answer = session.get(f"{url}/healthz", timeout=30)
+            outcomes.seconds["healthz"].append(time.perf_counter() - began)
+            if not answer.ok:
+                outcomes.faults["a health check"] += 1
+
+
+def memory(server: Server) -> int:
+    """Bytes of the service and the processes that decode for it; what they share counts once."""
+    total = 0
+    for process in server._family():
+        try:
+            total += process.memory_full_info().pss
+        except psutil.Error:  # a decoder that has just been ended
+            continue
+    return total
+
+
+def soak(server: Server, url: str, photos: list[bytes], seconds: float) -> tuple[Outcomes, list[int]]:
+    """What came back, and memory once a second."""
+    outcomes, ended, sizes = Outcomes(), threading.Event(), []
+    with ThreadPoolExecutor(CLIENTS + STRANGERS + 1) as threads:
+        going = [threads.submit(client, url, photos, outcomes, ended, seed, 8) for seed in range(CLIENTS)]
+        going += [threads.submit(stranger, url, photos, outcomes, ended, 100 + seed) for seed in range(STRANGERS)]
+        going.append(threads.submit(watch, url, outcomes, ended))
+        for _ in bar(range(int(seconds)), what="Soak", unit="s"):
+            ended.wait(1)
+            sizes.append(memory(server))
+            if any(one.done() for one in going):
+                break
+        ended.set()
+        for one in going:
+            one.result()
+    return outcomes, sizes
+
+
+def overload(url: str, photos: list[bytes]) -> Outcomes:
+    outcomes, ended = Outcomes(), threading.Event()
+    with ThreadPoolExecutor(CROWD + 1) as threads:
+        going = [threads.submit(client, url, photos, outcomes, ended, seed, 16) for seed in range(CROWD)]
+        going.append(threads.submit(watch, url, outcomes, ended))
+        for _ in bar(range(_SECONDS_OVERLOADED), what="Overload", unit="s"):
+            ended.wait(1)
+        ended.set()
+        for one in going:
+            one.result()
+    return outcomes
+
+
+def milliseconds(seconds: list[float]) -> str:
+    if not seconds:
+        return "none"
+    middle, late, last = 1000 * np.percentile(seconds, [50, 99, 100])
+    return f"median {middle:.0f} ms, 99 % within {late:.0f} ms, slowest {last:.0f} ms ({len(seconds):,})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make soak", description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10)
+    minutes = parser.parse_args().minutes
+    with tempfile.TemporaryDirectory(prefix="catdog-soak-") as folder:
+        os.environ.update(CATDOG_CACHE=f"{folder}/cache", MODELS_DIR=f"{folder}/models")
+        photos = Material(Path(folder)).to_serve()
+        server = Server("ours.py", "auto", log=Path(folder) / "server.log")
+        url = f"http://127.0.0.1:{server.port}"
+        try:
+            server.wait(("/readyz", b"", ""))
+            soaked, sizes = soak(server, url, photos, 60 * minutes)
+            crowded = overload(url, photos)
+        finally:
+            server.stop()
+    warm = int(_WARM_PART * len(sizes))
+    tenth = max(1, len(sizes) // 10)
+    before, after = (float(np.median(part)) for part in (sizes[warm : warm + tenth], sizes[-tenth:]))
+    print(f"\n{CLIENTS} clients and {STRANGERS} strangers, {minutes:g} minutes:")
+    print(f"  {soaked.photos:,} photos answered; statuses {dict(sorted(soaked.statuses.items()))}")
+    print(f"  /healthz: {milliseconds(soaked.seconds['healthz'])}")
+    print(f"  memory: {before / 1e6:.0f} MB when warm, {after / 1e6:.0f} MB at the end ({after / before - 1:+.1%})")
+    print(f"{CROWD} clients with up to 16 photos each, {_SECONDS_OVERLOADED} seconds:")
+    print(f"  {crowded.photos:,} photos answered; statuses {dict(sorted(crowded.statuses.items()))}")
+    print(f"  503: {milliseconds(crowded.seconds[503])}")
+    print(f"  /healthz: {milliseconds(crowded.seconds['healthz'])}")
+    faults = soaked.faults + crowded.faults
+    if after >= (1 + _MOST_GROWTH) * before:
+        faults["memory grew"] += 1
+    if faults:
+        sys.exit(f"Faults: {dict(faults)}")
+    print("No faults.")
+
+
+if __name__ == "__main__":
+    main()
