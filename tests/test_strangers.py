@@ -16,6 +16,7 @@ from catdog.backend.app import create_app, start
 from catdog.backend.limits import Limits, parse_limits
 from catdog.backend.problems import KINDS
 from catdog.errors import SuiteError
+from catdog.frontend.page import create_page_app
 from catdog.serving import Server, stop
 from conftest import drawing, encoded, until
 from PIL import Image
@@ -474,6 +475,13 @@ def test_headers_that_keep_browsers_careful(client, path):
     assert headers["Referrer-Policy"] == "no-referrer"
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "Server" not in headers
+
+
+@pytest.mark.parametrize("path", ["/", "/page/page.js"])
+def test_the_page_of_its_own_has_them_too(path):
+    headers = create_page_app("http://127.0.0.1:5000").test_client().get(path).headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
 
 
 def test_pages_of_which_addresses_may_ask_is_a_setting(classifier):

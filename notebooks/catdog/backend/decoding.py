@@ -4,6 +4,7 @@ import contextlib
 import functools
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -69,13 +70,15 @@ def _pool() -> ProcessPool:
     return ProcessPool(
         _WORKERS,
         max_tasks=_PHOTOS_A_LIFE,
-        initializer=_limit_memory,
+        initializer=_prepare,
         context=multiprocessing.get_context("spawn"),  # forking a process that has threads may hang
     )
 
 
-def _limit_memory() -> None:
-    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows and macOS go without
+def _prepare() -> None:
+    """Of a process: it ends at once when it is told to, in the middle of C code, too; and its memory is limited."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows and macOS know no such limit
         import resource
 
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
