@@ -306,6 +306,20 @@ def test_photos_that_hang_or_crash_are_told_and_take_nothing_with_them(classifie
     assert all(one == good[0] for one in good)
 
 
+def test_one_client_does_not_keep_the_decoders_busy(classifier):
+    client = served(classifier, decode_seconds=0.3, slow_photos=3)
+    bomb = jpeg_of_many_scans(20_000)
+
+    def ask(headers):
+        return client.post("/predict", data=parts(*[("x", bomb)] * 12, ("y", drawing())), headers=headers)
+
+    first = ask(FROM_AFAR).json["predictions"]
+    assert {item["error"]["type"] for item in first} == {"/docs#photo-slow"}  # after two, no other was tried
+    assert is_problem(ask(FROM_AFAR), "too-many-requests")
+    other = client.post("/predict", data=parts(("y", drawing())), headers={"X-Forwarded-For": "203.0.113.9"})
+    assert other.json["predictions"][0]["label"]
+
+
 def test_a_photo_that_breaks_the_network_is_told_and_the_others_are_answered(classifier, monkeypatch):
     marked, real = drawing("dog", 5), classifier.predict
     culprit = next(iter(decoding.decode([marked], 10**7, 60, lambda: 60)))

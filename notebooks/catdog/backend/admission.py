@@ -19,18 +19,26 @@ class Admission:
         self._places = threading.BoundedSemaphore(limits.requests)
         self._counts = MovingWindowRateLimiter(MemoryStorage())
         self._requests = RateLimitItemPerMinute(limits.per_minute, namespace="requests")
+        self._slow_photos = RateLimitItemPerMinute(limits.slow_photos, namespace="slow")
         self._wrong_codes = RateLimitItemPerMinute(limits.wrong_codes, namespace="codes")
 
     def enter(self) -> None:
         """Take a place, to be given back by `leave`. Raises Problem where there is none, or for a client that asks too
         often."""
-        if not asks_from_here() and not self._counts.hit(self._requests, household()):
-            raise self._too_often(self._requests, "You have sent very many photos.")
+        if not asks_from_here():
+            if not self._counts.hit(self._requests, household()):
+                raise self._too_often(self._requests, "You have sent very many photos.")
+            if not self._counts.test(self._slow_photos, household()):
+                raise self._too_often(self._slow_photos, "You have sent photos that take very long to read.")
         if not self._places.acquire(blocking=False):
             raise Problem("overloaded", "Many people are sending photos. Try again in a few seconds.")
 
     def leave(self) -> None:
         self._places.release()
+
+    def note_slow_photos(self, number: int) -> None:
+        for _ in range(number):
+            self._counts.hit(self._slow_photos, household())
 
     def check_guesses(self) -> None:
         """Raises Problem for a client that has tried too many wrong access codes."""

@@ -5,6 +5,7 @@ import functools
 import multiprocessing
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from .problems import Problem
 _WORKERS = min(4, os.cpu_count() or 1)
 _MOST_BYTES = 1536 << 20  # beside what a worker has when it starts
 _PHOTOS_A_LIFE = 2000  # decoders leak a little
+_MOST_SLOW = 2  # of one request
+SLOW = Problem("photo-slow", "Reading this photo takes too long. Save it anew as JPEG, and send it by itself.")
 
 
 def warm_up() -> None:
@@ -30,6 +33,9 @@ def warm_up() -> None:
 def decode(photos: Iterable[bytes], pixels: int, seconds: float, left: Callable[[], float]) -> list:
     """For each photo's file what `images.read_photo` makes of it, or the Problem of one that is refused.
 
+    Few of one request are handed over at a time, so that others have their turn; and where two took too long, its
+    other photos are not tried.
+
     Args:
         pixels: that a photo may have.
         seconds: that one may take; its process is ended then, and another takes its place.
@@ -37,13 +43,21 @@ def decode(photos: Iterable[bytes], pixels: int, seconds: float, left: Callable[
 
     Raises DeadlinePassed.
     """
-    futures = [_pool().schedule(_decoded, args=[photo, pixels], timeout=seconds) for photo in photos]
-    try:
-        return [_outcome(future, left) for future in futures]
-    except DeadlinePassed:
-        for future in futures:
-            future.cancel()
-        raise
+    waiting, running, outcomes, slow = deque(photos), deque(), [], 0
+    while waiting or running:
+        while waiting and len(running) < _WORKERS:
+            running.append(_pool().schedule(_decoded, args=[waiting.popleft(), pixels], timeout=seconds))
+        try:
+            outcomes.append(_outcome(running.popleft(), left))
+        except DeadlinePassed:
+            for future in running:
+                future.cancel()
+            raise
+        slow += outcomes[-1] is SLOW
+        if slow >= _MOST_SLOW:
+            outcomes += [_outcome(future, left) for future in running]
+            return outcomes + [SLOW] * len(waiting)
+    return outcomes
 
 
 def _outcome(future, left: Callable[[], float]) -> np.ndarray | Problem:
@@ -52,7 +66,7 @@ def _outcome(future, left: Callable[[], float]) -> np.ndarray | Problem:
     except TimeoutError:
         if not future.done():
             raise DeadlinePassed from None
-        return Problem("photo-slow", "Reading this photo takes too long. Save it anew as JPEG and try again.")
+        return SLOW
     except (ProcessExpired, MemoryError):
         return Problem("photo-unreadable", "The photo is damaged in a way that breaks whatever reads it.")
     return found if isinstance(found, np.ndarray) else Problem(*found)

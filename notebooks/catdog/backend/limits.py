@@ -22,6 +22,7 @@ class Limits:
         requests: that bring photos and are being answered at a time.
         held_bytes: of all requests that are arriving or being answered.
         per_minute: requests with photos from one client; those from this very machine are not counted.
+        slow_photos: a minute from one client that take longer to decode than they may.
         wrong_codes: wrong access codes a minute from one client.
         seconds: from a request's arrival to its answer.
     """
@@ -30,11 +31,12 @@ class Limits:
     photo_bytes: int = 25 << 20
     photos: int = 64
     pixels: int = MAX_PIXELS
-    decode_seconds: float = 10.0
+    decode_seconds: float = 5.0
     waiting: int = 256
     requests: int = 32
     held_bytes: int = 256 << 20
     per_minute: int = 600
+    slow_photos: int = 4
     wrong_codes: int = 10
     seconds: float = 60.0
 

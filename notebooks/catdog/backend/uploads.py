@@ -46,7 +46,10 @@ def decoded(files: list[bytes]) -> list[np.ndarray | Problem]:
     limits = current_app.extensions["catdog"]["limits"]
     refused = Problem("photo-too-large", f"The photo's file has more than {limits.photo_bytes >> 20} MB.")
     small = [file for file in files if len(file) <= limits.photo_bytes]
-    found = iter(decoding.decode(small, limits.pixels, limits.decode_seconds, g.left))
+    outcomes = decoding.decode(small, limits.pixels, limits.decode_seconds, g.left)
+    slow = sum(outcome is decoding.SLOW for outcome in outcomes)
+    current_app.extensions["catdog"]["admission"].note_slow_photos(slow)
+    found = iter(outcomes)
     return [next(found) if len(file) <= limits.photo_bytes else refused for file in files]
 
 
