@@ -174,6 +174,17 @@ def test_one_photo_that_breaks_the_service_does_not_spoil_the_others(page, watch
     page.complaints.clear()
 
 
+@ONCE
+@pytest.mark.parametrize("status", ["408 Request Timeout", "504 Gateway Timeout"])
+def test_what_was_not_answered_in_time_is_asked_again(page, watched, service, status):
+    page.goto(service.url)
+    watched.refusals = [(status, [], b"3.png")] * 2
+    choose(page, *tiny(AT_FIRST))
+    expect(page.locator(DONE)).to_have_count(AT_FIRST)
+    assert watched.answered == {f"{seed}.png": 1 for seed in range(AT_FIRST)}
+    page.complaints.clear()
+
+
 def test_photos_can_be_added_and_removed_at_any_time(page, watched, service):
     page.goto(service.url)
     watched.close()

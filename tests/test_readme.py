@@ -1,9 +1,11 @@
 """README, Makefile, buttons and set-up cells keep in step."""
 
+import dataclasses
 import re
 
 import nbformat
 from catdog.address import carriers, repository, with_address
+from catdog.backend.limits import Limits
 from catdog.places import SHIPPED_MODEL
 from conftest import ROOT, tracked
 
@@ -40,6 +42,19 @@ def test_every_command_in_the_readme_is_there():
         re.findall(r"^(?:[A-Z_]+=\S+ )*make ([a-z-]+)", README, flags=re.M)
     )
     assert {"run", "test", "backend", "frontend"} <= named <= targets
+
+
+def test_the_limits_in_the_security_page_are_those_of_the_code():
+    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", (ROOT / "SECURITY.md").read_text(), flags=re.M)
+    assert {name: float(value) for name, value in rows} == dataclasses.asdict(Limits())
+
+
+def test_every_command_in_the_security_page_is_there():
+    named = set(re.findall(r"`[^`]*?make ([a-z-]+)", (ROOT / "SECURITY.md").read_text()))
+    assert named <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
+    tests = set(re.findall(r"pytest (tests/\w+\.py)", (ROOT / "SECURITY.md").read_text()))
+    assert tests
+    assert all((ROOT / name).exists() for name in tests)
 
 
 def test_the_required_packages_are_required():

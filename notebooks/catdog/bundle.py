@@ -140,7 +140,7 @@ def find(model: str = "") -> Path:
     Raises:
         SuiteError: there is no such model; the message lists those that are there.
     """
-    everything = list(_versions())
+    everything = sorted(_versions(), key=age, reverse=True)
     if model and (Path(model).expanduser() / CARD).is_file():
         return Path(model).expanduser()
     if model.lower().endswith(_OTHER_TOOLS):
@@ -148,14 +148,14 @@ def find(model: str = "") -> Path:
             f"{model} is never loaded: such files can run code. Set MODEL to a model that notebook 1 saved, or to the "
             f"folder that holds its {CARD}."
         )
-    fitting = [folder for folder in everything if _fits(folder, model)]
-    if not fitting:
+    newest = next((folder for folder in everything if _fits(folder, model)), None)
+    if newest is None:
         wanted = f'There is no model "{model}"' if model else "There is no model trained on photos"
         there = ", ".join(sorted({folder.parent.name for folder in everything})) or "none"
         raise SuiteError(
             f"{wanted} in {places.models_dir()} (there: {there}). Run notebook 1, or set MODEL to one that is there."
         )
-    return max(fitting, key=age)
+    return newest
 
 
 def age(version: Path) -> tuple:

@@ -16,12 +16,11 @@ from ..images import PhotoRefused, read_photo
 from .deadline import DeadlinePassed
 from .problems import Problem
 
-# Decoding takes up to 700 MB a photo: few at a time, for all requests.
+# Decoding takes up to 400 MB a photo: few at a time, for all requests.
 _WORKERS = min(4, os.cpu_count() or 1)
 _MOST_BYTES = 1536 << 20  # beside what a worker has when it starts
 _PHOTOS_A_LIFE = 2000  # decoders leak a little
 _MOST_SLOW = 2  # of one request
-SLOW = Problem("photo-slow", "Reading this photo takes too long. Save it anew as JPEG, and send it by itself.")
 
 
 def warm_up() -> None:
@@ -53,11 +52,20 @@ def decode(photos: Iterable[bytes], pixels: int, seconds: float, left: Callable[
             for future in running:
                 future.cancel()
             raise
-        slow += outcomes[-1] is SLOW
+        slow += is_slow(outcomes[-1])
         if slow >= _MOST_SLOW:
             outcomes += [_outcome(future, left) for future in running]
-            return outcomes + [SLOW] * len(waiting)
+            return outcomes + [_slow() for _ in waiting]
     return outcomes
+
+
+def is_slow(outcome: np.ndarray | Problem) -> bool:
+    """Whether a photo was refused for the time that it takes."""
+    return isinstance(outcome, Problem) and outcome.kind.slug == "photo-slow"
+
+
+def _slow() -> Problem:
+    return Problem("photo-slow", "Reading this photo takes too long. Save it anew as JPEG, and send it by itself.")
 
 
 def _outcome(future, left: Callable[[], float]) -> np.ndarray | Problem:
@@ -66,7 +74,7 @@ def _outcome(future, left: Callable[[], float]) -> np.ndarray | Problem:
     except TimeoutError:
         if not future.done():
             raise DeadlinePassed from None
-        return SLOW
+        return _slow()
     except (ProcessExpired, MemoryError):
         return Problem("photo-unreadable", "The photo is damaged in a way that breaks whatever reads it.")
     return found if isinstance(found, np.ndarray) else Problem(*found)

@@ -47,7 +47,7 @@ def decoded(files: list[bytes]) -> list[np.ndarray | Problem]:
     refused = Problem("photo-too-large", f"The photo's file has more than {limits.photo_bytes >> 20} MB.")
     small = [file for file in files if len(file) <= limits.photo_bytes]
     outcomes = decoding.decode(small, limits.pixels, limits.decode_seconds, g.left)
-    slow = sum(outcome is decoding.SLOW for outcome in outcomes)
+    slow = sum(map(decoding.is_slow, outcomes))
     current_app.extensions["catdog"]["admission"].note_slow_photos(slow)
     found = iter(outcomes)
     return [next(found) if len(file) <= limits.photo_bytes else refused for file in files]

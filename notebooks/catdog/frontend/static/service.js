@@ -132,6 +132,7 @@ function refused({ status, headers }, body) {
   }
   if (status === 401) return new Trouble(body.detail, "code", { refusal: String(body.type).split("#code-")[1] });
   if (status === 429 || status === 503) return new Trouble(body.detail, "busy", { seconds: retryAfter(headers) });
+  if (status === 408 || status === 504) return new Trouble(body.detail, "broken-off");
   return new Trouble(body.detail, "refused");
 }
 
