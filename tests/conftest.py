@@ -41,6 +41,8 @@ for name in (
     "ENGINE",
     "SAVE_H5",
     "STOP",
+    "LIMITS",
+    "ORIGINS",
 ):
     os.environ.pop(name, None)
 

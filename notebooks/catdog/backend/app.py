@@ -15,7 +15,7 @@ from ..classifier import Classifier
 from ..frontend.page import SAME_ORIGIN, page_blueprint
 from ..receiving import REFUSED
 from ..serving import Server, serve
-from . import batching, decoding, log, problems
+from . import batching, decoding, log, memory, problems
 from .admission import Admission
 from .clients import client
 from .deadline import Deadline
@@ -89,6 +89,7 @@ def create_app(
     app.register_error_handler(problems.Problem, problems.response)
     app.error_processor(_flask_error)
     app.spec_processor(complete_description)
+    memory.give_back_large_blocks()
     decoding.warm_up()
     return app
 
