@@ -51,7 +51,7 @@ def saved(engine):
 
 def change_card(model, **changes):
     path = model.folder / bundle.CARD
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.write_text(json.dumps(bundle.sealed({**json.loads(path.read_text()), **changes})))
 
 
 def test_what_is_written_is_read(saved):
@@ -121,10 +121,26 @@ def test_damaged_files_are_refused(saved, file, damage):
 
 @pytest.mark.parametrize("engines", [None, [], {"openvino-int8": {"agreement": 1.0}}, {"openvino-int8": 1}])
 def test_a_card_with_proofs_of_no_known_form_is_refused(saved, engines):
-    path = saved().folder / bundle.CARD
-    path.write_text(json.dumps({**json.loads(path.read_text()), "engines": engines}))
+    model = saved()
+    change_card(model, engines=engines)
     with pytest.raises(BundleRefused, match="damaged"):
-        bundle.read(path.parent)
+        bundle.read(model.folder)
+
+
+def test_a_card_with_another_byte_anywhere_is_refused(saved):
+    path = saved().folder / bundle.CARD
+    whole = path.read_bytes()
+    bundle.read_card(path.parent)
+    for place in [*range(0, len(whole) - 90, 7), whole.index(b'"cat"') + 1]:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(BundleRefused):
+            bundle.read_card(path.parent)
+
+
+def test_a_card_from_before_cards_had_a_digest_is_read(saved):
+    path = saved().folder / bundle.CARD
+    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "digest"}))
+    assert bundle.read(path.parent).classes == ("cat", "dog")
 
 
 def test_pickles_are_never_loaded(saved, tmp_path):

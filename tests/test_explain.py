@@ -159,6 +159,6 @@ def test_the_service_says_when_the_models_threshold_is_not_reached(shipped, clas
 def test_a_card_with_a_threshold_that_is_none_is_refused(shipped, tmp_path, sure):
     folder = shutil.copytree(shipped.folder, tmp_path / "model")
     card = {**shipped.card, "thresholds": {"sure": sure}}
-    (folder / bundle.CARD).write_text(json.dumps(card))
+    (folder / bundle.CARD).write_text(json.dumps(bundle.sealed(card)))
     with pytest.raises(BundleRefused, match="damaged"):
         bundle.read(folder)

@@ -214,6 +214,6 @@ def test_arrays_that_unpack_to_very_many_are_refused(own_places, shipped):
     model = publishing.publish("pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities)
     np.savez_compressed(model.folder / bundle.HEAD, kernel=np.zeros((1 << 16, 1100), np.float32), bias=np.zeros(2))
     card = {**model.card, "files": {**model.card["files"], bundle.HEAD: bundle.digest(model.folder / bundle.HEAD)}}
-    (model.folder / bundle.CARD).write_text(json.dumps(card))
+    (model.folder / bundle.CARD).write_text(json.dumps(bundle.sealed(card)))
     with pytest.raises(BundleRefused, match="damaged"):
         bundle.read(model.folder)

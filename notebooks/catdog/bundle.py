@@ -110,8 +110,11 @@ def read_card(folder: Path) -> dict:
             raise BundleRefused(
                 f"{folder} was saved by another release of this suite: update the suite, or train again."
             )
-        if not all(key in card for key in ("name", "version", "classes", "backbone", "image_door", "files")):
+        if "digest" in card and card != sealed(card):  # cards had none before
+            raise ValueError
+        if not all(key in card for key in ("name", "version", "classes", "image_door", "files")):
             raise KeyError
+        card["backbone"]["fingerprint"]
         _proofs(card)
         if not 0 <= _sure_from(card) <= 1:
             raise ValueError
@@ -120,6 +123,13 @@ def read_card(folder: Path) -> dict:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise BundleRefused(f"{folder / CARD} is damaged: choose another version, or train again.") from None
     return card
+
+
+def sealed(card: dict) -> dict:
+    """`card` with the digest of everything else in it, by which a damaged one is known."""
+    content = {key: value for key, value in card.items() if key != "digest"}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return {**content, "digest": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def _proofs(card: dict) -> dict[str, Proof]:

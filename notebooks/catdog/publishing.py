@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import places
-from .bundle import CARD, FILES, GOLDEN, HEAD, SCHEMA, TWIN, Bundle, digest, read
+from .bundle import CARD, FILES, GOLDEN, HEAD, SCHEMA, TWIN, Bundle, digest, read, sealed
 from .engines.twin import Twin
 from .errors import SuiteError
 from .head import Head
@@ -71,9 +71,8 @@ def _published(part: Path, name: str, card: dict) -> Bundle:
     version = _new_version(part.parent, now)
     stamp = {"schema": SCHEMA, "name": name, "version": version, "created": now.isoformat(timespec="seconds")}
     files = {file: digest(part / file) for file in FILES if (part / file).exists()}
-    (part / CARD).write_text(
-        json.dumps({**stamp, **card, "files": files}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    full = sealed({**stamp, **card, **stamp, "files": files})
+    (part / CARD).write_text(json.dumps(full, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in (*part.iterdir(), part):
         _to_the_disk(path)
     read(part)
