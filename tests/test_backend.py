@@ -236,13 +236,14 @@ def test_cors_preflight_and_answers(client, path):
     assert refusal.headers["Access-Control-Expose-Headers"] == "Retry-After, X-Request-ID"
 
 
-def test_the_description_is_made_from_the_code_and_complete(app, client):
-    spec = client.get("/openapi.json").json
+def test_the_description_is_made_from_the_code_and_complete(classifier):
+    spec = create_app(classifier, ACCESS_CODE="for-testers").test_client().get("/openapi.json").json
     assert spec["openapi"].startswith("3.")
     described = {(path, method.upper()) for path, operations in spec["paths"].items() for method in operations}
     assert described == {
         ("/predict", "POST"),
         ("/explain", "POST"),
+        ("/", "GET"),
         ("/", "POST"),
         ("/healthz", "GET"),
         ("/readyz", "GET"),
@@ -261,6 +262,11 @@ def test_the_description_is_made_from_the_code_and_complete(app, client):
     assert explain["security"]
     assert spec["components"]["securitySchemes"]["BearerAuth"]["scheme"] == "bearer"
     assert "*/*" in spec["paths"]["/"]["post"]["requestBody"]["content"]
+
+
+def test_without_a_code_the_description_asks_for_none(client):
+    spec = client.get("/openapi.json").json
+    assert "security" not in spec["paths"]["/predict"]["post"]
 
 
 def test_the_docs_explain_every_problem(client):

@@ -24,7 +24,7 @@ def results(tmp_path_factory):
                 draw(label, 100 * place + number).save(folder / split / label / f"{number}.jpg")
     written = folder / "results.json"
     done = subprocess.run(
-        [sys.executable, "tests/bench", "--rounds", "1", "--seconds", "0.2", "--write", str(written)],
+        [sys.executable, "tests/bench", "--rounds", "1", "--trials", "1", "--seconds", "0.2", "--write", str(written)],
         env={**os.environ, "PYTHONPATH": str(ROOT / "notebooks"), "TEST_PHOTOS": str(folder)},
         cwd=ROOT,
         capture_output=True,

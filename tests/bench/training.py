@@ -15,7 +15,7 @@ def measure_training(report, material, options) -> None:
     for number in bar(range(options.rounds), what="Training", unit="rounds"):
         folder, new = material.to_train(f"round-{number}")
         own = {"CATDOG_CACHE": f"{folder}-cache", "MODELS_DIR": f"{folder}-models"}
-        original.append(_run("training_original.py", [str(folder)], {}))
+        original.append(_run("training_original.py", [str(folder), str(options.trials)], {}))
         ours.append(_run("training_ours.py", [str(folder), str(new)], own))
     report.row("the original's way, 1,200 photos (extrapolated)", seconds=original)
     for name in ("first", "again", "new 10", "new 100"):
