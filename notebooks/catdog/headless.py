@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -185,7 +186,9 @@ def main(command: str) -> int:
         if served := [name for name in notebooks if name != FINE_TUNE]:
             serve(*served)
     except KeyboardInterrupt:
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it would tell of the cell that was broken off
+        # Both would tell of the cell that was broken off.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         print("\nStopped.", flush=True)
         return 0 if command != "train" else 130
     except (NotebookFailed, DeadKernelError) as error:
