@@ -83,6 +83,7 @@ def test_machines_that_share_only_drive(colab, ngrok, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLAB_SECRETS", json.dumps({"NGROK_AUTHTOKEN": GOOD_TOKEN}))
     monkeypatch.setenv("USE_DRIVE", "true")
+    monkeypatch.setenv("ENGINE", "tensorflow")
     with colab.machine(FINE_TUNE) as (run, value):
         assert "trained on drawings" in run()
         assert value("folder.path").startswith(str(colab.content))

@@ -82,7 +82,8 @@ def test_every_knob_stands_in_the_settings_and_is_explained(path):
     assert set(re.findall(r"^(\w+) = .*#@param", others, flags=re.M)) <= {"STOP", "ROLL_BACK"}
 
 
-def test_fine_tune_twice_and_with_another_setting(own_places):
+def test_fine_tune_twice_and_with_another_setting(tmp_path, monkeypatch):
+    monkeypatch.setenv("MODELS_DIR", str(tmp_path))
     with kernel(FINE_TUNE) as (run, value):
         said = run()
         assert "trained on drawings" in said

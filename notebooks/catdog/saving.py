@@ -75,7 +75,7 @@ def _golden(engines: Engines, head: Head) -> tuple[np.ndarray, np.ndarray]:
     and some less, since what always gives one answer must not pass. None near a tie, where a correct engine may differ.
     """
     photos = golden_photos()
-    probabilities = head.probabilities(engines.reference.features(photos))
+    probabilities = head.probabilities(engines.exact_features(photos))
     second, first = np.sort(probabilities, axis=1)[:, -2:].T
     lead = first - second
     by_class = np.lexsort((lead, probabilities.argmax(axis=1)))
