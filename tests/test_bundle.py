@@ -11,9 +11,11 @@ import pytest
 from catdog import bundle
 from catdog.bundle import BundleRefused
 from catdog.classifier import Classifier
+from catdog.confidence import Confidence
 from catdog.dataset import check
 from catdog.errors import SuiteError
 from catdog.evaluation import evaluate
+from catdog.familiarity import Familiarity
 from catdog.features import FeatureStore
 from catdog.head import Head
 from catdog.images import DOOR
@@ -27,6 +29,11 @@ from catdog.training import Fit
 def a_head(classes=2, seed=0):
     chance = np.random.default_rng(seed)
     return Head(chance.normal(size=(512, classes), scale=0.003).astype(np.float32), np.zeros(classes, np.float32))
+
+
+def confident(head):
+    familiarity = Familiarity(np.full((2, 512), 0.01, np.float32), 0.5)
+    return Confidence(head, familiarity, 1.0, 0.75, 0.99, 0.9, 0.99, 100)
 
 
 @pytest.fixture(autouse=True)
@@ -223,7 +230,8 @@ def trained(drawings, backbone):
     dataset = check(PhotoFolder(drawings, "drawings", drawings=True))
     fit = Fit(a_head(), {"loss": [1.0]}, 1, {"seed": 0})
     report = evaluate(np.empty((0, 2)), np.empty(0, int), dataset.classes)
-    return dataset, fit, {"test": report}, Engines(dataset, backbone, FeatureStore(backbone), "tensorflow")
+    engines = Engines(dataset, backbone, FeatureStore(backbone), "tensorflow")
+    return dataset, fit, confident(fit.head), {"test": report}, engines
 
 
 def test_saving_again_without_a_change_saves_nothing(trained, capsys):
@@ -232,8 +240,19 @@ def test_saving_again_without_a_change_saves_nothing(trained, capsys):
     assert model.card["drawings"]
     assert save_model("", *trained).id == model.id
     assert "Nothing has changed" in capsys.readouterr().out
-    changed = Fit(a_head(seed=1), {"loss": [1.0]}, 1, {"seed": 0})
-    assert save_model("", trained[0], changed, *trained[2:]).id != model.id
+    changed = trained[0], trained[1], confident(a_head(seed=1)), *trained[3:]
+    assert save_model("", *changed).id != model.id
+
+
+def test_what_is_known_of_sureness_is_saved(trained):
+    model = save_model("", *trained)
+    assert (model.sure_from, model.familiarity.limit) == (0.75, 0.5)
+    assert (model.familiarity.centers == trained[2].familiarity.centers).all()
+    assert model.card["confidence"]["target"] == 0.99
+    for thresholds in ({"sure": 0.75}, {"sure": 0.75, "far": 0}, {"sure": 0.75, "far": "x"}):
+        change_card(model, thresholds=thresholds)
+        with pytest.raises(BundleRefused, match="damaged"):
+            bundle.read(model.folder)
 
 
 def test_drawings_never_take_the_name_of_a_model_of_photos(trained):

@@ -13,6 +13,7 @@ from catdog.bundle import BundleRefused
 from catdog.classifier import Classifier
 from catdog.engines import NAMES, EngineUnavailable, open_engine
 from catdog.explanation import grad_cam
+from catdog.familiarity import Familiarity
 from catdog.head import Head
 from catdog.images import read_photo
 from conftest import drawing
@@ -85,7 +86,7 @@ def test_the_heat_is_where_the_animal_is(classifier, real_photos):
         for left in (0, 224):
             picture = Image.new("RGB", (448, 224), "grey")
             picture.paste(cat, (left, 0))
-            heat = classifier.explain(np.asarray(picture.resize((224, 224))), "cat").heat
+            _, heat = classifier.explain(np.asarray(picture.resize((224, 224))), "cat")
             centres.append((heat.sum(axis=0) * np.arange(SIDE)).sum() / heat.sum())
         followed += centres[0] < 6.5 < centres[1]
     assert followed >= 19
@@ -145,7 +146,7 @@ def with_threshold(shipped, sure):
 def test_the_service_says_when_the_models_threshold_is_not_reached(shipped, classifier):
     photos = [(f"{seed}.jpg", drawing("dog", seed)) for seed in range(6)]
     plain = create_app(classifier).test_client().post("/predict", data=parts(*photos)).json["predictions"]
-    assert [item["sure"] for item in plain] == [True] * 6
+    assert [item["sure"] for item in plain] == [item["familiar"] for item in plain] == [True] * 6
     limit = float(np.median([max(item["probabilities"].values()) for item in plain]))
     careful = create_app(Classifier(with_threshold(shipped, limit), classifier.engine)).test_client()
     found = careful.post("/predict", data=parts(*photos)).json["predictions"]
@@ -153,6 +154,19 @@ def test_the_service_says_when_the_models_threshold_is_not_reached(shipped, clas
     assert {item["sure"] for item in found} == {True, False}
     unsure = next(name for (name, _), item in zip(photos, found) if not item["sure"])
     assert careful.post("/explain", data=parts((unsure, dict(photos)[unsure]))).json["sure"] is False
+
+
+def test_a_photo_that_is_unlike_all_is_never_sure(shipped, classifier):
+    photos = np.stack([read_photo(drawing("dog", seed)) for seed in range(2)])
+    features = classifier.engine.features(photos)
+    centers = (features[:1] / np.linalg.norm(features[:1])).repeat(2, axis=0)
+    limit = float(Familiarity(centers, 0).distances(features)[1]) / 2
+    knowing = dataclasses.replace(shipped, familiarity=Familiarity(centers, limit))
+    client = create_app(Classifier(knowing, classifier.engine)).test_client()
+    known, strange = [(f"{seed}.jpg", drawing("dog", seed)) for seed in range(2)]
+    found = client.post("/predict", data=parts(known, strange)).json["predictions"]
+    assert [(item["sure"], item["familiar"]) for item in found] == [(True, True), (False, False)]
+    assert client.post("/explain", data=parts(strange)).json["familiar"] is False
 
 
 @pytest.mark.parametrize("sure", [1.1, -0.1, "high", None, float("nan"), [0.5]])

@@ -3,6 +3,7 @@
     card.json      what the model is: classes, backbone, image door, training data, metrics, digests of the files
     head.npz       the last layer: kernel float32 (512, classes) and bias float32 (classes,)
     golden.npz     a few drawings, uint8 (n, 224, 224, 3), and the probabilities they must give, float32 (n, classes)
+    familiar.npz   centers float32 (classes, 512), see familiarity.py; models saved before that have none
     twin.npz       how to run the base in int8 (see engines/twin.py); where it is missing or damaged, there is none
     model.keras    the complete network for other tools (see export.py); nothing here ever reads it
 
@@ -24,13 +25,14 @@ from .backbone import FEATURE_SIZE
 from .engines.proof import Proof
 from .engines.twin import Twin
 from .errors import SuiteError
+from .familiarity import Familiarity
 from .head import Head
 from .images import SIDE
 
 SCHEMA = 1
 TOLERANCE = 1e-3  # how far a probability may be from the one that was saved, whoever computes it
-CARD, HEAD, GOLDEN, TWIN = "card.json", "head.npz", "golden.npz", "twin.npz"
-_ARRAYS = {HEAD: ("kernel", "bias"), GOLDEN: ("photos", "probabilities")}
+CARD, HEAD, GOLDEN, FAMILIAR, TWIN = "card.json", "head.npz", "golden.npz", "familiar.npz", "twin.npz"
+_ARRAYS = {HEAD: ("kernel", "bias"), GOLDEN: ("photos", "probabilities"), FAMILIAR: ("centers",)}
 FILES = (*_ARRAYS, TWIN)  # that the card has digests of
 _MOST_BYTES = 256 << 20  # of the arrays in one file
 _OTHER_TOOLS = (".keras", ".h5", ".hdf5", ".pkl", ".pickle", ".pt", ".pth", ".joblib", ".onnx", ".pb", ".npz", ".npy")
@@ -50,6 +52,7 @@ class Bundle:
         head: the last layer.
         golden_photos: uint8 (n, 224, 224, 3); `golden_probabilities`: float32 (n, classes).
         twin: how to run the base in int8, if that came with the model.
+        familiarity: tells photos that are unlike all that it was trained on, if that came with the model.
     """
 
     folder: Path
@@ -58,6 +61,7 @@ class Bundle:
     golden_photos: np.ndarray
     golden_probabilities: np.ndarray
     twin: Twin | None = None
+    familiarity: Familiarity | None = None
 
     @property
     def id(self) -> str:
@@ -76,7 +80,7 @@ class Bundle:
     @property
     def sure_from(self) -> float:
         """The probability from which on the model counts as sure of a class; 0 where its card holds no threshold."""
-        return _sure_from(self.card)
+        return _threshold(self.card, "sure")
 
     def describe(self) -> str:
         """What the model is, in a few sentences for a person."""
@@ -93,10 +97,16 @@ class Bundle:
 def read(folder: Path) -> Bundle:
     """Read a saved model and check that its files are those that were saved. Raises BundleRefused."""
     card = read_card(folder)
-    arrays = {file: _read_arrays(folder, file, card) for file in _ARRAYS}
+    arrays = {file: _read_arrays(folder, file, card) for file in _ARRAYS if file != FAMILIAR or file in card["files"]}
     golden = arrays[GOLDEN]
     bundle = Bundle(
-        folder, card, Head(**arrays[HEAD]), golden["photos"], golden["probabilities"], _read_twin(folder, card)
+        folder,
+        card,
+        Head(**arrays[HEAD]),
+        golden["photos"],
+        golden["probabilities"],
+        _read_twin(folder, card),
+        Familiarity(arrays[FAMILIAR]["centers"], _threshold(card, "far")) if FAMILIAR in arrays else None,
     )
     _check_shapes(bundle)
     return bundle
@@ -116,7 +126,7 @@ def read_card(folder: Path) -> dict:
             raise KeyError
         card["backbone"]["fingerprint"]
         _proofs(card)
-        if not 0 <= _sure_from(card) <= 1:
+        if not (0 <= _threshold(card, "sure") <= 1 and (FAMILIAR in card["files"]) <= (_threshold(card, "far") > 0)):
             raise ValueError
     except FileNotFoundError:
         raise BundleRefused(f"{folder} holds no saved model: it has no {CARD}.") from None
@@ -136,8 +146,8 @@ def _proofs(card: dict) -> dict[str, Proof]:
     return {name: Proof(**found) for name, found in card.get("engines", {}).items()}
 
 
-def _sure_from(card: dict) -> float:
-    return float(card.get("thresholds", {}).get("sure", 0))
+def _threshold(card: dict, name: str) -> float:
+    return float(card.get("thresholds", {}).get(name, 0))
 
 
 def find(model: str = "") -> Path:
@@ -219,9 +229,11 @@ def _read_arrays(folder: Path, file: str, card: dict) -> dict[str, np.ndarray]:
 
 def _check_shapes(bundle: Bundle) -> None:
     number, head, photos = len(bundle.classes), bundle.head, bundle.golden_photos
-    numbers = (head.kernel, head.bias, bundle.golden_probabilities)
+    centers = bundle.familiarity.centers if bundle.familiarity else np.zeros((number, FEATURE_SIZE), np.float32)
+    numbers = (head.kernel, head.bias, bundle.golden_probabilities, centers)
+    shapes = [(FEATURE_SIZE, number), (number,), (len(photos), number), (number, FEATURE_SIZE)]
     fits = (
-        [array.shape for array in numbers] == [(FEATURE_SIZE, number), (number,), (len(photos), number)]
+        [array.shape for array in numbers] == shapes
         and photos.shape == (len(photos), SIDE, SIDE, 3)
         and photos.dtype == np.uint8
         and all(array.dtype == np.float32 and np.isfinite(array).all() for array in numbers)

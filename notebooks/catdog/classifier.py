@@ -1,6 +1,7 @@
 """A loaded model: photos in, probabilities out, after proof that it still answers as when it was saved."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,8 +10,18 @@ from .bundle import TOLERANCE, Bundle, BundleRefused
 from .engines import OPENVINO_INT8, Engine, is_exact, open_engine
 from .engines.choice import AUTO, choose
 from .engines.proof import compare
-from .explanation import Explanation, grad_cam
+from .explanation import grad_cam
 from .images import DOOR
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of a photo: `probabilities` float32 (classes,); whether it is `sure` of the most probable one;
+    whether the photo is `familiar`, like those that it was trained on."""
+
+    probabilities: np.ndarray
+    sure: bool
+    familiar: bool
 
 
 class Classifier:
@@ -31,13 +42,26 @@ class Classifier:
         """uint8 RGB (n, 224, 224, 3) from `images.read_photo` → probabilities, float32 (n, classes)."""
         return self.bundle.head.probabilities(self.engine.features(photos))
 
-    def explain(self, photo: np.ndarray, label: str = "") -> Explanation:
-        """uint8 RGB (224, 224, 3) → its probabilities, and where in it the evidence for the class `label` lies, for
-        the most probable class without one. Raises ValueError for a class that the model does not know."""
+    def answer(self, photos: np.ndarray) -> list[Answer]:
+        """Like `predict`, for each photo with whether the model is sure and the photo like those that it knows."""
+        return self._answers(self.engine.features(photos))
+
+    def explain(self, photo: np.ndarray, label: str = "") -> tuple[Answer, np.ndarray]:
+        """uint8 RGB (224, 224, 3) → the answer, and where in the photo the evidence for the class `label` lies, for
+        the most probable class without one: float32 (14, 14), see `explanation.grad_cam`.
+
+        Raises ValueError for a class that the model does not know.
+        """
         (activations,) = self.engine.activations(photo[None])
-        (probabilities,) = self.bundle.head.probabilities(activations.max(axis=(0, 1))[None])
-        number = self.bundle.classes.index(label) if label else int(probabilities.argmax())
-        return Explanation(probabilities, grad_cam(activations, self.bundle.head, number))
+        (answer,) = self._answers(activations.max(axis=(0, 1))[None])
+        number = self.bundle.classes.index(label) if label else int(answer.probabilities.argmax())
+        return answer, grad_cam(activations, self.bundle.head, number)
+
+    def _answers(self, features: np.ndarray) -> list[Answer]:
+        probabilities, familiarity = self.bundle.head.probabilities(features), self.bundle.familiarity
+        familiar = familiarity.knows(features) if familiarity else np.ones(len(features), bool)
+        confident = probabilities.max(axis=1) >= self.bundle.sure_from
+        return [Answer(*found) for found in zip(probabilities, (confident & familiar).tolist(), familiar.tolist())]
 
     def _replay(self) -> None:
         saved, now = self.bundle.golden_probabilities, self.predict(self.bundle.golden_photos)

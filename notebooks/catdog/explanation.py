@@ -1,23 +1,8 @@
 """Why a class? The places of a photo that speak for it: Grad-CAM on the last convolution, in closed form."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from .head import Head
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """An answer with its reason.
-
-    Attributes:
-        probabilities: float32 (classes,).
-        heat: float32 (14, 14), 0 to 1, see `grad_cam`.
-    """
-
-    probabilities: np.ndarray
-    heat: np.ndarray
 
 
 def grad_cam(activations: np.ndarray, head: Head, number: int) -> np.ndarray:

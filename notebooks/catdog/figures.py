@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
 
 from .images import PhotoRefused, read_photo
@@ -53,6 +54,27 @@ def learning_curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
     return _finished(figure)
 
 
+def reliability(probabilities: dict[str, np.ndarray], targets: np.ndarray) -> Figure:
+    """Confidence against the share of right answers, one line a model, with its calibration error.
+
+    Args:
+        probabilities: float (n, classes) by name; `targets`: class numbers, int (n,).
+    """
+    from .confidence import calibration_error, reliability  # notebook 2 shows pictures, too, but has no use for SciPy
+
+    figure, axis = plt.subplots(figsize=(4.5, 4))
+    axis.plot([0, 1], [0, 1], color="grey", linestyle=":")
+    for name, found in probabilities.items():
+        bins = reliability(found, targets)
+        label = f"{name}: {calibration_error(found, targets):.1%}"
+        (line,) = axis.plot([one.confidence for one in bins], [one.right for one in bins], label=label)
+        sizes = [10 + 150 * one.photos / len(targets) for one in bins]
+        axis.scatter([one.confidence for one in bins], [one.right for one in bins], sizes, color=line.get_color())
+    axis.set(xlabel="how sure the model is", ylabel="share that is right", xlim=(0, 1.03), ylim=(0, 1.03))
+    axis.legend(loc="upper left")
+    return _finished(figure)
+
+
 def confusion_matrix(report: "Report") -> Figure:
     """How often each class (row) was taken for which (column)."""
     few = len(report.classes) <= _MOST_COUNTS
@@ -90,7 +112,8 @@ def answer(photo: bytes, prediction: dict) -> Figure:
     labels, values = list(prediction["probabilities"]), list(prediction["probabilities"].values())
     right.bar_label(right.barh(labels, values), labels=[f"{value:.1%}" for value in values], padding=3)
     right.invert_yaxis()
-    right.set(xlim=(0, 1.2), title=prediction["label"], xticks=[])
+    title = prediction["label"] if prediction["sure"] else f"not sure, perhaps {prediction['label']}"
+    right.set(xlim=(0, 1.2), title=title, xticks=[])
     right.spines[["top", "right", "bottom"]].set_visible(False)
     return _finished(figure)
 

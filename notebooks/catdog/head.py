@@ -12,8 +12,12 @@ class Head:
     kernel: np.ndarray
     bias: np.ndarray
 
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Features (n, 512) → float32 (n, classes)."""
+        return features @ self.kernel + self.bias
+
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Features (n, 512) → softmax probabilities, float32 (n, classes)."""
-        logits = features @ self.kernel + self.bias
+        logits = self.logits(features)
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         return shifted / shifted.sum(axis=1, keepdims=True)

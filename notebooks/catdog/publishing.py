@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from . import places
-from .bundle import CARD, FILES, GOLDEN, HEAD, SCHEMA, TWIN, Bundle, digest, read, sealed
+from .bundle import CARD, FAMILIAR, FILES, GOLDEN, HEAD, SCHEMA, TWIN, Bundle, digest, read, sealed
 from .engines.twin import Twin
 from .errors import SuiteError
+from .familiarity import Familiarity
 from .head import Head
 
 _PART = ".writing-"  # hidden, so nobody takes it for a version
@@ -28,6 +29,7 @@ def publish(
     golden_photos: np.ndarray,
     golden_probabilities: np.ndarray,
     twin: Twin | None = None,
+    familiarity: Familiarity | None = None,
     add_files: Callable[[Path], None] = lambda folder: None,
 ) -> Bundle:
     """Save a model as the newest version of `name` under `places.models_dir()`.
@@ -53,6 +55,8 @@ def publish(
         try:
             np.savez_compressed(part / HEAD, kernel=head.kernel, bias=head.bias)
             np.savez_compressed(part / GOLDEN, photos=golden_photos, probabilities=golden_probabilities)
+            if familiarity:
+                np.savez_compressed(part / FAMILIAR, centers=familiarity.centers)
             if twin:
                 np.savez_compressed(part / TWIN, **twin.arrays)
             add_files(part)

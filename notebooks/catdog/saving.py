@@ -9,6 +9,7 @@ import numpy as np
 from . import backbone as base
 from . import bundle
 from .bundle import Bundle
+from .confidence import Confidence
 from .dataset import Dataset
 from .drawings import CLASSES, draw
 from .errors import SuiteError
@@ -27,9 +28,16 @@ _LIBRARIES = ("tensorflow", "keras", "numpy", "pillow")
 
 
 def save_model(
-    name: str, dataset: Dataset, fit: Fit, reports: dict[str, Report], engines: Engines, save_h5: bool = False
+    name: str,
+    dataset: Dataset,
+    fit: Fit,
+    confidence: Confidence,
+    reports: dict[str, Report],
+    engines: Engines,
+    save_h5: bool = False,
 ) -> Bundle:
-    """Save a fitted head as a new version of `name`, with the complete network beside it.
+    """Save a fitted head, its probabilities corrected by `confidence`, as a new version of `name`, with the complete
+    network beside it.
 
     Where the newest version has the same data and the same last layer, that one is returned and nothing is written.
 
@@ -51,17 +59,17 @@ def save_model(
         )
     if (
         newest
-        and _is_the_same(newest, dataset, fit, engines)
+        and _is_the_same(newest, dataset, confidence, engines)
         and (not save_h5 or (newest.folder / "model.h5").exists())
     ):
         print(f"Nothing has changed since {newest.id}: it stays the newest version.")
         return newest
-    photos, probabilities = _golden(engines, fit.head)
-    network = engines.reference.model
-    card = _card(dataset, fit, reports, engines)
+    head, network = confidence.head, engines.reference.model
+    photos, probabilities = _golden(engines, head)
+    card = _card(dataset, fit, confidence, reports, engines)
     return publish(
-        name, card, fit.head, photos, probabilities, engines.twin,
-        add_files=lambda folder: save_complete(folder, network, fit.head, photos, probabilities, save_h5),
+        name, card, head, photos, probabilities, engines.twin, confidence.familiarity,
+        add_files=lambda folder: save_complete(folder, network, head, photos, probabilities, save_h5),
     )  # fmt: skip
 
 
@@ -99,15 +107,17 @@ def _newest(name: str) -> Bundle | None:
         return None
 
 
-def _is_the_same(newest: Bundle, dataset: Dataset, fit: Fit, engines: Engines) -> bool:
+def _is_the_same(newest: Bundle, dataset: Dataset, confidence: Confidence, engines: Engines) -> bool:
     return (
         newest.card["data"]["digest"] == dataset.digest()
         and newest.card["image_door"] == DOOR
         and newest.classes == dataset.classes
         and (newest.folder / "model.keras").exists()
         and (newest.twin and newest.twin.digest) == (engines.twin and engines.twin.digest)
-        and _nearly_equal(newest.head.kernel, fit.head.kernel)
-        and _nearly_equal(newest.head.bias, fit.head.bias)
+        and newest.familiarity is not None
+        and _nearly_equal(newest.head.kernel, confidence.head.kernel)
+        and _nearly_equal(newest.head.bias, confidence.head.bias)
+        and abs(newest.sure_from - confidence.sure_from) <= 1e-3
     )
 
 
@@ -116,7 +126,7 @@ def _nearly_equal(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and float(np.abs(a - b).max()) <= 1e-3 * float(np.abs(a).max())
 
 
-def _card(dataset: Dataset, fit: Fit, reports: dict[str, Report], engines: Engines) -> dict:
+def _card(dataset: Dataset, fit: Fit, confidence: Confidence, reports: dict[str, Report], engines: Engines) -> dict:
     return {
         "classes": list(dataset.classes),
         "drawings": dataset.drawings,
@@ -126,7 +136,7 @@ def _card(dataset: Dataset, fit: Fit, reports: dict[str, Report], engines: Engin
             "features": base.FEATURES,
             "engine": engines.chosen.name,
         },
-        "engines": {name: proof.as_card() for name, proof in engines.proofs(fit.head).items()},
+        "engines": {name: proof.as_card() for name, proof in engines.proofs(confidence.head).items()},
         "image_door": DOOR,
         "data": {
             "name": dataset.name,
@@ -135,6 +145,8 @@ def _card(dataset: Dataset, fit: Fit, reports: dict[str, Report], engines: Engin
             "left_out": len(dataset.left_out),
         },
         "training": fit.settings,
+        "confidence": confidence.as_card(),
+        "thresholds": confidence.thresholds,
         "metrics": {split: report.as_card() for split, report in reports.items()},
         "libraries": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
     }

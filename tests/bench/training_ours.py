@@ -15,6 +15,7 @@ import nncf  # noqa: F401
 import numpy as np
 import openvino  # noqa: F401
 from catdog.backbone import load_backbone
+from catdog.confidence import fit_confidence
 from catdog.dataset import check
 from catdog.evaluation import evaluate
 from catdog.features import FeatureStore, compute_features, features_by_split
@@ -23,7 +24,7 @@ from catdog.images import read_photo
 from catdog.proving import Engines
 from catdog.saving import save_model
 from catdog.sources import PhotoFolder
-from catdog.training import fit_head
+from catdog.training import fit_head, unseen_logits
 
 
 def fine_tune(folder: Path):
@@ -33,11 +34,13 @@ def fine_tune(folder: Path):
     engines = Engines(dataset, backbone, store)
     data = features_by_split(dataset, engines.chosen, store)
     fit = fit_head(*data["train"], *data["valid"], classes=len(dataset.classes))
+    unseen = unseen_logits(*data["train"], *data["valid"], fit)
+    confidence = fit_confidence(fit.head, data["train"], data["valid"], unseen)
     reports = {
-        split: evaluate(fit.head.probabilities(data[split][0]), data[split][1], dataset.classes)
+        split: evaluate(confidence.head.probabilities(data[split][0]), data[split][1], dataset.classes)
         for split in ("valid", "test")
     }
-    save_model("bench", dataset, fit, reports, engines)
+    save_model("bench", dataset, fit, confidence, reports, engines)
     return engines.chosen, dataset
 
 

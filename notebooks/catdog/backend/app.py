@@ -98,7 +98,7 @@ def use(app: APIFlask, classifier: Classifier) -> None:
     """Answer with `classifier` from the next request on; requests that are being answered keep the one they have."""
     ours = app.extensions["catdog"]
     queue = batching.BatchingQueue(
-        classifier.predict, app.config["MAX_BATCH"], ours["limits"].waiting, ours["metrics"].note_batch
+        classifier.answer, app.config["MAX_BATCH"], ours["limits"].waiting, ours["metrics"].note_batch
     )
     ours["model"] = Model(classifier, queue)
     ours["metrics"].note_model(classifier.bundle.id)

@@ -8,7 +8,7 @@ OpenVINO's automatic batching (for GPUs only).
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -35,7 +35,7 @@ class BatchingQueue:
     An executor of one thread is the worker: it ends by itself once nobody refers to the queue any more.
 
     Args:
-        predict: uint8 (n, 224, 224, 3) → float32 (n, classes), called by the worker alone.
+        predict: uint8 (n, 224, 224, 3) → an answer for each, called by the worker alone.
         most: photos in one batch.
         capacity: photos that may wait, those that are still being decoded included.
         observe: told how many photos each batch has.
@@ -43,7 +43,7 @@ class BatchingQueue:
 
     def __init__(
         self,
-        predict: Callable[[np.ndarray], np.ndarray],
+        predict: Callable[[np.ndarray], Sequence],
         most: int = MOST,
         capacity: int = CAPACITY,
         observe: Callable[[int], object] = lambda photos: None,
@@ -124,9 +124,9 @@ class Places:
     def __init__(self, queue: BatchingQueue, number: int):
         self._queue, self.empty = queue, number
 
-    def predict(self, photos: np.ndarray, left: Callable[[], float] | None = None) -> list[np.ndarray | BaseException]:
-        """uint8 (n, 224, 224, 3), no more than there are places → for each photo float32 (classes,), or what the
-        network raised for it. First come, first served.
+    def predict(self, photos: np.ndarray, left: Callable[[], float] | None = None) -> list:
+        """uint8 (n, 224, 224, 3), no more than there are places → for each photo its answer, or what was raised
+        for it. First come, first served.
 
         Args:
             left: seconds that the answer may still take.

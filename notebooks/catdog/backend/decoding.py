@@ -47,11 +47,12 @@ def decode(photos: Iterable[bytes], pixels: int, seconds: float, left: Callable[
         while waiting and len(running) < _WORKERS:
             running.append(_pool().schedule(_decoded, args=[waiting.popleft(), pixels], timeout=seconds))
         try:
-            outcomes.append(_outcome(running.popleft(), left))
+            outcomes.append(_outcome(running[0], left))
         except DeadlinePassed:
             for future in running:
                 future.cancel()
             raise
+        running.popleft()
         slow += is_slow(outcomes[-1])
         if slow >= _MOST_SLOW:
             outcomes += [_outcome(future, left) for future in running]

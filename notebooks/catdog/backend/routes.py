@@ -9,7 +9,7 @@ from apiflask import APIBlueprint
 from flask import Response, current_app, g, render_template, request
 
 from .. import link
-from ..classifier import Classifier
+from ..classifier import Answer, Classifier
 from . import problems
 from .access import access
 from .batching import BatchingQueue, Places, QueueFull
@@ -79,14 +79,14 @@ def explain(form_and_files_data):
         raise Problem("label-unknown", f"The model does not know this class. It knows {', '.join(classes)}.")
     with _places(model, 1) as places:
         photo = decoded_alone(upload.read())
-        found = places.run(lambda: model.classifier.explain(photo, wanted), g.left)
-    answer = _labelled(model, found.probabilities)
+        found, heat = places.run(lambda: model.classifier.explain(photo, wanted), g.left)
+    answer = _labelled(model, found)
     return {
         "model": model.classifier.bundle.id,
         "filename": upload.filename,
         **answer,
         "explained": wanted or answer["label"],
-        "heat": [[round(value, 3) for value in row] for row in found.heat.tolist()],
+        "heat": [[round(value, 3) for value in row] for row in heat.tolist()],
     }
 
 
@@ -104,7 +104,7 @@ def predict_original():
         (answer,) = _answers(places, [decoded_alone(photo_in_base64())])
     if isinstance(answer, Problem):
         raise answer
-    return {"prediction": _named(model, answer)}
+    return {"prediction": _labelled(model, answer)["probabilities"]}
 
 
 @api.get("/healthz")
@@ -192,7 +192,7 @@ def _places(model: Model, photos: int) -> Iterator[Places]:
         raise Problem("deadline", "There was no answer in time. Try again later, with fewer photos at once.") from None
 
 
-def _answers(places: Places, photos: list[np.ndarray]) -> list[np.ndarray | Problem]:
+def _answers(places: Places, photos: list[np.ndarray]) -> list[Answer | Problem]:
     outcomes = places.predict(np.stack(photos), g.left) if photos else []
     return [_broken(found) if isinstance(found, BaseException) else found for found in outcomes]
 
@@ -202,12 +202,8 @@ def _broken(error: BaseException) -> Problem:
     return problems.of_status(500)
 
 
-def _named(model: Model, row: np.ndarray) -> dict[str, float]:
-    return {label: round(p, 6) for label, p in zip(model.classifier.bundle.classes, row.tolist())}
-
-
-def _labelled(model: Model, row: np.ndarray) -> dict:
-    probabilities = _named(model, row)
+def _labelled(model: Model, answer: Answer) -> dict:
+    found = zip(model.classifier.bundle.classes, answer.probabilities.tolist())
+    probabilities = {label: round(probability, 6) for label, probability in found}
     label = max(probabilities, key=probabilities.get)
-    sure = probabilities[label] >= model.classifier.bundle.sure_from
-    return {"label": label, "sure": sure, "probabilities": probabilities}
+    return {"label": label, "sure": answer.sure, "familiar": answer.familiar, "probabilities": probabilities}

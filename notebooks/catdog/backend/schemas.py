@@ -34,7 +34,8 @@ class ProblemSchema(Schema):
 class Prediction(Schema):
     filename = String(required=True)
     label = String(metadata={"description": "The most probable class; absent where there is an error."})
-    sure = Boolean(metadata={"description": "False where the model's own threshold says that it is not sure."})
+    sure = Boolean(metadata={"description": "False where the model is not sure: by its threshold, or not `familiar`."})
+    familiar = Boolean(metadata={"description": "False where the photo is unlike all that the model was trained on."})
     probabilities = Dict(keys=String(), values=Float(), metadata={"description": "Every class with its probability."})
     error = Nested(ProblemSchema, metadata={"description": "Why this photo has no answer."})
 
@@ -49,6 +50,7 @@ class Explanation(Schema):
     filename = String(required=True)
     label = String(required=True, metadata={"description": "The most probable class."})
     sure = Boolean(required=True)
+    familiar = Boolean(required=True)
     probabilities = Dict(keys=String(), values=Float(), required=True)
     explained = String(required=True, metadata={"description": "The class that the heat map is about."})
     heat = List(

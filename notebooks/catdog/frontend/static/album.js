@@ -5,7 +5,7 @@ import { small } from "./shrink.js";
 const BARS_ON_A_CARD = 5; // of many classes, the rest is shown where the photo is opened
 const WORDS = {
   waiting: "Waiting…", code: "Waiting for the access code…", sending: "Looking…",
-  notSure: "Not sure", failed: "failed", wrong: "wrong answers",
+  notSure: "Not sure", unfamiliar: "unlike the photos it learned from", failed: "failed", wrong: "wrong answers",
 };
 const NOT_SURE = "?not sure"; // no class can be called so: its name would be a folder's
 const FAILED = "?failed";
@@ -210,7 +210,8 @@ export function words(photo) {
   if (photo.state === "waiting" && !byId("access").hidden) return WORDS.code;
   if (!photo.answer) return WORDS[photo.state];
   const really = isWrong(photo) ? ` (really ${act.truth(photo)})` : "";
-  const perhaps = photo.answer.sure === false ? ` – perhaps ${photo.answer.label}` : "";
+  const why = photo.answer.familiar === false ? WORDS.unfamiliar : `perhaps ${photo.answer.label}`;
+  const perhaps = photo.answer.sure === false ? ` – ${why}` : "";
   return answerTo(photo) + perhaps + really;
 }
 
