@@ -159,9 +159,27 @@ def test_in_the_background_unless_it_is_pinned_and_only_one_follows(app, save, c
     until(lambda: threading.active_count() == threads)
 
 
-def test_a_version_whose_files_are_gone_goes_on(app, classifier):
+def test_a_look_that_breaks_is_followed_by_the_next(app, save, classifier, monkeypatch):
+    monkeypatch.setattr(following, "_LOOK_SECONDS", 0.01)
+    versions, broken, find = following.follow(app, "pets", classifier.engine.name), threading.Event(), bundle.find
+
+    def breaks_once(model):
+        if not broken.is_set():
+            broken.set()
+            raise OSError("the Drive is gone")
+        return find(model)
+
+    monkeypatch.setattr(bundle, "find", breaks_once)
+    saved = save(1)
+    until(lambda: broken.is_set() and versions.serving.id == saved.id)
+
+
+def test_a_version_whose_files_are_gone_goes_on(app, save, classifier):
+    save(1)
     versions = Versions(app, "pets", classifier.engine.name)
+    save(2)
+    assert versions.look()
     versions.serving.folder.rename(versions.serving.folder.with_name(".gone"))
-    assert not versions.look()
+    assert not versions.look()  # an older one is left, which was never looked at
     answer = app.test_client().post("/predict", data={"images": [(io.BytesIO(PHOTOS[0]), "x")]})
     assert answer.json["model"] == versions.serving.id

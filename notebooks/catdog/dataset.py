@@ -152,7 +152,7 @@ def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
     usable, copies = _without_copies([(file, result.digest) for file, result in results if not result.reason])
     photos = _split(usable)
     classes = tuple(sorted({class_folder.label for class_folder in class_folders}))
-    _require_training_photos(classes, photos, folder)
+    require_training_photos(classes, photos, str(folder.path))
     return Dataset(folder.name, classes, tuple(photos), tuple(left_out + copies), folder.drawings)
 
 
@@ -246,8 +246,9 @@ def _split_of(digest: str, given: str | None, splits_given: set[str]) -> str:
     return given
 
 
-def _require_training_photos(classes: tuple[str, ...], photos: list[Photo], folder: PhotoFolder) -> None:
+def require_training_photos(classes: Iterable[str], photos: Iterable[Photo], where: str) -> None:
+    """Raises SuiteError where a class has no photo to learn from."""
     missing = set(classes) - {photo.label for photo in photos if photo.split == TRAIN}
     if missing:
         labels = ", ".join(sorted(missing))
-        raise SuiteError(f"{folder.path} has no usable training photo of {labels}. Add photos, or remove the folder.")
+        raise SuiteError(f"{where} has no usable training photo of {labels}. Add photos, or remove the folder.")

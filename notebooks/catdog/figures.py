@@ -10,9 +10,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from .decisions import names
 from .images import PhotoRefused, read_photo
 
 if TYPE_CHECKING:  # notebook 2 shows pictures, too, but has no use for scikit-learn
+    from .decisions import Suggestion
     from .evaluation import Mistake, Report
 
 _COLUMNS = 8
@@ -95,13 +97,31 @@ def confusion_matrix(report: "Report") -> Figure:
 
 def mistakes(worst: "Sequence[Mistake]") -> Figure:
     """The photos of `worst`, each with what it is and what it was taken for."""
-    lines = max(1, -(-len(worst) // _COLUMNS))
+    titles = [f"{one.photo.label}, taken for\n{one.predicted} ({one.probability:.0%})" for one in worst]
+    return _titled([one.photo.path for one in worst], titles, "No mistakes.")
+
+
+def suggestions(found: "Sequence[Suggestion]", most: int = 5 * _COLUMNS) -> Figure:
+    """Photos that something is suggested about: the letters that name each, its class, and what is suggested. One that
+    is almost the same as another stands beside that."""
+    paths, titles, named = [], [], names(found)
+    for one in found[:most]:
+        paths.append(one.photo.path)
+        titles.append(f"{named[one.photo.digest]}: {one.photo.label}\n→ {one.suggested}")
+        if one.beside:
+            paths.append(one.beside.path)
+            titles.append(f"like this {one.beside.label}\nin {one.beside.split}")
+    return _titled(paths, titles, "Nothing odd was found.")
+
+
+def _titled(paths: Sequence[Path], titles: Sequence[str], nothing: str) -> Figure:
+    lines = max(1, -(-len(paths) // _COLUMNS))
     figure, rows = plt.subplots(lines, _COLUMNS, figsize=(1.5 * _COLUMNS, 2.0 * lines), squeeze=False)
-    _fill(rows.flat, [read_photo(mistake.photo.path) for mistake in worst])
-    for axis, mistake in zip(rows.flat, worst):
-        axis.set_title(f"{mistake.photo.label}, taken for\n{mistake.predicted} ({mistake.probability:.0%})", fontsize=8)
-    if not worst:
-        rows.flat[0].set_title("No mistakes.", loc="left")
+    _fill(rows.flat, [read_photo(path) for path in paths])
+    for axis, title in zip(rows.flat, titles):
+        axis.set_title(title, fontsize=8)
+    if not paths:
+        rows.flat[0].set_title(nothing, loc="left")
     return _finished(figure)
 
 

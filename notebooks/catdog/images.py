@@ -36,6 +36,11 @@ class PhotoRefused(SuiteError):
         self.reason = reason
 
 
+def as_picture(photo: np.ndarray) -> Image.Image:
+    """What came through the door, uint8 (224, 224, 3), for libraries that want Pillow's pictures."""
+    return Image.fromarray(photo)
+
+
 def read_photo(source: bytes | Path, min_side: int = 1, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode one photo as the network sees it.
 

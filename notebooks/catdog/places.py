@@ -69,6 +69,15 @@ def data_dir() -> Path:
     return _from_environment("DATA_DIR", ROOT / "data")
 
 
+def notes_dir(name: str) -> Path:
+    """Where is kept what you and your testers say of the photos called `name`: `DATA_DIR`, else on Drive, else data/,
+    and there a folder of that name."""
+    drive = drive_folder()
+    folder = _from_environment("DATA_DIR", drive / "data" if drive else ROOT / "data") / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def cache_dir() -> Path:
     """Where what was computed is at hand: `CATDOG_CACHE`, else ~/.cache/catdog, on a disk of this machine."""
     return _from_environment("CATDOG_CACHE", Path("~/.cache/catdog"))

@@ -5,6 +5,7 @@ Keras spends on setting up its input pipeline anew for each epoch.
 """
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +20,10 @@ from .progress import bar
 _STRENGTHS = (0.1, 0.01, 1.0)
 _FEW = 30
 _FOLDS = 5
+# Heads that judge labels must not learn wrong ones by heart. With 3 % of the labels of 1,300 photos turned round (six
+# draws), cleanlab finds 90 % of them by heads of this L2 penalty, and 88 % of what it finds is right; with 0.02 that is
+# 86 % and 67 %. Of 120 photos 79 % and 83 %, with 0.02 83 % and 57 %.
+_L2_AGAINST_NOISE, _EPOCHS_AGAINST_NOISE = 0.5, 20
 _BATCH = 64
 _LEARNING_RATE = 1e-2
 _EPSILON = 1e-3  # with Adam's usual 1e-7 the loss leaps once the gradients are small
@@ -73,7 +78,10 @@ def fit_head(
     train, valid, fold = _standardised(features, targets, valid_features, valid_targets)
     strengths = _STRENGTHS if len(valid_targets) >= _FEW else _STRENGTHS[:1]
     with bar(what="Training", unit="epochs", total=epochs * len(strengths)) as progress:
-        found = [_descend(train, valid, classes, c, epochs, patience, seed, progress) for c in strengths]
+        found = [
+            _descend(train, valid, classes, 1 / (2 * c * len(features)), epochs, patience, seed, progress)
+            for c in strengths
+        ]
         progress.total = progress.n  # stopped early is done, not broken off
     best = min(found, key=lambda descent: _cross_entropy(descent.head, *valid)) if len(found) > 1 else found[0]
     settings = {"seed": seed, "epochs": len(best.history["loss"]), "best_epoch": best.epoch, "batch_size": _BATCH,
@@ -93,17 +101,36 @@ def unseen_logits(
     The photos are dealt into five folds, classes evenly; five heads are fitted as `fit` was, each on four of them.
     Arguments are as in `fit_head`. Where a class has but one photo, there are no such heads: NaN.
     """
-    classes, folds = len(fit.head.bias), min(_FOLDS, np.bincount(targets).min())
-    logits = np.full((len(targets), classes), np.nan, np.float32)
-    if folds < 2:
-        return logits
-    dealt = StratifiedKFold(folds, shuffle=True, random_state=fit.settings["seed"]).split(features, targets)
-    for seen, unseen in bar(dealt, what="Cross-validation", unit="folds", total=folds):
-        train, valid, fold = _standardised(features[seen], targets[seen], valid_features, valid_targets)
-        c, epochs = 1 / (2 * fit.settings["l2"] * len(features)), fit.settings["best_epoch"]
-        found = _descend(train, valid, classes, c, epochs, epochs, fit.settings["seed"])
-        logits[unseen] = fold(found.head).logits(features[unseen])
+    l2, epochs, seed = (fit.settings[name] for name in ("l2", "best_epoch", "seed"))
+    heads = _heads_of_others(features, targets, (valid_features, valid_targets), l2, epochs, seed)
+    logits = np.full((len(targets), len(fit.head.bias)), np.nan, np.float32)
+    for unseen, head in heads:
+        logits[unseen] = head.logits(features[unseen])
     return logits
+
+
+def cross_validated(features: np.ndarray, targets: np.ndarray, classes: int) -> np.ndarray:
+    """Probabilities, float32 (n, classes), that heads give to photos they were not trained on, for judging labels.
+
+    As in `unseen_logits`, but strongly regularised.
+    """
+    nothing = np.empty((0, features.shape[1]), np.float32), np.empty(0, np.int64)
+    probabilities = np.full((len(targets), classes), np.nan, np.float32)
+    for unseen, head in _heads_of_others(features, targets, nothing, _L2_AGAINST_NOISE, _EPOCHS_AGAINST_NOISE, 0):
+        probabilities[unseen] = head.probabilities(features[unseen])
+    return probabilities
+
+
+def _heads_of_others(features, targets, valid, l2: float, epochs: int, seed: int) -> Iterator[tuple[np.ndarray, Head]]:
+    """(places of some photos, a head that was fitted on all the others), until every photo has had its turn."""
+    counts = np.bincount(targets)
+    folds = min(_FOLDS, counts.min())
+    if folds < 2:
+        return
+    dealt = StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, targets)
+    for seen, unseen in bar(dealt, what="Cross-validation", unit="folds", total=folds):
+        train, standardised, fold = _standardised(features[seen], targets[seen], *valid)
+        yield unseen, fold(_descend(train, standardised, len(counts), l2, epochs, epochs, seed).head)
 
 
 def _standardised(features, targets, valid_features, valid_targets):
@@ -129,13 +156,13 @@ class _Descent:
     history: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
 
-def _descend(train, valid, classes: int, c: float, epochs: int, patience: int, seed: int, progress=None) -> _Descent:
+def _descend(train, valid, classes: int, l2: float, epochs: int, patience: int, seed: int, progress=None) -> _Descent:
     inputs, targets = train
     chance = np.random.default_rng(seed)
     weight_of = class_weights(targets, classes)
     weights = np.array([weight_of[number] for number in targets], np.float32)
     head = Head(np.zeros((inputs.shape[1], classes), np.float32), np.zeros(classes, np.float32))
-    found, adam = _Descent(1 / (2 * c * len(inputs)), head), _Adam(head)
+    found, adam = _Descent(l2, head), _Adam(head)
     for epoch in range(1, epochs + 1):
         for batch in np.array_split(chance.permutation(len(inputs)), -(-len(inputs) // _BATCH)):
             head = adam.step(head, *_gradients(head, inputs[batch], targets[batch], weights[batch], found.l2))

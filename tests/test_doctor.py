@@ -1,0 +1,205 @@
+"""What may hurt is found, you decide once, and no file is touched."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from catdog import figures
+from catdog.dataset import check
+from catdog.decisions import KEEP, OUT, Decisions, Suggestion, names
+from catdog.doctor import examine, table, uneven_classes
+from catdog.drawings import draw
+from catdog.engines import OPENVINO_FP32, open_engine
+from catdog.errors import SuiteError
+from catdog.features import FeatureStore, features_by_split
+from catdog.sources import PhotoFolder
+from PIL import Image, ImageEnhance
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def places(own_places, cache, monkeypatch):
+    monkeypatch.setenv("CATDOG_CACHE", str(cache))  # or each test would compute the same features
+    return own_places
+
+
+@pytest.fixture(scope="module")
+def fast_engine(backbone):
+    return open_engine(OPENVINO_FP32, backbone)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Drawings, split by folder, each file named by what it shows."""
+    for split, numbers in {"train": range(16), "valid": range(100, 104), "test": range(200, 204)}.items():
+        for label in ("cat", "dog"):
+            (tmp_path / "ill" / split / label).mkdir(parents=True)
+            for number in numbers:
+                draw(label, number).save(tmp_path / "ill" / split / label / f"{label}{number}.png")
+    return tmp_path / "ill"
+
+
+@pytest.fixture
+def examined(folder, backbone, fast_engine):
+    """examined(): (dataset, suggestions, decisions) of what lies in the folder now, decisions applied."""
+
+    def examined():
+        decisions = Decisions("ill")
+        dataset = decisions.apply(check(PhotoFolder(folder, "ill", drawings=True)))
+        data = features_by_split(dataset, fast_engine, FeatureStore(backbone))
+        return dataset, examine(dataset, data, decisions), decisions
+
+    return examined
+
+
+def told(suggestions):
+    return {one.photo.path.name: (one.why, one.suggested) for one in suggestions}
+
+
+def test_labels_that_are_wrong_are_found_and_put_right(folder, examined):
+    for label, other in (("cat", "dog"), ("dog", "cat")):
+        shutil.move(folder / "train" / label / f"{label}3.png", folder / "train" / other)
+    dataset, found, decisions = examined()
+    assert told(found)["cat3.png"][1] == "cat"
+    assert told(found)["dog3.png"][1] == "dog"
+    assert "probably no dog but a cat" in table(found)
+    assert sum("probably" in why for why, _ in told(found).values()) <= 4
+    assert decisions.take("as suggested", found, dataset.classes) == len(found)
+    again, nothing, _ = examined()
+    assert not set(told(nothing)) & set(told(found))
+    assert next(photo.label for photo in again.photos if photo.path.name == "cat3.png") == "cat"
+    assert (folder / "train" / "dog" / "cat3.png").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: image.resize((180, 180)),
+        lambda image: image.crop((6, 6, image.width - 4, image.height - 8)),
+        lambda image: ImageEnhance.Brightness(image).enhance(1.15),
+    ],
+    ids=["smaller", "cropped", "brighter"],
+)
+def test_a_photo_that_is_almost_in_the_test_leaves_training(folder, examined, change):
+    change(draw("cat", 200).convert("RGB")).save(folder / "train" / "cat" / "near.jpg", quality=80)
+    dataset, found, decisions = examined()
+    assert told(found)["near.jpg"] == ("almost the same as cat200.png in test", OUT)
+    assert "cat200.png" not in told(found)
+    decisions.take("as suggested", found, dataset.classes)
+    again, _, _ = examined()
+    assert "near.jpg" not in {photo.path.name for photo in again.photos}
+    assert "You decided to leave it out." in again.left_out_table()
+
+
+def test_odd_looks(folder, examined):
+    photo = draw("cat", 300).convert("RGB").resize((224, 224))
+    odd = {
+        "blank": Image.new("RGB", (224, 224), (120, 130, 140)),
+        "dark": ImageEnhance.Brightness(photo).enhance(0.1),
+    }
+    for name, image in odd.items():
+        image.save(folder / "train" / "cat" / f"{name}.png")
+    looks = {name: why.partition(" (")[0] for name, (why, _) in told(examined()[1]).items()}
+    assert looks["blank.png"] in ("almost blank", "probably no cat but a dog")
+    assert looks["dark.png"] in ("very dark", "probably no cat but a dog")
+
+
+def test_looking_is_done_once(examined, monkeypatch):
+    examined()
+    monkeypatch.setattr("catdog.doctor.read_photo", lambda path: pytest.fail(f"{path} was read again"))
+    examined()
+
+
+def a_photo(number, label="cat"):
+    from catdog.dataset import Photo
+
+    return Photo(None, label, "train", f"{number:04x}" + "0" * 60)
+
+
+SOME = [
+    Suggestion(a_photo(0x3FA1), "x", OUT),
+    Suggestion(a_photo(0x77B2), "y", "dog"),
+    Suggestion(a_photo(1), "z", KEEP),
+]
+BOTH = ("cat", "dog")
+
+
+def test_words_become_decisions(places):
+    decisions = Decisions("pets")
+    assert decisions.take("as suggested, 3fa1 keep; 0001 Dog\n", SOME, BOTH) == 3
+    assert decisions.take("as suggested, 3FA1 keep", [], BOTH) == 1  # the cell once more: nothing is left to decide
+    made = json.loads((places / "data_dir" / "pets" / "decisions.json").read_text())
+    assert {digest[:4]: what for digest, what in made.items()} == {"3fa1": "keep", "77b2": "dog", "0001": "dog"}
+    assert "3 photos" in str(Decisions("pets"))
+    assert all(one.photo in Decisions("pets") for one in SOME)
+    assert decisions.take("", SOME, BOTH) == 0
+
+
+@pytest.mark.parametrize("words", ["3fa1 out, beef out", "3fa1 out, 77b2 giraffe", "3fa1 out, 77b2", "3fa1 out, 7 out"])
+def test_words_without_sense_are_refused_and_nothing_is_decided(places, words):
+    with pytest.raises(SuiteError, match=r"names none of the photos|is no decision"):
+        Decisions("pets").take(words, SOME, BOTH)
+    assert not (places / "data_dir" / "pets" / "decisions.json").exists()
+
+
+def test_a_damaged_file_of_decisions_is_not_taken_for_none(places):
+    path = Decisions("pets").path
+    path.write_text("{ no json")
+    with pytest.raises(SuiteError, match="is damaged: repair or remove it"):
+        Decisions("pets")
+
+
+def test_a_class_cannot_be_decided_away(examined):
+    dataset, _, decisions = examined()
+    every = [Suggestion(photo, "", OUT) for photo in dataset.of("train") if photo.label == "cat"]
+    decisions.take("as suggested", every, dataset.classes)
+    with pytest.raises(SuiteError, match=r"After your decisions .* no usable training photo of cat"):
+        examined()
+
+
+def test_a_photo_is_named_by_no_more_letters_than_it_takes():
+    alike = [Suggestion(a_photo(0x3FA1), "", OUT), Suggestion(a_photo(0x3FA1 * 16 + 1), "", OUT)]
+    assert sorted(names(SOME).values()) == ["0001", "3fa1", "77b2"]
+    assert sorted(names(alike).values()) == ["3fa10", "3fa11"]
+
+
+def test_uneven_classes_are_told(folder, examined):
+    assert not uneven_classes(examined()[0])
+    for path in sorted((folder / "train" / "dog").iterdir())[:12]:
+        path.unlink()
+    assert uneven_classes(examined()[0]) == "Few training photos of dog (4), next to 16 of another class: add some."
+
+
+def test_suggestions_are_shown_with_what_they_are_like(folder, examined):
+    shown = figures.suggestions(examined()[1])
+    assert shown.axes[0].get_title(loc="left") == "Nothing odd was found." or shown.axes[0].get_title()
+    draw("cat", 200).resize((100, 100)).save(folder / "train" / "cat" / "near.png")
+    found = [one for one in examined()[1] if one.beside]
+    titles = [axis.get_title() for axis in figures.suggestions(found).axes]
+    assert titles[0] == f"{names(found)[found[0].photo.digest]}: cat\n→ out"
+    assert titles[1] == "like this cat\nin test"
+    assert np.any(figures.suggestions(found).axes[1].images)
+
+
+def test_on_real_photos_it_finds_most_of_what_was_put_wrong(real_photos, tmp_path, backbone, fast_engine):
+    right = wrong = 0
+    for draw_number in range(3):
+        chance, turned, folder = np.random.default_rng(draw_number), set(), tmp_path / f"real {draw_number}"
+        for label, other in (("cat", "dog"), ("dog", "cat")):
+            places = set(chance.choice(60, 3, replace=False).tolist())
+            for place, path in enumerate(sorted((real_photos / "train" / label).iterdir())[:60]):
+                target = folder / (other if place in places else label)
+                target.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, target)
+                turned |= {path.name} if place in places else set()
+        dataset = check(PhotoFolder(folder, "real"))
+        data = features_by_split(dataset, fast_engine, FeatureStore(backbone))
+        found = {one.photo.path.name for one in examine(dataset, data, Decisions("real")) if "probably" in one.why}
+        right, wrong = right + len(found & turned), wrong + len(found - turned)
+    assert right >= 11  # of 18
+    assert wrong <= 9
