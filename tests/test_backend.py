@@ -243,6 +243,7 @@ def test_the_description_is_made_from_the_code_and_complete(classifier):
     assert described == {
         ("/predict", "POST"),
         ("/explain", "POST"),
+        ("/corrections", "POST"),
         ("/", "GET"),
         ("/", "POST"),
         ("/healthz", "GET"),

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from catdog import figures
 from catdog.dataset import check
-from catdog.decisions import KEEP, OUT, Decisions, Suggestion, names
-from catdog.doctor import examine, table, uneven_classes
+from catdog.decisions import KEEP, OUT, Decisions, Suggestion, names, table
+from catdog.doctor import examine, uneven_classes
 from catdog.drawings import draw
 from catdog.engines import OPENVINO_FP32, open_engine
 from catdog.errors import SuiteError
@@ -177,7 +177,7 @@ def test_uneven_classes_are_told(folder, examined):
 
 def test_suggestions_are_shown_with_what_they_are_like(folder, examined):
     shown = figures.suggestions(examined()[1])
-    assert shown.axes[0].get_title(loc="left") == "Nothing odd was found." or shown.axes[0].get_title()
+    assert shown.axes[0].get_title(loc="left") == "Nothing to decide." or shown.axes[0].get_title()
     draw("cat", 200).resize((100, 100)).save(folder / "train" / "cat" / "near.png")
     found = [one for one in examined()[1] if one.beside]
     titles = [axis.get_title() for axis in figures.suggestions(found).axes]

@@ -1,5 +1,6 @@
 """Another version takes over while requests come in: none is lost, and a bad version is left out."""
 
+import dataclasses
 import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ from catdog.backend import following
 from catdog.backend.app import create_app, start, use
 from catdog.backend.following import Versions
 from catdog.classifier import load_classifier
+from catdog.engines import OPENVINO_INT8
+from catdog.engines.twin import Twin
 from catdog.errors import SuiteError
 from catdog.head import Head
 from catdog.images import read_photo
@@ -157,6 +160,14 @@ def test_in_the_background_unless_it_is_pinned_and_only_one_follows(app, save, c
     until(lambda: versions.serving.id == saved.id)
     following.unfollow()
     until(lambda: threading.active_count() == threads)
+
+
+def test_an_engine_is_shared_only_where_the_twin_is_the_same(shipped):
+    other = Twin({**shipped.twin.arrays, "block1_conv1/scale": 1.0001 * shipped.twin.arrays["block1_conv1/scale"]})
+    first = load_classifier(shipped, OPENVINO_INT8)
+    assert load_classifier(shipped, OPENVINO_INT8, beside=first).engine is first.engine
+    changed = load_classifier(dataclasses.replace(shipped, twin=other), OPENVINO_INT8, beside=first)
+    assert changed.engine.recipe != first.engine.recipe
 
 
 def test_a_look_that_breaks_is_followed_by_the_next(app, save, classifier, monkeypatch):

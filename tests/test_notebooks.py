@@ -79,7 +79,7 @@ def test_every_knob_stands_in_the_settings_and_is_explained(path):
     assert knobs == re.findall(r"(\w+)=", read)
     assert all(f"`{knob}`" in cells[place - 1].source for knob in knobs)
     others = "".join(cell.source for cell in cells[:place] + cells[place + 1 :])
-    assert set(re.findall(r"^(\w+) = .*#@param", others, flags=re.M)) <= {"STOP", "ROLL_BACK", "DECIDE"}
+    assert set(re.findall(r"^(\w+) = .*#@param", others, flags=re.M)) <= {"STOP", "ROLL_BACK", "ACCEPT", "DECIDE"}
 
 
 def test_fine_tune_twice_and_with_another_setting(tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from catdog.backend.limits import Limits, parse_limits
 from catdog.backend.problems import KINDS
 from catdog.classifier import Answer
 from catdog.errors import SuiteError
+from catdog.feedback import Feedback
 from catdog.frontend.page import create_page_app
 from catdog.serving import Server, stop
 from conftest import drawing, encoded, until
@@ -117,6 +118,12 @@ EVERY_PROBLEM = {
     "photo-slow": refusal_of_a_photo(jpeg_of_many_scans(20_000)),
     "label-unknown": lambda classifier: served(classifier).post(
         "/explain", data={"images": (io.BytesIO(drawing()), "x"), "label": "owl"}
+    ),
+    "corrections-off": lambda classifier: served(classifier).post("/corrections", data=parts(("x", drawing()))),
+    "corrections-full": lambda classifier: (
+        create_app(classifier, feedback=Feedback("full", most=0))
+        .test_client()
+        .post("/corrections", data=parts(("x", drawing())))
     ),
     "too-many-requests": repeated(2, lambda client: client.post("/predict", headers=FROM_AFAR), per_minute=1),
     "header-too-large": from_the_server(431),

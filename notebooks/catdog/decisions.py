@@ -4,7 +4,7 @@ import dataclasses
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,10 @@ class Decisions:
         return (
             f"You have decided about {len(self._made):,} photos: {', '.join(told)}." if made else "Nothing is decided."
         )
+
+    def of(self, digest: str) -> str | None:
+        """What was decided about the photo with this digest."""
+        return self._made.get(digest)
 
     def __contains__(self, photo: Photo) -> bool:
         return photo.digest in self._made
@@ -100,6 +104,17 @@ def names(suggestions: Iterable[Suggestion]) -> dict[str, str]:
     while len({digest[:length] for digest in digests}) < len(digests):
         length += 1
     return {digest: digest[:length] for digest in digests}
+
+
+def table(suggestions: Sequence[Suggestion], most: int = 40) -> str:
+    """A line for each: the letters that name the photo, where it lies, what is odd, what is suggested."""
+    named = names(suggestions)
+    lines = [
+        f"{named[one.photo.digest]:8} {one.photo.split:6} {one.photo.path.parent.name}/{one.photo.path.name}: "
+        f"{one.why} → {one.suggested}"
+        for one in suggestions[:most]
+    ]
+    return "\n".join(lines + ([f"… and {len(suggestions) - most:,} more"] if len(suggestions) > most else []))
 
 
 def _named(name: str, digests: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from cleanvision.issue_managers.image_property_issue_manager import ImagePropert
 
 from . import places
 from .dataset import SPLITS, TRAIN, Dataset, Photo
-from .decisions import KEEP, OUT, Decisions, Suggestion, names
+from .decisions import KEEP, OUT, Decisions, Suggestion
 from .images import DOOR, as_picture, read_photo
 from .progress import bar
 from .training import cross_validated
@@ -48,17 +48,6 @@ def uneven_classes(dataset: Dataset) -> str:
     most = max(counts.values())
     few = [f"{label} ({count:,})" for label, count in counts.items() if _UNEVEN * count <= most]
     return f"Few training photos of {', '.join(few)}, next to {most:,} of another class: add some." if few else ""
-
-
-def table(suggestions: Sequence[Suggestion], most: int = 40) -> str:
-    """A line for each: the letters that name the photo, where it lies, what is odd, what is suggested."""
-    named = names(suggestions)
-    lines = [
-        f"{named[one.photo.digest]:8} {one.photo.split:6} {one.photo.path.parent.name}/{one.photo.path.name}: "
-        f"{one.why} → {one.suggested}"
-        for one in suggestions[:most]
-    ]
-    return "\n".join(lines + ([f"… and {len(suggestions) - most:,} more"] if len(suggestions) > most else []))
 
 
 def _wrong_labels(

@@ -14,6 +14,7 @@ from .decisions import names
 from .images import PhotoRefused, read_photo
 
 if TYPE_CHECKING:  # notebook 2 shows pictures, too, but has no use for scikit-learn
+    from .comparison import Comparison
     from .decisions import Suggestion
     from .evaluation import Mistake, Report
 
@@ -111,7 +112,14 @@ def suggestions(found: "Sequence[Suggestion]", most: int = 5 * _COLUMNS) -> Figu
         if one.beside:
             paths.append(one.beside.path)
             titles.append(f"like this {one.beside.label}\nin {one.beside.split}")
-    return _titled(paths, titles, "Nothing odd was found.")
+    return _titled(paths, titles, "Nothing to decide.")
+
+
+def changed(comparison: "Comparison | None") -> Figure:
+    """The test photos that two versions judge differently."""
+    lost, won = (comparison.lost, comparison.won) if comparison else ((), ())
+    titles = [f"{photo.label}:\nno longer right" for photo in lost] + [f"{photo.label}:\nright now" for photo in won]
+    return _titled([photo.path for photo in (*lost, *won)], titles, "No test photo is judged differently.")
 
 
 def _titled(paths: Sequence[Path], titles: Sequence[str], nothing: str) -> Figure:

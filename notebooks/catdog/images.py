@@ -41,6 +41,13 @@ def as_picture(photo: np.ndarray) -> Image.Image:
     return Image.fromarray(photo)
 
 
+def as_png(photo: np.ndarray) -> bytes:
+    """What came through the door, uint8 (224, 224, 3), as a file that gives the same pixels again."""
+    file = io.BytesIO()
+    as_picture(photo).save(file, "PNG")
+    return file.getvalue()
+
+
 def read_photo(source: bytes | Path, min_side: int = 1, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode one photo as the network sees it.
 

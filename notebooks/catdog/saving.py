@@ -9,6 +9,7 @@ import numpy as np
 from . import backbone as base
 from . import bundle
 from .bundle import Bundle
+from .comparison import Comparison
 from .confidence import Confidence
 from .dataset import Dataset
 from .drawings import CLASSES, draw
@@ -35,6 +36,7 @@ def save_model(
     reports: dict[str, Report],
     engines: Engines,
     save_h5: bool = False,
+    unless_worse: Comparison | None = None,
 ) -> Bundle:
     """Save a fitted head, its probabilities corrected by `confidence`, as a new version of `name`, with the complete
     network beside it.
@@ -46,6 +48,7 @@ def save_model(
         reports: by split ("valid", "test"), for the card.
         engines: they compute the golden photos, and are proven once more as seen through the new last layer.
         save_h5: write the complete network as `model.h5`, too.
+        unless_worse: than the version before it; then that one stays the newest, and it is said.
 
     Raises:
         SuiteError: a model trained on drawings was to be saved under the name of a model of photos.
@@ -63,6 +66,11 @@ def save_model(
         and (not save_h5 or (newest.folder / "model.h5").exists())
     ):
         print(f"Nothing has changed since {newest.id}: it stays the newest version.")
+        return newest
+    if newest and unless_worse and unless_worse.is_worse:
+        print(
+            f"Not saved: it is worse than {newest.id} by more than chance explains. Set PUBLISH to always to save it."
+        )
         return newest
     head, network = confidence.head, engines.reference.model
     photos, probabilities = _golden(engines, head)

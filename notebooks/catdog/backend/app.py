@@ -12,6 +12,7 @@ from flask_cors import CORS
 
 from .. import __version__, link
 from ..classifier import Classifier
+from ..feedback import Feedback
 from ..frontend.page import SAME_ORIGIN, page_blueprint
 from ..receiving import REFUSED
 from ..serving import Server, serve
@@ -38,17 +39,23 @@ _HEADERS = {
 
 
 def create_app(
-    classifier: Classifier | None = None, visits: Visits | None = None, limits: Limits | None = None, **config
+    classifier: Classifier | None = None,
+    visits: Visits | None = None,
+    limits: Limits | None = None,
+    feedback: Feedback | None = None,
+    **config,
 ) -> APIFlask:
     """The service around `classifier`; without one it is alive but not ready until `use` gives it one.
 
     Args:
         visits: where the last requests are noted; without it, in a list of the app's own.
         limits: without them, the defaults.
+        feedback: where testers' corrections are kept; without it, none are taken.
         config: `ACCESS_CODE` that whoever asks must bring (default none), `ORIGINS` whose pages may ask (default `*`,
             all), `MAX_BATCH` photos at once through the network (default 16); and Flask's own configuration.
 
-    The app's `extensions["catdog"]` holds "limits", "visits", the last requests, "metrics", and what `use` put there.
+    The app's `extensions["catdog"]` holds "limits", "feedback", "visits" (the last requests), "metrics", and what `use`
+    put there.
 
     Raises SuiteError for an access code or origins that cannot be.
     """
@@ -70,6 +77,7 @@ def create_app(
     app.extensions["catdog"] = {
         "model": None,
         "limits": limits,
+        "feedback": feedback,
         "admission": Admission(limits),
         "metrics": Metrics(lambda: _waiting(app)),
         "visits": Visits() if visits is None else visits,

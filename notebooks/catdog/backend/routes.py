@@ -10,17 +10,31 @@ from flask import Response, current_app, g, render_template, request
 
 from .. import link
 from ..classifier import Answer, Classifier
+from ..feedback import FeedbackFull
 from . import problems
 from .access import access
 from .batching import BatchingQueue, Places, QueueFull
 from .deadline import DeadlinePassed
 from .problems import Problem
-from .schemas import Alive, Card, Explanation, OriginalPrediction, Photos, PhotoToExplain, Predictions, State, refusals
+from .schemas import (
+    Alive,
+    Card,
+    Explanation,
+    Kept,
+    OriginalPrediction,
+    Photos,
+    PhotoToCorrect,
+    PhotoToExplain,
+    Predictions,
+    State,
+    refusals,
+)  # fmt: skip
 from .uploads import decoded, decoded_alone, photo_in_base64, photos_in_parts
 
 _CODE = ("code-missing", "code-wrong", "too-many-requests")
 _PHOTO = ("photo-empty", "photo-too-large", "photo-pixels", "photo-format", "photo-unreadable", "photo-slow")
 _PARTS = ("no-photo", "too-many-photos")
+_CORRECTIONS = ("corrections-off", "corrections-full")
 _MODEL = ("not-ready", "overloaded", "deadline")
 
 api = APIBlueprint("api", __name__, template_folder="templates", tag="Photos")
@@ -58,7 +72,8 @@ def predict(files_data):
         }
         for upload, found in zip(uploads, outcomes)
     ]
-    return {"model": model.classifier.bundle.id, "predictions": predictions}
+    kept = {"corrections": True} if current_app.extensions["catdog"]["feedback"] else {}
+    return {"model": model.classifier.bundle.id, **kept, "predictions": predictions}
 
 
 @api.post("/explain")
@@ -74,9 +89,7 @@ def explain(form_and_files_data):
     """
     (upload,) = photos_in_parts(most=1)
     model, g.photos = _model(), 1
-    wanted, classes = request.form.get("label", ""), model.classifier.bundle.classes
-    if wanted and wanted not in classes:
-        raise Problem("label-unknown", f"The model does not know this class. It knows {', '.join(classes)}.")
+    wanted = _known(model, request.form.get("label", ""))
     with _places(model, 1) as places:
         photo = decoded_alone(upload.read())
         found, heat = places.run(lambda: model.classifier.explain(photo, wanted), g.left)
@@ -88,6 +101,35 @@ def explain(form_and_files_data):
         "explained": wanted or answer["label"],
         "heat": [[round(value, 3) for value in row] for row in heat.tolist()],
     }
+
+
+@api.post("/corrections")
+@api.auth_required(access)
+@api.input(PhotoToCorrect, location="form_and_files", validation=False)
+@api.output(Kept)
+@api.doc(responses=refusals(*_PARTS, *_PHOTO, *_CODE, *_CORRECTIONS, "label-unknown", *_MODEL, with_body=True))
+def correct(form_and_files_data):
+    """Say what a photo really is
+
+    One photo in a part named `images`, and its class in a field named `label`; without one, it is none of the model's
+    classes. The photo is kept as the network sees it, with what the model says of it, until the author looks at it.
+    """
+    feedback = current_app.extensions["catdog"]["feedback"]
+    if not feedback:
+        raise Problem("corrections-off", "The author of this service has not asked for corrections.")
+    (upload,) = photos_in_parts(most=1)
+    model, g.photos = _model(), 1
+    label = _known(model, request.form.get("label", "")) or None
+    with _places(model, 1) as places:
+        photo = decoded_alone(upload.read())
+        (answer,) = _answers(places, [photo])
+    if isinstance(answer, Problem):
+        raise answer
+    try:
+        feedback.add(photo, label, {"model": model.classifier.bundle.id, **_labelled(model, answer)})
+    except (FeedbackFull, OSError):
+        raise Problem("corrections-full", "So many corrections wait for the author that no more are taken.") from None
+    return {"kept": label or "none of these"}
 
 
 @api.post("/")
@@ -172,6 +214,13 @@ def complete_description(spec: dict) -> dict:
 def docs():
     """The description at /openapi.json, to read."""
     return render_template("docs.html", spec=current_app.spec, kinds=problems.KINDS.values())
+
+
+def _known(model: Model, label: str) -> str:
+    classes = model.classifier.bundle.classes
+    if label and label not in classes:
+        raise Problem("label-unknown", f"The model does not know this class. It knows {', '.join(classes)}.")
+    return label
 
 
 def _model() -> Model:

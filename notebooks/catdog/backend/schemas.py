@@ -24,6 +24,14 @@ class PhotoToExplain(Photos):
     label = String(metadata={"description": "The class to explain; without it, the most probable one."})
 
 
+class PhotoToCorrect(PhotoToExplain):
+    label = String(metadata={"description": "The class that it really is; without it, none of them."})
+
+
+class Kept(Schema):
+    kept = String(required=True, metadata={"description": "What is kept of the tester's word."})
+
+
 class ProblemSchema(Schema):
     type = String(required=True)
     title = String(required=True)
@@ -42,6 +50,7 @@ class Prediction(Schema):
 
 class Predictions(Schema):
     model = String(required=True, metadata={"description": "<name>/<version> of the model that answered."})
+    corrections = Boolean(metadata={"description": "There, and true, where `POST /corrections` keeps corrections."})
     predictions = List(Nested(Prediction), required=True, metadata={"description": "One for each photo, in order."})
 
 

@@ -124,8 +124,8 @@ async function send(chunk) {
   const { form, photos } = await packed(chunk);
   try {
     if (!photos.length) return;
-    const { model, predictions } = await ask("predict", { method: "POST", body: form, signal: request.signal });
-    photos.forEach((photo, i) => settle(photo, model, predictions[i]));
+    const { model, corrections, predictions } = await ask("predict", { method: "POST", body: form, signal: request.signal });
+    photos.forEach((photo, i) => settle(photo, { model, corrections }, predictions[i]));
     photosPerRequest = Math.min(2 * photosPerRequest, PHOTOS_PER_REQUEST.most);
   } catch (reason) {
     afterTrouble(photos.filter((photo) => !photo.removed), reason);
@@ -151,9 +151,9 @@ async function packed(chunk) {
   return { form, photos };
 }
 
-function settle(photo, model, { error, ...answer }) {
+function settle(photo, said, { error, ...answer }) {
   if (error) return fail(photo, error.detail);
-  photo.answer = { ...answer, model };
+  photo.answer = { ...answer, ...said };
   setState(photo, "done");
 }
 

@@ -1,6 +1,7 @@
 // One photo, large: its full answer, why, and what it really is.
 
 import { act, isWrong, offer, percent, photos, showBars, showPicture, shown, words } from "./album.js";
+import * as correct from "./correct.js";
 import { ask } from "./service.js";
 import { small } from "./shrink.js";
 
@@ -16,6 +17,7 @@ let photo = null;
 
 /** `tell.truth(photo, label)`: the tester says what a photo really is. */
 export function start(tell) {
+  correct.start();
   byId("close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", forget);
   dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close()); // beside it
@@ -52,6 +54,7 @@ export function refresh() {
   byId("previous").disabled = place <= 0;
   byId("next").disabled = place < 0 || place === shown().length - 1;
   if (answer) showAnswered(answer);
+  correct.show(photo);
 }
 
 function showAnswered({ probabilities, label, model }) {

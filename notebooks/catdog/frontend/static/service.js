@@ -24,8 +24,8 @@ const TO_BE_OPENED = 6024;
 const TOO_MANY_A_MINUTE = 734;
 
 /** By which member an answer is known to be the service's. */
-const MEMBER = { model: "classes", predict: "predictions", explain: "heat", healthz: "instance" };
-const SECONDS = { predict: 300, explain: 60 }; // originals take long where the reception is bad
+const MEMBER = { model: "classes", predict: "predictions", explain: "heat", corrections: "kept", healthz: "instance" };
+const SECONDS = { predict: 300, explain: 60, corrections: 60 }; // originals take long where the reception is bad
 const FEW_SECONDS = 10; // for what is small
 const BUSY_SECONDS = 5; // where a busy service does not say for how long
 

@@ -1,0 +1,52 @@
+"""Testers' corrections become training photos, once you have looked at each. None ever judges the model."""
+
+import dataclasses
+import shutil
+
+from . import places
+from .dataset import TRAIN, Dataset, Photo
+from .decisions import KEEP, OUT, Decisions, Suggestion
+from .feedback import Feedback
+
+
+class Corrections:
+    """What testers of the model `model` sent about the photos called `name`.
+
+    Accepted photos lie in data/<name>/corrections/ and join the training photos at every run; rejected ones are
+    removed.
+    """
+
+    def __init__(self, name: str, model: str, decisions: Decisions):
+        self._feedback, self._decisions = Feedback(model), decisions
+        self._accepted = places.notes_dir(f"{name}/corrections")
+
+    def suggestions(self) -> list[Suggestion]:
+        """Each new correction: the tester's class is suggested, or to leave the photo out where it is none of them."""
+        return [
+            Suggestion(
+                Photo(one.path, str(one.said.get("label")), TRAIN, one.digest),
+                f"{one.said.get('model')} said {one.said.get('label')}, a tester {one.label or 'none of these'}",
+                one.label or OUT,
+            )
+            for one in self._feedback.all()
+        ]
+
+    def settle(self) -> None:
+        """Take in what was accepted, and remove what was not, among those that you have decided about."""
+        for one in self._feedback.all():
+            decision = self._decisions.of(one.digest)
+            if decision is None:
+                continue
+            if decision not in (OUT, KEEP):
+                shutil.copyfile(one.path, self._accepted / one.path.name)
+            self._feedback.remove(one)
+
+    def join(self, dataset: Dataset) -> Dataset:
+        """The dataset with the accepted photos, all of them for training, as you labelled them."""
+        there = {photo.digest for photo in dataset.photos}
+        accepted = [
+            Photo(path, label, TRAIN, path.stem)
+            for path in sorted(self._accepted.glob("*.png"))
+            if path.stem not in there and (label := self._decisions.of(path.stem)) in dataset.classes
+        ]
+        return dataclasses.replace(dataset, photos=(*dataset.photos, *accepted))

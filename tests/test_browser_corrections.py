@@ -1,0 +1,115 @@
+"""A tester says what a photo really is; the author accepts it, trains again, and the photo is right."""
+
+import numpy as np
+import pytest
+from browser import ONCE, choose, photo, wait_until_done
+from browser import browser as browser
+from browser import page as page
+from catdog import bundle
+from catdog.backend import following
+from catdog.backend.app import create_app, start, use
+from catdog.classifier import load_classifier
+from catdog.drawings import draw_folder
+from catdog.feedback import Feedback
+from catdog.serving import stop
+from conftest import drawing, encoded, until
+from PIL import Image
+from playwright.sync_api import expect
+from test_notebooks import FINE_TUNE, kernel
+
+
+@pytest.fixture
+def serve(own_places):
+    """serve(classifier, most=…): the app and its server on a real port, with room for so many corrections."""
+
+    def serve(classifier, most=3):
+        app = create_app(feedback=Feedback("pets", most=most))
+        use(app, classifier)
+        return app, start(app, 0)
+
+    yield serve
+    following.unfollow()
+    stop("backend")
+
+
+def test_a_correction_is_sent_once_it_is_clear_what_it_says(page, classifier, serve):
+    _, server = serve(classifier)
+    page.goto(server.url)
+    choose(page, photo("a.jpg", drawing("cat", 1)), photo("b.jpg", drawing("cat", 2)))
+    wait_until_done(page, 2)
+    page.locator(".card .open").first.click()
+    expect(page.locator("#correction")).to_contain_text("are then kept for the author")
+    expect(page.locator("#correct")).to_be_disabled()
+    page.select_option("#truth", "dog")
+    page.click("#correct")
+    expect(page.locator("#correction-words")).to_have_text("Sent: dog. Thank you.")
+    page.click("#next")
+    expect(page.locator("#correction-words")).to_be_empty()
+    page.focus("#neither")
+    page.keyboard.press("Enter")
+    expect(page.locator("#correction-words")).to_have_text("Sent: none of these. Thank you.")
+    assert [one.label for one in Feedback("pets").all()] == ["dog", None]
+
+
+@ONCE
+def test_why_a_correction_was_not_taken_is_said(page, classifier, serve):
+    _, server = serve(classifier, most=0)
+    page.goto(server.url)
+    choose(page, photo("a.jpg", drawing()))
+    wait_until_done(page, 1)
+    page.locator(".card .open").click()
+    page.click("#neither")
+    expect(page.locator("#correction-words")).to_contain_text("no more are taken.")
+    expect(page.locator("#neither")).to_be_enabled()
+    page.complaints.clear()  # of the refusal itself
+
+
+@ONCE
+def test_nothing_is_offered_where_nothing_is_kept(page, backend):
+    page.goto(backend.url)
+    choose(page, photo("a.jpg", drawing()))
+    wait_until_done(page, 1)
+    page.locator(".card .open").click()
+    expect(page.locator("#detail-label")).not_to_be_empty()
+    expect(page.locator("#correction")).to_be_hidden()
+
+
+@ONCE
+def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
+    folder = draw_folder(tmp_path / "pets", per_class=20)
+    for name, value in {"DATA": str(folder), "MODEL_NAME": "pets", "ENGINE": "openvino-fp32"}.items():
+        monkeypatch.setenv(name, value)
+    noise = np.random.default_rng(3).integers(0, 255, (40, 60, 3), np.uint8)
+    strange = photo("strange.png", encoded(Image.fromarray(noise).resize((300, 200)), "PNG"), "image/png")
+    best = page.locator(".card .class dt").first
+    with kernel(FINE_TUNE) as (run, value):
+        run()
+        first, computed = value("model.id"), int(value("len(store.digests(engines.chosen.recipe))"))
+        app, server = serve(load_classifier(bundle.read(bundle.find("pets")), "openvino-fp32"))
+        monkeypatch.setattr(following, "_LOOK_SECONDS", 0.1)
+        versions = following.follow(app, "pets", "openvino-fp32")
+
+        page.goto(server.url)
+        choose(page, strange)
+        wait_until_done(page, 1)
+        said = best.text_content()
+        really = {"cat": "dog", "dog": "cat"}[said]
+        page.locator(".card .open").click()
+        page.select_option("#truth", really)
+        page.click("#correct")
+        expect(page.locator("#correction-words")).to_have_text(f"Sent: {really}. Thank you.")
+
+        assert f"{first} said {said}, a tester {really} → {really}" in run("corrections = Corrections", "ACCEPT =")
+        run("ACCEPT =", ACCEPT="as suggested")
+        assert int(value("len(store.digests(engines.chosen.recipe))")) == computed + 1
+        assert value("[photo.split for photo in dataset.photos if 'corrections' in str(photo.path)]") == "['train']"
+        second = value("model.id")
+        assert second != first
+
+    until(lambda: versions.serving.id == second)
+    page.reload()
+    choose(page, strange)
+    wait_until_done(page, 1)
+    assert best.text_content() == really
+    page.locator(".card .open").click()
+    expect(page.locator("#detail-model")).to_have_text(f"Answered by {second}.")

@@ -1,0 +1,172 @@
+"""Testers' words come back: kept few and small, looked at by the author, for training alone."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from catdog.backend.app import create_app
+from catdog.corrections import Corrections
+from catdog.dataset import Dataset, Photo
+from catdog.decisions import Decisions
+from catdog.feedback import Feedback, FeedbackFull
+from catdog.images import as_png, read_photo
+from conftest import drawing, encoded
+from PIL import Image
+from test_backend import is_problem, parts
+
+
+@pytest.fixture(autouse=True)
+def places(own_places):
+    return own_places
+
+
+@pytest.fixture
+def client(classifier):
+    return create_app(classifier, feedback=Feedback("pets", most=3)).test_client()
+
+
+def send(client, photo, label=""):
+    data = {"images": [(io.BytesIO(photo), "../../etc/passwd.jpg")], **({"label": label} if label else {})}
+    return client.post("/corrections", data=data)
+
+
+def test_what_is_kept_is_what_the_network_saw_and_what_the_tester_said(client, classifier, places):
+    photo = drawing("dog", 3)
+    assert client.post("/predict", data=parts(("a", photo))).json["corrections"] is True
+    assert send(client, photo, "dog").json == {"kept": "dog"}
+    assert send(client, drawing("cat", 4)).json == {"kept": "none of these"}
+    (first, second) = Feedback("pets").all()
+    assert (first.label, second.label) == ("dog", None)
+    assert (read_photo(first.path) == read_photo(photo)).all()
+    assert first.said["model"] == classifier.bundle.id
+    assert first.said["label"] in ("cat", "dog")
+    assert sum(first.said["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+    kept = sorted((places / "data_dir").rglob("*.*"))
+    assert [path.parent.name for path in kept] == ["pets"] * 4
+    assert "passwd" not in "".join(path.read_text() for path in kept if path.suffix == ".json")
+
+
+def test_where_and_when_a_photo_was_taken_is_not_kept(client):
+    exif = Image.Exif()
+    exif[0x010F] = "Secret Phones"
+    photo = encoded(Image.new("RGB", (300, 200), "red"), exif=exif)
+    assert b"Secret Phones" in photo
+    send(client, photo, "cat")
+    assert b"Secret" not in Feedback("pets").all()[0].path.read_bytes()
+
+
+def test_the_same_photo_once_more_replaces_what_was_said_of_it(client):
+    for label in ("dog", "cat"):
+        assert send(client, drawing(), label).status_code == 200
+    assert [one.label for one in Feedback("pets").all()] == ["cat"]
+
+
+def test_so_many_and_no_more(client):
+    for seed in range(3):
+        assert send(client, drawing("cat", seed), "cat").status_code == 200
+    assert is_problem(send(client, drawing("cat", 3), "cat"), "corrections-full")
+    assert send(client, drawing("cat", 2), "dog").status_code == 200  # one that is there already
+    assert len(Feedback("pets").all()) == 3
+
+
+@pytest.mark.parametrize(
+    ("photo", "label", "slug"),
+    [(drawing(), "giraffe", "label-unknown"), (b"words", "cat", "photo-format"), (b"", "cat", "photo-empty")],
+)
+def test_what_cannot_be_is_refused_and_not_kept(client, photo, label, slug):
+    assert is_problem(send(client, photo, label), slug)
+    assert not Feedback("pets").all()
+
+
+def test_nothing_is_kept_unless_the_author_asks(classifier, places):
+    client = create_app(classifier).test_client()
+    assert is_problem(send(client, drawing(), "cat"), "corrections-off")
+    assert "corrections" not in client.post("/predict", data=parts(("a", drawing()))).json
+    assert not (places / "data_dir" / "feedback").exists()
+
+
+def test_corrections_are_for_those_with_the_code(classifier):
+    client = create_app(classifier, feedback=Feedback("pets"), ACCESS_CODE="for-testers").test_client()
+    assert is_problem(send(client, drawing(), "cat"), "code-missing")
+
+
+def test_a_disk_that_takes_nothing_is_told(client, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("catdog.places.tempfile.NamedTemporaryFile", full)
+    assert is_problem(send(client, drawing(), "cat"), "corrections-full")
+
+
+def test_a_damaged_record_is_passed_over(client):
+    send(client, drawing("cat", 1), "cat")
+    send(client, drawing("cat", 2), "cat")
+    one, other = Feedback("pets").all()
+    for record in ("{", "[]", json.dumps({"label": 3, "said": {}}), json.dumps({"label": "cat"})):
+        one.path.with_suffix(".json").write_text(record)
+        assert [found.digest for found in Feedback("pets").all()] == [other.digest]
+
+
+# --- in notebook 1 ---
+
+
+def a_dataset():
+    return Dataset(
+        "pets", ("cat", "dog"), (Photo(None, "cat", "train", "a" * 64), Photo(None, "dog", "test", "b" * 64)), ()
+    )
+
+
+def keep(seed, label):
+    photo = read_photo(drawing("cat", seed))
+    Feedback("pets").add(photo, label, {"model": "pets/1", "label": "cat", "probabilities": {}})
+    return photo
+
+
+def names_of(suggestions):
+    return [one.photo.digest[:6] for one in suggestions]
+
+
+def test_accepted_ones_join_training_and_rejected_ones_are_removed(places):
+    photos = [keep(seed, label) for seed, label in enumerate(("dog", "dog", None, "cat"))]
+    decisions = Decisions("pets")
+    corrections = Corrections("pets", "pets", decisions)
+    sent = corrections.suggestions()
+    assert [one.suggested for one in sent] == ["dog", "dog", "out", "cat"]
+    assert sent[0].why == "pets/1 said cat, a tester dog"
+    accept, relabel, _, _ = names_of(sent)
+    decisions.take(f"{accept} dog, {relabel} cat, {names_of(sent)[2]} out", sent, ("cat", "dog"))
+    corrections.settle()
+    joined = Corrections("pets", "pets", Decisions("pets")).join(a_dataset())
+    added = joined.photos[2:]
+    assert {(photo.digest[:6], photo.label, photo.split) for photo in added} == {
+        (accept, "dog", "train"),
+        (relabel, "cat", "train"),
+    }
+    assert sorted(np.abs(read_photo(photo.path).astype(int) - photos[0]).max() for photo in added)[0] == 0
+    assert [one.suggested for one in corrections.suggestions()] == ["cat"]  # undecided, it waits
+    assert [path.suffix for path in sorted(Feedback("pets").folder.iterdir())] == [".json", ".png"]
+    assert Corrections("pets", "pets", decisions).join(joined) == joined
+
+
+def test_what_was_decided_before_is_not_asked_again(places):
+    keep(1, "dog")
+    decisions = Decisions("pets")
+    corrections = Corrections("pets", "pets", decisions)
+    decisions.take("as suggested", corrections.suggestions(), ("cat", "dog"))
+    corrections.settle()
+    keep(1, "cat")
+    corrections.settle()
+    assert not corrections.suggestions()
+    assert [photo.label for photo in corrections.join(a_dataset()).photos[2:]] == ["dog"]
+
+
+def test_as_png_gives_the_same_pixels_again():
+    photo = read_photo(drawing("dog", 9))
+    assert (read_photo(as_png(photo)) == photo).all()
+
+
+def test_full_is_full():
+    box = Feedback("pets", most=0)
+    with pytest.raises(FeedbackFull):
+        box.add(read_photo(drawing()), "cat", {})
