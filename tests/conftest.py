@@ -43,6 +43,10 @@ for name in (
     "STOP",
     "LIMITS",
     "ORIGINS",
+    "CORRECTIONS",
+    "EXPORT",
+    "PUBLISH",
+    "SURE_IS_RIGHT",
 ):
     os.environ.pop(name, None)
 

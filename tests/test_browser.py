@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browser import ONCE, choose, labels, names, photo, wait_until_done
 from browser import browser as browser
-from browser import choose, labels, names, photo, wait_until_done
 from browser import frontend as frontend
 from browser import page as page
 from browser import service as service
@@ -52,6 +52,7 @@ def test_bad_photos_say_why_and_the_others_are_answered(page, backend):
     expect(page.locator("#status")).to_have_text("2 of 4 photos done, 2 without an answer.")
 
 
+@ONCE
 def test_more_than_one_request_keeps_every_photo_in_its_place(page, backend):
     page.goto(backend.url)
     sent = []
@@ -166,6 +167,7 @@ def test_by_keyboard_alone(page, backend):
     expect(page.locator("#photos")).to_be_focused()
 
 
+@ONCE
 def test_clearing_while_photos_are_under_way(page, backend):
     page.goto(backend.url)
     choose(page, *(photo(f"{seed}.jpg", drawing("cat", seed)) for seed in range(10)))
@@ -257,6 +259,7 @@ def test_motion_is_only_for_those_who_like_it(page, backend):
     assert page.locator(".fill").first.evaluate("bar => getComputedStyle(bar).transitionDuration") == "0s"
 
 
+@ONCE
 def test_in_its_notebook_the_page_shows_changes_by_itself(page, tmp_path):
     for room in ("static", "templates"):
         shutil.copytree(FILES / room, tmp_path / room)

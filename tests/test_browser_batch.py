@@ -66,6 +66,7 @@ def test_five_hundred_photos_each_once_in_order_and_nothing_is_left_behind(page,
     expect(page.locator(".card")).to_have_count(0)
 
 
+@ONCE
 def test_cancelled_photos_wait_and_go_on_where_they_were(page, watched, service):
     page.goto(service.url)
     choose(page, *tiny(8))
@@ -143,6 +144,7 @@ def test_a_busy_service_is_given_the_time_it_asks_for(page, watched, service, st
     elsewhere.stop()
 
 
+@ONCE
 def test_when_the_link_is_back_it_goes_on_by_itself_and_sends_nothing_twice(page, watched, service, app):
     page.goto(service.url)
     choose(page, *tiny(8))
@@ -160,6 +162,7 @@ def test_when_the_link_is_back_it_goes_on_by_itself_and_sends_nothing_twice(page
     again.stop()
 
 
+@ONCE
 def test_one_photo_that_breaks_the_service_does_not_spoil_the_others(page, watched, service):
     page.goto(service.url)
     watched.refusals = [("500 Internal Server Error", [], b"3.png")] * 20
@@ -185,6 +188,7 @@ def test_what_was_not_answered_in_time_is_asked_again(page, watched, service, st
     page.complaints.clear()
 
 
+@ONCE
 def test_photos_can_be_added_and_removed_at_any_time(page, watched, service):
     page.goto(service.url)
     watched.close()

@@ -241,13 +241,16 @@ def test_saving_again_without_a_change_saves_nothing(trained, capsys):
     assert save_model("", *trained).id == model.id
     assert "Nothing has changed" in capsys.readouterr().out
     changed = trained[0], trained[1], confident(a_head(seed=1)), *trained[3:]
-    assert save_model("", *changed).id != model.id
+    worse = SimpleNamespace(is_worse=True)
+    assert save_model("", *changed, unless_worse=worse).id == model.id
+    assert f"worse than {model.id}" in capsys.readouterr().out
+    assert save_model("", *changed, unless_worse=SimpleNamespace(is_worse=False)).id != model.id
+    keeps_what_is_known_of_sureness(model, trained[2])
 
 
-def test_what_is_known_of_sureness_is_saved(trained):
-    model = save_model("", *trained)
+def keeps_what_is_known_of_sureness(model, confidence):
     assert (model.sure_from, model.familiarity.limit) == (0.75, 0.5)
-    assert (model.familiarity.centers == trained[2].familiarity.centers).all()
+    assert (model.familiarity.centers == confidence.familiarity.centers).all()
     assert model.card["confidence"]["target"] == 0.99
     for thresholds in ({"sure": 0.75}, {"sure": 0.75, "far": 0}, {"sure": 0.75, "far": "x"}):
         change_card(model, thresholds=thresholds)

@@ -1,0 +1,49 @@
+"""Elsewhere it answers as here: every format, loaded back by its own library as the snippet says."""
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from catdog.errors import SuiteError
+from catdog.exports import export, table
+
+
+@pytest.fixture(scope="module")
+def exported(shipped, engine, tmp_path_factory):
+    folder = shutil.copytree(shipped.folder, tmp_path_factory.mktemp("exports") / "model")
+    return export(dataclasses.replace(shipped, folder=folder), engine.model)
+
+
+def test_four_formats_answer_as_the_model_does(exported):
+    assert [one.what for one in exported] == ["SavedModel", "ONNX", "LiteRT", "OpenVINO"]
+    assert max(one.apart for one in exported) <= 1e-3
+    assert all(55e6 < one.size < 125e6 for one in exported)
+    for one in exported:
+        assert one.path.exists()
+        assert f"{one.what} " in table(exported)
+        assert one.snippet in table(exported)
+
+
+@pytest.mark.parametrize("what", ["SavedModel", "ONNX", "LiteRT", "OpenVINO"])
+def test_each_snippet_does_what_it_says(exported, shipped, tmp_path, what):
+    if what == "ONNX":
+        pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: OpenVINO has read the file")
+    if what == "LiteRT":
+        pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed: TensorFlow has read the file")
+    snippet = next(one.snippet for one in exported if one.what == what)
+    assert len(snippet.splitlines()) == 3
+    golden = shipped.folder / "golden.npz"
+    script = f"import numpy\nphotos = numpy.load({str(golden)!r})['photos'].astype('float32')\n{snippet}\n"
+    script += f"numpy.save({str(tmp_path / 'told.npy')!r}, probabilities)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert not done.returncode, done.stderr[-2000:]
+    assert np.abs(np.load(tmp_path / "told.npy") - shipped.golden_probabilities).max() <= 0.02  # some compute in bf16
+
+
+def test_what_answers_otherwise_is_refused(shipped, engine, tmp_path):
+    wrong = dataclasses.replace(shipped, folder=tmp_path, golden_probabilities=shipped.golden_probabilities[:, ::-1])
+    with pytest.raises(SuiteError, match="away from the model it was made from"):
+        export(wrong, engine.model)
