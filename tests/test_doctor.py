@@ -133,7 +133,7 @@ def test_words_become_decisions(places):
     decisions = Decisions("pets")
     assert decisions.take("as suggested, 3fa1 keep; 0001 Dog\n", SOME, BOTH) == 3
     assert decisions.take("as suggested, 3FA1 keep", [], BOTH) == 1  # the cell once more: nothing is left to decide
-    made = json.loads((places / "data_dir" / "pets" / "decisions.json").read_text())
+    made = json.loads((places / "data_dir" / "notes" / "pets" / "decisions.json").read_text())
     assert {digest[:4]: what for digest, what in made.items()} == {"3fa1": "keep", "77b2": "dog", "0001": "dog"}
     assert "3 photos" in str(Decisions("pets"))
     assert all(one.photo in Decisions("pets") for one in SOME)
@@ -144,7 +144,7 @@ def test_words_become_decisions(places):
 def test_words_without_sense_are_refused_and_nothing_is_decided(places, words):
     with pytest.raises(SuiteError, match=r"names none of the photos|is no decision"):
         Decisions("pets").take(words, SOME, BOTH)
-    assert not (places / "data_dir" / "pets" / "decisions.json").exists()
+    assert not (places / "data_dir" / "notes" / "pets" / "decisions.json").exists()
 
 
 def test_a_damaged_file_of_decisions_is_not_taken_for_none(places):

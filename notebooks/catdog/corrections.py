@@ -12,13 +12,14 @@ from .feedback import Feedback
 class Corrections:
     """What testers of the model `model` sent about the photos called `name`.
 
-    Accepted photos lie in data/<name>/corrections/ and join the training photos at every run; rejected ones are
+    Accepted photos lie in data/notes/<name>/corrections/ and join the training photos at every run; rejected ones are
     removed.
     """
 
     def __init__(self, name: str, model: str, decisions: Decisions):
         self._feedback, self._decisions = Feedback(model), decisions
-        self._accepted = places.notes_dir(f"{name}/corrections")
+        self._accepted = places.notes_dir("notes", name) / "corrections"
+        self._accepted.mkdir(exist_ok=True)
 
     def suggestions(self) -> list[Suggestion]:
         """Each new correction: the tester's class is suggested, or to leave the photo out where it is none of them."""

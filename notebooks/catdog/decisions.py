@@ -1,4 +1,4 @@
-"""What you decided about single photos: kept in data/<name>/decisions.json, applied at every run, no file deleted."""
+"""What you decided about single photos: kept in data/notes/<name>/, applied at every run, no file deleted."""
 
 import dataclasses
 import json
@@ -40,7 +40,7 @@ class Decisions:
     """
 
     def __init__(self, name: str):
-        self.path = places.notes_dir(name) / "decisions.json"
+        self.path = places.notes_dir("notes", name) / "decisions.json"
         self._made: dict[str, str] = _read(self.path)
 
     def __str__(self) -> str:

@@ -41,7 +41,7 @@ class Feedback:
     """
 
     def __init__(self, name: str, most: int = MOST):
-        self.folder = places.notes_dir(f"feedback/{name}")
+        self.folder = places.notes_dir("feedback", name)
         self._most, self._lock = most, threading.Lock()
 
     def add(self, photo, label: str | None, said: dict) -> None:

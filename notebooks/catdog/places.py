@@ -69,11 +69,13 @@ def data_dir() -> Path:
     return _from_environment("DATA_DIR", ROOT / "data")
 
 
-def notes_dir(name: str) -> Path:
-    """Where is kept what you and your testers say of the photos called `name`: `DATA_DIR`, else on Drive, else data/,
-    and there a folder of that name."""
+def notes_dir(kind: str, name: str) -> Path:
+    """data/<kind>/<name>/ for what people say of photos: in `DATA_DIR`, else on Drive, else in the repository's data/.
+
+    Not beside the photos themselves, whose folder is replaced when their zip changes.
+    """
     drive = drive_folder()
-    folder = _from_environment("DATA_DIR", drive / "data" if drive else ROOT / "data") / name
+    folder = _from_environment("DATA_DIR", drive / "data" if drive else ROOT / "data") / kind / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
