@@ -14,7 +14,7 @@ from catdog.backend.app import create_app, use
 from catdog.classifier import Classifier
 from catdog.evaluation import evaluate
 from catdog.serving import Server
-from conftest import drawing, encoded
+from conftest import drawing, encoded, without_thresholds
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -287,8 +287,7 @@ def test_why_not_is_told_where_the_service_is_gone(page, app):
 def test_the_page_says_not_sure_when_the_model_does(page, shipped, classifier, answers):
     answered = {name: answer for name, answer in answers.items() if "label" in answer}
     limit = float(np.median([sure_of(answer) for answer in answered.values()]))
-    card = {**shipped.card, "thresholds": {"sure": limit}}
-    app = create_app(Classifier(dataclasses.replace(shipped, card=card), classifier.engine))
+    app = create_app(Classifier(without_thresholds(shipped, sure=limit), classifier.engine))
     server = Server(app, "127.0.0.1", 0)
     page.goto(server.url)
     choose(page, *mixed())
@@ -313,6 +312,16 @@ def test_the_page_says_not_sure_when_the_model_does(page, shipped, classifier, a
         page.select_option("#truth", answers[item["name"]]["label"])
         page.click("#close")
     expect(page.locator("#accuracy")).to_contain_text("Not sure of 3; of the others 3 of 3 right.")
+    server.stop()
+
+
+@ONCE
+def test_the_page_says_why_it_is_not_sure_of_what_it_does_not_know(page, shipped, classifier):
+    server = Server(create_app(Classifier(shipped, classifier.engine)), "127.0.0.1", 0)
+    page.goto(server.url)
+    choose(page, *plain("red"))
+    wait_until_done(page, 1)
+    assert labels(page) == ["Not sure – unlike the photos it learned from"]
     server.stop()
 
 

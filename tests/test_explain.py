@@ -16,7 +16,7 @@ from catdog.explanation import grad_cam
 from catdog.familiarity import Familiarity
 from catdog.head import Head
 from catdog.images import read_photo
-from conftest import drawing
+from conftest import drawing, without_thresholds
 from PIL import Image
 from test_backend import is_problem, parts
 
@@ -139,16 +139,12 @@ def test_reasons_are_for_those_with_the_code(classifier):
 # Not sure
 
 
-def with_threshold(shipped, sure):
-    return dataclasses.replace(shipped, card={**shipped.card, "thresholds": {"sure": sure}})
-
-
 def test_the_service_says_when_the_models_threshold_is_not_reached(shipped, classifier):
     photos = [(f"{seed}.jpg", drawing("dog", seed)) for seed in range(6)]
     plain = create_app(classifier).test_client().post("/predict", data=parts(*photos)).json["predictions"]
     assert [item["sure"] for item in plain] == [item["familiar"] for item in plain] == [True] * 6
     limit = float(np.median([max(item["probabilities"].values()) for item in plain]))
-    careful = create_app(Classifier(with_threshold(shipped, limit), classifier.engine)).test_client()
+    careful = create_app(Classifier(without_thresholds(shipped, sure=limit), classifier.engine)).test_client()
     found = careful.post("/predict", data=parts(*photos)).json["predictions"]
     assert [item["sure"] for item in found] == [max(item["probabilities"].values()) >= limit for item in found]
     assert {item["sure"] for item in found} == {True, False}
@@ -161,7 +157,7 @@ def test_a_photo_that_is_unlike_all_is_never_sure(shipped, classifier):
     features = classifier.engine.features(photos)
     centers = (features[:1] / np.linalg.norm(features[:1])).repeat(2, axis=0)
     limit = float(Familiarity(centers, 0).distances(features)[1]) / 2
-    knowing = dataclasses.replace(shipped, familiarity=Familiarity(centers, limit))
+    knowing = dataclasses.replace(without_thresholds(shipped), familiarity=Familiarity(centers, limit))
     client = create_app(Classifier(knowing, classifier.engine)).test_client()
     known, strange = [(f"{seed}.jpg", drawing("dog", seed)) for seed in range(2)]
     found = client.post("/predict", data=parts(known, strange)).json["predictions"]
@@ -172,7 +168,7 @@ def test_a_photo_that_is_unlike_all_is_never_sure(shipped, classifier):
 @pytest.mark.parametrize("sure", [1.1, -0.1, "high", None, float("nan"), [0.5]])
 def test_a_card_with_a_threshold_that_is_none_is_refused(shipped, tmp_path, sure):
     folder = shutil.copytree(shipped.folder, tmp_path / "model")
-    card = {**shipped.card, "thresholds": {"sure": sure}}
+    card = {**shipped.card, "thresholds": {"sure": sure, "far": 0.5}}
     (folder / bundle.CARD).write_text(json.dumps(bundle.sealed(card)))
     with pytest.raises(BundleRefused, match="damaged"):
         bundle.read(folder)

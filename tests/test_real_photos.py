@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import requests
+from catdog.classifier import Classifier
 from catdog.dataset import TEST, check
 from catdog.engines import OPENVINO_FP32, OPENVINO_INT8, open_engine
 from catdog.engines.proof import compare
 from catdog.features import FeatureStore, compute_features
 from catdog.images import read_photo
 from catdog.sources import PhotoFolder
+from conftest import drawing
 
 BATCH = 20
 
@@ -27,6 +29,17 @@ def test_it_tells_cats_from_dogs(unseen, shipped):
     right = shipped.head.probabilities(features).argmax(axis=1) == targets
     assert len(photos) == 100
     assert right.mean() >= 0.97
+
+
+def test_what_it_is_sure_of_is_right_and_drawings_are_unlike_all(unseen, shipped, classifier):
+    _, targets, features = unseen
+    answers = Classifier(shipped, classifier.engine)._answers(features)
+    sure = np.array([answer.sure for answer in answers])
+    right = np.array([answer.probabilities.argmax() for answer in answers]) == targets
+    assert sure.mean() >= 0.9
+    assert right[sure].mean() >= 0.98
+    drawn = np.stack([read_photo(drawing(label, seed)) for label in ("cat", "dog") for seed in range(4)])
+    assert not any(answer.sure or answer.familiar for answer in Classifier(shipped, classifier.engine).answer(drawn))
 
 
 def test_the_service_says_what_the_notebook_computed(unseen, shipped, backend):

@@ -46,9 +46,9 @@ class Confidence:
         """In a few sentences for a person."""
         if not self.sure_from:
             return f"{self.photos} photos are too few to say when the model is sure: it takes {_FEW}."
-        how = "less sure" if self.temperature > 1 else "surer"
+        how = "less sure of itself" if self.temperature > 1 else "surer"
         return "\n".join([
-            f"Temperature {self.temperature:.2f}: it is {how} than it was trained to be.",
+            f"Temperature {self.temperature:.2f}: it is made {how} by so much.",
             f"It is sure from {self.sure_from:.1%} on, where a photo is like those that it knows: of "
             f"{self.answered:.1%} of {self.photos:,} photos that it was not trained on. Of these {self.right:.1%} are "
             f"right ({self.target:.1%} were wanted).",
