@@ -63,13 +63,11 @@ class Decisions:
 
         Raises SuiteError where nothing would be left of a class.
         """
-        out = [photo for photo in dataset.photos if self._made.get(photo.digest) == OUT]
+        out = [photo for photo in dataset.photos if self.of(photo.digest) == OUT]
         photos = [
-            dataclasses.replace(photo, label=label)
-            if (label := self._made.get(photo.digest)) in dataset.classes
-            else photo
+            dataclasses.replace(photo, label=label) if (label := self.of(photo.digest)) in dataset.classes else photo
             for photo in dataset.photos
-            if photo not in out
+            if self.of(photo.digest) != OUT
         ]
         require_training_photos(dataset.classes, photos, f"After your decisions ({self.path}) {dataset.name}")
         left_out = (*dataset.left_out, *(LeftOut(photo.path, "You decided to leave it out.") for photo in out))

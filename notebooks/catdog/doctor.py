@@ -99,10 +99,9 @@ def _looks(photos: Sequence[Photo]) -> pd.DataFrame:
 
 def _look(photo: Photo) -> dict[str, float]:
     """As the network sees it; CleanVision itself looks for blur in 64 pixels."""
-    image = as_picture(read_photo(photo.path))
-    found = {}
+    image, looks, found = as_picture(read_photo(photo.path)), ImagePropertyIssueManager().image_properties, {}
     for kind in _LOOKS:
-        found |= ImagePropertyIssueManager().image_properties[kind].calculate(image)
+        found |= looks[kind].calculate(image)
     return {name: round(float(value), 6) for name, value in found.items()}
 
 

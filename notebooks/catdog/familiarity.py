@@ -17,8 +17,9 @@ class Familiarity:
 
     Trained on 1,000 cats and dogs, it finds 98 % of 156 photos of other things unlike them, all of 130 pages of text,
     pieces of noise, textures, shapes and plain walls, and none of 100 test photos. A threshold on the probability
-    alone (Hendrycks & Gimpel 2017) that passes as many cats and dogs finds 29 % and 11 %; Mahalanobis distance (Lee et al. 2018) and the ten nearest neighbours (Sun et al. 2022)
-    at length 1 find as many, and must keep the covariance, or the features of each photo.
+    alone (Hendrycks & Gimpel 2017) that passes as many cats and dogs finds 29 % and 12 %; Mahalanobis distance (Lee et
+    al. 2018) and the ten nearest neighbours (Sun et al. 2022) at length 1 find as many, and must keep the covariance,
+    or the features of each photo.
 
     Attributes:
         centers: float32 (classes, 512), the mean of each class.

@@ -51,7 +51,7 @@ class Feedback:
         path = self.folder / f"{hashlib.sha256(data).hexdigest()}.png"
         record = {"label": label, "said": said, "when": datetime.now(UTC).isoformat(timespec="microseconds")}
         with self._lock:
-            if not path.exists() and len(self.all()) >= self._most:
+            if not path.exists() and len(list(self.folder.glob("*.png"))) >= self._most:
                 raise FeedbackFull
             with places.written_whole(path) as file:
                 file.write(data)
