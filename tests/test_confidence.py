@@ -50,6 +50,28 @@ def test_heads_that_did_not_see_a_photo_judge_it():
     assert (unseen_logits(noise, at_random, *nobody, learned).argmax(axis=1) == at_random).mean() < 0.8
 
 
+def test_training_photos_judge_where_validation_photos_are_few():
+    features, targets = told(2000)
+    few = features[:10], targets[:10]
+    unseen = times(2.5).logits(features)
+    found = fit_confidence(times(2.5), (features, targets), few, unseen)
+    assert found.temperature == pytest.approx(2.5, rel=0.1)
+    assert found.photos == 2010
+
+
+def test_a_photo_that_is_unlike_all_is_not_sure_and_sets_no_threshold():
+    features, targets = told(2000)
+    features[:, 2:] += 20  # all alike but for the first two numbers
+    strange = np.arange(2000) < 30
+    features[strange, 2:] *= -1
+    features[strange, 0], targets[strange] = 40, 1  # they would be surely wrong
+    unseen = np.full((2000, 2), np.nan)
+    found = fit_confidence(IDENTITY, (features, targets), (features, targets), unseen)
+    assert not found.sure(features[strange]).any()
+    assert found.sure(features[~strange]).mean() > 0.3
+    assert found.right >= 0.99
+
+
 def test_a_class_with_one_photo_has_nobody_to_judge_it():
     features, targets = told(9)[0], np.array([0] * 8 + [1])
     fit = fit_head(features, targets, *NOBODY, classes=2, epochs=3)
@@ -117,6 +139,8 @@ def test_far_from_every_class_is_unlike_all():
     found = fit_familiarity(features, targets, 3, features[:30])
     assert 0.97 < found.knows(features).mean() < 0.99
     assert found.knows(7 * features).mean() == found.knows(features).mean()  # length is no matter
+    further = (centers[targets] + 2 * chance.normal(size=(600, 512))).astype(np.float32)
+    assert fit_familiarity(features, targets, 3, further).limit > 1.5 * found.limit
     others = np.abs(chance.normal(size=(50, 512))).astype(np.float32) * 5
     assert not found.knows(others).any()
     assert np.isfinite(found.distances(np.zeros((1, 512), np.float32))).all()

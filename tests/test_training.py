@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from catdog import features, figures
+from catdog import features, figures, training
 from catdog.dataset import TEST, TRAIN, Photo, check
 from catdog.errors import SuiteError
 from catdog.evaluation import evaluate, worst_mistakes
@@ -82,6 +82,22 @@ def test_another_base_or_door_never_finds_these_features(backbone, tmp_path, mon
     paths.add(FeatureStore(backbone, tmp_path).path)
     paths.add(FeatureStore(dataclasses.replace(backbone, fingerprint="sha256:another"), tmp_path).path)
     assert len(paths) == 3
+
+
+def test_validation_chooses_the_strength_of_regularisation(monkeypatch):
+    train, valid = blobs(90), blobs(90, seed=1)
+
+    def loss(head):
+        return -np.log(head.probabilities(valid[0])[np.arange(90), valid[1]]).mean()
+
+    chosen, alone = fit_head(*train, *valid, classes=3), {}
+    for strength in training._STRENGTHS:
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "_STRENGTHS", (strength,))
+            alone[strength] = loss(fit_head(*train, *valid, classes=3).head)
+    assert len(set(alone.values())) == 3
+    assert loss(chosen.head) == min(alone.values())
+    assert chosen.settings["l2"] == pytest.approx(1 / (2 * min(alone, key=alone.get) * 90))
 
 
 @pytest.mark.parametrize("setting", [{"epochs": 0}, {"epochs": -1}, {"seed": -1}])
