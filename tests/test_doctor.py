@@ -96,6 +96,11 @@ def test_a_photo_that_is_almost_in_the_test_leaves_training(folder, examined, ch
     assert "You decided to leave it out." in again.left_out_table()
 
 
+def test_what_is_almost_in_the_test_never_trains_whatever_else_is_wrong_with_it(folder, examined):
+    draw("cat", 200).resize((180, 180)).save(folder / "train" / "dog" / "near.png")
+    assert told(examined()[1])["near.png"] == ("almost the same as cat200.png in test, which is a cat", OUT)
+
+
 def test_odd_looks(folder, examined):
     photo = draw("cat", 300).convert("RGB").resize((224, 224))
     odd = {

@@ -36,8 +36,10 @@ def examine(dataset: Dataset, data: dict[str, tuple[np.ndarray, np.ndarray]], de
     """
     photos = [photo for split in SPLITS for photo in dataset.of(split)]
     features, targets = (np.concatenate(parts) for parts in zip(*(data[split] for split in SPLITS)))
-    found = [*_wrong_labels(photos, features, targets, dataset.classes), *_near_duplicates(photos, features)]
-    found += _odd_looks(photos, _looks(photos))
+    alike = list(_near_duplicates(photos, features))
+    found = [one for one in alike if one.beside and one.photo.split != one.beside.split]  # it must not train, anyhow
+    found += _wrong_labels(photos, features, targets, dataset.classes)
+    found += [*alike, *_odd_looks(photos, _looks(photos))]
     once = {one.photo.digest: one for one in reversed(found)}  # for each photo the first of what there is to say
     return [one for one in found if once[one.photo.digest] is one and one.photo not in decisions]
 
