@@ -36,6 +36,8 @@ for name in (
     "MODEL_NAME",
     "BACKEND_URL",
     "VGG16_WEIGHTS",
+    "BACKBONE",
+    "UNFREEZE",
     "PHOTO",
     "SEED",
     "EPOCHS",

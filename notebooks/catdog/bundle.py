@@ -1,10 +1,11 @@
 """A trained model as a folder `models/<name>/<version>/`: find it, read it, refuse it. `publishing.py` writes it.
 
     card.json      what the model is: classes, backbone, image door, training data, metrics, digests of the files
-    head.npz       the last layer: kernel float32 (512, classes) and bias float32 (classes,)
+    head.npz       the last layer: kernel float32 (size, classes) and bias float32 (classes,)
     golden.npz     a few drawings, uint8 (n, 224, 224, 3), and the probabilities they must give, float32 (n, classes)
-    familiar.npz   centers float32 (classes, 512), see familiarity.py; models saved before that have none
-    twin.npz       how to run the base in int8 (see engines/twin.py); where it is missing or damaged, there is none
+    tuned.npz      arrays of the backbone that are not ImageNet's (see unfreezing.py); most models have none
+    familiar.npz   centers float32 (classes, size), see familiarity.py; models saved before that have none
+    twin.npz       how to run VGG16 in int8 (see engines/twin.py); where it is missing or damaged, there is none
     model.keras    the complete network for other tools (see export.py); nothing here ever reads it
 
 Only plain arrays are loaded, never anything that a file could have executed.
@@ -15,13 +16,13 @@ import json
 import re
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from . import places
-from .backbone import FEATURE_SIZE
+from .backbone import ARCHITECTURES, Architecture, Backbone, load_backbone
 from .engines.proof import Proof
 from .engines.twin import Twin
 from .errors import SuiteError
@@ -31,9 +32,10 @@ from .images import SIDE
 
 SCHEMA = 1
 TOLERANCE = 1e-3  # how far a probability may be from the one that was saved, whoever computes it
-CARD, HEAD, GOLDEN, FAMILIAR, TWIN = "card.json", "head.npz", "golden.npz", "familiar.npz", "twin.npz"
+CARD, HEAD, GOLDEN, FAMILIAR = "card.json", "head.npz", "golden.npz", "familiar.npz"
+TUNED, TWIN = "tuned.npz", "twin.npz"
 _ARRAYS = {HEAD: ("kernel", "bias"), GOLDEN: ("photos", "probabilities"), FAMILIAR: ("centers",)}
-FILES = (*_ARRAYS, TWIN)  # that the card has digests of
+FILES = (*_ARRAYS, TUNED, TWIN)  # that the card has digests of
 _MOST_BYTES = 256 << 20  # of the arrays in one file
 _OTHER_TOOLS = (".keras", ".h5", ".hdf5", ".pkl", ".pickle", ".pt", ".pth", ".joblib", ".onnx", ".pb", ".npz", ".npy")
 
@@ -53,6 +55,7 @@ class Bundle:
         golden_photos: uint8 (n, 224, 224, 3); `golden_probabilities`: float32 (n, classes).
         twin: how to run the base in int8, if that came with the model.
         familiarity: tells photos that are unlike all that it was trained on, if that came with the model.
+        tuned: arrays of the backbone that are not ImageNet's, by name.
     """
 
     folder: Path
@@ -62,6 +65,7 @@ class Bundle:
     golden_probabilities: np.ndarray
     twin: Twin | None = None
     familiarity: Familiarity | None = None
+    tuned: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -71,6 +75,19 @@ class Bundle:
     @property
     def classes(self) -> tuple[str, ...]:
         return tuple(self.card["classes"])
+
+    @property
+    def architecture(self) -> Architecture:
+        return ARCHITECTURES[self.card["backbone"]["name"]]
+
+    def backbone(self) -> Backbone:
+        """With ImageNet's weights as they are here, and the tuned ones. Raises BundleRefused where these do not fit,
+        SuiteError where those cannot be had."""
+        backbone = load_backbone(self.architecture.name)
+        try:
+            return backbone.with_tuned(self.tuned) if self.tuned else backbone
+        except ValueError as error:
+            raise BundleRefused(f"{self.folder} cannot be used ({error}): train again.") from error
 
     @property
     def proofs(self) -> dict[str, Proof]:
@@ -107,6 +124,7 @@ def read(folder: Path) -> Bundle:
         golden["probabilities"],
         _read_twin(folder, card),
         Familiarity(arrays[FAMILIAR]["centers"], _threshold(card, "far")) if FAMILIAR in arrays else None,
+        _read_arrays(folder, TUNED, card) if TUNED in card["files"] else {},
     )
     _check_shapes(bundle)
     return bundle
@@ -125,6 +143,8 @@ def read_card(folder: Path) -> dict:
         if not all(key in card for key in ("name", "version", "classes", "image_door", "files")):
             raise KeyError
         card["backbone"]["fingerprint"]
+        if card["backbone"]["name"] not in ARCHITECTURES:
+            raise BundleRefused(f"{folder} has a backbone that this release does not know: update the suite.")
         _proofs(card)
         if not (0 <= _threshold(card, "sure") <= 1 and (FAMILIAR in card["files"]) <= (_threshold(card, "far") > 0)):
             raise ValueError
@@ -228,10 +248,11 @@ def _read_arrays(folder: Path, file: str, card: dict) -> dict[str, np.ndarray]:
 
 
 def _check_shapes(bundle: Bundle) -> None:
-    number, head, photos = len(bundle.classes), bundle.head, bundle.golden_photos
-    centers = bundle.familiarity.centers if bundle.familiarity else np.zeros((number, FEATURE_SIZE), np.float32)
+    number, size = len(bundle.classes), bundle.architecture.size
+    head, photos = bundle.head, bundle.golden_photos
+    centers = bundle.familiarity.centers if bundle.familiarity else np.zeros((number, size), np.float32)
     numbers = (head.kernel, head.bias, bundle.golden_probabilities, centers)
-    shapes = [(FEATURE_SIZE, number), (number,), (len(photos), number), (number, FEATURE_SIZE)]
+    shapes = [(size, number), (number,), (len(photos), number), (number, size)]
     fits = (
         [array.shape for array in numbers] == shapes
         and photos.shape == (len(photos), SIDE, SIDE, 3)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .backbone import load_backbone
 from .bundle import TOLERANCE, Bundle, BundleRefused
 from .engines import OPENVINO_INT8, Engine, is_exact, open_engine
 from .engines.choice import AUTO, choose
@@ -48,14 +47,14 @@ class Classifier:
 
     def explain(self, photo: np.ndarray, label: str = "") -> tuple[Answer, np.ndarray]:
         """uint8 RGB (224, 224, 3) → the answer, and where in the photo the evidence for the class `label` lies, for
-        the most probable class without one: float32 (14, 14), see `explanation.grad_cam`.
+        the most probable class without one: float32 (cells, cells), see `explanation.grad_cam`.
 
         Raises ValueError for a class that the model does not know.
         """
-        (activations,) = self.engine.activations(photo[None])
-        (answer,) = self._answers(activations.max(axis=(0, 1))[None])
+        activations = self.engine.activations(photo[None])
+        (answer,) = self._answers(self.bundle.architecture.pool(activations))
         number = self.bundle.classes.index(label) if label else int(answer.probabilities.argmax())
-        return answer, grad_cam(activations, self.bundle.head, number)
+        return answer, grad_cam(activations[0], self.bundle.head, number)
 
     def _answers(self, features: np.ndarray) -> list[Answer]:
         probabilities, familiarity = self.bundle.head.probabilities(features), self.bundle.familiarity
@@ -89,7 +88,7 @@ def load_classifier(
         BundleRefused: the model was trained on another backbone or behind another image door.
         SuiteError: no engine, or not the one that was wanted, can run it.
     """
-    backbone = load_backbone()
+    backbone = bundle.backbone()
     _check_kin(bundle, backbone.fingerprint)
     proven: dict[str, Classifier] = {}
 
@@ -105,15 +104,18 @@ def load_classifier(
         return ""
 
     def opened(name: str) -> Engine:
-        if beside and beside.engine.name == name and (name != OPENVINO_INT8 or _same_twin(bundle, beside.bundle)):
+        if beside and beside.engine.name == name and _run_alike(name, bundle, beside.bundle):
             return beside.engine
         return open_engine(name, backbone, bundle.twin)
 
-    return proven[choose(wanted, opened, objection, say).name]
+    return proven[choose(wanted, opened, objection, say, backbone.architecture).name]
 
 
-def _same_twin(one: Bundle, other: Bundle) -> bool:
-    return bool(one.twin and other.twin) and one.twin.digest == other.twin.digest
+def _run_alike(name: str, one: Bundle, other: Bundle) -> bool:
+    """Whether the engine `name` is the same for both."""
+    if name == OPENVINO_INT8 and not (one.twin and other.twin and one.twin.digest == other.twin.digest):
+        return False
+    return one.card["backbone"]["fingerprint"] == other.card["backbone"]["fingerprint"]
 
 
 def _check_kin(bundle: Bundle, fingerprint: str) -> None:

@@ -9,7 +9,9 @@ from . import bundle
 from .backbone import Backbone
 from .bundle import Bundle
 from .dataset import TEST, TRAIN, Dataset, Photo
+from .engines import TENSORFLOW, EngineUnavailable, open_engine
 from .errors import SuiteError
+from .features import FeatureStore, compute_features
 from .head import Head
 from .images import DOOR
 
@@ -62,14 +64,21 @@ def compare(name: str, dataset: Dataset, head: Head, features: np.ndarray, backb
     is the first, knows other classes, or looks at photos in another way.
 
     Args:
-        features: float32 (n, 512) of the test photos, in the order of `dataset.of("test")`.
+        features: float32 (n, size) of the test photos, in the order of `dataset.of("test")`.
+        backbone: that gave them. For a version with another one they are computed by that.
     """
-    newest = _newest(name)
-    if newest is None or not _comparable(newest, dataset, backbone):
+    newest, photos = _newest(name), dataset.of(TEST)
+    if newest is None or newest.classes != dataset.classes or newest.card["image_door"] != DOOR:
         return None
-    photos = dataset.of(TEST)
+    try:
+        same = newest.card["backbone"]["fingerprint"] == backbone.fingerprint
+        features_before = features if same else _features(newest, photos)
+    except SuiteError as error:
+        print(f"{newest.id} cannot be compared with: {error}")
+        return None
     targets = dataset.targets(photos)
-    before, now = (one.logits(features).argmax(axis=1) == targets for one in (newest.head, head))
+    before = newest.head.logits(features_before).argmax(axis=1) == targets
+    now = head.logits(features).argmax(axis=1) == targets
     counts = newest.card.get("data", {}).get("photos", {}).get(TRAIN, {})
     return Comparison(
         newest.id, len(photos), int(before.sum()), int(now.sum()),
@@ -86,9 +95,10 @@ def _newest(name: str) -> Bundle | None:
         return None
 
 
-def _comparable(newest: Bundle, dataset: Dataset, backbone: Backbone) -> bool:
-    return (
-        newest.classes == dataset.classes
-        and newest.card["backbone"]["fingerprint"] == backbone.fingerprint
-        and newest.card["image_door"] == DOOR
-    )
+def _features(newest: Bundle, photos: list[Photo]) -> np.ndarray:
+    backbone = newest.backbone()
+    try:
+        engine = open_engine(newest.card["backbone"].get("engine", TENSORFLOW), backbone, newest.twin)
+    except EngineUnavailable:
+        engine = open_engine(TENSORFLOW, backbone)
+    return compute_features(photos, engine, FeatureStore(backbone), f"Test photos by {newest.id}")

@@ -39,7 +39,7 @@ class Confidence:
     photos: int
 
     def sure(self, features: np.ndarray) -> np.ndarray:
-        """Features (n, 512) → bool (n,)."""
+        """Features (n, size) → bool (n,)."""
         return (self.head.probabilities(features).max(axis=1) >= self.sure_from) & self.familiarity.knows(features)
 
     def summary(self) -> str:
@@ -80,7 +80,7 @@ def fit_confidence(
     alone and 2.3 % by both; of 800 photos 1.9, 2.0 and 1.8 %.
 
     Args:
-        train, valid: features, float32 (n, 512), and class numbers, int (n,).
+        train, valid: features, float32 (n, size), and class numbers, int (n,).
         unseen: from `training.unseen_logits`, for the photos of `train`.
         target: of the answers that it is sure of, this share shall be right.
 
@@ -88,10 +88,11 @@ def fit_confidence(
     """
     if not 0 < target <= 1:
         raise SuiteError("SURE_IS_RIGHT must be over 0 and at most 1, such as 0.99: change it in the settings cell.")
-    familiarity = fit_familiarity(*train, len(head.bias), valid[0])
     judged = np.isfinite(unseen).all(axis=1)
     logits = np.concatenate([unseen[judged], head.logits(valid[0])])
     features, targets = (np.concatenate([of_train[judged], of_valid]) for of_train, of_valid in zip(train, valid))
+    enough = features if len(features) >= _FEW else np.concatenate([train[0], valid[0]])
+    familiarity = fit_familiarity(*train, len(head.bias), enough)
     if len(targets) < _FEW:
         return Confidence(head, familiarity, 1.0, 0.0, target, 0.0, 0.0, len(targets))
     temperature = _temperature(logits, targets)

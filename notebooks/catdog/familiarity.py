@@ -22,7 +22,7 @@ class Familiarity:
     or the features of each photo.
 
     Attributes:
-        centers: float32 (classes, 512), the mean of each class.
+        centers: float32 (classes, size), the mean of each class.
         limit: from this distance on a photo is unlike all of them.
     """
 
@@ -30,21 +30,21 @@ class Familiarity:
     limit: float
 
     def distances(self, features: np.ndarray) -> np.ndarray:
-        """Features (n, 512) → distances, float32 (n,), 0 to 4."""
+        """Features (n, size) → distances, float32 (n,), 0 to 4."""
         products = _at_length_1(features) @ self.centers.T
         return (1 - 2 * products + (self.centers**2).sum(axis=1)).min(axis=1)
 
     def knows(self, features: np.ndarray) -> np.ndarray:
-        """Features (n, 512) → bool (n,)."""
+        """Features (n, size) → bool (n,)."""
         return self.distances(features) < self.limit
 
 
-def fit_familiarity(features: np.ndarray, targets: np.ndarray, classes: int, more: np.ndarray) -> Familiarity:
-    """From the features (n, 512) and class numbers (n,) of training photos. How far off a photo may be is told by these
-    and by `more`, those of validation photos, which may be none."""
+def fit_familiarity(features: np.ndarray, targets: np.ndarray, classes: int, known: np.ndarray) -> Familiarity:
+    """From the features (n, size) and class numbers (n,) of training photos. How far off a photo may be is told by
+    `known`, the features (n, size) of photos that the model shall know."""
     unit = _at_length_1(features)
     centers = np.stack([unit[targets == number].mean(axis=0) for number in range(classes)]).astype(np.float32)
-    distances = Familiarity(centers, np.inf).distances(np.concatenate([features, more]))
+    distances = Familiarity(centers, np.inf).distances(known)
     return Familiarity(centers, float(np.quantile(distances, _KEPT)))
 
 

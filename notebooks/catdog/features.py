@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from . import places
-from .backbone import FEATURE_SIZE, FEATURES, Backbone
+from .backbone import Backbone
 from .dataset import SPLITS, Dataset, Photo
 from .engines import BATCH, Engine
 from .errors import SuiteError
@@ -40,7 +40,8 @@ class FeatureStore:
     """
 
     def __init__(self, backbone: Backbone, folder: Path | None = None):
-        made_for = f"{DOOR} {backbone.fingerprint} {FEATURES}"
+        made_for = f"{DOOR} {backbone.fingerprint} {backbone.architecture.features}"
+        self._size = backbone.architecture.size
         self.path = places.cache_file("features", made_for, ".sqlite", folder or places.cache_dir())
         self._kept = places.cache_file("features", made_for, ".sqlite", folder)
         self._kept_at = time.monotonic()
@@ -59,17 +60,17 @@ class FeatureStore:
             return {digest.hex() for (digest,) in rows}
 
     def read(self, digests: Sequence[str], recipe: str) -> np.ndarray:
-        """Features in the order asked for, float32 (n, 512). Raises KeyError for a digest that is not here."""
+        """Features in the order asked for, float32 (n, size). Raises KeyError for a digest that is not here."""
         with self._open() as db:
             find = "SELECT vector FROM features WHERE digest = ? AND recipe = ?"
             rows = [db.execute(find, (bytes.fromhex(digest), recipe)).fetchone() for digest in digests]
         missing = [digest for digest, row in zip(digests, rows) if row is None]
         if missing:
             raise KeyError(missing[0])
-        return np.frombuffer(b"".join(vector for (vector,) in rows), dtype="<f4").reshape(-1, FEATURE_SIZE).copy()
+        return np.frombuffer(b"".join(vector for (vector,) in rows), dtype="<f4").reshape(-1, self._size).copy()
 
     def write(self, digests: Sequence[str], recipe: str, features: np.ndarray) -> None:
-        """Keep features (n, 512), whole or not at all."""
+        """Keep features (n, size), whole or not at all."""
         rows = [
             (bytes.fromhex(digest), recipe, vector.astype("<f4").tobytes()) for digest, vector in zip(digests, features)
         ]
@@ -117,7 +118,7 @@ def _copy(source: Path, target: Path) -> None:
 def compute_features(
     photos: Sequence[Photo], engine: Engine, store: FeatureStore, what: str = "Features"
 ) -> np.ndarray:
-    """Features of `photos`, float32 (n, 512): read from `store`, and computed and kept where they are missing.
+    """Features of `photos`, float32 (n, size): read from `store`, and computed and kept where they are missing.
 
     Shows a bar with photos per second. Stopped half-way, the next call goes on where this one was.
     """
@@ -128,7 +129,7 @@ def compute_features(
         with ExitStack() as work:
             work.callback(store.keep)
             progress = work.enter_context(bar(what=f"{what} ({kept:,} kept)", unit="photos", total=len(missing)))
-            for batch, pixels in _decoded_ahead(missing):
+            for batch, pixels in decoded_ahead(missing):
                 store.write([photo.digest for photo in batch], engine.recipe, engine.features(pixels))
                 progress.update(len(batch))
     return store.read([photo.digest for photo in photos], engine.recipe)
@@ -137,7 +138,7 @@ def compute_features(
 def features_by_split(
     dataset: Dataset, engine: Engine, store: FeatureStore
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Split → (features, float32 (n, 512); class numbers, int64 (n,)), in the order of `dataset.of(split)`."""
+    """Split → (features, float32 (n, size); class numbers, int64 (n,)), in the order of `dataset.of(split)`."""
     compute_features(dataset.photos, engine, store)
     return {
         split: (
@@ -148,7 +149,7 @@ def features_by_split(
     }
 
 
-def _decoded_ahead(photos: Sequence[Photo]) -> Iterator[tuple[Sequence[Photo], np.ndarray]]:
+def decoded_ahead(photos: Sequence[Photo]) -> Iterator[tuple[Sequence[Photo], np.ndarray]]:
     """Batches with their pixels, uint8 (n, 224, 224, 3); the next is decoded while the network works on this one."""
     batches = [photos[i : i + BATCH] for i in range(0, len(photos), BATCH)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -1,36 +1,63 @@
-"""VGG16's base as a Keras network: the reference that other engines are held against, and what is exported."""
+"""The backbone as a Keras network: the reference that other engines are held against, and what is exported."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
-from .backbone import RGB_MEAN, Backbone
+from . import applications
+from .backbone import RGB_MEAN, VGG16, Backbone
 from .frameworks import keras
 from .images import SIDE
 from .weights import LAYERS
 
 
 def build_network(backbone: Backbone, mixed: bool = False) -> keras.Model:
-    """Raw RGB 0–255 (n, 224, 224, 3) in, features float32 (n, 512) out, preprocessing inside.
-
-    One flat graph: a nested VGG16 hides its last convolution from Grad-CAM (tensorflow #44462).
-    Of plain layers only, preprocessing as a 1×1 convolution: Keras' .h5 files cannot hold `keras.ops`.
+    """Raw RGB 0–255 (n, 224, 224, 3) in, features float32 (n, size) out, preprocessing inside.
 
     Args:
         mixed: compute the convolutions in float16, as GPUs do several times faster.
     """
+    with _policy("mixed_float16" if mixed else "float32"):
+        model = _vgg16(backbone) if backbone.architecture is VGG16 else _application(backbone)
+    model.trainable = False
+    return model
+
+
+def _vgg16(backbone: Backbone) -> keras.Model:
+    """One flat graph: a nested VGG16 hides its last convolution from Grad-CAM (tensorflow #44462).
+    Of plain layers only, preprocessing as a 1×1 convolution: Keras' .h5 files cannot hold `keras.ops`."""
     photos = keras.Input((SIDE, SIDE, 3), name="photo")
     to_centred_bgr = keras.layers.Conv2D(3, 1, name="to_centred_bgr", dtype="float32")
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")
-    try:
-        base = keras.applications.VGG16(
-            include_top=False, weights=None, input_tensor=to_centred_bgr(photos), pooling="max"
-        )
-    finally:
-        keras.config.set_dtype_policy(before)
-    features = keras.layers.Identity(dtype="float32", name="features")(base.output) if mixed else base.output
-    model = keras.Model(photos, features, name="vgg16_features")
+    base = keras.applications.VGG16(
+        include_top=False, weights=None, input_tensor=to_centred_bgr(photos), pooling="max"
+    )
+    model = keras.Model(photos, _in_float32(base.output), name="vgg16_features")
     to_centred_bgr.set_weights([np.eye(3)[::-1].reshape(1, 1, 3, 3), -np.array(RGB_MEAN[::-1])])
     for layer in LAYERS:
         model.get_layer(layer).set_weights([backbone.weights[f"{layer}/kernel"], backbone.weights[f"{layer}/bias"]])
-    model.trainable = False
     return model
+
+
+def _application(backbone: Backbone) -> keras.Model:
+    base = applications.build(backbone.architecture.name)
+    applications.set_weights(base, backbone.weights)
+    activations = keras.layers.Identity(dtype="float32", name=backbone.architecture.activations)(base.output)
+    features = keras.layers.GlobalAveragePooling2D(dtype="float32", name="features")(activations)
+    return keras.Model(base.input, features, name=f"{backbone.architecture.name.lower()}_features")
+
+
+def _in_float32(features):
+    if keras.config.dtype_policy().compute_dtype == "float32":
+        return features
+    return keras.layers.Identity(dtype="float32", name="features")(features)
+
+
+@contextmanager
+def _policy(name: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,6 +1,7 @@
 """Notebook 1 chooses an engine: candidates are held against float32 TensorFlow on training photos."""
 
 import contextlib
+import functools
 import hashlib
 import zipfile
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from . import bundle, places
-from .backbone import Backbone
+from .backbone import VGG16, Backbone
 from .dataset import TRAIN, Dataset, Photo
 from .engines import OPENVINO_INT8, TENSORFLOW, Engine, EngineUnavailable, has_gpu, open_engine
 from .engines.choice import AUTO, choose
@@ -17,6 +18,7 @@ from .engines.twin import CALIBRATION_PHOTOS, Twin, make_twin
 from .features import FeatureStore, compute_features
 from .head import Head
 from .images import DOOR, read_photo
+from .training import careful_head
 
 SAMPLES = (100, 400)  # where not all of the first agree, the second says whether that was chance
 
@@ -25,6 +27,7 @@ class Engines:
     """The engines that may compute this dataset's features, the one that does, and what is known of them.
 
     Attributes:
+        backbone: what they run; `store`: where its features are kept.
         chosen: the engine that is used.
         reference: float32 TensorFlow, loaded when it is first needed.
         twin: the int8 twin that is kept for these photos, or is made now: on a CPU, or where it is wanted. Or None.
@@ -33,31 +36,40 @@ class Engines:
     def __init__(self, dataset: Dataset, backbone: Backbone, store: FeatureStore, wanted: str = AUTO):
         """Choose the engine `wanted`, or for "auto" the fastest on this machine that proves itself.
 
-        A new last layer does not exist yet, so the proof looks through that of the model that ships.
+        A new last layer does not exist yet, so the proof looks through that of the model that ships, or for another
+        backbone through one that is fitted for it.
 
         Raises SuiteError when the engine that was wanted cannot be used.
         """
-        self._photos, self._store = _first(dataset.of(TRAIN), SAMPLES[-1]), store
+        self.backbone, self.store = backbone, store
+        self._dataset, self._photos = dataset, _first(dataset.of(TRAIN), SAMPLES[-1])
         self.reference = _Reference(backbone)
         may_make = wanted == OPENVINO_INT8 or (wanted == AUTO and not has_gpu())
         self.twin = _kept_twin(dataset, backbone, may_make)
-        self._backbone = backbone
-        self.chosen = choose(wanted, self._open, self._objection)
+        self.chosen = choose(wanted, self._open, self._objection, backbone=backbone.architecture)
 
     def _objection(self, engine: Engine) -> str:
         if engine is self.reference:
             return ""
         try:
-            return self.prove(engine, bundle.read(places.SHIPPED_MODEL).head).objection
+            return self.prove(engine, self._head).objection
         except bundle.BundleRefused as refusal:
             return f"nothing can prove it. {refusal}"
+
+    @functools.cached_property
+    def _head(self) -> Head:
+        if self.backbone.architecture is VGG16 and not self.backbone.tuned:
+            return bundle.read(places.SHIPPED_MODEL).head
+        photos = self._photos[: SAMPLES[0]]
+        features = compute_features(photos, self.reference, self.store, f"Proof by {self.reference.name}")
+        return careful_head(features, self._dataset.targets(photos), len(self._dataset.classes))
 
     def prove(self, engine: Engine, head: Head) -> Proof:
         """Hold `engine` against the reference on the first 100 training photos, as seen through `head`; where it
         fails on those, on the first 400."""
         for size in SAMPLES:
             probabilities = [
-                head.probabilities(compute_features(self._photos[:size], one, self._store, f"Proof by {one.name}"))
+                head.probabilities(compute_features(self._photos[:size], one, self.store, f"Proof by {one.name}"))
                 for one in (engine, self.reference)
             ]
             proof = compare(*probabilities)
@@ -78,17 +90,18 @@ class Engines:
         return proofs
 
     def exact_features(self, photos: np.ndarray) -> np.ndarray:
-        """The reference's features of `photos`, uint8 (n, 224, 224, 3) → float32 (n, 512), kept by their pixels."""
+        """The reference's features of `photos`, uint8 (n, 224, 224, 3) → float32 (n, size), kept by their pixels."""
         digests = [hashlib.sha256(photo.tobytes()).hexdigest() for photo in photos]
-        known = self._store.digests(self.reference.recipe)
+        known = self.store.digests(self.reference.recipe)
         missing = [number for number, digest in enumerate(digests) if digest not in known]
         if missing:
             found = self.reference.features(photos[missing])
-            self._store.write([digests[number] for number in missing], self.reference.recipe, found)
-        return self._store.read(digests, self.reference.recipe)
+            self.store.write([digests[number] for number in missing], self.reference.recipe, found)
+            self.store.keep()
+        return self.store.read(digests, self.reference.recipe)
 
     def _open(self, name: str) -> Engine:
-        return self.reference if name == TENSORFLOW else open_engine(name, self._backbone, self.twin)
+        return self.reference if name == TENSORFLOW else open_engine(name, self.backbone, self.twin)
 
 
 class _Reference:
@@ -97,7 +110,7 @@ class _Reference:
     name, recipe = TENSORFLOW, "fp32 tensorflow"
 
     def __init__(self, backbone: Backbone):
-        self.fingerprint = backbone.fingerprint
+        self.fingerprint, self.architecture = backbone.fingerprint, backbone.architecture
         self._backbone = backbone
 
     @property
@@ -118,10 +131,12 @@ _loaded: dict[str, Engine] = {}  # or TensorFlow would trace it anew for every r
 
 
 def _kept_twin(dataset: Dataset, backbone: Backbone, may_make: bool) -> Twin | None:
-    """The twin for photos of this name: kept by an earlier run, or made now from a few training photos.
+    """The twin for photos of this name: kept by an earlier run, or made now from a few training photos; for VGG16.
 
     One that saw less than half as many photos as it could see now is made again.
     """
+    if backbone.architecture is not VGG16:
+        return None
     photos = _first(dataset.of(TRAIN), CALIBRATION_PHOTOS)
     made_for = f"{DOOR} {backbone.fingerprint} {dataset.name}"
     path = places.cache_file("twin", made_for, ".npz")

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from . import places
-from .bundle import CARD, FAMILIAR, FILES, GOLDEN, HEAD, SCHEMA, TWIN, Bundle, digest, read, sealed
+from .backbone import Weights
+from .bundle import CARD, FAMILIAR, FILES, GOLDEN, HEAD, SCHEMA, TUNED, TWIN, Bundle, digest, read, sealed
 from .engines.twin import Twin
 from .errors import SuiteError
 from .familiarity import Familiarity
@@ -30,6 +31,7 @@ def publish(
     golden_probabilities: np.ndarray,
     twin: Twin | None = None,
     familiarity: Familiarity | None = None,
+    tuned: Weights | None = None,
     add_files: Callable[[Path], None] = lambda folder: None,
 ) -> Bundle:
     """Save a model as the newest version of `name` under `places.models_dir()`.
@@ -40,6 +42,7 @@ def publish(
     Args:
         name: lower-case letters, digits and hyphens.
         card: what is known of the model; name, version, time and digests are added here.
+        tuned: arrays of the backbone that are not ImageNet's, if any.
         add_files: puts further files (the complete model) into the folder it is given.
 
     Raises:
@@ -57,6 +60,8 @@ def publish(
             np.savez_compressed(part / GOLDEN, photos=golden_photos, probabilities=golden_probabilities)
             if familiarity:
                 np.savez_compressed(part / FAMILIAR, centers=familiarity.centers)
+            if tuned:
+                np.savez_compressed(part / TUNED, **tuned)
             if twin:
                 np.savez_compressed(part / TWIN, **twin.arrays)
             add_files(part)

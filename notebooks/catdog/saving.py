@@ -6,7 +6,6 @@ from importlib.metadata import version
 
 import numpy as np
 
-from . import backbone as base
 from . import bundle
 from .bundle import Bundle
 from .comparison import Comparison
@@ -76,7 +75,7 @@ def save_model(
     photos, probabilities = _golden(engines, head)
     card = _card(dataset, fit, confidence, reports, engines)
     return publish(
-        name, card, head, photos, probabilities, engines.twin, confidence.familiarity,
+        name, card, head, photos, probabilities, engines.twin, confidence.familiarity, engines.backbone.tuned,
         add_files=lambda folder: save_complete(folder, network, head, photos, probabilities, save_h5),
     )  # fmt: skip
 
@@ -120,6 +119,7 @@ def _is_the_same(newest: Bundle, dataset: Dataset, confidence: Confidence, engin
         newest.card["data"]["digest"] == dataset.digest()
         and newest.card["image_door"] == DOOR
         and newest.classes == dataset.classes
+        and newest.card["backbone"]["fingerprint"] == engines.backbone.fingerprint
         and (newest.folder / "model.keras").exists()
         and (newest.twin and newest.twin.digest) == (engines.twin and engines.twin.digest)
         and newest.familiarity is not None
@@ -135,13 +135,15 @@ def _nearly_equal(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _card(dataset: Dataset, fit: Fit, confidence: Confidence, reports: dict[str, Report], engines: Engines) -> dict:
+    backbone = engines.backbone
     return {
         "classes": list(dataset.classes),
         "drawings": dataset.drawings,
         "backbone": {
-            "name": base.NAME,
-            "fingerprint": engines.chosen.fingerprint,
-            "features": base.FEATURES,
+            "name": backbone.architecture.name,
+            "fingerprint": backbone.fingerprint,
+            "features": backbone.architecture.features,
+            "tuned": sorted(backbone.tuned),
             "engine": engines.chosen.name,
         },
         "engines": {name: proof.as_card() for name, proof in engines.proofs(confidence.head).items()},

@@ -65,7 +65,7 @@ def fit_head(
     lowest validation loss is taken.
 
     Args:
-        features: float32 (n, 512) of the training photos; `targets`: class numbers, int (n,).
+        features: float32 (n, size) of the training photos; `targets`: class numbers, int (n,).
         valid_features, valid_targets: the same for validation; with none, the loss on the training photos decides.
         classes: how many there are.
         epochs: at most this many; `patience`: stop after so many epochs without improvement.
@@ -95,12 +95,18 @@ def unseen_logits(
     valid_features: np.ndarray,
     valid_targets: np.ndarray,
     fit: Fit,
+    frozen: bool = True,
 ) -> np.ndarray:
     """What is said of each training photo by a head that was not trained on it, logits float32 (n, classes).
 
     The photos are dealt into five folds, classes evenly; five heads are fitted as `fit` was, each on four of them.
-    Arguments are as in `fit_head`. Where a class has but one photo, there are no such heads: NaN.
+    Where a class has but one photo, or the backbone was trained on these photos itself, there are no such heads: NaN.
+
+    Args:
+        frozen: False for features of a backbone that was tuned on these photos. The others are as in `fit_head`.
     """
+    if not frozen:
+        return np.full((len(targets), len(fit.head.bias)), np.nan, np.float32)
     l2, epochs, seed = (fit.settings[name] for name in ("l2", "best_epoch", "seed"))
     heads = _heads_of_others(features, targets, (valid_features, valid_targets), l2, epochs, seed)
     logits = np.full((len(targets), len(fit.head.bias)), np.nan, np.float32)
@@ -109,13 +115,24 @@ def unseen_logits(
     return logits
 
 
+def careful_head(features: np.ndarray, targets: np.ndarray, classes: int) -> Head:
+    """A strongly regularised head, to look through where the right one is not fitted yet; see `fit_head`."""
+    train, valid, fold = _standardised(features, targets, *_nothing(features))
+    epochs = _EPOCHS_AGAINST_NOISE
+    return fold(_descend(train, valid, classes, _L2_AGAINST_NOISE, epochs, epochs, 0).head)
+
+
+def _nothing(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.empty((0, features.shape[1]), np.float32), np.empty(0, np.int64)
+
+
 def cross_validated(features: np.ndarray, targets: np.ndarray, classes: int) -> np.ndarray:
     """Probabilities, float32 (n, classes), that heads give to photos they were not trained on, for judging labels.
 
     As in `unseen_logits`, but strongly regularised.
     """
-    nothing = np.empty((0, features.shape[1]), np.float32), np.empty(0, np.int64)
     probabilities = np.full((len(targets), classes), np.nan, np.float32)
+    nothing = _nothing(features)
     for unseen, head in _heads_of_others(features, targets, nothing, _L2_AGAINST_NOISE, _EPOCHS_AGAINST_NOISE, 0):
         probabilities[unseen] = head.probabilities(features[unseen])
     return probabilities
@@ -181,7 +198,7 @@ def _descend(train, valid, classes: int, l2: float, epochs: int, patience: int, 
 
 def class_weights(targets: np.ndarray, classes: int) -> dict[int, float]:
     """Class number → weight that makes every class count the same in the loss; all 1 for even classes."""
-    counts = np.bincount(targets, minlength=classes)
+    counts = np.maximum(np.bincount(targets, minlength=classes), 1)
     return {number: len(targets) / (classes * count) for number, count in enumerate(counts)}
 
 
@@ -206,7 +223,7 @@ class _Adam:
 def _gradients(
     head: Head, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray, l2: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of the mean weighted cross-entropy plus l2 · Σ kernel²: for the kernel (512, classes) and the bias (classes,)."""
+    """Of the mean weighted cross-entropy plus l2 · Σ kernel²: for kernel (size, classes) and bias (classes,)."""
     errors = head.probabilities(inputs)
     errors[np.arange(len(targets)), targets] -= 1
     errors *= weights[:, None] / len(targets)

@@ -66,8 +66,8 @@ class Explanation(Schema):
         List(Float()),
         required=True,
         metadata={
-            "description": "Where in the photo the evidence for it lies (Grad-CAM): 14 rows from the top of 14 numbers "
-            "from 0 to 1, stretched over the whole photo."
+            "description": "Where in the photo the evidence for it lies (Grad-CAM): rows from the top of as many "
+            "numbers from 0 to 1, stretched over the whole photo: 14 of VGG16, 7 of other backbones."
         },
     )
 

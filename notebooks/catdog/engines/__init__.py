@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..backbone import Backbone
+from ..backbone import Architecture, Backbone
 from ..errors import SuiteError
 
 BATCH = 16  # photos at a time; more are no faster on a CPU and need more memory
@@ -23,18 +23,20 @@ class Engine(Protocol):
         name: one of `NAMES`.
         recipe: names the arithmetic, which tells features computed by this engine from others'.
         fingerprint: of the backbone's weights.
+        architecture: of the backbone.
     """
 
     name: str
     recipe: str
     fingerprint: str
+    architecture: Architecture
 
     def features(self, photos: np.ndarray) -> np.ndarray:
-        """uint8 RGB (n, 224, 224, 3) from `images.read_photo` → float32 (n, 512)."""
+        """uint8 RGB (n, 224, 224, 3) from `images.read_photo` → float32 (n, size)."""
         ...
 
     def activations(self, photos: np.ndarray) -> np.ndarray:
-        """The same photos → what the last convolution gives, after its ReLU: float32 (n, 14, 14, 512)."""
+        """The same photos → what is pooled to features: float32 (n, cells, cells, size)."""
         ...
 
 

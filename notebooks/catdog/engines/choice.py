@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import places
+from ..backbone import VGG16, Architecture
 from ..errors import SuiteError
 from ..images import SIDE
 from . import TENSORFLOW, Engine, EngineUnavailable, candidates, has_gpu
@@ -26,6 +27,7 @@ def choose(
     opened: Callable[[str], Engine],
     objection: Callable[[Engine], str],
     say: Callable[[str], object] = print,
+    backbone: Architecture = VGG16,
 ) -> Engine:
     """Open the engine `wanted`, or for "auto" the fastest here that proves itself; say which, and which not and why.
 
@@ -35,6 +37,7 @@ def choose(
         opened: opens an engine by its name; may raise EngineUnavailable.
         objection: "" for an engine whose answers can be trusted, else the reason against it.
         say: told which one, and which not and why.
+        backbone: times are remembered for each.
 
     Raises:
         SuiteError: the engine that was wanted fails, or all do.
@@ -45,7 +48,7 @@ def choose(
             raise SuiteError(f"The engine {wanted} cannot be used: {reason} Set ENGINE to auto.")
         say(f"Engine: {wanted}.")
         return engine
-    speeds = _measured(candidates(), opened)
+    speeds = _measured(candidates(), opened, _memory(backbone))
     fastest_first = sorted(candidates(), key=lambda name: speeds.get(name, 0))  # unmeasured ones first: it is said why
     for name in dict.fromkeys([*fastest_first, TENSORFLOW]):
         engine, reason = _tried(name, opened, objection)
@@ -65,9 +68,8 @@ def _tried(name: str, opened: Callable[[str], Engine], objection: Callable[[Engi
         return None, str(unavailable)
 
 
-def _measured(names: Iterable[str], opened: Callable[[str], Engine]) -> dict[str, float]:
+def _measured(names: Iterable[str], opened: Callable[[str], Engine], memory: Path) -> dict[str, float]:
     """Seconds per photo of the engines that can be opened: as remembered, or measured now."""
-    memory = _memory()
     speeds = _remembered(memory)
     for name in names:
         if name not in speeds:
@@ -100,8 +102,9 @@ def _remembered(memory: Path) -> dict[str, float]:
         return {}
 
 
-def _memory() -> Path:
-    parts = [_processor(), str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())]
+def _memory(backbone: Architecture = VGG16) -> Path:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parts = [backbone.name, _processor(), str(cores)]
     parts += [f"{name} {_version(name)}" for name in ("openvino", "tensorflow")] + [f"GPU {has_gpu()}"]
     return places.cache_file("speeds", "\n".join(parts), ".json")
 

@@ -1,11 +1,12 @@
-"""OpenVINO on the CPU: the base as a graph of its own operations, in float32, bfloat16 or int8. No TensorFlow."""
+"""OpenVINO on the CPU, in float32, bfloat16 or int8: VGG16 as a graph of its own operations, for which no TensorFlow is
+needed; other backbones converted from TensorFlow's graph."""
 
 import itertools
 import threading
 
 import numpy as np
 
-from ..backbone import CELLS, FEATURE_SIZE, NAME, RGB_MEAN, Backbone
+from ..backbone import RGB_MEAN, VGG16, Backbone
 from ..images import SIDE
 from ..weights import LAYERS
 from . import OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, in_batches
@@ -24,31 +25,40 @@ _PRECISION = {OPENVINO_FP32: "f32", OPENVINO_BF16: "bf16", OPENVINO_INT8: "f32"}
 class OpenVINOEngine:
     """See `engines.Engine`.
 
-    Raises EngineUnavailable when this processor has no bfloat16 for `openvino-bf16`, or `openvino-int8` gets no twin.
+    Raises EngineUnavailable when this processor has no bfloat16 for `openvino-bf16`, or `openvino-int8` gets no twin or
+    another backbone than VGG16.
     """
 
     def __init__(self, name: str, backbone: Backbone, twin: Twin | None = None):
         core = ov.Core()
         if name == OPENVINO_BF16 and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise EngineUnavailable("this processor does not compute in bfloat16.")
+        if name == OPENVINO_INT8 and backbone.architecture is not VGG16:
+            raise EngineUnavailable("the int8 twin is made for VGG16 only.")
         if name == OPENVINO_INT8 and twin is None:
             raise EngineUnavailable(
                 "the model has no int8 twin, or a damaged one; notebook 1 makes one on a machine without a GPU."
             )
         self.name = name
-        self.fingerprint = backbone.fingerprint
+        self.fingerprint, self.architecture = backbone.fingerprint, backbone.architecture
         self.recipe = f"int8 {twin.digest[:16]}" if name == OPENVINO_INT8 else _RECIPE[name]
-        graph = build_graph(backbone, twin if name == OPENVINO_INT8 else None)
+        if self.architecture is VGG16:
+            graph = build_graph(backbone, twin if name == OPENVINO_INT8 else None)
+            graph.add_outputs([_maximum(graph).input_value(0)])
+        else:
+            graph = _converted(backbone)
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _PRECISION[name]}
-        graph.add_outputs([_maximum(graph).input_value(0)])
         self._one_at_a_time = threading.Lock()  # a request of OpenVINO's is none of several threads
         self._request = core.compile_model(graph, "CPU", settings).create_infer_request()
 
     def features(self, photos: np.ndarray) -> np.ndarray:
-        return in_batches(lambda batch: self._run(batch, 0), photos, FEATURE_SIZE)
+        return in_batches(lambda batch: self._run(batch, 0), photos, self.architecture.size)
 
     def activations(self, photos: np.ndarray) -> np.ndarray:
-        channels_first = in_batches(lambda batch: self._run(batch, 1), photos, FEATURE_SIZE, CELLS, CELLS)
+        cells, size = self.architecture.cells, self.architecture.size
+        if self.architecture is not VGG16:
+            return in_batches(lambda batch: self._run(batch, 1), photos, cells, cells, size)
+        channels_first = in_batches(lambda batch: self._run(batch, 1), photos, size, cells, cells)
         return channels_first.transpose(0, 2, 3, 1)
 
     def _run(self, photos: np.ndarray, output: int) -> np.ndarray:
@@ -59,9 +69,17 @@ class OpenVINOEngine:
             return self._request.infer({0: photos}, share_inputs=True, share_outputs=True)[output].copy()
 
 
+def _converted(backbone: Backbone) -> ov.Model:
+    """uint8 RGB (n, 224, 224, 3) → features float32 (n, size), activations float32 (n, cells, cells, size)."""
+    from .tensorflow import TensorFlowEngine
+
+    graph = ov.convert_model(TensorFlowEngine(backbone).compiled)
+    return ov.Model(graph.outputs[:2], graph.get_parameters(), backbone.architecture.name)  # gradients' come behind
+
+
 def build_graph(backbone: Backbone, twin: Twin | None = None) -> ov.Model:
-    """uint8 RGB (n, 224, 224, 3) → float32 (n, 512). With a twin, kernels are int8 and what enters each convolution
-    is quantised to its range; OpenVINO turns such a graph into int8 arithmetic."""
+    """VGG16: uint8 RGB (n, 224, 224, 3) → float32 (n, 512). With a twin, kernels are int8 and what enters each
+    convolution is quantised to its range; OpenVINO turns such a graph into int8 arithmetic."""
     photos = op.parameter([-1, SIDE, SIDE, 3], np.uint8, name="photo")
     channels_first = op.transpose(op.convert(photos, np.float32), op.constant([0, 3, 1, 2]))
     values = op.subtract(channels_first, op.constant(np.array(RGB_MEAN, np.float32).reshape(1, 3, 1, 1)))
@@ -76,7 +94,7 @@ def build_graph(backbone: Backbone, twin: Twin | None = None) -> ov.Model:
         if following and following.split("_")[0] != layer.split("_")[0]:
             values = op.max_pool(values, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
     # The maximum of block5_pool over the picture is that of what enters it: its windows cover the picture.
-    return ov.Model([op.reduce_max(values, op.constant([2, 3]), False)], [photos], NAME)
+    return ov.Model([op.reduce_max(values, op.constant([2, 3]), False)], [photos], VGG16.name)
 
 
 def _maximum(graph: ov.Model):

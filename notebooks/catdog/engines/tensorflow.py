@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..backbone import CELLS, FEATURE_SIZE, LAST_CONVOLUTION, Backbone
+from ..backbone import Backbone
 from ..frameworks import keras, tf
 from ..images import SIDE
 from ..network import build_network
@@ -10,7 +10,7 @@ from . import TENSORFLOW, TENSORFLOW_MIXED, in_batches
 
 
 class TensorFlowEngine:
-    """See `engines.Engine`. `model` is the Keras network that it runs.
+    """See `engines.Engine`. `model` is the Keras network that it runs, `compiled` gives features and activations.
 
     The signature leaves the number of photos open, so that no batch is traced or compiled a second time.
     """
@@ -18,9 +18,9 @@ class TensorFlowEngine:
     def __init__(self, backbone: Backbone, mixed: bool = False):
         self.name = TENSORFLOW_MIXED if mixed else TENSORFLOW
         self.recipe = "fp16 tensorflow" if mixed else "fp32 tensorflow"
-        self.fingerprint = backbone.fingerprint
+        self.fingerprint, self.architecture = backbone.fingerprint, backbone.architecture
         self.model = build_network(backbone, mixed)
-        last = self.model.get_layer(LAST_CONVOLUTION).output
+        last = self.model.get_layer(self.architecture.activations).output
         both = keras.Model(self.model.input, [self.model.output, last])
         self.compiled = tf.function(
             lambda photos: both(tf.cast(photos, tf.float32), training=False),
@@ -28,8 +28,9 @@ class TensorFlowEngine:
         )
 
     def features(self, photos: np.ndarray) -> np.ndarray:
-        return in_batches(lambda batch: self.compiled(batch)[0].numpy(), photos, FEATURE_SIZE)
+        return in_batches(lambda batch: self.compiled(batch)[0].numpy(), photos, self.architecture.size)
 
     def activations(self, photos: np.ndarray) -> np.ndarray:
-        found = in_batches(lambda batch: self.compiled(batch)[1].numpy(), photos, CELLS, CELLS, FEATURE_SIZE)
+        shape = self.architecture.cells, self.architecture.cells, self.architecture.size
+        found = in_batches(lambda batch: self.compiled(batch)[1].numpy(), photos, *shape)
         return found.astype(np.float32, copy=False)

@@ -5,7 +5,6 @@ import * as correct from "./correct.js";
 import { ask } from "./service.js";
 import { small } from "./shrink.js";
 
-const CELLS = 14; // a side of the heat map: the last convolution's
 const COLD = [10, 10, 60, 190]; // red, green, blue, opacity: what does not matter lies in the dark
 const HOT = [255, 170, 30, 90];
 const REGIONS = ["upper left", "top", "upper right", "left", "middle", "right", "lower left", "bottom", "lower right"];
@@ -146,8 +145,9 @@ async function heatOf(asked, label) {
 }
 
 function showHeat(heat, label) {
+  canvas.width = canvas.height = heat.length;
   const context = canvas.getContext("2d");
-  const pixels = context.createImageData(CELLS, CELLS);
+  const pixels = context.createImageData(heat.length, heat.length);
   const colour = (value) => COLD.map((cold, part) => cold + value * (HOT[part] - cold));
   heat.flat().forEach((value, i) => pixels.data.set(colour(value), 4 * i));
   context.putImageData(pixels, 0, 0);
@@ -157,7 +157,7 @@ function showHeat(heat, label) {
 
 /** For those who do not see the colours. */
 function inWords(heat, label) {
-  const third = (cell) => Math.floor((3 * cell) / CELLS);
+  const third = (cell) => Math.floor((3 * cell) / heat.length);
   const shares = REGIONS.map(() => 0);
   heat.forEach((row, y) => row.forEach((value, x) => (shares[3 * third(y) + third(x)] += value)));
   const all = shares.reduce((sum, share) => sum + share, 0);

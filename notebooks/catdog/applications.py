@@ -1,0 +1,42 @@
+"""Backbones of keras.applications other than VGG16, with their own preprocessing inside, and where their weights come
+from. Raw RGB 0–255 goes in, as it does into ours."""
+
+import os
+from pathlib import Path
+
+from .errors import SuiteError
+from .frameworks import keras
+from .images import SIDE
+from .weights import Weights
+
+
+def load_weights(name: str) -> Weights:
+    """All arrays of `name` in Keras' order, `<name>/<number>`, float32.
+
+    From the path in `<NAME>_WEIGHTS` where that is set (such as `CONVNEXTTINY_WEIGHTS`: Keras' file without the last
+    layer), else from Keras' cache or its server.
+
+    Raises SuiteError with the reason when they cannot be had.
+    """
+    variable = f"{name.upper()}_WEIGHTS"
+    chosen = os.environ.get(variable)
+    try:
+        base = build(name, str(Path(chosen).expanduser()) if chosen else "imagenet")
+    except Exception as error:  # Keras raises plain ones where its server is out of reach
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise SuiteError(
+            f"The weights of {name} could not be had ({reason}). Connect to the internet once, put the path of Keras' "
+            f"'notop' file into {variable}, or set BACKBONE to VGG16."
+        ) from error
+    return {f"{name}/{number:03}": array for number, array in enumerate(base.get_weights())}
+
+
+def build(name: str, weights: str | None = None) -> keras.Model:
+    """The network without its last layer: raw RGB (n, 224, 224, 3) → activations (n, cells, cells, size)."""
+    make = getattr(keras.applications, name)
+    return make(include_top=False, weights=weights, input_tensor=keras.Input((SIDE, SIDE, 3), name="photo"))
+
+
+def set_weights(base: keras.Model, weights: Weights) -> None:
+    """Put the arrays of `load_weights` into a network of `build`."""
+    base.set_weights([weights[key] for key in sorted(weights)])

@@ -1,0 +1,54 @@
+"""For those with a GPU: VGG16's last block is trained on your photos, too, before the last layer is."""
+
+import zipfile
+
+import numpy as np
+
+from . import places
+from .backbone import VGG16
+from .dataset import Dataset
+from .errors import SuiteError
+from .features import FeatureStore
+from .images import DOOR
+from .proving import Engines
+from .weights import Weights
+
+NOTHING, BLOCK5 = "nothing", "block5"
+_RECIPE = "block5 1"  # changes when tuning.py gives other weights
+
+
+def unfrozen(frozen: Engines, what: str, dataset: Dataset, wanted: str, seed: int = 0) -> Engines:
+    """Engines for the backbone with `what` of it trained on the dataset's training photos; for "nothing", `frozen`.
+
+    What comes before is still frozen and sees each photo once. The same photos with the same seed give the same
+    weights; they are kept, and not trained again.
+
+    Args:
+        frozen: the engines of the backbone as it is.
+        what: "nothing" or "block5".
+        wanted: the engine, as for `Engines`.
+
+    Raises SuiteError for another `what`, and for another backbone than VGG16.
+    """
+    if what not in (NOTHING, BLOCK5):
+        raise SuiteError(f'UNFREEZE must be "{NOTHING}" or "{BLOCK5}", not "{what}": change it in the settings cell.')
+    if what == NOTHING:
+        return frozen
+    if frozen.backbone.architecture is not VGG16:
+        raise SuiteError("Only VGG16 can be unfrozen: set BACKBONE to VGG16, or UNFREEZE to nothing.")
+    tuned = frozen.backbone.with_tuned(_kept_or_trained(frozen, dataset, seed))
+    return Engines(dataset, tuned, FeatureStore(tuned), wanted)
+
+
+def _kept_or_trained(frozen: Engines, dataset: Dataset, seed: int) -> Weights:
+    made_for = f"{_RECIPE} {DOOR} {frozen.backbone.fingerprint} {dataset.digest()} {seed}"
+    path = places.cache_file("unfrozen", made_for, ".npz")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(frozen.backbone.with_tuned(dict(arrays)).tuned)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        from .tuning import train_block5  # loads TensorFlow
+
+        found = train_block5(frozen, dataset, seed)
+    places.write_if_possible(path, lambda file: np.savez(file, **found))
+    return found
