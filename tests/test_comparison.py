@@ -77,10 +77,19 @@ def test_better_is_never_worse(newest):
     assert not compare("pets", PETS, a_head(-1), features([-1] * 12), BACKBONE).is_worse
 
 
-@pytest.mark.parametrize("changes", [{"backbone": {"fingerprint": "g"}}, {"image_door": "another"}, {"classes": ()}])
+@pytest.mark.parametrize("changes", [{"image_door": "another"}, {"classes": ()}])
 def test_what_cannot_be_compared_is_not(newest, changes):
     newest(1, **changes).classes = ("cat", "owl") if "classes" in changes else ("cat", "dog")
     assert compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE) is None
+
+
+def test_without_the_weights_of_its_backbone_a_version_is_not_compared_with(newest, capsys):
+    def backbone():
+        raise SuiteError("its weights could not be had.")
+
+    newest(1, backbone={"fingerprint": "g"}).backbone = backbone
+    assert compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE) is None
+    assert "pets/1 cannot be compared with: its weights could not be had." in capsys.readouterr().out
 
 
 def test_the_first_version_has_none_before_it(monkeypatch):

@@ -29,9 +29,7 @@ def _vgg16(backbone: Backbone) -> keras.Model:
     Of plain layers only, preprocessing as a 1×1 convolution: Keras' .h5 files cannot hold `keras.ops`."""
     photos = keras.Input((SIDE, SIDE, 3), name="photo")
     to_centred_bgr = keras.layers.Conv2D(3, 1, name="to_centred_bgr", dtype="float32")
-    base = keras.applications.VGG16(
-        include_top=False, weights=None, input_tensor=to_centred_bgr(photos), pooling="max"
-    )
+    base = keras.applications.VGG16(include_top=False, weights=None, input_tensor=to_centred_bgr(photos), pooling="max")
     model = keras.Model(photos, _in_float32(base.output), name="vgg16_features")
     to_centred_bgr.set_weights([np.eye(3)[::-1].reshape(1, 1, 3, 3), -np.array(RGB_MEAN[::-1])])
     for layer in LAYERS:
