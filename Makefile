@@ -18,8 +18,8 @@ backend: setup  ## execute notebook 2 and stay up until Ctrl-C
 frontend: setup  ## execute notebook 3 and stay up until Ctrl-C
 	@$(IN_VENV) -m catdog.headless frontend
 
-test: setup-tests lint  ## every test: Python, notebooks, browser
-	$(IN_VENV) -m pytest
+test: setup-tests lint  ## every test: Python, notebooks, browser; many wait, so two at a time
+	$(IN_VENV) -m pytest --numprocesses 2 --dist loadfile
 
 bench: setup-tests $(VENV)/peers/ready  ## ratios against the original's way, peers and the bare engine; BENCH="--help"
 	@$(IN_VENV) tests/bench $(BENCH)

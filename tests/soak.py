@@ -132,18 +132,18 @@ def watch(url: str, outcomes: Outcomes, ended: threading.Event) -> None:
                 outcomes.faults["a health check"] += 1
 
 
-def memory(server: Server) -> int:
-    """Bytes of the service and the processes that decode for it; what they share counts once."""
-    total = 0
+def memory(server: Server) -> tuple[int, int]:
+    """Bytes of the service, and of the processes that decode for it; what they share counts once."""
+    sizes = []
     for process in server._family():
         try:
-            total += process.memory_full_info().pss
+            sizes.append(process.memory_full_info().pss)
         except psutil.Error:  # a decoder that has just been ended
             continue
-    return total
+    return sizes[0], sum(sizes[1:])
 
 
-def soak(server: Server, url: str, photos: list[bytes], seconds: float) -> tuple[Outcomes, list[int]]:
+def soak(server: Server, url: str, photos: list[bytes], seconds: float) -> tuple[Outcomes, list[tuple[int, int]]]:
     """What came back, and memory once a second."""
     outcomes, ended, sizes = Outcomes(), threading.Event(), []
     with ThreadPoolExecutor(CLIENTS + STRANGERS + 1) as threads:
@@ -211,13 +211,18 @@ def main() -> None:
             crowded, seen = overload(url, photos)
         finally:
             server.stop()
+    service, decoders = (np.array(part) / 1e6 for part in zip(*sizes))
     warm = int(_WARM_PART * len(sizes))
     tenth = max(1, len(sizes) // 10)
-    before, after = (float(np.median(part)) for part in (sizes[warm : warm + tenth], sizes[-tenth:]))
+    both = service + decoders
+    before, after = (float(np.median(part)) for part in (both[warm : warm + tenth], both[-tenth:]))
     print(f"\n{CLIENTS} clients and {STRANGERS} strangers, {minutes:g} minutes:")
     print(f"  {soaked.photos:,} photos answered; statuses {dict(sorted(soaked.statuses.items()))}")
     print(f"  /healthz: {milliseconds(soaked.seconds['healthz'])}")
-    print(f"  memory: {before / 1e6:.0f} MB when warm, {after / 1e6:.0f} MB at the end ({after / before - 1:+.1%})")
+    print(f"  memory: {before:.0f} MB when warm, {after:.0f} MB at the end ({after / before - 1:+.1%})")
+    for what, part in (("service", service), ("decoders", decoders)):
+        medians = ", ".join(f"{np.median(one):.0f}" for one in np.array_split(part, 10))
+        print(f"    {what}, median of each tenth: {medians}")
     print(f"{CROWD} clients with up to 16 photos each, {_SECONDS_OVERLOADED} seconds:")
     print(f"  {crowded.photos:,} photos answered; statuses {dict(sorted(crowded.statuses.items()))}")
     print(f"  503 for some more, in a process of their own: {milliseconds(seen.seconds[503])}")

@@ -73,8 +73,17 @@ def _converted(backbone: Backbone) -> ov.Model:
     """uint8 RGB (n, 224, 224, 3) → features float32 (n, size), activations float32 (n, cells, cells, size)."""
     from .tensorflow import TensorFlowEngine
 
-    graph = ov.convert_model(TensorFlowEngine(backbone).compiled)
-    return ov.Model(graph.outputs[:2], graph.get_parameters(), backbone.architecture.name)  # gradients' come behind
+    if backbone.fingerprint not in _last_converted:
+        graph = ov.convert_model(TensorFlowEngine(backbone).compiled)
+        features_and_activations = graph.outputs[:2]  # behind them stand those of gradients
+        _last_converted.clear()
+        _last_converted[backbone.fingerprint] = ov.Model(
+            features_and_activations, graph.get_parameters(), backbone.architecture.name
+        )
+    return _last_converted[backbone.fingerprint]
+
+
+_last_converted: dict[str, ov.Model] = {}  # by fingerprint: it takes 3 to 13 seconds, and each precision is tried
 
 
 def build_graph(backbone: Backbone, twin: Twin | None = None) -> ov.Model:
