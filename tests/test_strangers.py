@@ -8,6 +8,7 @@ import socket
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -136,7 +137,7 @@ EVERY_PROBLEM = {
 NEVER_OF_A_REQUEST = {"photo-small"}  # training asks for it, serving does not
 
 
-@pytest.mark.parametrize("slug", KINDS.keys() - NEVER_OF_A_REQUEST)
+@pytest.mark.parametrize("slug", sorted(KINDS.keys() - NEVER_OF_A_REQUEST))
 def test_every_problem_there_is_has_the_one_shape(classifier, slug):
     answer = EVERY_PROBLEM[slug](classifier)
     assert is_problem(answer, slug)
@@ -329,6 +330,37 @@ def test_one_client_does_not_keep_the_decoders_busy(classifier):
     assert is_problem(ask(FROM_AFAR), "too-many-requests")
     other = client.post("/predict", data=parts(("y", drawing())), headers={"X-Forwarded-For": "203.0.113.9"})
     assert other.json["predictions"][0]["label"]
+
+
+def test_who_sent_a_slow_photo_waits_aside_and_nobody_for_them(classifier, monkeypatch):
+    lines, decode = [], decoding.decode
+    monkeypatch.setattr(decoding, "decode", lambda *args, aside: lines.append(aside) or decode(*args, aside=aside))
+    client = served(classifier, decode_seconds=0.3)
+    slow, good = parts(("x", jpeg_of_many_scans(20_000))), parts(("y", drawing()))
+    here = {}
+    for headers in (FROM_AFAR, FROM_AFAR, {"X-Forwarded-For": "203.0.113.9"}, here):
+        client.post("/predict", data=slow if not lines else good, headers=headers)
+        good = parts(("y", drawing()))
+    assert lines == [False, True, False, False]
+    client.post("/predict", data=parts(("x", jpeg_of_many_scans(20_000))), headers=here)
+    client.post("/predict", data=good, headers=here)
+    assert lines[4:] == [False, False]
+
+
+def test_the_line_aside_is_one_of_its_own():
+    """While a photo there takes its time, all other decoders answer."""
+    bomb, good, ended = jpeg_of_many_scans(20_000), drawing(), []
+    decoding.decode([good], 10**8, 60, lambda: 60, aside=True)
+
+    def slow():
+        ended.append(decoding.decode([bomb] * 2, 10**8, 2, lambda: 60, aside=True))
+
+    aside = Thread(target=slow)
+    aside.start()
+    assert all(isinstance(found, np.ndarray) for found in decoding.decode([good] * 8, 10**8, 60, lambda: 60))
+    assert not ended
+    aside.join()
+    assert [one.kind.slug for one in ended[0]] == ["photo-slow"] * 2
 
 
 def test_who_has_waited_long_enough_leaves_no_decoder_busy():

@@ -26,10 +26,12 @@ _MOST_SLOW = 2  # of one request
 def warm_up() -> None:
     """Start the processes, so that the first photo need not wait for them."""
     for _ in range(_WORKERS):
-        _pool().schedule(_decoded, args=[b"", 1])
+        _pool(_WORKERS).schedule(_decoded, args=[b"", 1])
 
 
-def decode(photos: Iterable[bytes], pixels: int, seconds: float, left: Callable[[], float]) -> list:
+def decode(
+    photos: Iterable[bytes], pixels: int, seconds: float, left: Callable[[], float], aside: bool = False
+) -> list:
     """For each photo's file what `images.read_photo` makes of it, or the Problem of one that is refused.
 
     Few of one request are handed over at a time, so that others have their turn; and where two took too long, its
@@ -39,13 +41,15 @@ def decode(photos: Iterable[bytes], pixels: int, seconds: float, left: Callable[
         pixels: that a photo may have.
         seconds: that one may take; its process is ended then, and another takes its place.
         left: seconds until the request's deadline.
+        aside: in a process for whoever has sent slow photos, where they wait for each other and nobody for them.
 
     Raises DeadlinePassed.
     """
+    workers = 1 if aside else _WORKERS
     waiting, running, outcomes, slow = deque(photos), deque(), [], 0
     while waiting or running:
-        while waiting and len(running) < _WORKERS:
-            running.append(_pool().schedule(_decoded, args=[waiting.popleft(), pixels], timeout=seconds))
+        while waiting and len(running) < workers:
+            running.append(_pool(workers, aside).schedule(_decoded, args=[waiting.popleft(), pixels], timeout=seconds))
         try:
             outcomes.append(_outcome(running[0], left))
         except DeadlinePassed:
@@ -89,9 +93,9 @@ def _decoded(data: bytes, pixels: int) -> np.ndarray | tuple[str, str]:
 
 
 @functools.cache
-def _pool() -> ProcessPool:
+def _pool(workers: int, aside: bool = False) -> ProcessPool:
     return ProcessPool(
-        _WORKERS,
+        workers,
         max_tasks=_PHOTOS_A_LIFE,
         initializer=_prepare,
         context=multiprocessing.get_context("spawn"),  # forking a process that has threads may hang

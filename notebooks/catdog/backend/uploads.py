@@ -46,9 +46,9 @@ def decoded(files: list[bytes]) -> list[np.ndarray | Problem]:
     limits = current_app.extensions["catdog"]["limits"]
     refused = Problem("photo-too-large", f"The photo's file has more than {limits.photo_bytes >> 20} MB.")
     small = [file for file in files if len(file) <= limits.photo_bytes]
-    outcomes = decoding.decode(small, limits.pixels, limits.decode_seconds, g.left)
-    slow = sum(map(decoding.is_slow, outcomes))
-    current_app.extensions["catdog"]["admission"].note_slow_photos(slow)
+    admission = current_app.extensions["catdog"]["admission"]
+    outcomes = decoding.decode(small, limits.pixels, limits.decode_seconds, g.left, aside=admission.sends_slow_photos())
+    admission.note_slow_photos(sum(map(decoding.is_slow, outcomes)))
     found = iter(outcomes)
     return [next(found) if len(file) <= limits.photo_bytes else refused for file in files]
 
