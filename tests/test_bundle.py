@@ -180,7 +180,7 @@ def test_arrays_must_fit_the_classes(saved):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"backbone": {"fingerprint": "sha256:other"}}, "other weights"),
+        ({"backbone": {"name": "VGG16", "fingerprint": "sha256:other"}}, "other weights"),
         ({"image_door": "another"}, "prepared in another way"),
     ],
 )

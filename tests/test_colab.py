@@ -93,7 +93,7 @@ def test_machines_that_share_only_drive(colab, ngrok, monkeypatch):
     with colab.machine(FINE_TUNE) as (run, value):
         run(until="## Features")
         assert value("store.path").startswith(str(colab.content))
-        assert value("len(store.digests(engines.chosen.recipe))") == computed
+        assert value("len(store.digests(frozen.chosen.recipe))") == computed
         assert "Nothing has changed" in run(start="## Features")
         assert value("model.id") == trained
 

@@ -89,7 +89,10 @@ def test_twenty_versions_take_over_under_load_and_no_request_is_lost(app, save, 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "another backbone", "another door", "other answers", "no files"])
 def test_a_version_that_does_not_pass_is_left_out_and_the_old_one_goes_on(app, save, classifier, damage):
     serving = app.extensions["catdog"]["model"].classifier.bundle.id
-    changes = {"another backbone": {"backbone": {"fingerprint": "x"}}, "another door": {"image_door": "x"}}
+    changes = {
+        "another backbone": {"backbone": {"name": "VGG16", "fingerprint": "x"}},
+        "another door": {"image_door": "x"},
+    }
     bad = save(1, **changes.get(damage, {}))
     path = bad.folder / bundle.HEAD
     data = bytearray(path.read_bytes())
