@@ -161,7 +161,7 @@ def frozen(pets, backbone, own_places):
 
 
 def test_block_5_is_trained_once_saved_with_the_model_and_served(frozen, pets, photos, monkeypatch):
-    monkeypatch.setattr(tuning, "_EPOCHS", 2)
+    monkeypatch.setattr(tuning, "_EPOCHS", 1)
     engines = unfrozen(frozen, "block5", pets, OPENVINO_FP32)
     changed = {name for name in frozen.backbone.weights
                if (engines.backbone.weights[name] != frozen.backbone.weights[name]).any()}  # fmt: skip

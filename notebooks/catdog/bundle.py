@@ -198,6 +198,14 @@ def find(model: str = "") -> Path:
     return newest
 
 
+def newest(name: str) -> Bundle | None:
+    """The newest version of the model `name`; None where there is none that can be read."""
+    try:
+        return read(find(name))
+    except SuiteError:
+        return None
+
+
 def age(version: Path) -> tuple:
     """What sorts versions' folders from old to new; the model that comes with the suite is older than any other."""
     return version != places.SHIPPED_MODEL, [int(number) for number in re.findall(r"\d+", version.name)], version.name

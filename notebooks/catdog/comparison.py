@@ -67,7 +67,7 @@ def compare(name: str, dataset: Dataset, head: Head, features: np.ndarray, backb
         features: float32 (n, size) of the test photos, in the order of `dataset.of("test")`.
         backbone: that gave them. For a version with another one they are computed by that.
     """
-    newest, photos = _newest(name), dataset.of(TEST)
+    newest, photos = bundle.newest(name), dataset.of(TEST)
     if newest is None or newest.classes != dataset.classes or newest.card["image_door"] != DOOR:
         return None
     try:
@@ -86,13 +86,6 @@ def compare(name: str, dataset: Dataset, head: Head, features: np.ndarray, backb
         tuple(photo for photo, won in zip(photos, now & ~before) if won),
         {label: number - counts.get(label, 0) for label, number in dataset.counts()[TRAIN].items()},
     )  # fmt: skip
-
-
-def _newest(name: str) -> Bundle | None:
-    try:
-        return bundle.read(bundle.find(name))
-    except SuiteError:
-        return None
 
 
 def _features(newest: Bundle, photos: list[Photo]) -> np.ndarray:

@@ -53,7 +53,7 @@ def save_model(
         SuiteError: a model trained on drawings was to be saved under the name of a model of photos.
     """
     name = name or dataset.name
-    newest = _newest(name)
+    newest = bundle.newest(name)
     if newest and newest.card["drawings"] != dataset.drawings:
         kinds = ("photos", "drawings") if dataset.drawings else ("drawings", "photos")
         raise SuiteError(
@@ -105,13 +105,6 @@ def _through_the_door(label: str, seed: int) -> np.ndarray:
     file = io.BytesIO()
     draw(label, seed).save(file, "PNG")
     return read_photo(file.getvalue())
-
-
-def _newest(name: str) -> Bundle | None:
-    try:
-        return bundle.read(bundle.find(name))
-    except SuiteError:
-        return None
 
 
 def _is_the_same(newest: Bundle, dataset: Dataset, confidence: Confidence, engines: Engines) -> bool:
