@@ -7,8 +7,9 @@ import json
 import socket
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Thread
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -361,6 +362,15 @@ def test_the_line_aside_is_one_of_its_own():
     assert not ended
     aside.join()
     assert [one.kind.slug for one in ended[0]] == ["photo-slow"] * 2
+
+
+def test_a_photo_that_is_never_heard_of_is_handed_over_once_more(monkeypatch):
+    real, lost = decoding._pool(decoding._WORKERS, aside=False), [Future()]
+    once = SimpleNamespace(schedule=lambda *args, **options: lost.pop() if lost else real.schedule(*args, **options))
+    monkeypatch.setattr(decoding, "_pool", lambda workers, aside: once)
+    found = decoding.decode([drawing(), drawing("dog", 2)], 10**8, 0.5, lambda: 60)
+    assert [type(one) for one in found] == [np.ndarray] * 2
+    assert not lost
 
 
 def test_who_has_waited_long_enough_leaves_no_decoder_busy():

@@ -7,10 +7,11 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 
 import numpy as np
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from ..images import PhotoRefused, read_photo
 from .deadline import DeadlinePassed
@@ -21,12 +22,13 @@ _WORKERS = min(4, os.cpu_count() or 1)
 _MOST_BYTES = 1536 << 20  # beside what a worker has when it starts
 _PHOTOS_A_LIFE = 2000  # decoders leak a little
 _MOST_SLOW = 2  # of one request
+_PATIENCE = 4  # times as long as a photo may take
 
 
 def warm_up() -> None:
     """Start the processes, so that the first photo need not wait for them."""
     for _ in range(_WORKERS):
-        _pool(_WORKERS).schedule(_decoded, args=[b"", 1])
+        _pool(_WORKERS, aside=False).schedule(_decoded, args=[b"", 1])
 
 
 def decode(
@@ -46,20 +48,25 @@ def decode(
     Raises DeadlinePassed.
     """
     workers = 1 if aside else _WORKERS
+
+    def hand_over(photo: bytes) -> ProcessFuture:
+        return _pool(workers, aside=aside).schedule(_decoded, args=[photo, pixels], timeout=seconds)
+
     waiting, running, outcomes, slow = deque(photos), deque(), [], 0
     while waiting or running:
         while waiting and len(running) < workers:
-            running.append(_pool(workers, aside).schedule(_decoded, args=[waiting.popleft(), pixels], timeout=seconds))
+            photo = waiting.popleft()
+            running.append(_Decoding(hand_over, photo, _PATIENCE * seconds))
         try:
-            outcomes.append(_outcome(running[0], left))
+            outcomes.append(running[0].outcome(left))
         except DeadlinePassed:
-            for future in running:
-                future.cancel()
+            for one in running:
+                one.give_up()
             raise
         running.popleft()
         slow += is_slow(outcomes[-1])
         if slow >= _MOST_SLOW:
-            outcomes += [_outcome(future, left) for future in running]
+            outcomes += [one.outcome(left) for one in running]
             return outcomes + [_slow() for _ in waiting]
     return outcomes
 
@@ -73,12 +80,33 @@ def _slow() -> Problem:
     return Problem("photo-slow", "Reading this photo takes too long. Save it anew as JPEG, and send it by itself.")
 
 
-def _outcome(future, left: Callable[[], float]) -> np.ndarray | Problem:
+class _Decoding:
+    """A photo that has been handed over, and is once more when nothing is heard of it for `patience` seconds: in half
+    an hour of soak, three photos were never heard of again, though the processes went on."""
+
+    def __init__(self, hand_over: Callable[[bytes], ProcessFuture], photo: bytes, patience: float):
+        self._futures = [hand_over(photo)]
+        self._again, self._patience = lambda: hand_over(photo), patience
+
+    def outcome(self, left: Callable[[], float]) -> np.ndarray | Problem:
+        """Raises DeadlinePassed."""
+        done, _ = wait(self._futures, min(left(), self._patience))
+        if not done and left():
+            self._futures.append(self._again())
+            done, _ = wait(self._futures, left(), FIRST_COMPLETED)
+        if not done:
+            raise DeadlinePassed
+        return _found(done.pop())
+
+    def give_up(self) -> None:
+        for future in self._futures:
+            future.cancel()
+
+
+def _found(future: ProcessFuture) -> np.ndarray | Problem:
     try:
-        found = future.result(left())
+        found = future.result()
     except TimeoutError:
-        if not future.done():
-            raise DeadlinePassed from None
         return _slow()
     except (ProcessExpired, MemoryError):
         return Problem("photo-unreadable", "The photo is damaged in a way that breaks whatever reads it.")
@@ -93,7 +121,7 @@ def _decoded(data: bytes, pixels: int) -> np.ndarray | tuple[str, str]:
 
 
 @functools.cache
-def _pool(workers: int, aside: bool = False) -> ProcessPool:
+def _pool(workers: int, *, aside: bool) -> ProcessPool:
     return ProcessPool(
         workers,
         max_tasks=_PHOTOS_A_LIFE,
