@@ -50,6 +50,8 @@ for name in (
     "EXPORT",
     "PUBLISH",
     "SURE_IS_RIGHT",
+    "COMPACT",
+    "COMPACT_MAY_LOSE",
 ):
     os.environ.pop(name, None)
 

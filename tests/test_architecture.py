@@ -13,6 +13,8 @@ TRAINING = {
     "backbone",
     "applications",
     "unfreezing",
+    "pruning",
+    "compacting",
     "tuning",
     "comparison",
     "features",

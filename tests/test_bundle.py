@@ -23,6 +23,7 @@ from catdog.proving import Engines
 from catdog.publishing import publish
 from catdog.saving import _golden, golden_photos, save_model
 from catdog.sources import PhotoFolder
+from catdog.stored import digest
 from catdog.training import Fit
 
 
@@ -164,7 +165,7 @@ def test_pickles_are_never_loaded(saved, tmp_path):
 
     np.savez(model.folder / bundle.HEAD, kernel=np.array([Bomb()], dtype=object), bias=np.zeros(2))
     flag.unlink(missing_ok=True)
-    change_card(model, files={**model.card["files"], bundle.HEAD: bundle.digest(model.folder / bundle.HEAD)})
+    change_card(model, files={**model.card["files"], bundle.HEAD: digest(model.folder / bundle.HEAD)})
     with pytest.raises(BundleRefused):
         bundle.read(model.folder)
     assert not flag.exists()

@@ -14,6 +14,7 @@ from catdog import bundle, publishing
 from catdog.bundle import BundleRefused
 from catdog.errors import SuiteError
 from catdog.head import Head
+from catdog.stored import digest
 from conftest import ROOT
 
 # Saves one version after the other and tells of each; forks for each, so that what is killed need not be loaded again.
@@ -24,6 +25,7 @@ from catdog import bundle
 from catdog.errors import SuiteError
 from catdog.places import SHIPPED_MODEL
 from catdog.publishing import publish
+from catdog.stored import digest
 
 shipped = bundle.read(SHIPPED_MODEL)
 complete = np.random.default_rng(0).bytes(20 << 20)  # what stands for model.keras
@@ -213,7 +215,7 @@ def test_arrays_of_another_shape_or_kind_are_refused(own_places, shipped, change
 def test_arrays_that_unpack_to_very_many_are_refused(own_places, shipped):
     model = publishing.publish("pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities)
     np.savez_compressed(model.folder / bundle.HEAD, kernel=np.zeros((1 << 16, 1100), np.float32), bias=np.zeros(2))
-    card = {**model.card, "files": {**model.card["files"], bundle.HEAD: bundle.digest(model.folder / bundle.HEAD)}}
+    card = {**model.card, "files": {**model.card["files"], bundle.HEAD: digest(model.folder / bundle.HEAD)}}
     (model.folder / bundle.CARD).write_text(json.dumps(bundle.sealed(card)))
     with pytest.raises(BundleRefused, match="damaged"):
         bundle.read(model.folder)

@@ -6,6 +6,7 @@
     tuned.npz      arrays of the backbone that are not ImageNet's (see unfreezing.py); most models have none
     familiar.npz   centers float32 (classes, size), see familiarity.py; models saved before that have none
     twin.npz       how to run VGG16 in int8 (see engines/twin.py); where it is missing or damaged, there is none
+    compact.npz    the compact twin (see compact.py); where it is missing or damaged, there is none
     model.keras    the complete network for other tools (see export.py); nothing here ever reads it
 
 Only plain arrays are loaded, never anything that a file could have executed.
@@ -14,34 +15,33 @@ Only plain arrays are loaded, never anything that a file could have executed.
 import hashlib
 import json
 import re
-import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from . import places
 from .backbone import ARCHITECTURES, Architecture, Backbone, load_backbone
-from .engines.proof import Proof
+from .compact import CompactTwin
+from .engines import COMPACT, OPENVINO_INT8
+from .engines.proof import CompactProof, Proof
 from .engines.twin import Twin
 from .errors import SuiteError
 from .familiarity import Familiarity
 from .head import Head
 from .images import SIDE
+from .stored import BundleRefused, read_arrays
 
 SCHEMA = 1
 TOLERANCE = 1e-3  # how far a probability may be from the one that was saved, whoever computes it
 CARD, HEAD, GOLDEN, FAMILIAR = "card.json", "head.npz", "golden.npz", "familiar.npz"
-TUNED, TWIN = "tuned.npz", "twin.npz"
+TUNED, TWIN, COMPACT_TWIN = "tuned.npz", "twin.npz", "compact.npz"
 _ARRAYS = {HEAD: ("kernel", "bias"), GOLDEN: ("photos", "probabilities"), FAMILIAR: ("centers",)}
-FILES = (*_ARRAYS, TUNED, TWIN)  # that the card has digests of
-_MOST_BYTES = 256 << 20  # of the arrays in one file
+FILES = (*_ARRAYS, TUNED, TWIN, COMPACT_TWIN)  # that the card has digests of
 _OTHER_TOOLS = (".keras", ".h5", ".hdf5", ".pkl", ".pickle", ".pt", ".pth", ".joblib", ".onnx", ".pb", ".npz", ".npy")
-
-
-class BundleRefused(SuiteError):
-    """A model's folder that is incomplete, damaged or not ours. The message says which and why."""
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Bundle:
         twin: how to run the base in int8, if that came with the model.
         familiarity: tells photos that are unlike all that it was trained on, if that came with the model.
         tuned: arrays of the backbone that are not ImageNet's, by name.
+        compact: the compact twin, if that came with the model.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class Bundle:
     twin: Twin | None = None
     familiarity: Familiarity | None = None
     tuned: dict[str, np.ndarray] = field(default_factory=dict)
+    compact: CompactTwin | None = None
 
     @property
     def id(self) -> str:
@@ -90,9 +92,15 @@ class Bundle:
             raise BundleRefused(f"{self.folder} cannot be used ({error}): train again.") from error
 
     @property
-    def proofs(self) -> dict[str, Proof]:
-        """Engines by name, with what notebook 1 found out about them on training photos."""
+    def proofs(self) -> dict[str, Proof | CompactProof]:
+        """Engines by name, with what notebook 1 found out about them."""
         return _proofs(self.card)
+
+    @property
+    def twins(self) -> dict[str, Twin]:
+        """How to run the engines that are made for this model, by name."""
+        found = {OPENVINO_INT8: self.twin, COMPACT: self.compact and self.compact.network}
+        return {name: twin for name, twin in found.items() if twin}
 
     @property
     def sure_from(self) -> float:
@@ -106,6 +114,8 @@ class Bundle:
         if test.get("photos"):
             interval = f"{test['low']:.1%} to {test['high']:.1%}"
             lines.append(f"It was right on {test['accuracy']:.1%} of {test['photos']:,} test photos ({interval}).")
+        if self.compact:
+            lines.append(f"Its compact twin: {self.proofs[COMPACT]}")
         if self.card.get("drawings"):
             lines.append("It was trained on drawings: it knows nothing of real photos.")
         return "\n".join(lines)
@@ -114,7 +124,11 @@ class Bundle:
 def read(folder: Path) -> Bundle:
     """Read a saved model and check that its files are those that were saved. Raises BundleRefused."""
     card = read_card(folder)
-    arrays = {file: _read_arrays(folder, file, card) for file in _ARRAYS if file != FAMILIAR or file in card["files"]}
+    arrays = {
+        file: _stored(folder, card, file, names)
+        for file, names in _ARRAYS.items()
+        if file != FAMILIAR or file in card["files"]
+    }
     golden = arrays[GOLDEN]
     bundle = Bundle(
         folder,
@@ -122,9 +136,10 @@ def read(folder: Path) -> Bundle:
         Head(**arrays[HEAD]),
         golden["photos"],
         golden["probabilities"],
-        _read_twin(folder, card),
+        _if_whole(Twin, folder, card, TWIN),
         Familiarity(arrays[FAMILIAR]["centers"], _threshold(card, "far")) if FAMILIAR in arrays else None,
-        _read_arrays(folder, TUNED, card) if TUNED in card["files"] else {},
+        _stored(folder, card, TUNED) if TUNED in card["files"] else {},
+        _if_whole(lambda found: CompactTwin.of(found, card), folder, card, COMPACT_TWIN),
     )
     _check_shapes(bundle)
     return bundle
@@ -162,8 +177,9 @@ def sealed(card: dict) -> dict:
     return {**content, "digest": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def _proofs(card: dict) -> dict[str, Proof]:
-    return {name: Proof(**found) for name, found in card.get("engines", {}).items()}
+def _proofs(card: dict) -> dict[str, Proof | CompactProof]:
+    proofs = {name: Proof(**found) for name, found in card.get("engines", {}).items()}
+    return proofs | ({COMPACT: CompactProof(**card["compact"]["proof"])} if "compact" in card else {})
 
 
 def _threshold(card: dict, name: str) -> float:
@@ -232,27 +248,16 @@ def _versions() -> Iterable[Path]:
     return dict.fromkeys([*found, *([places.SHIPPED_MODEL] if (places.SHIPPED_MODEL / CARD).is_file() else [])])
 
 
-def _read_twin(folder: Path, card: dict) -> Twin | None:
-    """A model serves without its twin, too, so one that is missing or damaged is no reason to refuse the model."""
+def _stored(folder: Path, card: dict, file: str, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    return read_arrays(folder / file, card["files"].get(file, ""), names)
+
+
+def _if_whole(make: Callable[[dict], Made], folder: Path, card: dict, file: str) -> Made | None:
+    """A model serves without a twin, too, so one that is missing or damaged is no reason to refuse the model."""
     try:
-        return Twin(_read_arrays(folder, TWIN, card)) if TWIN in card["files"] else None
-    except (BundleRefused, ValueError):
+        return make(_stored(folder, card, file)) if file in card["files"] else None
+    except (BundleRefused, ValueError, KeyError, TypeError):
         return None
-
-
-def _read_arrays(folder: Path, file: str, card: dict) -> dict[str, np.ndarray]:
-    """All arrays of `file`, or for those whose names are fixed, these. Raises BundleRefused."""
-    try:
-        if digest(folder / file) != card["files"][file]:
-            raise BundleRefused(
-                f"{folder / file} is not the file that was saved: choose another version, or train again."
-            )
-        with (folder / file).open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            if sum(part.file_size for part in arrays.zip.infolist()) > _MOST_BYTES:
-                raise ValueError("a few kilobytes that unpack to very many")
-            return {name: arrays[name] for name in _ARRAYS.get(file, arrays.files)}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        raise BundleRefused(f"{folder / file} is missing or damaged: choose another version, or train again.") from None
 
 
 def _check_shapes(bundle: Bundle) -> None:
@@ -271,8 +276,3 @@ def _check_shapes(bundle: Bundle) -> None:
         raise BundleRefused(
             f"The arrays in {bundle.folder} do not fit its {number} classes: choose another version, or train again."
         )
-
-
-def digest(path: Path) -> str:
-    """sha256 of a file, hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bundle import TOLERANCE, Bundle, BundleRefused
-from .engines import OPENVINO_INT8, Engine, is_exact, open_engine
+from .engines import COMPACT, OPENVINO_INT8, Engine, has_gpu, is_exact, open_engine
 from .engines.choice import AUTO, choose
 from .engines.proof import compare
 from .explanation import grad_cam
@@ -34,12 +34,13 @@ class Classifier:
     def __init__(self, bundle: Bundle, engine: Engine):
         self.bundle = bundle
         self.engine = engine
+        self._model = bundle.compact if engine.name == COMPACT else bundle  # each has its own last layer and thresholds
         _check_kin(bundle, engine.fingerprint)
         self._replay()
 
     def predict(self, photos: np.ndarray) -> np.ndarray:
         """uint8 RGB (n, 224, 224, 3) from `images.read_photo` → probabilities, float32 (n, classes)."""
-        return self.bundle.head.probabilities(self.engine.features(photos))
+        return self._model.head.probabilities(self.engine.features(photos))
 
     def answer(self, photos: np.ndarray) -> list[Answer]:
         """Like `predict`, for each photo with whether the model is sure and the photo like those that it knows."""
@@ -54,16 +55,16 @@ class Classifier:
         activations = self.engine.activations(photo[None])
         (answer,) = self._answers(self.bundle.architecture.pool(activations))
         number = self.bundle.classes.index(label) if label else int(answer.probabilities.argmax())
-        return answer, grad_cam(activations[0], self.bundle.head, number)
+        return answer, grad_cam(activations[0], self._model.head, number)
 
     def _answers(self, features: np.ndarray) -> list[Answer]:
-        probabilities, familiarity = self.bundle.head.probabilities(features), self.bundle.familiarity
+        probabilities, familiarity = self._model.head.probabilities(features), self._model.familiarity
         familiar = familiarity.knows(features) if familiarity else np.ones(len(features), bool)
-        confident = probabilities.max(axis=1) >= self.bundle.sure_from
+        confident = probabilities.max(axis=1) >= self._model.sure_from
         return [Answer(*found) for found in zip(probabilities, (confident & familiar).tolist(), familiar.tolist())]
 
     def _replay(self) -> None:
-        saved, now = self.bundle.golden_probabilities, self.predict(self.bundle.golden_photos)
+        saved, now = self._model.golden_probabilities, self.predict(self.bundle.golden_photos)
         off = float(np.abs(now - saved).max())
         if (off > TOLERANCE) if is_exact(self.engine) else compare(now, saved).objection:
             raise BundleRefused(
@@ -76,9 +77,9 @@ def load_classifier(
 ) -> Classifier:
     """Put a saved model on the engine `wanted`, or for "auto" on the fastest here that is proven for it.
 
-    An engine that does not compute in float32 must have proven itself on training photos when the model was saved,
-    and on any engine the golden photos must give the saved answers on this machine. On a CPU TensorFlow, which takes
-    seconds to load, is tried last.
+    An engine that does not compute in float32 must have proven itself when the model was saved, and on any engine the
+    golden photos must give the saved answers on this machine. On a CPU TensorFlow, which takes seconds to load, is
+    tried last. Where there is a GPU, nobody needs the compact twin, which runs on the CPU.
 
     Args:
         beside: one that serves now; where both can share an engine, no second one is loaded.
@@ -106,14 +107,16 @@ def load_classifier(
     def opened(name: str) -> Engine:
         if beside and beside.engine.name == name and _run_alike(name, bundle, beside.bundle):
             return beside.engine
-        return open_engine(name, backbone, bundle.twin)
+        return open_engine(name, backbone, bundle.twins.get(name))
 
-    return proven[choose(wanted, opened, objection, say, backbone.architecture).name]
+    own = {COMPACT: f"{COMPACT} {bundle.compact.network.widths}"} if bundle.compact and not has_gpu() else {}
+    return proven[choose(wanted, opened, objection, say, backbone.architecture, own).name]
 
 
 def _run_alike(name: str, one: Bundle, other: Bundle) -> bool:
     """Whether the engine `name` is the same for both."""
-    if name == OPENVINO_INT8 and not (one.twin and other.twin and one.twin.digest == other.twin.digest):
+    twins = [bundle.twins.get(name) for bundle in (one, other)]
+    if name in (OPENVINO_INT8, COMPACT) and not (all(twins) and twins[0].digest == twins[1].digest):
         return False
     return one.card["backbone"]["fingerprint"] == other.card["backbone"]["fingerprint"]
 

@@ -14,6 +14,7 @@ from .decisions import names
 from .images import PhotoRefused, read_photo
 
 if TYPE_CHECKING:  # notebook 2 shows pictures, too, but has no use for scikit-learn
+    from .compacting import Dial
     from .comparison import Comparison
     from .decisions import Suggestion
     from .evaluation import Mistake, Report
@@ -75,6 +76,23 @@ def reliability(probabilities: dict[str, np.ndarray], targets: np.ndarray) -> Fi
         axis.scatter([one.confidence for one in bins], [one.right for one in bins], sizes, color=line.get_color())
     axis.set(xlabel="how sure the model is", ylabel="share that is right", xlim=(0, 1.03), ylim=(0, 1.03))
     axis.legend(loc="upper left")
+    return _finished(figure)
+
+
+def dial(found: "Dial") -> Figure:
+    """Speed against accuracy: the whole network and its compact twins, each with the 95 % interval of its accuracy."""
+    figure, axis = plt.subplots(figsize=(6, 3.6))
+    chosen = found.chosen.times if found.chosen else ""
+    for point in found.points:
+        report, whole = point.report, point.times == "1"
+        ends = [[report.accuracy - report.low], [report.high - report.accuracy]]
+        color = "C0" if whole else "C2" if point.times == chosen else "C7"
+        axis.errorbar(point.rate, report.accuracy, ends, marker="o", capsize=3, color=color)
+        name = "whole network" if whole else f"{point.times} times less" + (", taken" if point.times == chosen else "")
+        axis.annotate(name, (point.rate, report.accuracy), (6, 6), textcoords="offset points", fontsize=8)
+    title = "" if found.points else "No compact twin was made."
+    axis.set(xlabel="photos a second on this machine", ylabel="right of the validation photos", title=title)
+    axis.margins(x=0.25)
     return _finished(figure)
 
 

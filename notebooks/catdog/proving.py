@@ -42,7 +42,7 @@ class Engines:
         Raises SuiteError when the engine that was wanted cannot be used.
         """
         self.backbone, self.store = backbone, store
-        self._dataset, self._photos = dataset, _first(dataset.of(TRAIN), SAMPLES[-1])
+        self._dataset, self._photos = dataset, first(dataset.of(TRAIN), SAMPLES[-1])
         self.reference = _Reference(backbone)
         may_make = wanted == OPENVINO_INT8 or (wanted == AUTO and not has_gpu())
         self.twin = _kept_twin(dataset, backbone, may_make)
@@ -137,7 +137,7 @@ def _kept_twin(dataset: Dataset, backbone: Backbone, may_make: bool) -> Twin | N
     """
     if backbone.architecture is not VGG16:
         return None
-    photos = _first(dataset.of(TRAIN), CALIBRATION_PHOTOS)
+    photos = first(dataset.of(TRAIN), CALIBRATION_PHOTOS)
     made_for = f"{DOOR} {backbone.fingerprint} {dataset.name}"
     path = places.cache_file("twin", made_for, ".npz")
     for seen, twin in _read_twin(path):
@@ -164,6 +164,6 @@ def _read_twin(path) -> Iterator[tuple[int, Twin]]:
         return
 
 
-def _first(photos: list[Photo], number: int) -> list[Photo]:
-    """By digest: the same ones each time, whatever is added, but for those that come before."""
+def first(photos: list[Photo], number: int) -> list[Photo]:
+    """`number` of them, by digest: the same ones each time, whatever is added, but for those that come before."""
     return sorted(photos, key=lambda photo: photo.digest)[:number]

@@ -13,11 +13,13 @@ import numpy as np
 
 from . import places
 from .backbone import Weights
-from .bundle import CARD, FAMILIAR, FILES, GOLDEN, HEAD, SCHEMA, TUNED, TWIN, Bundle, digest, read, sealed
+from .bundle import CARD, COMPACT_TWIN, FAMILIAR, FILES, GOLDEN, HEAD, SCHEMA, TUNED, TWIN, Bundle, read, sealed
+from .compact import CompactTwin
 from .engines.twin import Twin
 from .errors import SuiteError
 from .familiarity import Familiarity
 from .head import Head
+from .stored import digest
 
 _PART = ".writing-"  # hidden, so nobody takes it for a version
 _ABANDONED_SECONDS = 24 * 3600
@@ -32,6 +34,7 @@ def publish(
     twin: Twin | None = None,
     familiarity: Familiarity | None = None,
     tuned: Weights | None = None,
+    compact: CompactTwin | None = None,
     add_files: Callable[[Path], None] = lambda folder: None,
 ) -> Bundle:
     """Save a model as the newest version of `name` under `places.models_dir()`.
@@ -43,6 +46,7 @@ def publish(
         name: lower-case letters, digits and hyphens.
         card: what is known of the model; name, version, time and digests are added here.
         tuned: arrays of the backbone that are not ImageNet's, if any.
+        compact: the compact twin, if any; the card has its section "compact".
         add_files: puts further files (the complete model) into the folder it is given.
 
     Raises:
@@ -64,6 +68,8 @@ def publish(
                 np.savez_compressed(part / TUNED, **tuned)
             if twin:
                 np.savez_compressed(part / TWIN, **twin.arrays)
+            if compact:
+                np.savez_compressed(part / COMPACT_TWIN, **compact.arrays)
             add_files(part)
             return _published(part, name, card)
         finally:

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import bundle
 from .bundle import Bundle
+from .compacting import Candidate
 from .comparison import Comparison
 from .confidence import Confidence
 from .dataset import Dataset
@@ -34,6 +35,7 @@ def save_model(
     confidence: Confidence,
     reports: dict[str, Report],
     engines: Engines,
+    compact: Candidate | None = None,
     save_h5: bool = False,
     unless_worse: Comparison | None = None,
 ) -> Bundle:
@@ -46,6 +48,7 @@ def save_model(
         name: the model's name; with nothing, the dataset's.
         reports: by split ("valid", "test"), for the card.
         engines: they compute the golden photos, and are proven once more as seen through the new last layer.
+        compact: the compact twin to save with it, if any.
         save_h5: write the complete network as `model.h5`, too.
         unless_worse: than the version before it; then that one stays the newest, and it is said.
 
@@ -61,7 +64,7 @@ def save_model(
         )
     if (
         newest
-        and _is_the_same(newest, dataset, confidence, engines)
+        and _is_the_same(newest, dataset, confidence, engines, compact)
         and (not save_h5 or (newest.folder / "model.h5").exists())
     ):
         print(f"Nothing has changed since {newest.id}: it stays the newest version.")
@@ -73,9 +76,10 @@ def save_model(
         return newest
     head, network = confidence.head, engines.reference.model
     photos, probabilities = _golden(engines, head)
-    card = _card(dataset, fit, confidence, reports, engines)
+    card = _card(dataset, fit, confidence, reports, engines) | ({"compact": compact.as_card()} if compact else {})
     return publish(
         name, card, head, photos, probabilities, engines.twin, confidence.familiarity, engines.backbone.tuned,
+        compact and compact.twin(photos),
         add_files=lambda folder: save_complete(folder, network, head, photos, probabilities, save_h5),
     )  # fmt: skip
 
@@ -107,7 +111,9 @@ def _through_the_door(label: str, seed: int) -> np.ndarray:
     return read_photo(file.getvalue())
 
 
-def _is_the_same(newest: Bundle, dataset: Dataset, confidence: Confidence, engines: Engines) -> bool:
+def _is_the_same(
+    newest: Bundle, dataset: Dataset, confidence: Confidence, engines: Engines, compact: Candidate | None
+) -> bool:
     return (
         newest.card["data"]["digest"] == dataset.digest()
         and newest.card["image_door"] == DOOR
@@ -115,6 +121,7 @@ def _is_the_same(newest: Bundle, dataset: Dataset, confidence: Confidence, engin
         and newest.card["backbone"]["fingerprint"] == engines.backbone.fingerprint
         and (newest.folder / "model.keras").exists()
         and (newest.twin and newest.twin.digest) == (engines.twin and engines.twin.digest)
+        and (newest.compact and newest.compact.network.digest) == (compact and compact.network.digest)
         and newest.familiarity is not None
         and _nearly_equal(newest.head.kernel, confidence.head.kernel)
         and _nearly_equal(newest.head.bias, confidence.head.bias)

@@ -1,7 +1,7 @@
 """The benchmark: every figure a ratio of things measured in turn within one run, never against a figure of yesterday.
 
-    make bench                          everything, about thirteen minutes on two cores
-    make bench BENCH="--only serving"   one part of it: serving, page, training or learning
+    make bench                          all but the dial, about half an hour on two cores
+    make bench BENCH="--only serving"   one part of it: serving, page, training, learning, compact or dial
     make bench BENCH="--rounds 5"       more rounds, less spread
     make bench BENCH="--engine openvino-fp32"
 
@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from accuracy import measure_accuracy
+from compact import measure_dial, measure_twin_of_auto
 from learning import measure_learning
 from material import Material
 from page import measure_page
@@ -26,12 +27,13 @@ from serving import measure_serving
 from startup import measure_startup
 from training import measure_training
 
+PARTS = ("serving", "page", "training", "learning", "compact", "dial")
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=("serving", "page", "training", "learning"), help="measure one part")
+    parser.add_argument("--only", choices=PARTS, help="measure one part")
     parser.add_argument("--rounds", type=int, default=3, help="how often each thing is measured (default 3)")
     parser.add_argument("--seconds", type=float, default=6, help="how long each load lasts (default 6)")
     parser.add_argument("--trials", type=int, default=5, help="how often the original's steps are timed (default 5)")
@@ -52,6 +54,10 @@ def main() -> None:
             measure_training(report, material, options)
         if options.only in (None, "learning"):
             measure_learning(report, material)
+        if options.only in (None, "compact"):
+            measure_twin_of_auto(report, material, options)
+        if options.only == "dial":
+            measure_dial(report, material)
     print(report.table())
     options.write.parent.mkdir(exist_ok=True)
     options.write.write_text(

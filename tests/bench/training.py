@@ -15,8 +15,8 @@ def measure_training(report, material, options) -> None:
     for number in bar(range(options.rounds), what="Training", unit="rounds"):
         folder, new = material.to_train(f"round-{number}")
         own = {"CATDOG_CACHE": f"{folder}-cache", "MODELS_DIR": f"{folder}-models"}
-        original.append(_run("training_original.py", [str(folder), str(options.trials)], {}))
-        ours.append(_run("training_ours.py", [str(folder), str(new)], own))
+        original.append(run_script("training_original.py", [str(folder), str(options.trials)], {}))
+        ours.append(run_script("training_ours.py", [str(folder), str(new)], own))
     report.row("the original's way, 1,200 photos (extrapolated)", seconds=original)
     for name in ("first", "again", "new 10", "new 100"):
         report.row(f"ours, {name}", seconds=[found[name] for found in ours])
@@ -28,7 +28,7 @@ def measure_training(report, material, options) -> None:
     report.ratio("features_vs_engine", *([found[key] for found in ours] for key in ("features", "bare")))
 
 
-def _run(script: str, arguments: list[str], environment: dict[str, str]):
+def run_script(script: str, arguments: list[str], environment: dict[str, str]):
     """The JSON that a script prints last. Raises RuntimeError with its last words when it fails."""
     done = subprocess.run(
         [sys.executable, str(HERE / script), *arguments],

@@ -15,6 +15,7 @@ import nncf  # noqa: F401
 import numpy as np
 import openvino  # noqa: F401
 from catdog.backbone import load_backbone
+from catdog.compacting import NO, compact_twins
 from catdog.confidence import fit_confidence
 from catdog.dataset import check
 from catdog.evaluation import evaluate
@@ -27,7 +28,7 @@ from catdog.sources import PhotoFolder
 from catdog.training import fit_head, unseen_logits
 
 
-def fine_tune(folder: Path):
+def fine_tune(folder: Path, compact: str = NO):
     backbone = load_backbone()
     store = FeatureStore(backbone)
     dataset = check(PhotoFolder(folder, "bench"), known=store.digests())
@@ -40,8 +41,9 @@ def fine_tune(folder: Path):
         split: evaluate(confidence.head.probabilities(data[split][0]), data[split][1], dataset.classes)
         for split in ("valid", "test")
     }
-    save_model("bench", dataset, fit, confidence, reports, engines)
-    return engines.chosen, dataset
+    dial = compact_twins(compact, dataset, data, engines, confidence)
+    model = save_model("bench", dataset, fit, confidence, reports, engines, dial.chosen)
+    return engines.chosen, dataset, dial, model
 
 
 def timed(folder: Path) -> float:
@@ -52,7 +54,7 @@ def timed(folder: Path) -> float:
 
 def features_against_bare(folder: Path) -> dict[str, float]:
     """Photos per second of the features (files in, vectors out) and of the engine alone (arrays in)."""
-    engine, dataset = fine_tune(folder)
+    engine, dataset, *_ = fine_tune(folder)
     some = dataset.photos[:128]
     pixels = np.stack([read_photo(photo.path) for photo in some])
     apart, rates = folder.with_name(f"{folder.name}-apart"), {}

@@ -13,7 +13,8 @@ BATCH = 16  # photos at a time; more are no faster on a CPU and need more memory
 
 TENSORFLOW, TENSORFLOW_MIXED = "tensorflow", "tensorflow-mixed"
 OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8 = "openvino-fp32", "openvino-bf16", "openvino-int8"
-NAMES = (TENSORFLOW, TENSORFLOW_MIXED, OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8)
+COMPACT = "compact"
+NAMES = (TENSORFLOW, TENSORFLOW_MIXED, OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8, COMPACT)
 
 
 class Engine(Protocol):
@@ -68,7 +69,7 @@ def open_engine(name: str, backbone: Backbone, twin=None) -> Engine:
     """Make an engine ready to run.
 
     Args:
-        twin: `engines.twin.Twin`, which the int8 engine needs.
+        twin: `engines.twin.Twin`, which the int8 engine needs; `engines.compact.Compact`, which the compact one needs.
 
     Raises:
         EngineUnavailable: it cannot run here.

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -28,6 +28,7 @@ def choose(
     objection: Callable[[Engine], str],
     say: Callable[[str], object] = print,
     backbone: Architecture = VGG16,
+    own: Mapping[str, str] | None = None,
 ) -> Engine:
     """Open the engine `wanted`, or for "auto" the fastest here that proves itself; say which, and which not and why.
 
@@ -38,6 +39,7 @@ def choose(
         objection: "" for an engine whose answers can be trusted, else the reason against it.
         say: told which one, and which not and why.
         backbone: times are remembered for each.
+        own: further candidates that are made for one model, by name, each with what tells its time from others'.
 
     Raises:
         SuiteError: the engine that was wanted fails, or all do.
@@ -48,8 +50,9 @@ def choose(
             raise SuiteError(f"The engine {wanted} cannot be used: {reason} Set ENGINE to auto.")
         say(f"Engine: {wanted}.")
         return engine
-    speeds = _measured(candidates(), opened, _memory(backbone))
-    fastest_first = sorted(candidates(), key=lambda name: speeds.get(name, 0))  # unmeasured ones first: it is said why
+    names = {name: name for name in candidates()} | dict(own or {})
+    speeds = _measured(names, opened, _memory(backbone))
+    fastest_first = sorted(names, key=lambda name: speeds.get(name, 0))  # unmeasured ones first: it is said why
     for name in dict.fromkeys([*fastest_first, TENSORFLOW]):
         engine, reason = _tried(name, opened, objection)
         if not reason:
@@ -68,15 +71,16 @@ def _tried(name: str, opened: Callable[[str], Engine], objection: Callable[[Engi
         return None, str(unavailable)
 
 
-def _measured(names: Iterable[str], opened: Callable[[str], Engine], memory: Path) -> dict[str, float]:
-    """Seconds per photo of the engines that can be opened: as remembered, or measured now."""
-    speeds = _remembered(memory)
-    for name in names:
-        if name not in speeds:
+def _measured(names: Mapping[str, str], opened: Callable[[str], Engine], memory: Path) -> dict[str, float]:
+    """Seconds per photo of the engines that can be opened, by name: as remembered by what `names` calls them, or
+    measured now."""
+    known = _remembered(memory)
+    for name, remembered_as in names.items():
+        if remembered_as not in known:
             with contextlib.suppress(EngineUnavailable):
-                speeds[name] = seconds_per_photo(opened(name))
-                places.write_if_possible(memory, lambda file: file.write(json.dumps(speeds).encode()))
-    return speeds
+                known[remembered_as] = seconds_per_photo(opened(name))
+                places.write_if_possible(memory, lambda file: file.write(json.dumps(known).encode()))
+    return {name: known[remembered_as] for name, remembered_as in names.items() if remembered_as in known}
 
 
 def seconds_per_photo(engine: Engine) -> float:

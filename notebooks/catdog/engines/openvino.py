@@ -9,7 +9,7 @@ import numpy as np
 from ..backbone import RGB_MEAN, VGG16, Backbone
 from ..images import SIDE
 from ..weights import LAYERS
-from . import OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, in_batches
+from . import COMPACT, OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, in_batches
 from .twin import Twin
 
 try:
@@ -19,35 +19,39 @@ except ImportError as error:
     raise EngineUnavailable("OpenVINO is not installed (pip install openvino).") from error
 
 _RECIPE = {OPENVINO_FP32: "fp32 openvino", OPENVINO_BF16: "bf16 openvino"}
-_PRECISION = {OPENVINO_FP32: "f32", OPENVINO_BF16: "bf16", OPENVINO_INT8: "f32"}
+_QUANTISED = {
+    OPENVINO_INT8: "the model has no int8 twin, or a damaged one; notebook 1 makes one on a machine without a GPU.",
+    COMPACT: "the model has no compact twin, or a damaged one; notebook 1 makes one with COMPACT.",
+}
 
 
 class OpenVINOEngine:
     """See `engines.Engine`.
 
-    Raises EngineUnavailable when this processor has no bfloat16 for `openvino-bf16`, or `openvino-int8` gets no twin or
-    another backbone than VGG16.
+    Raises EngineUnavailable when this processor has no bfloat16 for `openvino-bf16`, or `openvino-int8` or `compact`
+    get no twin or another backbone than VGG16.
     """
 
     def __init__(self, name: str, backbone: Backbone, twin: Twin | None = None):
         core = ov.Core()
         if name == OPENVINO_BF16 and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise EngineUnavailable("this processor does not compute in bfloat16.")
-        if name == OPENVINO_INT8 and backbone.architecture is not VGG16:
-            raise EngineUnavailable("the int8 twin is made for VGG16 only.")
-        if name == OPENVINO_INT8 and twin is None:
-            raise EngineUnavailable(
-                "the model has no int8 twin, or a damaged one; notebook 1 makes one on a machine without a GPU."
-            )
+        if name in _QUANTISED and backbone.architecture is not VGG16:
+            raise EngineUnavailable("it is made for VGG16 only.")
+        if name in _QUANTISED and twin is None:
+            raise EngineUnavailable(_QUANTISED[name])
         self.name = name
         self.fingerprint, self.architecture = backbone.fingerprint, backbone.architecture
-        self.recipe = f"int8 {twin.digest[:16]}" if name == OPENVINO_INT8 else _RECIPE[name]
+        self.recipe = f"int8 {twin.digest[:16]}" if name in _QUANTISED else _RECIPE[name]
         if self.architecture is VGG16:
-            graph = build_graph(backbone, twin if name == OPENVINO_INT8 else None)
+            graph = build_graph(backbone, twin if name in _QUANTISED else None)
             graph.add_outputs([_maximum(graph).input_value(0)])
         else:
             graph = _converted(backbone)
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _PRECISION[name]}
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "bf16" if name == OPENVINO_BF16 else "f32",
+        }
         self._one_at_a_time = threading.Lock()  # a request of OpenVINO's is none of several threads
         self._request = core.compile_model(graph, "CPU", settings).create_infer_request()
 
@@ -119,15 +123,14 @@ def _quantised(values, layer: str, twin: Twin | None):
 
 
 def _kernel(backbone: Backbone, layer: str, twin: Twin | None):
-    kernel = _channels_first(backbone, layer)
     if not twin:
-        return op.constant(kernel)
-    scale = twin.arrays[f"{layer}/scale"].reshape(-1, 1, 1, 1)
-    steps = np.clip(np.floor(kernel / scale + 0.5), -127, 127).astype(np.int8)
-    return op.multiply(op.convert(op.constant(steps), np.float32), op.constant(scale))
+        return op.constant(_channels_first(backbone.weights[f"{layer}/kernel"], layer))
+    steps = op.constant(_channels_first(twin.steps(layer, backbone.weights), layer))
+    scale = op.constant(twin.arrays[f"{layer}/scale"].reshape(-1, 1, 1, 1))
+    return op.multiply(op.convert(steps, np.float32), scale)
 
 
-def _channels_first(backbone: Backbone, layer: str) -> np.ndarray:
-    """A layer's kernel as OpenVINO keeps it, float32 (out, in, 3, 3); the first takes RGB where Keras' takes BGR."""
-    kernel = backbone.weights[f"{layer}/kernel"].transpose(3, 2, 0, 1)
+def _channels_first(kernel: np.ndarray, layer: str) -> np.ndarray:
+    """A kernel as OpenVINO keeps it, (out, in, 3, 3); the first takes RGB where Keras' takes BGR."""
+    kernel = kernel.transpose(3, 2, 0, 1)
     return np.ascontiguousarray(kernel[:, ::-1] if layer == LAYERS[0] else kernel)

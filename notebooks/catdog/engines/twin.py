@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backbone import Backbone
-from ..weights import LAYERS
+from ..weights import LAYERS, Weights
 from . import EngineUnavailable
 
 CALIBRATION_PHOTOS = 32
@@ -30,6 +30,11 @@ class Twin:
             fits = span.shape == (2,) and scale.ndim == 1 and scale.shape == bias.shape and scale.size
             if not fits or not np.isfinite([*span, *scale, *bias]).all() or span[0] >= span[1] or scale.min() <= 0:
                 raise ValueError(f"the int8 twin's arrays for {layer} make no sense")
+
+    def steps(self, layer: str, weights: Weights) -> np.ndarray:
+        """The kernel of `layer` in whole steps of its scale, int8 (3, 3, in, out)."""
+        scaled = weights[f"{layer}/kernel"] / self.arrays[f"{layer}/scale"]
+        return np.clip(np.floor(scaled + 0.5), -127, 127).astype(np.int8)
 
     @property
     def digest(self) -> str:

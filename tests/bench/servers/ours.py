@@ -1,7 +1,9 @@
-"""Our backend as notebook 2 starts it, on the engine named in the second argument."""
+"""Our backend as notebook 2 starts it, on the engine named in the second argument, with the model whose folder is the
+third, or else with the one that ships."""
 
 import sys
 import threading
+from pathlib import Path
 
 from catdog import bundle, places
 from catdog.backend.app import create_app, start, use
@@ -10,5 +12,6 @@ from catdog.classifier import load_classifier
 if __name__ == "__main__":  # the processes that decode import this file
     app = create_app()
     start(app, int(sys.argv[1]))
-    use(app, load_classifier(bundle.read(places.SHIPPED_MODEL), sys.argv[2]))
+    folder = Path(sys.argv[3]) if len(sys.argv) > 3 else places.SHIPPED_MODEL
+    use(app, load_classifier(bundle.read(folder), sys.argv[2]))
     threading.Event().wait()

@@ -1,0 +1,223 @@
+"""Notebook 1 makes compact twins: narrow networks that answer as the whole one does, each proven before it is used."""
+
+import functools
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import places
+from .backbone import VGG16
+from .compact import CompactTwin
+from .confidence import Confidence, fit_confidence
+from .dataset import TRAIN, VALID, Dataset
+from .engines import COMPACT, Engine, open_engine
+from .engines.choice import seconds_per_photo
+from .engines.compact import Compact, make_compact
+from .engines.proof import CompactProof, compare_compact
+from .engines.twin import CALIBRATION_PHOTOS
+from .errors import SuiteError
+from .evaluation import Report, evaluate
+from .features import compute_features, features_by_split
+from .images import DOOR, read_photo
+from .proving import Engines, first
+from .training import Fit, fit_head, unseen_logits
+
+NO, AUTO, ALL = "no", "auto", "all"
+TIMES = ("1.5", "2", "2.5", "3", "4")  # less arithmetic than the whole network
+_FIRST, _THEN, _ELSE = "2", "3", "1.5"  # that "auto" tries: the first, and then another by how that one did
+PHOTOS = 480  # that are looked at: twice as many take twice as long and lose less
+_RECIPE = "compact 1"  # changes when pruning/ gives other networks
+
+
+@dataclass(frozen=True)
+class Point:
+    """A network on the dial between speed and accuracy: `times` less arithmetic than the whole one, `rate` photos a
+    second on this machine, and how many of the validation photos are right."""
+
+    times: str
+    rate: float
+    report: Report
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A compact twin, and what is known of it.
+
+    Attributes:
+        times: less arithmetic than the whole network.
+        network: its arrays; `engine`: that runs them.
+        fit, confidence, reports: as those of the whole model, on its own features.
+        proof: against the whole model in float32, on validation photos.
+        card: where it comes from.
+    """
+
+    times: str
+    network: Compact
+    engine: Engine
+    fit: Fit
+    confidence: Confidence
+    reports: dict[str, Report]
+    proof: CompactProof
+    made: dict
+
+    def twin(self, golden_photos: np.ndarray) -> CompactTwin:
+        """For a model with these golden photos, uint8 (n, 224, 224, 3)."""
+        known = self.confidence
+        golden = known.head.probabilities(self.engine.features(golden_photos))
+        return CompactTwin(self.network, known.head, known.familiarity, known.sure_from, golden)
+
+    def as_card(self) -> dict:
+        """The numbers as plain JSON values."""
+        return {
+            **self.made,
+            "digest": self.network.digest,
+            "training": self.fit.settings,
+            "confidence": self.confidence.as_card(),
+            "thresholds": self.confidence.thresholds,
+            "proof": self.proof.as_card(),
+            "metrics": {split: report.as_card() for split, report in self.reports.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Dial:
+    """What was made: the whole network and its compact twins from slow to fast, and the twin that is taken, if any."""
+
+    points: tuple[Point, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    chosen: Candidate | None = None
+
+    def __str__(self) -> str:
+        if not self.candidates:
+            return "No compact twin was made."
+        lines = [f"{one.times} times less arithmetic: {one.proof}" for one in self.candidates]
+        if not self.chosen:
+            return "\n".join([*lines, "None is taken, since none is proven."])
+        test = self.chosen.reports["test"]
+        judged = f", right on {test.accuracy:.1%} of {test.total:,} test photos" if test.total else ""
+        return "\n".join([*lines, f"Taken: {self.chosen.times} times less arithmetic{judged}."])
+
+
+def compact_twins(
+    wanted: str,
+    dataset: Dataset,
+    data: dict[str, tuple[np.ndarray, np.ndarray]],
+    engines: Engines,
+    confidence: Confidence,
+    *,
+    may_lose: float = 0.5,
+    epochs: int = 100,
+    target: float = 0.99,
+    seed: int = 0,
+) -> Dial:
+    """Make compact twins of a model's network, prove each, and take the fastest that is proven.
+
+    They are made from the pixels of training photos alone and kept, like the int8 twin; the last layer, its confidence
+    and the proof need labels.
+
+    Args:
+        wanted: "no"; how many times less arithmetic, one of `TIMES`; "all" of these; or "auto": half of it, and if that
+            is proven a third, else two thirds.
+        data: features and class numbers by split, of the whole network.
+        engines: that gave them; their reference is what the twins are held against.
+        confidence: the whole model.
+        may_lose: points of accuracy that the twin may lose.
+        epochs, target, seed: as for `training.fit_head` and `confidence.fit_confidence`.
+
+    Raises SuiteError where `wanted` or `may_lose` makes no sense, or there can be no twin.
+    """
+    if wanted not in (NO, AUTO, ALL, *TIMES):
+        raise SuiteError(f'COMPACT must be one of {", ".join((NO, AUTO, ALL, *TIMES))}, not "{wanted}".')
+    if not 0 <= may_lose <= 100:
+        raise SuiteError("COMPACT_MAY_LOSE must be 0 or more points, such as 0.5: change it in the settings cell.")
+    if wanted == NO:
+        return Dial()
+    if engines.backbone.architecture is not VGG16:
+        raise SuiteError(
+            f"{engines.backbone.architecture.name} is no plain chain of convolutions, so it has no compact twin: set "
+            "COMPACT to no, or BACKBONE to VGG16."
+        )
+    maker = _Maker(dataset, engines, seed)
+
+    def candidate(times: str) -> Candidate:
+        network, made = maker.network(times)
+        engine = open_engine(COMPACT, engines.backbone, network)
+        of_twin = features_by_split(dataset, engine, engines.store)
+        fit = fit_head(*of_twin["train"], *of_twin["valid"], classes=len(dataset.classes), epochs=epochs, seed=seed)
+        unseen = unseen_logits(*of_twin["train"], *of_twin["valid"], fit)
+        sure = fit_confidence(fit.head, of_twin["train"], of_twin["valid"], unseen, target=target)
+        said = {split: sure.head.probabilities(features) for split, (features, _) in of_twin.items()}
+        reports = {split: evaluate(said[split], data[split][1], dataset.classes) for split in ("valid", "test")}
+        proof = compare_compact(said["valid"], whole, data["valid"][1], may_lose)
+        return Candidate(times, network, engine, fit, sure, reports, proof, made)
+
+    exact = compute_features(dataset.of(VALID), engines.reference, engines.store, "Validation by float32")
+    whole = confidence.head.probabilities(exact)
+    found = [candidate(times) for times in TIMES if times == wanted or wanted == ALL]
+    if wanted == AUTO:
+        found = [candidate(_FIRST)]
+        found.append(candidate(_ELSE if found[0].proof.objection else _THEN))
+    found.sort(key=lambda one: TIMES.index(one.times))
+    proven = [one for one in found if not one.proof.objection]
+    before = Point("1", 1 / seconds_per_photo(engines.chosen), evaluate(whole, data["valid"][1], dataset.classes))
+    points = [Point(one.times, 1 / seconds_per_photo(one.engine), one.reports["valid"]) for one in found]
+    return Dial((before, *points), tuple(found), proven[-1] if proven else None)
+
+
+class _Maker:
+    """Narrow networks for photos of this name, kept by an earlier run or made now."""
+
+    def __init__(self, dataset: Dataset, engines: Engines, seed: int):
+        self._name, self._backbone, self._seed = dataset.name, engines.backbone, seed
+        self._photos, self._pruner = first(dataset.of(TRAIN), PHOTOS), None
+
+    def network(self, times: str) -> tuple[Compact, dict]:
+        """The network with `times` less arithmetic, and where it comes from. One that saw less than half as many photos
+        as it could see now is made again."""
+        made_for = f"{_RECIPE} {DOOR} {self._backbone.fingerprint} {self._name} {times} {self._seed}"
+        path = places.cache_file("compact", made_for, ".npz")
+        for network, made in _kept(path):
+            if 2 * made["photos"] >= len(self._photos):
+                return network, made
+        network, made = self._make(times)
+        arrays = {**network.arrays, "made": np.array(json.dumps(made))}
+        places.write_if_possible(path, lambda file: np.savez(file, **arrays))
+        return network, made
+
+    def _make(self, times: str) -> tuple[Compact, dict]:
+        from .pruning import Pruner, gmacs  # needs OpenVINO
+
+        began = time.monotonic()
+        self._pruner = self._pruner or Pruner(self._backbone.weights, self._pixels, self._seed)
+        narrow = self._pruner.narrowed(1 / float(times))
+        network = make_compact(narrow, self._pixels[:CALIBRATION_PHOTOS])
+        return network, {
+            "times_less": float(times),
+            "gmacs": gmacs(narrow),
+            "gmacs_of_whole": gmacs(self._backbone.weights),
+            "channels": list(network.widths),
+            "photos": len(self._photos),
+            "seed": self._seed,
+            "seconds": round(time.monotonic() - began, 1),
+        }
+
+    @functools.cached_property
+    def _pixels(self) -> np.ndarray:
+        """Of few photos, mirrored ones too."""
+        pixels = np.stack([read_photo(photo.path) for photo in self._photos])
+        return np.concatenate([pixels, pixels[:, :, ::-1]])[:PHOTOS]
+
+
+def _kept(path: Path) -> Iterator[tuple[Compact, dict]]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            found = dict(arrays)
+        made = json.loads(str(found.pop("made")))
+        yield Compact(found), {**made, "photos": int(made["photos"])}
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return

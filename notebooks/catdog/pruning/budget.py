@@ -1,0 +1,53 @@
+"""How many channels each layer keeps, so that the least is lost for the arithmetic that is allowed."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+STEP = 16  # processors take channels by sixteen
+
+
+def arithmetic(widths: Sequence[int], sides: Sequence[int], entering: int = 3) -> float:
+    """Multiplications and additions of a chain of 3×3 convolutions for one photo, in thousands of millions (GMACs).
+
+    Args:
+        widths: channels that each layer gives; `sides`: of its pictures, pixels; `entering`: channels of the photo.
+    """
+    return sum(9 * a * b * side**2 for (a, b), side in zip(pairwise([entering, *widths]), sides)) / 1e9
+
+
+def widths_within(gmacs: float, losses: Sequence[dict[int, float]], sides: Sequence[int], last: int) -> tuple[int, ...]:
+    """The widths that lose least in sum and take at most `gmacs`.
+
+    What a layer costs depends on its own width and on that of the one before, so for a given price of arithmetic the
+    best chain is found exactly, layer by layer (Viterbi 1967); the price is found by bisection.
+
+    Args:
+        losses: for each layer but the last, what is lost by each width that it may have.
+        sides: of each layer's pictures, pixels; `last`: the width of the last layer, which stays.
+    """
+    low, high = 1e-9, 1e9
+    cheapest = _cheapest(high, losses, sides, last)
+    for _ in range(40):
+        price = (low * high) ** 0.5
+        found = _cheapest(price, losses, sides, last)
+        if arithmetic(found, sides) > gmacs:
+            low = price
+        else:
+            high, cheapest = price, found
+    return cheapest
+
+
+def _cheapest(price: float, losses: Sequence[dict[int, float]], sides: Sequence[int], last: int) -> tuple[int, ...]:
+    widths, costs, ways = [3], np.zeros(1), []
+    for allowed, side in zip([*losses, {last: 0.0}], sides):
+        wide = np.array(list(allowed))
+        through = costs[:, None] + price * 9 * np.outer(widths, wide) * side**2 / 1e9
+        ways.append((wide, through.argmin(axis=0)))
+        widths, costs = wide, through.min(axis=0) + np.array(list(allowed.values()))
+    place, found = int(costs.argmin()), []
+    for wide, came_from in reversed(ways):
+        found.append(int(wide[place]))
+        place = int(came_from[place])
+    return tuple(reversed(found))

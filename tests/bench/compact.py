@@ -1,0 +1,135 @@
+"""The compact twin: the dial between speed and accuracy, and the twin of "auto" served beside the original.
+
+For the dial, the 1,000 training photos are dealt anew for each seed, 850 to fit and 150 to choose by; the 300 others
+judge. It is by far the longest part.
+"""
+
+import dataclasses
+import time
+from collections import defaultdict
+from contextlib import ExitStack
+
+import numpy as np
+from catdog.backbone import VGG16, Backbone, load_backbone
+from catdog.compacting import PHOTOS, TIMES
+from catdog.dataset import TEST, TRAIN, VALID, Dataset, check
+from catdog.engines import COMPACT, OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, open_engine
+from catdog.engines.choice import seconds_per_photo
+from catdog.engines.compact import make_compact
+from catdog.engines.twin import CALIBRATION_PHOTOS, make_twin
+from catdog.features import FeatureStore, compute_features
+from catdog.images import read_photo
+from catdog.progress import bar
+from catdog.pruning import Pruner, gmacs
+from catdog.sources import PhotoFolder
+from catdog.training import fit_head
+from catdog.weights import fingerprint
+from load import as_base64, as_parts, measure
+from processes import Server
+from serving import ONE, ORIGINAL, OURS, SIXTEEN
+from training import run_script
+
+SEEDS, TO_FIT = 3, 850
+
+
+def measure_dial(report, material) -> None:
+    """A row for each budget, of all seeds; figures are means, of times medians."""
+    if not material.real:
+        report.note("the dial of the compact twin needs real photos: left out")
+        return
+    backbone = load_backbone()
+    store = FeatureStore(backbone)
+    whole = check(PhotoFolder(material.root, "dial"))
+    exact = compute_features(whole.photos, open_engine(TENSORFLOW, backbone), store, "Whole network in float32")
+    found = defaultdict(lambda: defaultdict(list))
+    for seed in range(SEEDS):
+        dataset = _dealt(whole, seed)
+        said, right = _judged(dataset, exact, seed)
+        found["1"]["right"].append(right)
+        pixels = _pixels(dataset, seed)
+        began = time.perf_counter()
+        pruner = Pruner(backbone.weights, pixels, seed)
+        found["1"]["look_s"].append(time.perf_counter() - began)
+        for times in TIMES:
+            began = time.perf_counter()
+            narrow = pruner.narrowed(1 / float(times))
+            network = make_compact(narrow, pixels[:CALIBRATION_PHOTOS])
+            of_times = found[times]
+            of_times["made_s"].append(time.perf_counter() - began)
+            of_times["gmacs"].append(gmacs(narrow))
+            small = open_engine(OPENVINO_FP32, Backbone(VGG16, narrow, fingerprint(narrow)))
+            engine = open_engine(COMPACT, backbone, network)
+            of_times["fp32_ms"].append(1000 * seconds_per_photo(small))
+            of_times["int8_ms"].append(1000 * seconds_per_photo(engine))
+            said_now, right_now = _judged(dataset, compute_features(whole.photos, engine, store), seed)
+            of_times["right"].append(right_now)
+            of_times["lost_points"].append(100 * (right - right_now))
+            of_times["agrees"].append(float((said == said_now).mean()))
+    twin = make_twin(backbone, pixels[:CALIBRATION_PHOTOS])
+    found["1"]["gmacs"].append(gmacs(backbone.weights))
+    found["1"]["fp32_ms"].append(1000 * seconds_per_photo(open_engine(OPENVINO_FP32, backbone)))
+    found["1"]["int8_ms"].append(1000 * seconds_per_photo(open_engine(OPENVINO_INT8, backbone, twin)))
+    for times, values in sorted(found.items()):
+        shares = {name: float(np.mean(values.pop(name))) for name in ("right", "agrees") if name in values}
+        report.row(f"{times} times less arithmetic" if times != "1" else "the whole network", **values, **shares)
+        if "lost_points" in values:
+            report.figure(f"compact_{times}_lost_points", values["lost_points"])
+
+
+def _dealt(dataset: Dataset, seed: int) -> Dataset:
+    order = np.random.default_rng(seed).permutation([photo.split == TRAIN for photo in dataset.photos].count(True))
+    places = iter(order)
+    photos = (
+        dataclasses.replace(photo, split=TEST if photo.split != TRAIN else TRAIN if next(places) < TO_FIT else VALID)
+        for photo in dataset.photos
+    )
+    return dataclasses.replace(dataset, photos=tuple(photos))
+
+
+def _pixels(dataset: Dataset, seed: int) -> np.ndarray:
+    photos = dataset.of(TRAIN)
+    drawn = np.random.default_rng(seed).permutation(len(photos))[:PHOTOS]
+    return np.stack([read_photo(photos[place].path) for place in drawn])
+
+
+def _judged(dataset: Dataset, features: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
+    """What a last layer on these features says of the test photos, and the share that is right."""
+    targets, splits = dataset.targets(dataset.photos), np.array([photo.split for photo in dataset.photos])
+    train, valid, test = (splits == split for split in (TRAIN, VALID, TEST))
+    fit = fit_head(features[train], targets[train], features[valid], targets[valid], classes=2, seed=seed)
+    said = fit.head.logits(features[test]).argmax(axis=1)
+    return said, float((said == targets[test]).mean())
+
+
+def measure_twin_of_auto(report, material, options) -> None:
+    """Notebook 1 with COMPACT=auto, and the model that it saves, served: next to the original's way."""
+    folder, _ = material.to_train("compact")
+    made = run_script("training_compact.py", [str(folder)], {})
+    report.row("making compact twins until auto has its own", seconds=made["seconds"])
+    report.note(f"auto: {made['said']}")
+    if not made["taken"]:
+        return
+    photos = material.to_serve()
+    scripts = {ORIGINAL: (["original.py"], as_base64), OURS: (["ours.py", "auto", made["model"]], as_parts)}
+    with ExitStack() as stack:
+        up, found = {}, defaultdict(list)
+        for who, (script, form) in scripts.items():
+            server = Server(*script, log=material.folder / f"{script[0]}-compact.log")
+            stack.callback(server.stop)
+            server.wait(form(photos[:1]))
+            server.sleep()
+            up[who] = server, [form([photo]) for photo in photos]
+        for _ in bar(range(options.rounds), what="Serving the compact twin", unit="rounds"):
+            for who, (server, requests) in up.items():
+                with server.turn():
+                    for clients, each in (ONE, SIXTEEN):
+                        found[who, clients].append(measure(server.port, clients, options.seconds, requests, each))
+    for (who, clients), loads in found.items():
+        report.row(
+            f"{who}, {clients} client{'s' * (clients > 1)}, the twin of auto" if who == OURS else f"{who}, {clients}",
+            photos_per_s=[load.rate for load in loads], p50_ms=[1000 * load.p50 for load in loads],
+        )  # fmt: skip
+    rates = ([load.rate for load in found[who, SIXTEEN[0]]] for who in (OURS, ORIGINAL))
+    latencies = ([load.p50 for load in found[who, ONE[0]]] for who in (ORIGINAL, OURS))
+    report.ratio("serve16_compact_vs_original", *rates)
+    report.ratio("latency1_compact_vs_original", *latencies)

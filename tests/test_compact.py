@@ -1,0 +1,333 @@
+"""The compact twin: arrays that are checked, a proof that it needs, and a model that is served by it or without it."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from catdog import bundle, compacting, figures, places
+from catdog.backbone import VGG16, Backbone
+from catdog.bundle import BundleRefused
+from catdog.classifier import Classifier, load_classifier
+from catdog.compact import CompactTwin
+from catdog.compacting import compact_twins
+from catdog.confidence import fit_confidence
+from catdog.dataset import check
+from catdog.engines import COMPACT, OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, EngineUnavailable, choice, open_engine
+from catdog.engines.compact import Compact, make_compact
+from catdog.engines.proof import CompactProof, compare_compact
+from catdog.errors import SuiteError
+from catdog.evaluation import evaluate
+from catdog.features import FeatureStore, features_by_split
+from catdog.images import read_photo
+from catdog.proving import Engines
+from catdog.saving import save_model
+from catdog.sources import PhotoFolder
+from catdog.training import fit_head, unseen_logits
+from catdog.weights import LAYERS, fingerprint
+from conftest import drawing
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return np.stack([read_photo(drawing("cat" if seed % 2 else "dog", seed)) for seed in range(4)])
+
+
+def sliced(weights, share=8):
+    """A chain of VGG16's first channels, which says little and is fast."""
+    narrow, entering = {}, 3
+    for layer in LAYERS:
+        kernel, bias = weights[f"{layer}/kernel"], weights[f"{layer}/bias"]
+        width = len(bias) if layer == LAYERS[-1] else len(bias) // share
+        narrow |= {f"{layer}/kernel": kernel[:, :, :entering, :width].copy(), f"{layer}/bias": bias[:width].copy()}
+        entering = width
+    return narrow
+
+
+@pytest.fixture(scope="module")
+def narrow(backbone):
+    return sliced(backbone.weights)
+
+
+@pytest.fixture(scope="module")
+def network(narrow, photos):
+    return make_compact(narrow, photos)
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory):
+    """Drawings enough to prove something by."""
+    from catdog.drawings import draw_folder
+
+    return check(PhotoFolder(draw_folder(tmp_path_factory.mktemp("many"), per_class=90), "pets"))
+
+
+def test_it_computes_what_the_narrow_network_does(network, narrow, backbone, photos):
+    engine = open_engine(COMPACT, backbone, network)
+    expected = open_engine(TENSORFLOW, backbone).features(photos[:1]).shape
+    assert engine.features(photos[:1]).shape == expected
+    exact = open_engine(OPENVINO_FP32, Backbone(VGG16, narrow, fingerprint(narrow))).features(photos)
+    assert np.abs(engine.features(photos) - exact).mean() < 0.12 * exact.mean()
+    assert engine.activations(photos).shape == (4, 14, 14, 512)
+    assert np.abs(engine.activations(photos).max(axis=(1, 2)) - engine.features(photos)).max() < 1e-3
+    assert engine.fingerprint == backbone.fingerprint
+    assert engine.recipe != open_engine(COMPACT, backbone, other(network)).recipe
+
+
+def other(network):
+    """Another one: a kernel differs in one step."""
+    arrays = {name: array.copy() for name, array in network.arrays.items()}
+    arrays["block2_conv1/kernel"][0, 0, 0, 0] ^= 1
+    return Compact(arrays)
+
+
+@pytest.mark.parametrize("damage", ["missing", "floats", "does not follow", "fewer features", "nan"])
+def test_arrays_of_nonsense_are_refused(network, damage):
+    arrays = {name: array.copy() for name, array in network.arrays.items()}
+    if damage == "missing":
+        del arrays["block3_conv2/kernel"]
+    elif damage == "floats":
+        arrays["block3_conv2/kernel"] = arrays["block3_conv2/kernel"].astype(np.float32)
+    elif damage == "does not follow":
+        arrays["block3_conv2/kernel"] = arrays["block3_conv2/kernel"][:, :, 1:]
+    elif damage == "fewer features":
+        for part in ("kernel", "scale", "bias"):
+            arrays[f"{LAYERS[-1]}/{part}"] = arrays[f"{LAYERS[-1]}/{part}"][..., :-1]
+    else:
+        arrays["block1_conv1/bias"][0] = np.nan
+    with pytest.raises(ValueError, match="make no sense"):
+        Compact(arrays)
+
+
+def judged(photos=200, lost=0, won=0, elsewhere=0, allowed=0.5):
+    """A proof where so many photos are no longer right, right now, and differently wrong, of three classes."""
+    targets = np.zeros(photos, int)
+    reference, now = np.eye(3)[targets], np.eye(3)[targets]
+    reference[photos - won - elsewhere :] = np.eye(3)[1]
+    now[:lost] = np.eye(3)[1]
+    now[photos - elsewhere :] = np.eye(3)[2]
+    return compare_compact(now, reference, targets, allowed)
+
+
+def test_a_proof_needs_accuracy_and_agreement():
+    assert judged().objection == ""
+    assert judged(lost=1).objection == ""
+    assert (judged(lost=1).agreement, judged(lost=1).lost) == (0.995, 0.5)
+    assert "1.0 points fewer are right" in judged(lost=2).objection
+    assert judged(lost=2, allowed=1.0).objection == ""
+    assert "agrees with the whole model on 98.5%" in judged(lost=1, won=2).objection
+    assert "98.5%" in judged(elsewhere=3).objection
+    assert judged(elsewhere=3).lost == 0
+    assert "too few to prove it" in judged(photos=29).objection
+    assert "too few" in judged(photos=0).objection
+
+
+def test_the_interval_is_that_of_agresti_and_min():
+    """Worked with the R code of http://users.stat.ufl.edu/~aa/cda/R/matched/R2_matched/: b = 1, c = 4, n = 200."""
+    found = judged(lost=4, won=1)
+    difference, spread = 3 / 202, np.sqrt(6 - 9 / 202) / 202
+    assert (found.low, found.high) == pytest.approx(
+        (100 * (difference - 1.96 * spread), 100 * (difference + 1.96 * spread))
+    )
+    same = judged()
+    assert same.low < 0 < same.high
+
+
+@pytest.fixture(scope="module")
+def trained(pets, backbone, network, tmp_path_factory):
+    """As notebook 1 does it, with a narrow network that is there already: (arguments of `save_model`, candidate)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CATDOG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        store = FeatureStore(backbone)
+        engines = Engines(pets, backbone, store, OPENVINO_INT8)
+        data = features_by_split(pets, engines.chosen, store)
+        fit = fit_head(*data["train"], *data["valid"], classes=2)
+        confidence = fit_confidence(
+            fit.head, data["train"], data["valid"], unseen_logits(*data["train"], *data["valid"], fit)
+        )
+        reports = {
+            split: evaluate(confidence.head.probabilities(data[split][0]), data[split][1], pets.classes)
+            for split in ("valid", "test")
+        }
+        made = {"times_less": 4.0, "photos": 99, "gmacs": 3.8}
+        patch.setattr(compacting._Maker, "_make", lambda maker, times: (network, made))
+        dial = compact_twins("4", pets, data, engines, confidence, may_lose=50.0)
+    return ("pets", pets, fit, confidence, reports, engines), dial
+
+
+def proven(candidate, **changes):
+    proof = CompactProof(1.0, 0.0, -1.0, 1.0, 0.5, 100)
+    return dataclasses.replace(candidate, proof=dataclasses.replace(proof, **changes))
+
+
+@pytest.fixture
+def model(trained, own_places):
+    """Saved with the compact twin, whose proof is good."""
+    arguments, dial = trained
+    return save_model(*arguments, proven(dial.candidates[0]))
+
+
+def test_the_dial_tells_and_shows(trained):
+    _, dial = trained
+    assert "4 times less arithmetic: on" in str(dial)
+    assert [point.times for point in dial.points] == ["1", "4"]
+    assert dial.points[1].rate > 2 * dial.points[0].rate
+    drawn = figures.dial(dial).axes[0]
+    assert {text.get_text() for text in drawn.texts} >= {"whole network"}
+    assert figures.dial(compacting.Dial()).axes[0].get_title() == "No compact twin was made."
+    assert str(compacting.Dial()) == "No compact twin was made."
+
+
+def test_it_is_saved_with_the_model_and_served_where_it_is_faster(model, trained, photos, monkeypatch, capsys):
+    _, dial = trained
+    candidate = dial.candidates[0]
+    read = bundle.read(model.folder)
+    assert read.compact.network.digest == candidate.network.digest == read.card["compact"]["digest"]
+    assert "Its compact twin: on 100 validation photos" in read.describe()
+    monkeypatch.setattr(choice, "seconds_per_photo", lambda engine: 0.01 if engine.name == COMPACT else 0.02)
+    served = load_classifier(read)
+    assert served.engine.name == COMPACT
+    expected = candidate.confidence.head.probabilities(candidate.engine.features(photos))
+    assert np.abs(served.predict(photos) - expected).max() < 1e-5
+    assert np.abs(load_classifier(read, OPENVINO_INT8).predict(photos) - expected).max() > 1e-5
+    answer, heat = served.explain(photos[0])
+    assert heat.shape == (14, 14)
+    assert np.abs(answer.probabilities - expected[0]).max() < 1e-4
+    assert load_classifier(read, COMPACT, beside=served).engine is served.engine
+    changed = dataclasses.replace(read, compact=dataclasses.replace(read.compact, network=other(read.compact.network)))
+    assert load_classifier(changed, COMPACT, beside=served).engine is not served.engine
+    assert "compact" in capsys.readouterr().out
+
+
+def test_the_faster_of_two_compact_twins_is_not_taken_for_the_slower(model, monkeypatch):
+    """Times are remembered by machine and name; each compact twin has its own."""
+    seconds = iter((0.5, 0.001))
+    monkeypatch.setattr(choice, "seconds_per_photo", lambda engine: next(seconds) if engine.name == COMPACT else 0.02)
+    assert load_classifier(model).engine.name != COMPACT
+    slimmer = {**model.compact.network.arrays}
+    for name in ("kernel", "scale", "bias"):
+        slimmer[f"block5_conv1/{name}"] = slimmer[f"block5_conv1/{name}"][..., :-1]
+    slimmer["block5_conv2/kernel"] = slimmer["block5_conv2/kernel"][:, :, :-1]
+    network = Compact(slimmer)
+    engine = open_engine(COMPACT, model.backbone(), network)
+    golden = model.compact.head.probabilities(engine.features(model.golden_photos))
+    twin = dataclasses.replace(model.compact, network=network, golden_probabilities=golden)
+    assert load_classifier(dataclasses.replace(model, compact=twin)).engine.name == COMPACT
+
+
+def test_it_must_be_proven(trained, own_places, monkeypatch, capsys):
+    arguments, dial = trained
+    model = save_model(*arguments, proven(dial.candidates[0], agreement=0.98))
+    monkeypatch.setattr(choice, "seconds_per_photo", lambda engine: 0.01 if engine.name == COMPACT else 0.02)
+    assert load_classifier(model).engine.name == OPENVINO_INT8
+    assert "compact is passed over: on 100 validation photos it agrees with the whole model on 98.0%" in (
+        capsys.readouterr().out
+    )
+    with pytest.raises(SuiteError, match=r"The engine compact cannot be used: .*98\.0%"):
+        load_classifier(model, COMPACT)
+
+
+def test_a_wrong_one_fails_its_golden_photos(model, backbone):
+    arrays = {name: array.copy() for name, array in model.compact.network.arrays.items()}
+    arrays["block4_conv1/range"] /= 50
+    with pytest.raises(BundleRefused, match="golden photos"):
+        Classifier(model, open_engine(COMPACT, backbone, Compact(arrays)))
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "another model's"])
+def test_a_model_serves_without_it(model, damage, tmp_path, monkeypatch):
+    folder = shutil.copytree(model.folder, tmp_path / "copy")
+    path = folder / bundle.COMPACT_TWIN
+    data = path.read_bytes()
+    path.write_bytes(data[:-100] if damage == "cut" else data[:-1] + b"x")
+    if damage == "gone":
+        path.unlink()
+    read = bundle.read(folder)
+    assert read.compact is None
+    assert load_classifier(read, OPENVINO_FP32).predict(model.golden_photos).shape[1] == 2
+    with pytest.raises(SuiteError, match="no compact twin, or a damaged one; notebook 1 makes one with COMPACT"):
+        load_classifier(read, COMPACT)
+
+
+def test_one_that_does_not_fit_its_model_is_none(model):
+    arrays, card = model.compact.arrays, model.card
+    assert CompactTwin.of(arrays, card).network.digest == model.compact.network.digest
+    for changed in (
+        {"head/kernel": arrays["head/kernel"][:-1]},
+        {"head/bias": arrays["head/bias"].astype(np.float64)},
+        {"model/centers": arrays["model/centers"][:1]},
+        {"model/golden": arrays["model/golden"] * np.nan},
+    ):
+        with pytest.raises(ValueError, match="fit together"):
+            CompactTwin.of({**arrays, **changed}, card)
+    with pytest.raises(ValueError, match="other classes"):
+        CompactTwin.of(arrays, {**card, "classes": ["cat", "dog", "owl"]})
+
+
+def test_nothing_is_written_twice_and_a_change_of_the_twin_is_a_change(model, trained, capsys):
+    arguments, dial = trained
+    candidate = proven(dial.candidates[0])
+    assert save_model(*arguments, candidate).id == model.id
+    assert save_model(*arguments, dataclasses.replace(candidate, network=other(candidate.network))).id != model.id
+    without = save_model(*arguments)
+    assert without.compact is None
+    assert "compact" not in without.card
+
+
+def test_knobs_that_make_no_sense_are_told(trained, pets, backbone):
+    arguments, _ = trained
+    engines, confidence = arguments[5], arguments[3]
+    with pytest.raises(SuiteError, match=r'COMPACT must be one of no, auto, all, 1\.5.*, not "5"'):
+        compact_twins("5", pets, {}, engines, confidence)
+    with pytest.raises(SuiteError, match="COMPACT_MAY_LOSE must be 0 or more"):
+        compact_twins("2", pets, {}, engines, confidence, may_lose=-1)
+    with pytest.raises(EngineUnavailable, match="notebook 1 makes one with COMPACT"):
+        open_engine(COMPACT, backbone)
+    assert compact_twins("no", pets, {}, None, None).chosen is None
+
+
+def test_another_backbone_has_none(pets):
+    from types import SimpleNamespace
+
+    from catdog.backbone import ARCHITECTURES
+
+    engines = SimpleNamespace(backbone=SimpleNamespace(architecture=ARCHITECTURES["ConvNeXtTiny"]))
+    with pytest.raises(SuiteError, match="ConvNeXtTiny is no plain chain of convolutions"):
+        compact_twins("2", pets, {}, engines, None)
+
+
+@pytest.fixture
+def slender(backbone, own_places, pets):
+    """Notebook 1 on a chain like VGG16 that is small enough to be made smaller in seconds."""
+    weights = sliced(backbone.weights, share=4)
+    small = Backbone(VGG16, weights, fingerprint(weights))
+    engines = Engines.__new__(Engines)
+    engines.backbone, engines.store = small, FeatureStore(small)
+    engines.chosen = engines.reference = open_engine(OPENVINO_FP32, small)
+    data = features_by_split(pets, engines.chosen, engines.store)
+    fit = fit_head(*data["train"], *data["valid"], classes=2)
+    unseen = unseen_logits(*data["train"], *data["valid"], fit)
+    return pets, data, engines, fit_confidence(fit.head, data["train"], data["valid"], unseen)
+
+
+def test_auto_goes_on_from_how_the_first_did_and_what_was_made_is_kept(slender, monkeypatch, capsys):
+    monkeypatch.setattr(compacting, "PHOTOS", 16)
+    monkeypatch.setattr("catdog.pruning._PATCHES", 1600)
+    dial = compact_twins("auto", *slender, may_lose=100.0)
+    assert "Narrowing to 50%" in capsys.readouterr().out
+    halves = {one.times: one for one in dial.candidates}
+    assert set(halves) == ({"2", "1.5"} if halves["2"].proof.objection else {"2", "3"})
+    half = halves["2"]
+    assert half.made["gmacs"] <= half.made["gmacs_of_whole"] / 2
+    assert json.loads(json.dumps(half.as_card()))["channels"] == list(half.network.widths)
+    again = compact_twins("2", *slender, may_lose=100.0)
+    assert "Narrowing" not in capsys.readouterr().out
+    assert again.candidates[0].network.digest == half.network.digest
+    assert again.candidates[0].fit.head.kernel.tolist() == half.fit.head.kernel.tolist()
+    (kept, *_) = places.cache_dir().glob("compact-*.npz")
+    for damage in (kept.read_bytes()[:20_000], b"PK\x03\x04", b""):
+        kept.write_bytes(damage)
+        assert list(compacting._kept(kept)) == []
+    strict = dataclasses.replace(half, proof=dataclasses.replace(half.proof, agreement=0.5))
+    assert "None is taken" in str(dataclasses.replace(dial, candidates=(strict,), chosen=None))
