@@ -193,7 +193,7 @@ def test_it_is_saved_with_the_model_and_served_where_it_is_faster(model, trained
     assert np.abs(load_classifier(read, OPENVINO_INT8).predict(photos) - expected).max() > 1e-5
     answer, heat = served.explain(photos[0])
     assert heat.shape == (14, 14)
-    assert np.abs(answer.probabilities - expected[0]).max() < 1e-4
+    assert np.abs(answer.probabilities - expected[0]).max() < 1e-3
     assert load_classifier(read, COMPACT, beside=served).engine is served.engine
     changed = dataclasses.replace(read, compact=dataclasses.replace(read.compact, network=other(read.compact.network)))
     assert load_classifier(changed, COMPACT, beside=served).engine is not served.engine

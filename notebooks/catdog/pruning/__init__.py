@@ -9,13 +9,13 @@ import numpy as np
 from ..progress import bar
 from ..weights import Weights
 from .budget import STEP, arithmetic, widths_within
-from .chain import CHAIN, SIDES, Layer, Sample, as_kernel, as_rows, batches, centred, stage, whole, widths_of
+from .chain import CHAIN, SIDES, Sample, as_kernel, as_rows, batches, centred, stage, whole, widths_of
 from .elimination import of_channels
 from .importance import importance
 from .moments import Moments
 from .refitting import refit
 
-_PATCHES = 32_000
+_PATCHES = 25_600
 _JUDGED = 16  # photos by which a layer's weight is measured
 
 
@@ -37,7 +37,7 @@ class Pruner:
         self._weights, self._photos = weights, photos
         self._sample = Sample(len(photos), seed, _PATCHES)
         moments, self._targets = self._look()
-        eliminations = [one.eliminated(STEP) for one in bar(moments, what="Which channels matter", unit="layers")]
+        eliminations = [one.eliminated(STEP // 2) for one in bar(moments, what="Which channels matter", unit="layers")]
         weighty = importance(self._weights, centred(photos[:_JUDGED]), moments, eliminations)
         self._losses = [
             {width: weight * one.error(width) for width in range(STEP, one.channels + 1, STEP)}
@@ -52,13 +52,15 @@ class Pruner:
         narrow: Weights = {}
         steps = list(zip(CHAIN, CHAIN[1:], widths, self._targets))
         for layer, following, width, targets in bar(steps, what=f"Narrowing to {share:.0%}", unit="layers"):
-            inputs = self._seen_after(layer, kernel, bias, entering, following)
+            through = stage(layer, kernel, bias)
+            given = [through(values).astype(np.float16) for values in entering]
+            seen = (self._sample.inputs(following, *of_batch) for of_batch in zip(self._batches(), given))
+            inputs = np.concatenate(list(seen)).astype(np.float32)
             moments = Moments()
             moments.add(inputs, targets)
             kept = moments.eliminated(width).kept(width)
             narrow |= {f"{layer.name}/kernel": kernel[..., kept].copy(), f"{layer.name}/bias": bias[kept]}
-            through = stage(layer, *layer.of(narrow))
-            entering = [through(values).astype(np.float16) for values in entering]
+            entering = [values[:, kept] for values in given]
             kernel, bias = _refitted(following.of(self._weights)[0], kept, inputs, moments, targets)
         return narrow | {f"{following.name}/kernel": kernel, f"{following.name}/bias": bias}
 
@@ -75,12 +77,6 @@ class Pruner:
                 wanted.append(self._sample.outputs(layer, batch, before))
                 gathered.add(self._sample.inputs(layer, batch, entering), wanted[-1])
         return moments, [np.concatenate(wanted) for wanted in targets]
-
-    def _seen_after(self, layer: Layer, kernel, bias, entering: list[np.ndarray], following: Layer) -> np.ndarray:
-        """What `following` sees when `layer` has this kernel."""
-        through = stage(layer, kernel, bias)
-        pairs = zip(self._batches(), entering)
-        return np.concatenate([self._sample.inputs(following, batch, through(values)) for batch, values in pairs])
 
 
 def _refitted(kernel: np.ndarray, kept: np.ndarray, inputs: np.ndarray, moments: Moments, targets: np.ndarray):

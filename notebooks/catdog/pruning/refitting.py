@@ -32,7 +32,7 @@ def refit(
         kernel float32 (size, out) and bias float32 (out,), for centred inputs.
     """
     solve, count, negative = solver(covariance, _RIDGE), len(inputs), targets < 0
-    bias = (targets - inputs @ kernel).mean(axis=0)
+    bias = targets.mean(axis=0)
     before = kernel, bias
     for step in range(_STEPS):
         momentum = max(0, step - 1) / (step + 2)
