@@ -150,9 +150,9 @@ def trained(pets, backbone, network, tmp_path_factory):
             split: evaluate(confidence.head.probabilities(data[split][0]), data[split][1], pets.classes)
             for split in ("valid", "test")
         }
-        made = {"times_less": 4.0, "photos": 99, "gmacs": 3.8}
-        patch.setattr(compacting._Maker, "_make", lambda maker, times: (network, made))
-        dial = compact_twins("4", pets, data, engines, confidence, may_lose=50.0)
+        made = {"times_less": 3.0, "photos": 99, "gmacs": 3.8}
+        patch.setattr(compacting._Networks, "_make", lambda networks, times: (network, made))
+        dial = compact_twins("3", pets, engines, confidence, may_lose=50.0)
     return ("pets", pets, fit, confidence, reports, engines), dial
 
 
@@ -170,8 +170,8 @@ def model(trained, own_places):
 
 def test_the_dial_tells_and_shows(trained):
     _, dial = trained
-    assert "4 times less arithmetic: on" in str(dial)
-    assert [point.times for point in dial.points] == ["1", "4"]
+    assert "3 times less arithmetic: on" in str(dial)
+    assert [point.times for point in dial.points] == ["1", "3"]
     assert dial.points[1].rate > 2 * dial.points[0].rate
     drawn = figures.dial(dial).axes[0]
     assert {text.get_text() for text in drawn.texts} >= {"whole network"}
@@ -279,12 +279,19 @@ def test_knobs_that_make_no_sense_are_told(trained, pets, backbone):
     arguments, _ = trained
     engines, confidence = arguments[5], arguments[3]
     with pytest.raises(SuiteError, match=r'COMPACT must be one of no, auto, all, 1\.5.*, not "5"'):
-        compact_twins("5", pets, {}, engines, confidence)
+        compact_twins("5", pets, engines, confidence)
     with pytest.raises(SuiteError, match="COMPACT_MAY_LOSE must be 0 or more"):
-        compact_twins("2", pets, {}, engines, confidence, may_lose=-1)
+        compact_twins("2", pets, engines, confidence, may_lose=-1)
     with pytest.raises(EngineUnavailable, match="notebook 1 makes one with COMPACT"):
         open_engine(COMPACT, backbone)
-    assert compact_twins("no", pets, {}, None, None).chosen is None
+    assert compact_twins("no", pets, engines, None).chosen is None
+
+
+def test_where_nothing_can_be_proven_nothing_is_made(trained, drawings, capsys):
+    arguments, _ = trained
+    few = check(PhotoFolder(drawings, "few"))
+    assert compact_twins("auto", few, arguments[5], arguments[3]).candidates == ()
+    assert "validation photos are too few to prove one, it takes 30" in capsys.readouterr().out
 
 
 def test_another_backbone_has_none(pets):
@@ -294,7 +301,7 @@ def test_another_backbone_has_none(pets):
 
     engines = SimpleNamespace(backbone=SimpleNamespace(architecture=ARCHITECTURES["ConvNeXtTiny"]))
     with pytest.raises(SuiteError, match="ConvNeXtTiny is no plain chain of convolutions"):
-        compact_twins("2", pets, {}, engines, None)
+        compact_twins("2", pets, engines, None)
 
 
 @pytest.fixture
@@ -308,7 +315,7 @@ def slender(backbone, own_places, pets):
     data = features_by_split(pets, engines.chosen, engines.store)
     fit = fit_head(*data["train"], *data["valid"], classes=2)
     unseen = unseen_logits(*data["train"], *data["valid"], fit)
-    return pets, data, engines, fit_confidence(fit.head, data["train"], data["valid"], unseen)
+    return pets, engines, fit_confidence(fit.head, data["train"], data["valid"], unseen)
 
 
 def test_auto_goes_on_from_how_the_first_did_and_what_was_made_is_kept(slender, monkeypatch, capsys):
@@ -317,7 +324,7 @@ def test_auto_goes_on_from_how_the_first_did_and_what_was_made_is_kept(slender, 
     dial = compact_twins("auto", *slender, may_lose=100.0)
     assert "Narrowing to 50%" in capsys.readouterr().out
     halves = {one.times: one for one in dial.candidates}
-    assert set(halves) == ({"2", "1.5"} if halves["2"].proof.objection else {"2", "3"})
+    assert set(halves) == ({"1.75", "2"} if halves["2"].proof.objection else {"2", "2.5"})
     half = halves["2"]
     assert half.made["gmacs"] <= half.made["gmacs_of_whole"] / 2
     assert json.loads(json.dumps(half.as_card()))["channels"] == list(half.network.widths)

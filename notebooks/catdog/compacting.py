@@ -18,7 +18,7 @@ from .dataset import TRAIN, VALID, Dataset
 from .engines import COMPACT, Engine, open_engine
 from .engines.choice import seconds_per_photo
 from .engines.compact import Compact, make_compact
-from .engines.proof import CompactProof, compare_compact
+from .engines.proof import FEW, CompactProof, compare_compact
 from .engines.twin import CALIBRATION_PHOTOS
 from .errors import SuiteError
 from .evaluation import Report, evaluate
@@ -28,8 +28,8 @@ from .proving import Engines, first
 from .training import Fit, fit_head, unseen_logits
 
 NO, AUTO, ALL = "no", "auto", "all"
-TIMES = ("1.5", "2", "2.5", "3", "4")  # less arithmetic than the whole network
-_FIRST, _THEN, _ELSE = "2", "3", "1.5"  # that "auto" tries: the first, and then another by how that one did
+TIMES = ("1.5", "1.75", "2", "2.5", "3")  # less arithmetic than the whole network
+_FIRST, _THEN, _ELSE = "2", "2.5", "1.75"  # that "auto" tries: the first, and then another by how that one did
 PHOTOS = 256  # that are looked at; with twice as many, 6.5 instead of 6.6 % of the features' variance are lost
 _RECIPE = "compact 1"  # changes when pruning/ gives other networks
 
@@ -53,7 +53,7 @@ class Candidate:
         network: its arrays; `engine`: that runs them.
         fit, confidence, reports: as those of the whole model, on its own features.
         proof: against the whole model in float32, on validation photos.
-        card: where it comes from.
+        made: how the network was made.
     """
 
     times: str
@@ -106,7 +106,6 @@ class Dial:
 def compact_twins(
     wanted: str,
     dataset: Dataset,
-    data: dict[str, tuple[np.ndarray, np.ndarray]],
     engines: Engines,
     confidence: Confidence,
     *,
@@ -121,62 +120,71 @@ def compact_twins(
     and the proof need labels.
 
     Args:
-        wanted: "no"; how many times less arithmetic, one of `TIMES`; "all" of these; or "auto": half of it, and if that
-            is proven a third, else two thirds.
-        data: features and class numbers by split, of the whole network.
-        engines: that gave them; their reference is what the twins are held against.
+        wanted: "no"; how many times less arithmetic, one of `TIMES`; "all" of these; or "auto": 2, and then 2.5 if
+            that is proven, else 1.75.
+        engines: of the whole network; their reference is what the twins are held against.
         confidence: the whole model.
         may_lose: points of accuracy that the twin may lose.
         epochs, target, seed: as for `training.fit_head` and `confidence.fit_confidence`.
 
     Raises SuiteError where `wanted` or `may_lose` makes no sense, or there can be no twin.
     """
-    if wanted not in (NO, AUTO, ALL, *TIMES):
-        raise SuiteError(f'COMPACT must be one of {", ".join((NO, AUTO, ALL, *TIMES))}, not "{wanted}".')
-    if not 0 <= may_lose <= 100:
-        raise SuiteError("COMPACT_MAY_LOSE must be 0 or more points, such as 0.5: change it in the settings cell.")
-    if wanted == NO:
+    _check(wanted, may_lose, engines)
+    number = len(dataset.of(VALID))
+    if wanted != NO and number < FEW:
+        print(f"No compact twin is made: {number} validation photos are too few to prove one, it takes {FEW}.")
+    if wanted == NO or number < FEW:
         return Dial()
-    if engines.backbone.architecture is not VGG16:
-        raise SuiteError(
-            f"{engines.backbone.architecture.name} is no plain chain of convolutions, so it has no compact twin: set "
-            "COMPACT to no, or BACKBONE to VGG16."
-        )
-    maker = _Maker(dataset, engines, seed)
-
-    def candidate(times: str) -> Candidate:
-        network, made = maker.network(times)
-        engine = open_engine(COMPACT, engines.backbone, network)
-        of_twin = features_by_split(dataset, engine, engines.store)
-        fit = fit_head(*of_twin["train"], *of_twin["valid"], classes=len(dataset.classes), epochs=epochs, seed=seed)
-        unseen = unseen_logits(*of_twin["train"], *of_twin["valid"], fit)
-        sure = fit_confidence(fit.head, of_twin["train"], of_twin["valid"], unseen, target=target)
-        said = {split: sure.head.probabilities(features) for split, (features, _) in of_twin.items()}
-        reports = {split: evaluate(said[split], data[split][1], dataset.classes) for split in ("valid", "test")}
-        proof = compare_compact(said["valid"], whole, data["valid"][1], may_lose)
-        return Candidate(times, network, engine, fit, sure, reports, proof, made)
-
     exact = compute_features(dataset.of(VALID), engines.reference, engines.store, "Validation by float32")
     whole = confidence.head.probabilities(exact)
+    networks = _Networks(dataset, engines, seed)
+
+    def candidate(times: str) -> Candidate:
+        network, made = networks.of(times)
+        engine = open_engine(COMPACT, engines.backbone, network)
+        of_twin = features_by_split(dataset, engine, engines.store)
+        train, valid = of_twin["train"], of_twin["valid"]
+        fit = fit_head(*train, *valid, classes=len(dataset.classes), epochs=epochs, seed=seed)
+        unseen = unseen_logits(*train, *valid, fit, frozen=not engines.backbone.tuned)
+        known = fit_confidence(fit.head, train, valid, unseen, target=target)
+        said = {split: known.head.probabilities(features) for split, (features, _) in of_twin.items()}
+        reports = {split: evaluate(said[split], of_twin[split][1], dataset.classes) for split in ("valid", "test")}
+        proof = compare_compact(said["valid"], whole, valid[1], may_lose)
+        return Candidate(times, network, engine, fit, known, reports, proof, made)
+
     found = [candidate(times) for times in TIMES if times == wanted or wanted == ALL]
     if wanted == AUTO:
         found = [candidate(_FIRST)]
         found.append(candidate(_ELSE if found[0].proof.objection else _THEN))
     found.sort(key=lambda one: TIMES.index(one.times))
     proven = [one for one in found if not one.proof.objection]
-    before = Point("1", 1 / seconds_per_photo(engines.chosen), evaluate(whole, data["valid"][1], dataset.classes))
-    points = [Point(one.times, 1 / seconds_per_photo(one.engine), one.reports["valid"]) for one in found]
-    return Dial((before, *points), tuple(found), proven[-1] if proven else None)
+    report = evaluate(whole, dataset.targets(dataset.of(VALID)), dataset.classes)
+    points = [Point("1", 1 / seconds_per_photo(engines.chosen), report)]
+    points += [Point(one.times, 1 / seconds_per_photo(one.engine), one.reports["valid"]) for one in found]
+    return Dial(tuple(points), tuple(found), proven[-1] if proven else None)
 
 
-class _Maker:
+def _check(wanted: str, may_lose: float, engines: Engines) -> None:
+    if wanted not in (NO, AUTO, ALL, *TIMES):
+        raise SuiteError(f'COMPACT must be one of {", ".join((NO, AUTO, ALL, *TIMES))}, not "{wanted}".')
+    if not 0 <= may_lose <= 100:
+        raise SuiteError("COMPACT_MAY_LOSE must be 0 or more points, such as 0.5: change it in the settings cell.")
+    backbone = engines.backbone.architecture
+    if wanted != NO and backbone is not VGG16:
+        raise SuiteError(
+            f"{backbone.name} is no plain chain of convolutions, so it has no compact twin: set COMPACT to no, or "
+            "BACKBONE to VGG16."
+        )
+
+
+class _Networks:
     """Narrow networks for photos of this name, kept by an earlier run or made now."""
 
     def __init__(self, dataset: Dataset, engines: Engines, seed: int):
         self._name, self._backbone, self._seed = dataset.name, engines.backbone, seed
         self._photos, self._pruner = first(dataset.of(TRAIN), PHOTOS), None
 
-    def network(self, times: str) -> tuple[Compact, dict]:
+    def of(self, times: str) -> tuple[Compact, dict]:
         """The network with `times` less arithmetic, and where it comes from. One that saw less than half as many photos
         as it could see now is made again."""
         made_for = f"{_RECIPE} {DOOR} {self._backbone.fingerprint} {self._name} {times} {self._seed}"
