@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from catdog import bundle, compacting, figures, places
+from catdog import bundle, compacting, figures, places, saving
 from catdog.backbone import VGG16, Backbone
 from catdog.bundle import BundleRefused
 from catdog.classifier import Classifier, load_classifier
@@ -143,16 +143,15 @@ def trained(pets, backbone, network, tmp_path_factory):
         engines = Engines(pets, backbone, store, OPENVINO_INT8)
         data = features_by_split(pets, engines.chosen, store)
         fit = fit_head(*data["train"], *data["valid"], classes=2)
-        confidence = fit_confidence(
-            fit.head, data["train"], data["valid"], unseen_logits(*data["train"], *data["valid"], fit)
-        )
+        unseen = unseen_logits(*data["train"], *data["valid"], fit)
+        confidence = fit_confidence(fit.head, data["train"], data["valid"], unseen)
         reports = {
             split: evaluate(confidence.head.probabilities(data[split][0]), data[split][1], pets.classes)
             for split in ("valid", "test")
         }
         made = {"times_less": 3.0, "photos": 99, "gmacs": 3.8}
         patch.setattr(compacting._Networks, "_make", lambda networks, times: (network, made))
-        dial = compact_twins("3", pets, engines, confidence, may_lose=50.0)
+        dial = compact_twins("3", pets, engines, confidence, unseen, may_lose=50.0)
     return ("pets", pets, fit, confidence, reports, engines), dial
 
 
@@ -161,11 +160,20 @@ def proven(candidate, **changes):
     return dataclasses.replace(candidate, proof=dataclasses.replace(proof, **changes))
 
 
-@pytest.fixture
-def model(trained, own_places):
-    """Saved with the compact twin, whose proof is good."""
+@pytest.fixture(scope="module")
+def _saved(trained, tmp_path_factory):
+    """Without the complete network, which is none of the compact twin's."""
     arguments, dial = trained
-    return save_model(*arguments, proven(dial.candidates[0]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(saving, "save_complete", lambda folder, *others: (folder / "model.keras").touch())
+        patch.setenv("MODELS_DIR", str(tmp_path_factory.mktemp("models")))
+        yield save_model(*arguments, proven(dial.candidates[0]))
+
+
+@pytest.fixture
+def model(_saved, own_places):
+    """Saved with the compact twin, whose proof is good."""
+    return _saved
 
 
 def test_the_dial_tells_and_shows(trained):
@@ -184,7 +192,7 @@ def test_it_is_saved_with_the_model_and_served_where_it_is_faster(model, trained
     candidate = dial.candidates[0]
     read = bundle.read(model.folder)
     assert read.compact.network.digest == candidate.network.digest == read.card["compact"]["digest"]
-    assert "Its compact twin: on 100 validation photos" in read.describe()
+    assert "Its compact twin: on 100 photos that neither" in read.describe()
     monkeypatch.setattr(choice, "seconds_per_photo", lambda engine: 0.01 if engine.name == COMPACT else 0.02)
     served = load_classifier(read)
     assert served.engine.name == COMPACT
@@ -216,13 +224,14 @@ def test_the_faster_of_two_compact_twins_is_not_taken_for_the_slower(model, monk
     assert load_classifier(dataclasses.replace(model, compact=twin)).engine.name == COMPACT
 
 
-def test_it_must_be_proven(trained, own_places, monkeypatch, capsys):
+def test_it_must_be_proven(trained, model, monkeypatch, capsys):
     arguments, dial = trained
     model = save_model(*arguments, proven(dial.candidates[0], agreement=0.98))
     monkeypatch.setattr(choice, "seconds_per_photo", lambda engine: 0.01 if engine.name == COMPACT else 0.02)
     assert load_classifier(model).engine.name == OPENVINO_INT8
-    assert "compact is passed over: on 100 validation photos it agrees with the whole model on 98.0%" in (
-        capsys.readouterr().out
+    assert (
+        "compact is passed over: on 100 photos that neither was trained on it agrees with the whole model on 98.0%"
+        in (capsys.readouterr().out)
     )
     with pytest.raises(SuiteError, match=r"The engine compact cannot be used: .*98\.0%"):
         load_classifier(model, COMPACT)
@@ -265,9 +274,10 @@ def test_one_that_does_not_fit_its_model_is_none(model):
         CompactTwin.of(arrays, {**card, "classes": ["cat", "dog", "owl"]})
 
 
-def test_nothing_is_written_twice_and_a_change_of_the_twin_is_a_change(model, trained, capsys):
+def test_nothing_is_written_twice_and_a_change_of_the_twin_is_a_change(model, trained, monkeypatch):
     arguments, dial = trained
     candidate = proven(dial.candidates[0])
+    monkeypatch.setenv("MODELS_DIR", str(model.folder.parents[1]))
     assert save_model(*arguments, candidate).id == model.id
     assert save_model(*arguments, dataclasses.replace(candidate, network=other(candidate.network))).id != model.id
     without = save_model(*arguments)
@@ -277,21 +287,21 @@ def test_nothing_is_written_twice_and_a_change_of_the_twin_is_a_change(model, tr
 
 def test_knobs_that_make_no_sense_are_told(trained, pets, backbone):
     arguments, _ = trained
-    engines, confidence = arguments[5], arguments[3]
+    engines, confidence, unseen = arguments[5], arguments[3], None
     with pytest.raises(SuiteError, match=r'COMPACT must be one of no, auto, all, 1\.5.*, not "5"'):
-        compact_twins("5", pets, engines, confidence)
+        compact_twins("5", pets, engines, confidence, unseen)
     with pytest.raises(SuiteError, match="COMPACT_MAY_LOSE must be 0 or more"):
-        compact_twins("2", pets, engines, confidence, may_lose=-1)
+        compact_twins("2", pets, engines, confidence, unseen, may_lose=-1)
     with pytest.raises(EngineUnavailable, match="notebook 1 makes one with COMPACT"):
         open_engine(COMPACT, backbone)
-    assert compact_twins("no", pets, engines, None).chosen is None
+    assert compact_twins("no", pets, engines, None, None).chosen is None
 
 
 def test_where_nothing_can_be_proven_nothing_is_made(trained, drawings, capsys):
     arguments, _ = trained
     few = check(PhotoFolder(drawings, "few"))
-    assert compact_twins("auto", few, arguments[5], arguments[3]).candidates == ()
-    assert "validation photos are too few to prove one, it takes 30" in capsys.readouterr().out
+    assert compact_twins("auto", few, arguments[5], arguments[3], None).candidates == ()
+    assert "No compact twin is made: it takes some 30 photos to prove one, here are" in capsys.readouterr().out
 
 
 def test_another_backbone_has_none(pets):
@@ -301,7 +311,7 @@ def test_another_backbone_has_none(pets):
 
     engines = SimpleNamespace(backbone=SimpleNamespace(architecture=ARCHITECTURES["ConvNeXtTiny"]))
     with pytest.raises(SuiteError, match="ConvNeXtTiny is no plain chain of convolutions"):
-        compact_twins("2", pets, engines, None)
+        compact_twins("2", pets, engines, None, None)
 
 
 @pytest.fixture
@@ -315,7 +325,7 @@ def slender(backbone, own_places, pets):
     data = features_by_split(pets, engines.chosen, engines.store)
     fit = fit_head(*data["train"], *data["valid"], classes=2)
     unseen = unseen_logits(*data["train"], *data["valid"], fit)
-    return pets, engines, fit_confidence(fit.head, data["train"], data["valid"], unseen)
+    return pets, engines, fit_confidence(fit.head, data["train"], data["valid"], unseen), unseen
 
 
 def test_auto_goes_on_from_how_the_first_did_and_what_was_made_is_kept(slender, monkeypatch, capsys):

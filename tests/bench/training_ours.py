@@ -41,7 +41,7 @@ def fine_tune(folder: Path, compact: str = NO):
         split: evaluate(confidence.head.probabilities(data[split][0]), data[split][1], dataset.classes)
         for split in ("valid", "test")
     }
-    dial = compact_twins(compact, dataset, engines, confidence)
+    dial = compact_twins(compact, dataset, engines, confidence, unseen)
     model = save_model("bench", dataset, fit, confidence, reports, engines, dial.chosen)
     return engines.chosen, dataset, dial, model
 

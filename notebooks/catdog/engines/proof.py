@@ -50,8 +50,8 @@ def compare(probabilities: np.ndarray, reference: np.ndarray) -> Proof:
 
 @dataclass(frozen=True)
 class CompactProof:
-    """How the compact twin, which has a last layer of its own, compares with the whole model in float32 on validation
-    photos.
+    """How the compact twin, which has a last layer of its own, compares with the whole model on photos that neither
+    was trained on (see `compacting.compact_twins`).
 
     Attributes:
         agreement: share of photos with the same top-1.
@@ -72,7 +72,7 @@ class CompactProof:
     def objection(self) -> str:
         """Why it is not to be trusted; nothing when it is."""
         if self.photos < FEW:
-            return f"{self.photos} validation photos are too few to prove it: it takes {FEW}."
+            return f"{self.photos} photos are too few to prove it: it takes {FEW}."
         if self.agreement >= COMPACT_AGREEMENT and self.lost <= self.allowed:
             return ""
         return f"{self} At least {COMPACT_AGREEMENT:.0%} and at most {self.allowed:.1f} points are wanted."
@@ -80,28 +80,26 @@ class CompactProof:
     def __str__(self) -> str:
         change = f"{abs(self.lost):.1f} points {'fewer' if self.lost >= 0 else 'more'} are right"
         return (
-            f"on {self.photos:,} validation photos it agrees with the whole model on {self.agreement:.1%}, and "
-            f"{change} (95 % interval of what is lost: {self.low:+.1f} to {self.high:+.1f})."
+            f"on {self.photos:,} photos that neither was trained on it agrees with the whole model on "
+            f"{self.agreement:.1%}, and {change} (95 % interval of what is lost: {self.low:+.1f} to {self.high:+.1f})."
         )
 
     def as_card(self) -> dict:
         return asdict(self)
 
 
-def compare_compact(
-    probabilities: np.ndarray, reference: np.ndarray, targets: np.ndarray, allowed: float
-) -> CompactProof:
-    """The compact twin's probabilities (n, classes) against the whole model's, for photos of the classes `targets`.
+def compare_compact(logits: np.ndarray, reference: np.ndarray, targets: np.ndarray, allowed: float) -> CompactProof:
+    """The compact twin's logits (n, classes) against the whole model's, for photos of the classes `targets`.
 
     The interval is that for matched pairs with half a photo added to each of the four kinds (Agresti & Min 2005,
     https://doi.org/10.1002/sim.1781): it stays honest where hardly any photo is judged differently.
     """
     if not len(targets):
         return CompactProof(0.0, 0.0, -100.0, 100.0, allowed, 0)
-    now, before = (found.argmax(axis=1) == targets for found in (probabilities, reference))
+    now, before = (found.argmax(axis=1) == targets for found in (logits, reference))
     lost, won, photos = (before & ~now).sum(), (now & ~before).sum(), len(targets)
     middle = (lost - won) / (photos + 2)
     half = 1.96 * np.sqrt((lost + won + 1) / (photos + 2) - middle**2) / np.sqrt(photos + 2)
-    agreement = (probabilities.argmax(axis=1) == reference.argmax(axis=1)).mean()
+    agreement = (logits.argmax(axis=1) == reference.argmax(axis=1)).mean()
     points = [100 * float(share) for share in ((lost - won) / photos, middle - half, middle + half)]
     return CompactProof(float(agreement), *points, allowed, photos)

@@ -1,7 +1,14 @@
 """VGG16 made narrow: fewer channels, and what is left fitted anew, from photos alone.
 
 For each layer in turn, the channels that the next one can best do without go (elimination.py), as many as a budget
-says (budget.py), and the next one's kernel is fitted so that it gives what the whole network's gives (refitting.py).
+says (budget.py) that is spent where little is lost in the end (importance.py), and the next one's kernel is fitted so
+that it gives what the whole network's gives (refitting.py). No channel is chosen by its weights alone (data-free
+pruning: Srinivas & Babu 2015, https://arxiv.org/abs/1507.06149), since which are missed depends on the photos.
+
+Distilling the features of the whole network into it afterwards (Hinton et al. 2015, https://arxiv.org/abs/1503.02531)
+was tried with a third of the arithmetic and does not pay: Adam on blocks 4 and 5, 968 photos, three epochs in five
+minutes made the loss on new photos 18.4 instead of 20.3 % of the features' variance, on those trained on 8.8 %, and
+96.7 instead of 96.6 % of 300 photos right. Better refitting brought 16.1 % and takes no longer than before.
 """
 
 import numpy as np
@@ -15,7 +22,7 @@ from .importance import importance
 from .moments import Moments
 from .refitting import refit
 
-_PATCHES = 25_600
+_PATCHES = 19_200
 _JUDGED = 16  # photos by which a layer's weight is measured
 
 
