@@ -22,7 +22,7 @@ from .importance import importance
 from .moments import Moments
 from .refitting import refit
 
-_PATCHES = 19_200
+_PATCHES = 32_000
 _JUDGED = 16  # photos by which a layer's weight is measured
 
 
