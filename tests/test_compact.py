@@ -60,7 +60,7 @@ def pets(tmp_path_factory):
     """Drawings enough to prove something by."""
     from catdog.drawings import draw_folder
 
-    return check(PhotoFolder(draw_folder(tmp_path_factory.mktemp("many"), per_class=90), "pets"))
+    return check(PhotoFolder(draw_folder(tmp_path_factory.mktemp("many"), per_class=50), "pets"))
 
 
 def test_it_computes_what_the_narrow_network_does(network, narrow, backbone, photos):

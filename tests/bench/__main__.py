@@ -1,7 +1,8 @@
 """The benchmark: every figure a ratio of things measured in turn within one run, never against a figure of yesterday.
 
     make bench                          all but the dial, about half an hour on two cores
-    make bench BENCH="--only serving"   one part of it: serving, page, training, learning, compact or dial
+    make bench BENCH="--only serving"   one part of it: serving, page, training, learning or compact
+    make bench BENCH="--only dial"      compact twins by speed and accuracy, an hour
     make bench BENCH="--rounds 5"       more rounds, less spread
     make bench BENCH="--engine openvino-fp32"
 
@@ -57,7 +58,7 @@ def main() -> None:
         if options.only in (None, "compact"):
             measure_twin_of_auto(report, material, options)
         if options.only == "dial":
-            measure_dial(report, material)
+            measure_dial(report, material, options)
     print(report.table())
     options.write.parent.mkdir(exist_ok=True)
     options.write.write_text(

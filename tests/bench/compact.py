@@ -29,51 +29,57 @@ from processes import Server
 from serving import ONE, ORIGINAL, OURS, SIXTEEN
 from training import run_script
 
-SEEDS, TO_FIT = 3, 850
+WHOLE, TO_FIT = "the whole network", 850
 
 
-def measure_dial(report, material) -> None:
-    """A row for each budget, of all seeds; figures are means, of times medians."""
+def measure_dial(report, material, options) -> None:
+    """A row for each budget and one for all rounds, each of which is another seed. Shares are means."""
     if not material.real:
         report.note("the dial of the compact twin needs real photos: left out")
         return
     backbone = load_backbone()
-    store = FeatureStore(backbone)
-    whole = check(PhotoFolder(material.root, "dial"))
-    exact = compute_features(whole.photos, open_engine(TENSORFLOW, backbone), store, "Whole network in float32")
+    store, photos = FeatureStore(backbone), check(PhotoFolder(material.root, "dial"))
+    exact = compute_features(photos.photos, open_engine(TENSORFLOW, backbone), store, "Whole network in float32")
     found = defaultdict(lambda: defaultdict(list))
-    for seed in range(SEEDS):
-        dataset = _dealt(whole, seed)
+    for seed in range(options.rounds):
+        dataset = _dealt(photos, seed)
         said, right = _judged(dataset, exact, seed)
-        found["1"]["right"].append(right)
         pixels = _pixels(dataset, seed)
         began = time.perf_counter()
         pruner = Pruner(backbone.weights, pixels, seed)
-        found["1"]["look_s"].append(time.perf_counter() - began)
+        _add(found[WHOLE], right=right, look_s=time.perf_counter() - began)
         for times in TIMES:
             began = time.perf_counter()
             narrow = pruner.narrowed(1 / float(times))
             network = make_compact(narrow, pixels[:CALIBRATION_PHOTOS])
-            of_times = found[times]
-            of_times["made_s"].append(time.perf_counter() - began)
-            of_times["gmacs"].append(gmacs(narrow))
-            small = open_engine(OPENVINO_FP32, Backbone(VGG16, narrow, fingerprint(narrow)))
+            made = time.perf_counter() - began
             engine = open_engine(COMPACT, backbone, network)
-            of_times["fp32_ms"].append(1000 * seconds_per_photo(small))
-            of_times["int8_ms"].append(1000 * seconds_per_photo(engine))
-            said_now, right_now = _judged(dataset, compute_features(whole.photos, engine, store), seed)
-            of_times["right"].append(right_now)
-            of_times["lost_points"].append(100 * (right - right_now))
-            of_times["agrees"].append(float((said == said_now).mean()))
+            said_now, right_now = _judged(dataset, compute_features(dataset.photos, engine, store), seed)
+            small = open_engine(OPENVINO_FP32, Backbone(VGG16, narrow, fingerprint(narrow)))
+            _add(
+                found[times], made_s=made, gmacs=gmacs(narrow), right=right_now, lost_points=100 * (right - right_now),
+                agrees=float((said == said_now).mean()), **_milliseconds(small, engine),
+            )  # fmt: skip
+            report.note(
+                f"seed {seed}, {times} times less: " + _line({name: of[-1] for name, of in found[times].items()})
+            )
     twin = make_twin(backbone, pixels[:CALIBRATION_PHOTOS])
-    found["1"]["gmacs"].append(gmacs(backbone.weights))
-    found["1"]["fp32_ms"].append(1000 * seconds_per_photo(open_engine(OPENVINO_FP32, backbone)))
-    found["1"]["int8_ms"].append(1000 * seconds_per_photo(open_engine(OPENVINO_INT8, backbone, twin)))
-    for times, values in sorted(found.items()):
-        shares = {name: float(np.mean(values.pop(name))) for name in ("right", "agrees") if name in values}
-        report.row(f"{times} times less arithmetic" if times != "1" else "the whole network", **values, **shares)
-        if "lost_points" in values:
+    engines = (open_engine(name, backbone, twin) for name in (OPENVINO_FP32, OPENVINO_INT8))
+    _add(found[WHOLE], gmacs=gmacs(backbone.weights), **_milliseconds(*engines))
+    for times, values in found.items():
+        means = {name: float(np.mean(of)) for name, of in values.items()}
+        report.row(times if times == WHOLE else f"{times} times less arithmetic", **means)
+        if times != WHOLE:
             report.figure(f"compact_{times}_lost_points", values["lost_points"])
+
+
+def _add(found: dict[str, list], **values: float) -> None:
+    for name, value in values.items():
+        found[name].append(value)
+
+
+def _milliseconds(fp32, int8) -> dict[str, float]:
+    return {"fp32_ms": 1000 * seconds_per_photo(fp32), "int8_ms": 1000 * seconds_per_photo(int8)}
 
 
 def _dealt(dataset: Dataset, seed: int) -> Dataset:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..progress import bar
 from ..weights import Weights
 from .chain import CHAIN, as_kernel, stage
 from .elimination import Elimination
@@ -28,7 +29,8 @@ def importance(
     features = passing[-1].max(axis=(2, 3))
     variance = ((features - features.mean(axis=0)) ** 2).sum()
     found = []
-    for place, (layer, gathered, one) in enumerate(zip(CHAIN, moments, eliminations)):
+    layers = list(zip(CHAIN, moments, eliminations))
+    for place, (layer, gathered, one) in enumerate(bar(layers, what="What they do in the end", unit="layers")):
         half = one.channels // 2
         kept = one.kept(half)
         kernel, bias = layer.of(weights)
