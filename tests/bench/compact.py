@@ -60,9 +60,8 @@ def measure_dial(report, material, options) -> None:
                 found[times], made_s=made, gmacs=gmacs(narrow), right=right_now, lost_points=100 * (right - right_now),
                 agrees=float((said == said_now).mean()), **_milliseconds(small, engine),
             )  # fmt: skip
-            report.note(
-                f"seed {seed}, {times} times less: " + _line({name: of[-1] for name, of in found[times].items()})
-            )
+            point = ", ".join(f"{name} {values[-1]:.4g}" for name, values in found[times].items())
+            report.note(f"seed {seed}, {times} times less: {point}")
     twin = make_twin(backbone, pixels[:CALIBRATION_PHOTOS])
     engines = (open_engine(name, backbone, twin) for name in (OPENVINO_FP32, OPENVINO_INT8))
     _add(found[WHOLE], gmacs=gmacs(backbone.weights), **_milliseconds(*engines))
