@@ -334,7 +334,7 @@ def test_auto_goes_on_from_how_the_first_did_and_what_was_made_is_kept(slender, 
     dial = compact_twins("auto", *slender, may_lose=100.0)
     assert "Narrowing to 50%" in capsys.readouterr().out
     halves = {one.times: one for one in dial.candidates}
-    assert set(halves) == ({"1.75", "2"} if halves["2"].proof.objection else {"2", "2.5"})
+    assert set(halves) == ({"1.75", "2"} if halves["2"].proof.objection else {"2", "2.25"})
     half = halves["2"]
     assert half.made["gmacs"] <= half.made["gmacs_of_whole"] / 2
     assert json.loads(json.dumps(half.as_card()))["channels"] == list(half.network.widths)
