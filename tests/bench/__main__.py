@@ -2,7 +2,7 @@
 
     make bench                          all but the dial, about half an hour on two cores
     make bench BENCH="--only serving"   one part of it: serving, page, training, learning or compact
-    make bench BENCH="--only dial"      compact twins by speed and accuracy, an hour
+    make bench BENCH="--only dial"      compact twins by speed and accuracy, over an hour
     make bench BENCH="--rounds 5"       more rounds, less spread
     make bench BENCH="--engine openvino-fp32"
 
