@@ -347,4 +347,4 @@ def test_auto_goes_on_from_how_the_first_did_and_what_was_made_is_kept(slender, 
         kept.write_bytes(damage)
         assert list(compacting._kept(kept)) == []
     strict = dataclasses.replace(half, proof=dataclasses.replace(half.proof, agreement=0.5))
-    assert "None is taken" in str(dataclasses.replace(dial, candidates=(strict,), chosen=None))
+    assert "None is taken" in str(dataclasses.replace(dial, candidates=(strict,)))

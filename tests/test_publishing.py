@@ -25,7 +25,6 @@ from catdog import bundle
 from catdog.errors import SuiteError
 from catdog.places import SHIPPED_MODEL
 from catdog.publishing import publish
-from catdog.stored import digest
 
 shipped = bundle.read(SHIPPED_MODEL)
 complete = np.random.default_rng(0).bytes(20 << 20)  # what stands for model.keras

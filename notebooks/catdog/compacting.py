@@ -86,11 +86,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Dial:
-    """What was made: the whole network and its compact twins from slow to fast, and the twin that is taken, if any."""
+    """What was made: compact twins from slow to fast, and where they and the whole network before them stand."""
 
     points: tuple[Point, ...] = ()
     candidates: tuple[Candidate, ...] = ()
-    chosen: Candidate | None = None
+
+    @property
+    def chosen(self) -> Candidate | None:
+        """The fastest that is proven."""
+        proven = [one for one in self.candidates if not one.proof.objection]
+        return proven[-1] if proven else None
 
     def __str__(self) -> str:
         if not self.candidates:
@@ -166,11 +171,10 @@ def compact_twins(
         found = [candidate(_FIRST)]
         found.append(candidate(_ELSE if found[0].proof.objection else _THEN))
     found.sort(key=lambda one: TIMES.index(one.times))
-    proven = [one for one in found if not one.proof.objection]
     report = evaluate(whole, dataset.targets(judges), dataset.classes)
     points = [Point("1", 1 / seconds_per_photo(engines.chosen), report)]
     points += [Point(one.times, 1 / seconds_per_photo(one.engine), one.reports["valid"]) for one in found]
-    return Dial(tuple(points), tuple(found), proven[-1] if proven else None)
+    return Dial(tuple(points), tuple(found))
 
 
 def _check(wanted: str, may_lose: float, engines: Engines) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backbone import RGB_MEAN
-from ..engines.openvino import op, ov
+from ..engines.openvino import compiled, has_bfloat16, op, ov
 from ..images import SIDE
 from ..weights import LAYERS, Weights
 
@@ -102,10 +102,7 @@ def _after(before, layer: Layer):
 def _compiled(start, outputs: list) -> Callable[[np.ndarray], list[np.ndarray]]:
     """In bfloat16 where the processor has it: it moves what is fitted by less than another draw of photos does. What
     is returned is written over by the next call."""
-    core = ov.Core()
-    fast = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if fast else "f32"}
-    request = core.compile_model(ov.Model(outputs, [start.get_node()], "chain"), "CPU", settings).create_infer_request()
+    request = compiled(ov.Model(outputs, [start.get_node()], "chain"), "bf16" if has_bfloat16() else "f32")
 
     def run(values: np.ndarray) -> list[np.ndarray]:
         found = request.infer({0: values}, share_inputs=True, share_outputs=True)
