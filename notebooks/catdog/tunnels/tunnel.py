@@ -120,13 +120,13 @@ class Tunnel:
     def _becomes(self, state: str, detail: str) -> None:
         if self._closing.is_set():
             return
-        same = self._status is not None and self._status.state == state
-        self._status = Status(state, detail, self._status.since if same else datetime.now())
         if state == UP:
             known = {"public": self.public, "provider": self.provider, "domain": self.settings.domain}
             self._write_down(link.publish, self.url, **known)
         else:
             self._write_down(link.mark_down)
+        same = self._status is not None and self._status.state == state
+        self._status = Status(state, detail, self._status.since if same else datetime.now())
 
     def _write_down(self, write: Callable, *arguments, **known) -> None:
         try:
