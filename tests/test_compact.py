@@ -24,6 +24,7 @@ from catdog.images import read_photo
 from catdog.proving import Engines
 from catdog.saving import save_model
 from catdog.sources import PhotoFolder
+from catdog.stored import kept_arrays
 from catdog.training import fit_head, unseen_logits
 from catdog.weights import LAYERS, fingerprint
 from conftest import drawing
@@ -345,6 +346,6 @@ def test_auto_goes_on_from_how_the_first_did_and_what_was_made_is_kept(slender, 
     (kept, *_) = places.cache_dir().glob("compact-*.npz")
     for damage in (kept.read_bytes()[:20_000], b"PK\x03\x04", b""):
         kept.write_bytes(damage)
-        assert list(compacting._kept(kept)) == []
+        assert kept_arrays(kept) == {}
     strict = dataclasses.replace(half, proof=dataclasses.replace(half.proof, agreement=0.5))
     assert "None is taken" in str(dataclasses.replace(dial, candidates=(strict,)))

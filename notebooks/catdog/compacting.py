@@ -3,10 +3,7 @@
 import functools
 import json
 import time
-import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +22,7 @@ from .evaluation import Report, evaluate
 from .features import compute_features, features_by_split
 from .images import DOOR, read_photo
 from .proving import Engines, first
+from .stored import kept_arrays
 from .training import Fit, fit_head, unseen_logits
 
 NO, AUTO, ALL = "no", "auto", "all"
@@ -203,9 +201,10 @@ class _Networks:
         One that saw less than half as many photos as it could see now is made again."""
         made_for = f"{_RECIPE} {DOOR} {self._backbone.fingerprint} {self._name} {times} {self._seed}"
         path = places.cache_file("compact", made_for, ".npz")
-        for network, seen, made in _kept(path):
+        if kept := kept_arrays(path):
+            seen, made = set(kept.pop("seen").tolist()), json.loads(str(kept.pop("made")))
             if 2 * len(seen) >= len(self._photos):
-                return network, seen, made
+                return Compact(kept), seen, made
         network, made = self._make(times)
         seen = {photo.digest for photo in self._photos}
         arrays = {**network.arrays, "made": np.array(json.dumps(made)), "seen": np.array(sorted(seen))}
@@ -234,13 +233,3 @@ class _Networks:
         """Of few photos, mirrored ones too."""
         pixels = np.stack([read_photo(photo.path) for photo in self._photos])
         return np.concatenate([pixels, pixels[:, :, ::-1]])[:PHOTOS]
-
-
-def _kept(path: Path) -> Iterator[tuple[Compact, set[str], dict]]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found = dict(arrays)
-        made, seen = dict(json.loads(str(found.pop("made")))), set(found.pop("seen").tolist())
-        yield Compact(found), seen, made
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-        return

@@ -3,8 +3,6 @@
 import contextlib
 import functools
 import hashlib
-import zipfile
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from .engines.twin import CALIBRATION_PHOTOS, Twin, make_twin
 from .features import FeatureStore, compute_features
 from .head import Head
 from .images import DOOR, read_photo
+from .stored import kept_arrays
 from .training import careful_head
 
 SAMPLES = (100, 400)  # where not all of the first agree, the second says whether that was chance
@@ -140,9 +139,9 @@ def _kept_twin(dataset: Dataset, backbone: Backbone, may_make: bool) -> Twin | N
     photos = first(dataset.of(TRAIN), CALIBRATION_PHOTOS)
     made_for = f"{DOOR} {backbone.fingerprint} {dataset.name}"
     path = places.cache_file("twin", made_for, ".npz")
-    for seen, twin in _read_twin(path):
-        if 2 * seen >= len(photos):
-            return twin
+    kept = kept_arrays(path)
+    if kept and 2 * int(kept.pop("photos")) >= len(photos):
+        return Twin(kept)
     if not may_make:
         return None
     try:
@@ -153,15 +152,6 @@ def _kept_twin(dataset: Dataset, backbone: Backbone, may_make: bool) -> Twin | N
         return None
     places.write_if_possible(path, lambda file: np.savez(file, **twin.arrays, photos=len(photos)))
     return twin
-
-
-def _read_twin(path) -> Iterator[tuple[int, Twin]]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found = dict(arrays)
-        yield int(found.pop("photos")), Twin(found)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-        return
 
 
 def first(photos: list[Photo], number: int) -> list[Photo]:

@@ -1,4 +1,4 @@
-"""Files of a saved model: plain arrays, never anything that a file could have executed, known by their digests."""
+"""Files of arrays, of a saved model or kept by an earlier run: never anything that a file could have executed."""
 
 import hashlib
 import zipfile
@@ -10,6 +10,7 @@ import numpy as np
 from .errors import SuiteError
 
 _MOST_BYTES = 256 << 20  # of the arrays in one file
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 class BundleRefused(SuiteError):
@@ -25,8 +26,17 @@ def read_arrays(path: Path, wanted_digest: str, names: Iterable[str] | None = No
             if sum(part.file_size for part in arrays.zip.infolist()) > _MOST_BYTES:
                 raise ValueError("a few kilobytes that unpack to very many")
             return {name: arrays[name] for name in names or arrays.files}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except _DAMAGED:
         raise BundleRefused(f"{path} is missing or damaged: choose another version, or train again.") from None
+
+
+def kept_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file that can be made again; none where it is missing or damaged."""
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except _DAMAGED:
+        return {}
 
 
 def digest(path: Path) -> str:

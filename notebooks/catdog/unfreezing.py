@@ -1,7 +1,5 @@
 """For those with a GPU: VGG16's last block is trained on your photos, too, before the last layer is."""
 
-import zipfile
-
 import numpy as np
 
 from . import places
@@ -11,6 +9,7 @@ from .errors import SuiteError
 from .features import FeatureStore
 from .images import DOOR
 from .proving import Engines
+from .stored import kept_arrays
 from .weights import Weights
 
 NOTHING, BLOCK5 = "nothing", "block5"
@@ -43,12 +42,10 @@ def unfrozen(frozen: Engines, what: str, dataset: Dataset, wanted: str, seed: in
 def _kept_or_trained(frozen: Engines, dataset: Dataset, seed: int) -> Weights:
     made_for = f"{_RECIPE} {DOOR} {frozen.backbone.fingerprint} {dataset.digest()} {seed}"
     path = places.cache_file("unfrozen", made_for, ".npz")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(frozen.backbone.with_tuned(dict(arrays)).tuned)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        from .tuning import train_block5  # loads TensorFlow
+    if kept := kept_arrays(path):
+        return kept
+    from .tuning import train_block5  # loads TensorFlow
 
-        found = train_block5(frozen, dataset, seed)
+    found = train_block5(frozen, dataset, seed)
     places.write_if_possible(path, lambda file: np.savez(file, **found))
     return found
