@@ -19,7 +19,8 @@ ONCE = pytest.mark.parametrize("page", [DESK], indirect=True, ids=["desk"])  # w
 def browser():
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=get_browser.on_path(), args=["--no-sandbox", "--disable-background-networking"]
+            executable_path=get_browser.on_path(),
+            args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
         )
         yield chromium
         chromium.close()

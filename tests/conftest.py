@@ -13,12 +13,13 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 _HOME = Path(tempfile.mkdtemp(prefix="catdog-tests-"))
+_ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ  # which share a cache: features are computed once for all tests
 
 # Before anything of the suite or a notebook's kernel starts: they inherit it.
 os.environ.update(
     MODELS_DIR=str(_HOME / "models"),
     DATA_DIR=str(_HOME / "data"),
-    CATDOG_CACHE=str(_HOME / "cache"),
+    CATDOG_CACHE=os.environ["CATDOG_CACHE"] if _ONE_OF_SEVERAL else str(_HOME / "cache"),
     DATA="drawings",
     TUNNEL="none",
     PORT="0",
@@ -72,10 +73,18 @@ def real_photos() -> Path:
 
 @pytest.fixture
 def own_places(tmp_path, monkeypatch) -> Path:
-    """Models, data and caches of this test alone."""
-    for name in ("MODELS_DIR", "DATA_DIR", "CATDOG_CACHE"):
+    """Models and data of this test alone."""
+    for name in ("MODELS_DIR", "DATA_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     return tmp_path
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> Path:
+    """Nothing that an earlier test computed, measured or logged."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("CATDOG_CACHE", str(cache))
+    return cache
 
 
 @pytest.fixture(scope="session")

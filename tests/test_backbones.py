@@ -33,12 +33,12 @@ SMALL = "MobileNetV3Large"
 
 @pytest.fixture(scope="module")
 def random_weights(tmp_path_factory):
-    """random_weights(name, seed): the path of a file such as Keras', with weights that let signals through."""
-    folder = tmp_path_factory.mktemp("weights")
+    """random_weights(name, seed): Keras' own network with weights that let signals through, and a file of them."""
+    folder, known = tmp_path_factory.mktemp("weights"), {}
 
     def made(name, seed=0):
         path = folder / f"{name}-{seed}.weights.h5"
-        if not path.exists():
+        if path not in known:
             chance = np.random.default_rng(seed)
             base = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(224, 224, 3))
             for weight in base.trainable_weights:
@@ -46,7 +46,8 @@ def random_weights(tmp_path_factory):
                     fan_in = np.prod(weight.shape[:-1] if weight.shape[-1] > 1 else weight.shape[:2])
                     weight.assign(chance.normal(size=weight.shape, scale=np.sqrt(2 / fan_in)))
             base.save_weights(path)
-        return str(path)
+            known[path] = base
+        return known[path], str(path)
 
     return made
 
@@ -56,7 +57,7 @@ def loaded(random_weights, monkeypatch):
     """loaded(name, seed): such a backbone as notebook 1 loads it."""
 
     def load(name, seed=0):
-        monkeypatch.setenv(f"{name.upper()}_WEIGHTS", random_weights(name, seed))
+        monkeypatch.setenv(f"{name.upper()}_WEIGHTS", random_weights(name, seed)[1])
         return load_backbone(name)
 
     return load
@@ -69,10 +70,7 @@ def photos():
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_every_engine_computes_what_keras_does(name, loaded, random_weights, photos):
-    backbone, architecture = loaded(name), ARCHITECTURES[name]
-    plain = getattr(keras.applications, name)(
-        include_top=False, weights=random_weights(name), input_shape=(224, 224, 3), pooling=None
-    )
+    backbone, architecture, (plain, _) = loaded(name), ARCHITECTURES[name], random_weights(name)
     expected = plain.predict_on_batch(photos.astype(np.float32))
     assert expected.std(axis=0).max() > 1e-3
     for engine in (open_engine(TENSORFLOW, backbone), open_engine(OPENVINO_FP32, backbone)):

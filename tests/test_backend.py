@@ -160,11 +160,11 @@ def test_alive_but_not_ready_without_a_model():
         assert answer.headers["Retry-After"]
 
 
-def test_what_breaks_is_a_problem_too_and_goes_to_the_log(classifier, own_places):
+def test_what_breaks_is_a_problem_too_and_goes_to_the_log(classifier, own_cache):
     app = create_app(classifier)
     app.extensions["catdog"]["model"] = object()
     assert is_problem(app.test_client().post("/predict", data=parts(("x", drawing()))), "internal")
-    assert "AttributeError" in (own_places / "catdog_cache" / "backend.log").read_text()
+    assert "AttributeError" in (own_cache / "backend.log").read_text()
 
 
 def test_without_the_access_code_nothing_of_the_model_is_told(classifier):
@@ -201,12 +201,12 @@ def test_the_access_code_may_be_asked_for_from_another_origin(classifier):
     assert refusal.headers["Access-Control-Allow-Origin"] == "*"
 
 
-def test_the_access_code_is_never_written_down(classifier, own_places):
+def test_the_access_code_is_never_written_down(classifier, own_cache):
     app = create_app(classifier, ACCESS_CODE="for-testers")
     app.test_client().get("/model", headers={"Authorization": "Bearer for-testers"})
     app.test_client().post("/predict", headers={"Authorization": "Bearer another-guess"})
     app.logger.warning("something to write")
-    written = (own_places / "catdog_cache" / "backend.log").read_text() + app.extensions["catdog"]["visits"].table()
+    written = (own_cache / "backend.log").read_text() + app.extensions["catdog"]["visits"].table()
     assert "something to write" in written
     assert "for-testers" not in written
     assert "another-guess" not in written

@@ -76,7 +76,7 @@ def test_nothing_is_offered_where_nothing_is_kept(page, backend):
 
 @ONCE
 def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
-    folder = draw_folder(tmp_path / "pets", per_class=20)
+    folder = draw_folder(tmp_path / "pets", per_class=12)
     for name, value in {"DATA": str(folder), "MODEL_NAME": "pets", "ENGINE": "openvino-fp32"}.items():
         monkeypatch.setenv(name, value)
     noise = np.random.default_rng(3).integers(0, 255, (40, 60, 3), np.uint8)

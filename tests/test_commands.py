@@ -20,9 +20,9 @@ from test_serving import port_is_free
 @pytest.fixture
 def three_classes(tmp_path):
     """Drawn cats and dogs, and coloured noise for snow on a television."""
-    folder = draw_folder(tmp_path / "Three kinds", per_class=16)
+    folder = draw_folder(tmp_path / "Three kinds", per_class=12)
     (folder / "snow").mkdir()
-    for seed in range(16):
+    for seed in range(12):
         noise = np.random.default_rng(seed).integers(0, 255, (80, 80, 3), dtype=np.uint8)
         Image.fromarray(noise).save(folder / "snow" / f"{seed}.png")
     return folder

@@ -61,7 +61,7 @@ def pets(tmp_path_factory):
     """Drawings enough to prove something by."""
     from catdog.drawings import draw_folder
 
-    return check(PhotoFolder(draw_folder(tmp_path_factory.mktemp("many"), per_class=50), "pets"))
+    return check(PhotoFolder(draw_folder(tmp_path_factory.mktemp("many"), per_class=32), "pets"))
 
 
 def test_it_computes_what_the_narrow_network_does(network, narrow, backbone, photos):
@@ -136,10 +136,9 @@ def test_the_interval_is_that_of_agresti_and_min():
 
 
 @pytest.fixture(scope="module")
-def trained(pets, backbone, network, tmp_path_factory):
+def trained(pets, backbone, network):
     """As notebook 1 does it, with a narrow network that is there already: (arguments of `save_model`, candidate)."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CATDOG_CACHE", str(tmp_path_factory.mktemp("cache")))
         store = FeatureStore(backbone)
         engines = Engines(pets, backbone, store, OPENVINO_INT8)
         data = features_by_split(pets, engines.chosen, store)
@@ -172,7 +171,7 @@ def _saved(trained, tmp_path_factory):
 
 
 @pytest.fixture
-def model(_saved, own_places):
+def model(_saved, own_places, own_cache):
     """Saved with the compact twin, whose proof is good."""
     return _saved
 
@@ -316,9 +315,9 @@ def test_another_backbone_has_none(pets):
 
 
 @pytest.fixture
-def slender(backbone, own_places, pets):
+def slender(backbone, own_cache, pets):
     """Notebook 1 on a chain like VGG16 that is small enough to be made smaller in seconds."""
-    weights = sliced(backbone.weights, share=4)
+    weights = sliced(backbone.weights, share=8)
     small = Backbone(VGG16, weights, fingerprint(weights))
     engines = Engines.__new__(Engines)
     engines.backbone, engines.store = small, FeatureStore(small)

@@ -10,27 +10,21 @@ from catdog.dataset import check
 from catdog.decisions import KEEP, OUT, Decisions, Suggestion, names, table
 from catdog.doctor import examine, uneven_classes
 from catdog.drawings import draw
-from catdog.engines import OPENVINO_FP32, open_engine
+from catdog.engines import OPENVINO_INT8, open_engine
 from catdog.errors import SuiteError
 from catdog.features import FeatureStore, features_by_split
 from catdog.sources import PhotoFolder
 from PIL import Image, ImageEnhance
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
-def places(own_places, cache, monkeypatch):
-    monkeypatch.setenv("CATDOG_CACHE", str(cache))  # or each test would compute the same features
+def places(own_places):
     return own_places
 
 
 @pytest.fixture(scope="module")
-def fast_engine(backbone):
-    return open_engine(OPENVINO_FP32, backbone)
+def fast_engine(backbone, shipped):
+    return open_engine(OPENVINO_INT8, backbone, shipped.twin)
 
 
 @pytest.fixture

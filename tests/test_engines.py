@@ -28,8 +28,9 @@ from catdog.engines.twin import Twin, make_twin
 from catdog.errors import SuiteError
 from catdog.features import FeatureStore
 from catdog.images import read_photo
-from catdog.proving import Engines, _read_twin
+from catdog.proving import Engines
 from catdog.sources import PhotoFolder
+from catdog.stored import kept_arrays
 from catdog.weights import LAYERS
 from conftest import ROOT, drawing
 
@@ -141,7 +142,7 @@ class Stand:
 
 
 @pytest.fixture
-def timed(monkeypatch, own_places):
+def timed(monkeypatch, own_cache):
     """timed(**seconds) sets how long each engine takes; returns the names in the order in which they were timed."""
     asked = []
 
@@ -205,7 +206,7 @@ def test_without_openvino_tensorflow_serves(shipped, monkeypatch, capsys):
     assert capsys.readouterr().out.count("OpenVINO is not installed") == 3
 
 
-def test_on_a_gpu_tensorflow_is_measured_and_no_twin_is_made(monkeypatch, drawings, backbone, own_places, shipped):
+def test_on_a_gpu_tensorflow_is_measured_and_no_twin_is_made(monkeypatch, drawings, backbone, own_cache, shipped):
     monkeypatch.setattr("catdog.engines.has_gpu", lambda: True)
     monkeypatch.setattr("catdog.proving.has_gpu", lambda: True)
     monkeypatch.setattr(choice, "seconds_per_photo", lambda engine: {TENSORFLOW_MIXED: 1, TENSORFLOW: 2}[engine.name])
@@ -237,7 +238,7 @@ def test_a_model_serves_without_its_twin(shipped, own_places, tmp_path):
     assert load_classifier(bundle.read(folder)).engine.name != OPENVINO_INT8
 
 
-def test_the_twin_is_made_once_for_photos_of_one_name(drawings, backbone, own_places, capsys, monkeypatch, shipped):
+def test_the_twin_is_made_once_for_photos_of_one_name(drawings, backbone, own_cache, capsys, monkeypatch, shipped):
     dataset, store = check(PhotoFolder(drawings, "drawings", drawings=True)), FeatureStore(backbone)
     first = Engines(dataset, backbone, store)
     assert capsys.readouterr().out.count("Making the int8 twin") == 1
@@ -252,7 +253,7 @@ def test_the_twin_is_made_once_for_photos_of_one_name(drawings, backbone, own_pl
     (kept,) = places.cache_dir().glob("twin-*.npz")
     for damage in (kept.read_bytes()[:20_000], b"PK\x03\x04", b""):
         kept.write_bytes(damage)
-        assert list(_read_twin(kept)) == []
+        assert kept_arrays(kept) == {}
 
 
 def test_without_the_shipped_model_tensorflow_needs_no_proof_and_others_get_none(

@@ -16,11 +16,11 @@ BATCH = 20
 
 
 @pytest.fixture(scope="module")
-def unseen(real_photos, tmp_path_factory, classifier, backbone):
+def unseen(real_photos, classifier, backbone):
     """The test photos with the features that notebook 1 would compute: (photos, targets, features)."""
     dataset = check(PhotoFolder(real_photos, "photos"))
     photos = dataset.of(TEST)
-    features = compute_features(photos, classifier.engine, FeatureStore(backbone, tmp_path_factory.mktemp("features")))
+    features = compute_features(photos, classifier.engine, FeatureStore(backbone))
     return photos, dataset.targets(photos), features
 
 
@@ -57,11 +57,9 @@ def test_the_service_says_what_the_notebook_computed(unseen, shipped, backend):
 
 def test_the_int8_twin_answers_as_float32_does(unseen, shipped, backbone):
     photos, targets, _ = unseen
-    pixels = np.stack([read_photo(photo.path) for photo in photos])
-    answers = [
-        shipped.head.probabilities(open_engine(name, backbone, shipped.twin).features(pixels))
-        for name in (OPENVINO_INT8, OPENVINO_FP32)
-    ]
+    engines = [open_engine(name, backbone, shipped.twin) for name in (OPENVINO_INT8, OPENVINO_FP32)]
+    store = FeatureStore(backbone)
+    answers = [shipped.head.probabilities(compute_features(photos, engine, store)) for engine in engines]
     assert not compare(*answers).objection
     right = [(answer.argmax(axis=1) == targets).mean() for answer in answers]
     assert abs(right[0] - right[1]) <= 0.005
