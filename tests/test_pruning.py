@@ -8,7 +8,8 @@ from catdog.images import read_photo
 from catdog.pruning import Pruner, gmacs
 from catdog.pruning.budget import arithmetic, widths_within
 from catdog.pruning.chain import CHAIN, Sample, as_kernel, as_rows, batches, centred, stage, whole, widths_of
-from catdog.pruning.elimination import of_channels
+from catdog.pruning.elimination import Elimination, of_channels
+from catdog.pruning.importance import importance
 from catdog.pruning.moments import Moments
 from catdog.pruning.refitting import refit
 from catdog.weights import LAYERS
@@ -66,11 +67,13 @@ def test_a_channel_that_others_can_replace_goes_first():
     assert found.kept(6).tolist() == list(range(6))
 
 
-def test_the_loss_is_that_of_least_squares():
-    inputs, _, outputs = data()
+@pytest.mark.parametrize(("channels", "numbers"), [(6, (5, 3, 2)), (60, (57, 40, 20))])
+def test_the_loss_is_that_of_least_squares(channels, numbers):
+    """Of many channels several go at a time."""
+    inputs, _, outputs = data(channels, photos=4000)
     moments = gathered(inputs, outputs)
     found = moments.eliminated(2)
-    for number in (5, 3, 2):
+    for number in numbers:
         kept = found.kept(number)
         seen = inputs[:, of_channels(kept)]
         best = np.linalg.lstsq(np.c_[seen, np.ones(len(seen))], outputs, rcond=None)[0]
@@ -83,8 +86,10 @@ def test_the_loss_is_that_of_least_squares():
         assert np.abs(bias - best[-1]).max() < 0.01
 
 
-def test_the_first_to_go_is_the_one_that_costs_least():
-    inputs, _, outputs = data(seed=1)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_first_to_go_is_the_one_that_costs_least(seed):
+    inputs, _, outputs = data(seed=seed)
+    inputs *= np.repeat(np.float32([1, 2, 0.5, 2, 0.5, 1]), 9)  # how large a weight is tells nothing
     found = gathered(inputs, outputs).eliminated(5)
     losses = []
     for gone in range(6):
@@ -114,6 +119,19 @@ def test_refitting_makes_up_for_what_is_gone_where_relu_lets_it_be_seen():
         for rows_, bias_ in ((without, outputs.mean(axis=0)), (rows, bias))
     ]
     assert lost[1] < 0.2 * lost[0]
+
+
+def test_refitting_gives_nothing_for_what_relu_hides():
+    """Least squares does: it is best at what stands before ReLU."""
+    inputs, kernel, _ = data(photos=6000)
+    outputs, kept = inputs @ kernel - 10, of_channels(np.arange(1, 6))
+    seen, wanted = inputs[:, kept], np.maximum(outputs, 0)
+    rows, bias = refit(kernel[kept], seen, np.cov(seen.T, bias=True), outputs)
+    least = np.linalg.lstsq(np.c_[seen, np.ones(len(seen))], outputs, rcond=None)[0]
+    lost = [
+        ((np.maximum(given, 0) - wanted) ** 2).mean() for given in (seen @ rows + bias, seen @ least[:-1] + least[-1])
+    ]
+    assert lost[0] < 0.98 * lost[1]
 
 
 def test_the_budget_is_kept_and_nothing_better_fits_in_it():
@@ -162,6 +180,22 @@ def test_a_sample_sees_what_the_kernel_sees(slender, photos):
     assert (as_kernel(as_rows(kernel)) == kernel).all()
     assert layer.pools is False
     assert following.pools is True
+
+
+def test_a_layer_weighs_what_the_features_lose_for_what_it_loses_itself(slender, photos):
+    looked = Pruner.__new__(Pruner)
+    looked._weights, looked._photos, looked._sample = slender, photos, Sample(len(photos), 0, 600)
+    moments, _ = looked._look()
+
+    def weighed(own_loss):
+        eliminations = [Elimination(np.arange(16), np.full(17, own_loss), 32) for _ in moments]
+        return np.array(importance(slender, centred(photos), moments, eliminations))
+
+    once, half, hardly = weighed(0.4), weighed(0.2), weighed(1e-9)
+    assert len(once) == len(CHAIN) - 1
+    assert (once > 0).all()
+    assert half == pytest.approx(2 * once)
+    assert hardly == pytest.approx(400 * once)
 
 
 def test_doubles_are_gone_and_the_features_stay(slender, photos):
