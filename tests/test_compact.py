@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from catdog.classifier import Classifier, load_classifier
 from catdog.compact import CompactTwin
 from catdog.compacting import compact_twins
 from catdog.confidence import fit_confidence
-from catdog.dataset import check
+from catdog.dataset import TEST, check
 from catdog.engines import COMPACT, OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, EngineUnavailable, choice, open_engine
 from catdog.engines.compact import Compact, make_compact
 from catdog.engines.proof import CompactProof, compare_compact
 from catdog.errors import SuiteError
 from catdog.evaluation import evaluate
+from catdog.familiarity import Familiarity
 from catdog.features import FeatureStore, features_by_split
 from catdog.images import read_photo
 from catdog.proving import Engines
@@ -224,6 +226,26 @@ def test_the_faster_of_two_compact_twins_is_not_taken_for_the_slower(model, monk
     assert load_classifier(dataclasses.replace(model, compact=twin)).engine.name == COMPACT
 
 
+def test_the_fastest_that_is_proven_is_taken(trained):
+    _, dial = trained
+    slow, fast = (dataclasses.replace(proven(dial.candidates[0]), times=times) for times in ("2", "3"))
+    assert dataclasses.replace(dial, candidates=(slow, fast)).chosen is fast
+    assert dataclasses.replace(dial, candidates=(slow, proven(fast, agreement=0.98))).chosen is slow
+
+
+def test_where_there_is_a_gpu_it_is_no_candidate(model, monkeypatch):
+    monkeypatch.setattr("catdog.classifier.has_gpu", lambda: True)
+    monkeypatch.setattr(choice, "seconds_per_photo", lambda engine: 0.01 if engine.name == COMPACT else 0.02)
+    assert load_classifier(model).engine.name != COMPACT
+
+
+def test_few_photos_are_looked_at_mirrored_too(pets, backbone):
+    pixels = compacting._Networks(pets, SimpleNamespace(backbone=backbone), seed=0)._pixels
+    half = len(pets.of("train")) // 2
+    assert len(pixels) == 2 * half
+    assert (pixels[half:] == pixels[:half, :, ::-1]).all()
+
+
 def test_it_must_be_proven(trained, model, monkeypatch, capsys):
     arguments, dial = trained
     model = save_model(*arguments, proven(dial.candidates[0], agreement=0.98))
@@ -270,6 +292,9 @@ def test_one_that_does_not_fit_its_model_is_none(model):
     ):
         with pytest.raises(ValueError, match="fit together"):
             CompactTwin.of({**arrays, **changed}, card)
+    for senseless in ({"sure_from": 1.5}, {"familiarity": Familiarity(model.compact.familiarity.centers, 0.0)}):
+        with pytest.raises(ValueError, match="fit together"):
+            dataclasses.replace(model.compact, **senseless)
     with pytest.raises(ValueError, match="other classes"):
         CompactTwin.of(arrays, {**card, "classes": ["cat", "dog", "owl"]})
 
@@ -305,8 +330,6 @@ def test_where_nothing_can_be_proven_nothing_is_made(trained, drawings, capsys):
 
 
 def test_another_backbone_has_none(pets):
-    from types import SimpleNamespace
-
     from catdog.backbone import ARCHITECTURES
 
     engines = SimpleNamespace(backbone=SimpleNamespace(architecture=ARCHITECTURES["ConvNeXtTiny"]))
@@ -317,7 +340,7 @@ def test_another_backbone_has_none(pets):
 @pytest.fixture
 def slender(backbone, own_cache, pets):
     """Notebook 1 on a chain like VGG16 that is small enough to be made smaller in seconds."""
-    weights = sliced(backbone.weights, share=8)
+    weights = sliced(backbone.weights, share=4)
     small = Backbone(VGG16, weights, fingerprint(weights))
     engines = Engines.__new__(Engines)
     engines.backbone, engines.store = small, FeatureStore(small)
@@ -346,5 +369,6 @@ def test_auto_goes_on_from_how_the_first_did_and_what_was_made_is_kept(slender, 
     for damage in (kept.read_bytes()[:20_000], b"PK\x03\x04", b""):
         kept.write_bytes(damage)
         assert kept_arrays(kept) == {}
+    assert half.proof.photos == len([photo for photo in slender[0].photos if photo.split != TEST]) - 16
     strict = dataclasses.replace(half, proof=dataclasses.replace(half.proof, agreement=0.5))
     assert "None is taken" in str(dataclasses.replace(dial, candidates=(strict,)))
