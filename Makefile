@@ -1,10 +1,10 @@
-# make run · make test · make bench · make soak · make audit · make backend · make frontend · make train · make colab-check · make address
+# make run · make label · make test · make bench · make soak · make audit · make backend · make frontend · make train · make colab-check · make address
 PYTHON ?= python3
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 export PYTHONPATH := $(CURDIR)/notebooks
 
-.PHONY: run test bench soak audit train backend frontend colab-check setup setup-tests lint address clean
+.PHONY: run label test bench soak audit train backend frontend colab-check setup setup-tests lint address clean
 
 run: setup  ## fine-tune, then serve the backend and the page until Ctrl-C
 	@$(IN_VENV) -m catdog.headless run
@@ -17,6 +17,9 @@ backend: setup  ## execute notebook 2 and stay up until Ctrl-C
 
 frontend: setup  ## execute notebook 3 and stay up until Ctrl-C
 	@$(IN_VENV) -m catdog.headless frontend
+
+label: $(VENV)/ready-for-scale  ## what a model says of very many photos: PHOTOS=… OUT=….parquet
+	@$(IN_VENV) -m catdog.scale
 
 test: setup-tests lint  ## every test: Python, notebooks, browser; many wait, so two at a time
 	$(IN_VENV) -m pytest --numprocesses 2 --dist loadfile
@@ -49,6 +52,11 @@ $(VENV)/ready: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
 	@test -x $(IN_VENV) || $(PYTHON) -m venv $(VENV)
 	@$(IN_VENV) -m pip install --disable-pip-version-check --quiet --progress-bar on -r requirements.txt
+	@touch $@
+
+$(VENV)/ready-for-scale: $(VENV)/ready requirements-scale.txt
+	@echo "Installing what very many photos need"
+	@$(IN_VENV) -m pip install --disable-pip-version-check --quiet -r requirements-scale.txt
 	@touch $@
 
 $(VENV)/ready-for-tests: $(VENV)/ready tests/requirements.txt

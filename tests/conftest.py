@@ -53,6 +53,9 @@ for name in (
     "SURE_IS_RIGHT",
     "COMPACT",
     "COMPACT_MAY_LOSE",
+    "PHOTOS",
+    "OUT",
+    "RAY_ADDRESS",
 ):
     os.environ.pop(name, None)
 

@@ -1,0 +1,60 @@
+"""Ray, on this machine alone or on the cluster that `RAY_ADDRESS` names."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import SuiteError
+from ..places import ROOT
+
+os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")  # the suite has a bar of its own
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+try:
+    import ray
+    import ray.data
+except ImportError:
+    raise SuiteError("Ray is not installed: run `pip install -r requirements-scale.txt` first.") from None
+
+
+def connect() -> None:
+    """Join the cluster that `RAY_ADDRESS` names, else start Ray on this machine; where it runs already, nothing.
+
+    Machines of a cluster get this package sent; what requirements.txt names must be installed there.
+    """
+    if ray.is_initialized():
+        return
+    address, here = os.environ.get("RAY_ADDRESS", ""), str(ROOT / "notebooks")
+    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    ray.init(
+        address=address or "local",
+        runtime_env={"py_modules": [f"{here}/catdog"]} if address else {"env_vars": {"PYTHONPATH": path}},
+        include_dashboard=False if not address else None,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+
+
+@contextmanager
+def plain_words() -> Iterator[None]:
+    """A SuiteError of a worker is one here, too, instead of Ray's page about it."""
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        told = re.findall(r"^catdog\.\S+: (.+)$", str(error), re.MULTILINE)
+        if not told:
+            raise
+        raise SuiteError(told[-1]) from None
+
+
+def has_gpus() -> bool:
+    """Whether there is any GPU in the cluster."""
+    return ray.cluster_resources().get("GPU", 0) > 0
+
+
+def workers() -> int:
+    """How many can compute at a time: one a GPU, where there are any, else one a processor."""
+    resources = ray.cluster_resources()
+    return max(1, int(resources.get("GPU" if has_gpus() else "CPU", 1)))

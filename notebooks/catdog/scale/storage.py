@@ -1,0 +1,74 @@
+"""Folders, on a disk or in object storage (`s3://`, `gs://`), through pyarrow's file systems."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow
+from pyarrow import fs, parquet
+
+from ..errors import SuiteError
+
+_PART = ".part"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder.
+
+    Attributes:
+        name: as it was given.
+        system: that reads and writes there; it travels to other machines.
+        path: within `system`.
+    """
+
+    name: str
+    system: fs.FileSystem
+    path: str
+
+    @classmethod
+    def of(cls, name: str) -> "Place":
+        """The folder that `name` names: a path, or a URI such as s3://bucket/photos. Raises SuiteError."""
+        try:
+            if "://" in name:
+                return cls(name, *fs.FileSystem.from_uri(name))
+            return cls(name, fs.LocalFileSystem(), str(Path(name).expanduser().absolute()))
+        except (OSError, ValueError) as error:  # pyarrow's errors are of these
+            raise SuiteError(f"{name} is no folder that can be used ({_first_line(error)}).") from None
+
+    @property
+    def is_there(self) -> bool:
+        return self.system.get_file_info(self.path).type == fs.FileType.Directory
+
+    def files(self) -> list[str]:
+        """Paths of all files below, hidden ones left out, sorted. Raises SuiteError where there is no such folder."""
+        try:
+            found = self.system.get_file_info(fs.FileSelector(self.path, recursive=True))
+        except OSError as error:
+            raise SuiteError(f"{self.name} cannot be listed ({_first_line(error)}): look at its name.") from None
+        start = len(self.path)
+        paths = (file.path for file in found if file.type == fs.FileType.File)
+        return sorted(path for path in paths if "/." not in path[start:])
+
+    def read(self, path: str) -> bytes:
+        """A file's bytes. Raises OSError."""
+        with self.system.open_input_stream(path) as file:
+            return file.read()
+
+    def write(self, name: str, table: pyarrow.Table) -> None:
+        """A Parquet file `name` that appears whole or not at all."""
+        path = f"{self.path}/{name}"
+        self.system.create_dir(self.path, recursive=True)
+        parquet.write_table(table, path + _PART, filesystem=self.system)
+        self.system.move(path + _PART, path)
+
+    def tables(self, columns: list[str]) -> Iterator[pyarrow.Table]:
+        """`columns` of each Parquet file, one file after the other; of none where nothing was written yet."""
+        if self.is_there:
+            for path in self.files():
+                if path.endswith(".parquet"):
+                    yield parquet.read_table(path, filesystem=self.system, columns=columns)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,154 @@
+"""Past one machine: labels of very many photos as Parquet, each once, whatever is killed on the way."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import psutil
+import pytest
+from catdog.engines import OPENVINO_INT8
+from catdog.errors import SuiteError
+from catdog.images import read_photo
+from conftest import ROOT, drawing, until
+
+pytest.importorskip("ray", reason="needs what requirements-scale.txt names")
+parquet = pytest.importorskip("pyarrow.parquet")
+from catdog.scale import labelling
+from catdog.scale.labelling import label
+from catdog.scale.storage import Place
+
+PER_FILE = 8
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Sixty drawings in two folders, of which each is to be labelled once."""
+    for number in range(60):
+        folder = tmp_path / "photos" / ("a", "b")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.jpg").write_bytes(drawing(("cat", "dog")[number % 2], number % 6))
+    return tmp_path / "photos"
+
+
+@pytest.fixture(autouse=True)
+def small_files(monkeypatch):
+    monkeypatch.setattr(labelling, "_LEAST", PER_FILE)
+
+
+def rows(out):
+    found = parquet.read_table(out).to_pylist()
+    return sorted(found, key=lambda row: row["path"])
+
+
+def test_rows_say_what_the_service_says_and_only_new_photos_are_looked_at(photos, tmp_path, classifier, shipped):
+    (photos / "notes.txt").write_text("no photo")
+    (photos / ".hidden.jpg").write_bytes(drawing())
+    out = tmp_path / "labels.parquet"
+    assert str(label(str(photos), str(out), engine=OPENVINO_INT8)) == (
+        "60 photos labelled, 1 refused, each with its reason."
+    )
+    first = rows(out)
+    assert [row["path"] for row in first] == sorted(map(str, photos.rglob("[!.]*.*")))
+    assert {row["model"] for row in first} == {shipped.id}
+    *labelled, refused = first
+    assert refused["refused"].startswith("This is not a photo in a known format")
+    assert refused["label"] is refused["sure"] is refused["probabilities"] is None
+    expected = classifier.predict(np.stack([read_photo(drawing(("cat", "dog")[n % 2], n % 6)) for n in range(6)]))
+    for row in labelled:
+        said = expected[int(row["path"].rpartition("/")[2].removesuffix(".jpg")) % 6]
+        assert np.abs([row["probabilities"]["cat"], row["probabilities"]["dog"]] - said).max() < 2e-3
+        assert row["label"] == ("cat", "dog")[int(said.argmax())]
+        assert row["refused"] is None
+
+    shutil.copy(photos / "a" / "0.jpg", photos / "new.jpg")
+    again = label(str(photos), str(out), engine=OPENVINO_INT8)
+    assert (again.labelled, again.refused, again.before) == (1, 0, 61)
+    assert len(rows(out)) == 62
+    assert label(str(photos), str(out)).before == 62
+
+
+@pytest.fixture
+def driver(photos, tmp_path):
+    """driver() starts `make label` as a process of its own."""
+    started = []
+
+    def start():
+        program = f"from catdog.scale import __main__, labelling; labelling._LEAST = {PER_FILE}; __main__.main()"
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT / "notebooks"),
+                "PHOTOS": str(photos),
+                "OUT": str(tmp_path / "labels.parquet"),
+                "ENGINE": OPENVINO_INT8,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def workers(process):
+    family = psutil.Process(process.pid).children(recursive=True)
+    found = [child for child in family if "MapWorker" in " ".join(child.cmdline())]
+    assert found
+    return found
+
+
+def test_with_a_worker_and_the_driver_killed_each_photo_is_there_once(photos, tmp_path, driver):
+    out = tmp_path / "labels.parquet"
+
+    def files():
+        return len(list(out.glob("*.parquet")))
+
+    process = driver()
+    until(lambda: files() >= 1, 90)
+    working = workers(process)
+    process.kill()
+    _, alive = psutil.wait_procs(working, timeout=30)
+    assert not alive
+    before = files()
+    assert 1 <= before < 8
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("*.parquet")}
+
+    process = driver()
+    until(lambda: files() > before, 90)
+    workers(process)[0].kill()
+    said, _ = process.communicate(timeout=120)
+    assert not process.returncode, said
+    assert f"{60 - before * PER_FILE} photos labelled, 0 refused" in said
+    assert [row["path"] for row in rows(out)] == sorted(map(str, photos.rglob("*.jpg")))
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_what_cannot_be_is_told_in_a_sentence(photos, tmp_path, monkeypatch):
+    out = str(tmp_path / "labels.parquet")
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(SuiteError, match="There are no files in"):
+        label(str(tmp_path / "nothing"), out)
+    with pytest.raises(SuiteError, match="cannot be listed"):
+        label(str(tmp_path / "gone"), out)
+    with pytest.raises(SuiteError, match="is no folder that can be used"):
+        label("nonsense://bucket/photos", out)
+    with pytest.raises(SuiteError, match=r'no engine "cuda"'):
+        label(str(photos), out, engine="cuda")
+    row = {"path": "x", "label": None, "model": "other/1"}
+    Place.of(out).write("a.parquet", labelling.pyarrow.Table.from_pylist([row]))
+    with pytest.raises(SuiteError, match="holds what other/1 said: choose another OUT"):
+        label(str(photos), out)
+
+
+def test_nothing_of_it_is_loaded_by_the_notebooks():
+    program = "import catdog.saving, catdog.backend.app, catdog.compacting, sys; print('ray' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT / "notebooks")
+    assert said.stdout.strip() == "False", said
