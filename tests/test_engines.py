@@ -218,6 +218,17 @@ def test_on_a_gpu_tensorflow_is_measured_and_no_twin_is_made(monkeypatch, drawin
     assert set(engines.proofs(shipped.head)) == {TENSORFLOW_MIXED}
 
 
+@pytest.mark.parametrize(("allowed", "threads"), [("1", 1), ("", None), ("many", None)])
+def test_openvino_takes_no_more_threads_than_it_is_allowed(monkeypatch, allowed, threads):
+    from catdog.engines.openvino import compiled, op, ov
+
+    monkeypatch.setenv("OMP_NUM_THREADS", allowed)
+    start = op.parameter([1, 4], np.float32)
+    model = compiled(ov.Model([op.relu(start)], [start], "small"), "f32").get_compiled_model()
+    found = model.get_property("INFERENCE_NUM_THREADS")
+    assert found == threads if threads else found >= 1
+
+
 def test_an_engine_without_proof_in_the_card_is_passed_over(shipped, capsys):
     unproven = type(shipped)(**{**vars(shipped), "card": {**shipped.card, "engines": {}}})
     assert load_classifier(unproven).engine.name in (OPENVINO_FP32, TENSORFLOW)

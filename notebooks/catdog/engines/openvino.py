@@ -2,6 +2,7 @@
 needed; other backbones converted from TensorFlow's graph."""
 
 import itertools
+import os
 import threading
 
 import numpy as np
@@ -75,8 +76,14 @@ def has_bfloat16() -> bool:
 
 def compiled(graph: ov.Model, precision: str) -> ov.InferRequest:
     """`graph` ready to run on the CPU, in "f32" or "bf16", for the shortest wait for each batch."""
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision, **_threads()}
     return ov.Core().compile_model(graph, "CPU", settings).create_infer_request()
+
+
+def _threads() -> dict[str, int]:
+    """No more than whoever deals out the processors allows, Ray for one; by itself OpenVINO takes all of them."""
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return {"INFERENCE_NUM_THREADS": int(allowed)} if allowed.isdecimal() and int(allowed) else {}
 
 
 def _converted(backbone: Backbone) -> ov.Model:
