@@ -79,7 +79,7 @@ def colab(tmp_path, hub, monkeypatch):
 
 
 def test_machines_that_share_only_drive(colab, ngrok, monkeypatch):
-    for name in ("NGROK_AUTHTOKEN", "MODELS_DIR", "CATDOG_CACHE", "DATA_DIR"):  # set for ngrok's server
+    for name in ("NGROK_AUTHTOKEN", "MODELS_DIR", "DATA_DIR"):  # set for ngrok's server
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLAB_SECRETS", json.dumps({"NGROK_AUTHTOKEN": GOOD_TOKEN}))
     monkeypatch.setenv("USE_DRIVE", "true")
