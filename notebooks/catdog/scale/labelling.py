@@ -106,8 +106,9 @@ def _run(paths: list[str], source: Place, target: Place, saved: Bundle, engine: 
 
 
 def _files_of(saved: Bundle) -> dict[str, bytes]:
-    """A model's files, to be sent to machines that do not see its folder."""
-    return {name: (saved.folder / name).read_bytes() for name in (CARD, *saved.card["files"])}
+    """A model's files, to be sent to machines that do not see its folder; it does without some of them."""
+    paths = (saved.folder / name for name in (CARD, *saved.card["files"]))
+    return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
 
 class _Labeller:
