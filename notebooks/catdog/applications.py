@@ -4,7 +4,7 @@ from. Raw RGB 0–255 goes in, as it does into ours."""
 import os
 from pathlib import Path
 
-from .errors import SuiteError
+from .errors import SuiteError, first_line
 from .frameworks import keras
 from .images import SIDE
 from .weights import Weights
@@ -23,10 +23,9 @@ def load_weights(name: str) -> Weights:
     try:
         base = build(name, str(Path(chosen).expanduser()) if chosen else "imagenet")
     except Exception as error:  # Keras raises plain ones where its server is out of reach
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise SuiteError(
-            f"The weights of {name} could not be had ({reason}). Connect to the internet once, put the path of Keras' "
-            f"'notop' file into {variable}, or set BACKBONE to VGG16."
+            f"The weights of {name} could not be had ({first_line(error, 200)}). Connect to the internet once, put the "
+            f"path of Keras' 'notop' file into {variable}, or set BACKBONE to VGG16."
         ) from error
     return {f"{name}/{number:03}": array for number, array in enumerate(base.get_weights())}
 

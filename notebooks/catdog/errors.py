@@ -1,6 +1,11 @@
 """Errors that a person can do something about."""
 
 
+def first_line(error: Exception, most: int = 120) -> str:
+    """What an error of somebody else's says, for the end of a sentence of ours: at most so many characters."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:most]
+
+
 class SuiteError(Exception):
     """Something a user can put right: the message says what happened and what to do next."""
 

@@ -4,11 +4,11 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from .progress import bar
 
 _TABLE = "CREATE TABLE IF NOT EXISTS features (digest BLOB, recipe TEXT, vector BLOB, UNIQUE (digest, recipe))"
 _KEEP_SECONDS = 300
+Item, Read = TypeVar("Item"), TypeVar("Read")
 
 
 class FeaturesDamaged(SuiteError):
@@ -150,11 +151,17 @@ def features_by_split(
 
 
 def decoded_ahead(photos: Sequence[Photo]) -> Iterator[tuple[Sequence[Photo], np.ndarray]]:
-    """Batches with their pixels, uint8 (n, 224, 224, 3); the next is decoded while the network works on this one."""
-    batches = [photos[i : i + BATCH] for i in range(0, len(photos), BATCH)]
+    """Batches with their pixels, uint8 (n, 224, 224, 3), as `read_ahead` gives them."""
+    for batch, pixels in read_ahead(photos, lambda photo: read_photo(photo.path)):
+        yield batch, np.stack(pixels)
+
+
+def read_ahead(items: Sequence[Item], read: Callable[[Item], Read]) -> Iterator[tuple[Sequence[Item], list[Read]]]:
+    """Batches with what `read` gives for each; the next is read while the network works on this one."""
+    batches = [items[i : i + BATCH] for i in range(0, len(items), BATCH)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        ahead = [pool.submit(read_photo, photo.path) for photo in batches[0]]
-        for i, batch in enumerate(batches):
-            pixels = np.stack([decoded.result() for decoded in ahead])
-            ahead = [pool.submit(read_photo, photo.path) for photo in batches[i + 1]] if i + 1 < len(batches) else []
-            yield batch, pixels
+        ahead = [pool.submit(read, item) for item in batches[0]]
+        for batch, following in zip(batches, [*batches[1:], []]):
+            found = [one.result() for one in ahead]
+            ahead = [pool.submit(read, item) for item in following]
+            yield batch, found

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
-from .errors import SuiteError
+from .errors import SuiteError, first_line
 
 register_heif_opener()
 
@@ -73,7 +73,7 @@ def read_photo(source: bytes | Path, min_side: int = 1, max_pixels: int = MAX_PI
     try:
         return np.array(_prepared(image))
     except Exception as error:  # decoders fail in many ways on damaged or hostile files: every one is a refusal
-        raise PhotoRefused("unreadable", f"The photo is damaged or incomplete ({_first_line(error)}).") from error
+        raise PhotoRefused("unreadable", f"The photo is damaged or incomplete ({first_line(error)}).") from error
 
 
 def photo_format(source: bytes | Path) -> str:
@@ -93,7 +93,7 @@ def _opened(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels(max_pixels) from error
     except Exception as error:
-        raise PhotoRefused("unreadable", f"The photo's header is damaged ({_first_line(error)}).") from error
+        raise PhotoRefused("unreadable", f"The photo's header is damaged ({first_line(error)}).") from error
     if image.width * image.height > max_pixels:
         raise _too_many_pixels(max_pixels)
     return image
@@ -155,7 +155,3 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         except (ImageCms.PyCMSError, OSError):
             pass  # a broken profile is no reason to refuse the photo
     return image.convert("RGB")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:120]

@@ -5,10 +5,8 @@ one is not looked at again. (Ray Data's own checkpoints, alpha in 2.60, keep a s
 """
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +16,9 @@ import pyarrow
 from .. import bundle
 from ..bundle import CARD, Bundle
 from ..classifier import Answer, Classifier, load_classifier
-from ..engines import BATCH
 from ..engines.choice import AUTO
 from ..errors import SuiteError
+from ..features import read_ahead
 from ..images import PhotoRefused, read_photo
 from ..progress import bar
 from .cluster import connect, has_gpus, plain_words, ray, workers
@@ -60,10 +58,11 @@ def label(photos: str, out: str, model: str = "", engine: str = AUTO) -> Labelle
     Raises SuiteError where there are no photos or no such model, or `out` holds what another model said.
     """
     source, target, saved = Place.of(photos), Place.of(out), bundle.read(bundle.find(model))
-    paths, done = source.files(), _done(target, saved.id)
-    missing = [path for path in paths if path not in done]
+    paths = source.files()
     if not paths:
         raise SuiteError(f"There are no files in {photos}.")
+    done = _done(target, saved.id)
+    missing = [path for path in paths if path not in done]
     before = len(paths) - len(missing)
     if not missing:
         return Labelled(0, 0, before)
@@ -121,24 +120,14 @@ class _Labeller:
             )
         self._source, self._target = source, target
         self._classifier = _loaded(ray.get(files[0]), engine)
-        self._pool = ThreadPoolExecutor(2 * (os.cpu_count() or 1))
 
     def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
         paths = table["path"].to_pylist()
-        rows = [row for batch in self._decoded(paths) for row in self._rows(*batch)]
+        rows = [row for batch in read_ahead(paths, self._pixels) for row in self._rows(*batch)]
         name = hashlib.sha256("\n".join(paths).encode()).hexdigest()[:20]
         self._target.write(f"{name}.parquet", pyarrow.Table.from_pylist(rows, self._schema))
         refused = sum("refused" in row for row in rows)
         return pyarrow.table({"labelled": [len(rows) - refused], "refused": [refused]})
-
-    def _decoded(self, paths: list[str]) -> Iterator[tuple[list[str], list[np.ndarray | PhotoRefused]]]:
-        """Batches; the next is read and decoded while the network works on this one."""
-        batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
-        ahead = [self._pool.submit(self._pixels, path) for path in batches[0]]
-        for batch, following in zip(batches, [*batches[1:], []]):
-            found = [decoded.result() for decoded in ahead]
-            ahead = [self._pool.submit(self._pixels, path) for path in following]
-            yield batch, found
 
     def _pixels(self, path: str) -> np.ndarray | PhotoRefused:
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow
 from pyarrow import fs, parquet
 
-from ..errors import SuiteError
+from ..errors import SuiteError, first_line
 
 _PART = ".part"
 
@@ -34,7 +34,7 @@ class Place:
                 return cls(name, *fs.FileSystem.from_uri(name))
             return cls(name, fs.LocalFileSystem(), str(Path(name).expanduser().absolute()))
         except (OSError, ValueError) as error:  # pyarrow's errors are of these
-            raise SuiteError(f"{name} is no folder that can be used ({_first_line(error)}).") from None
+            raise SuiteError(f"{name} is no folder that can be used ({first_line(error)}).") from None
 
     @property
     def is_there(self) -> bool:
@@ -45,7 +45,7 @@ class Place:
         try:
             found = self.system.get_file_info(fs.FileSelector(self.path, recursive=True))
         except OSError as error:
-            raise SuiteError(f"{self.name} cannot be listed ({_first_line(error)}): look at its name.") from None
+            raise SuiteError(f"{self.name} cannot be listed ({first_line(error)}): look at its name.") from None
         start = len(self.path)
         paths = (file.path for file in found if file.type == fs.FileType.File)
         return sorted(path for path in paths if "/." not in path[start:])
@@ -68,7 +68,3 @@ class Place:
             for path in self.files():
                 if path.endswith(".parquet"):
                     yield parquet.read_table(path, filesystem=self.system, columns=columns)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -104,8 +104,8 @@ class Tunnel:
         if self._watchdog.is_alive():
             self._watchdog.join(timeout=15)
         self._connection.close()
-        self._status = Status(CLOSED, "The link is closed: run the cell that opens it again.")
         self._write_down(link.withdraw)
+        self._status = Status(CLOSED, "The link is closed: run the cell that opens it again.")
 
     def _opened(self, seconds: float) -> Connection:
         connection = self._connect()
@@ -120,6 +120,7 @@ class Tunnel:
     def _becomes(self, state: str, detail: str) -> None:
         if self._closing.is_set():
             return
+        # The file first: who sees the new state may go on to read it.
         if state == UP:
             known = {"public": self.public, "provider": self.provider, "domain": self.settings.domain}
             self._write_down(link.publish, self.url, **known)
