@@ -227,6 +227,8 @@ def test_openvino_takes_no_more_threads_than_it_is_allowed(monkeypatch, allowed,
     model = compiled(ov.Model([op.relu(start)], [start], "small"), "f32").get_compiled_model()
     found = model.get_property("INFERENCE_NUM_THREADS")
     assert found == threads if threads else found >= 1
+    if threads:
+        assert not model.get_property("ENABLE_CPU_PINNING")  # or two workers compute on the same processor
 
 
 def test_an_engine_without_proof_in_the_card_is_passed_over(shipped, capsys):

@@ -1,6 +1,5 @@
 """One feature vector per photo, computed once and kept on disk."""
 
-import os
 import shutil
 import sqlite3
 import time
@@ -15,7 +14,7 @@ import numpy as np
 from . import places
 from .backbone import Backbone
 from .dataset import SPLITS, Dataset, Photo
-from .engines import BATCH, Engine
+from .engines import BATCH, Engine, threads
 from .errors import SuiteError
 from .images import DOOR, read_photo
 from .progress import bar
@@ -159,7 +158,7 @@ def decoded_ahead(photos: Sequence[Photo]) -> Iterator[tuple[Sequence[Photo], np
 def read_ahead(items: Sequence[Item], read: Callable[[Item], Read]) -> Iterator[tuple[Sequence[Item], list[Read]]]:
     """Batches with what `read` gives for each; the next is read while the network works on this one."""
     batches = [items[i : i + BATCH] for i in range(0, len(items), BATCH)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         ahead = [pool.submit(read, item) for item in batches[0]]
         for batch, following in zip(batches, [*batches[1:], []]):
             found = [one.result() for one in ahead]

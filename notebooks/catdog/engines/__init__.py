@@ -1,6 +1,7 @@
 """Ways to run the frozen base. Each is loaded only when it is opened, so that serving by one never loads another."""
 
 import functools
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -58,6 +59,18 @@ def has_gpu() -> bool:
     from ..frameworks import tf
 
     return bool(tf.config.list_physical_devices("GPU"))
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads() -> int:
+    """How many an engine on the CPU may use: `OMP_NUM_THREADS`, by which Ray shares a machine among its workers, or one
+    for each of the `processors`."""
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return min(processors(), int(allowed)) if allowed.isdecimal() and int(allowed) else processors()
 
 
 def candidates() -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from .. import places
 from ..backbone import VGG16, Architecture
 from ..errors import SuiteError
 from ..images import SIDE
-from . import TENSORFLOW, Engine, EngineUnavailable, candidates, has_gpu
+from . import TENSORFLOW, Engine, EngineUnavailable, candidates, has_gpu, threads
 
 AUTO = "auto"
 _ROUNDS = 3
@@ -107,8 +106,7 @@ def _remembered(memory: Path) -> dict[str, float]:
 
 
 def _memory(backbone: Architecture = VGG16) -> Path:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parts = [backbone.name, _processor(), str(cores)]
+    parts = [backbone.name, _processor(), str(threads())]
     parts += [f"{name} {_version(name)}" for name in ("openvino", "tensorflow")] + [f"GPU {has_gpu()}"]
     return places.cache_file("speeds", "\n".join(parts), ".json")
 

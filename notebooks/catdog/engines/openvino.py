@@ -2,7 +2,6 @@
 needed; other backbones converted from TensorFlow's graph."""
 
 import itertools
-import os
 import threading
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from ..backbone import RGB_MEAN, VGG16, Backbone
 from ..images import SIDE
 from ..weights import LAYERS
-from . import COMPACT, OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, in_batches
+from . import COMPACT, OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, in_batches, processors, threads
 from .twin import Twin
 
 try:
@@ -80,10 +79,11 @@ def compiled(graph: ov.Model, precision: str) -> ov.InferRequest:
     return ov.Core().compile_model(graph, "CPU", settings).create_infer_request()
 
 
-def _threads() -> dict[str, int]:
-    """No more than whoever deals out the processors allows, Ray for one; by itself OpenVINO takes all of them."""
-    allowed = os.environ.get("OMP_NUM_THREADS", "")
-    return {"INFERENCE_NUM_THREADS": int(allowed)} if allowed.isdecimal() and int(allowed) else {}
+def _threads() -> dict[str, int | bool]:
+    """No more than whoever deals out the processors allows, and on whichever are free. By itself OpenVINO takes all, or
+    ties its threads to the first ones, where two workers would meet: together 4.7 photos a second, and 9.3 untied."""
+    shared = threads() < processors()
+    return {"INFERENCE_NUM_THREADS": threads(), "ENABLE_CPU_PINNING": False} if shared else {}
 
 
 def _converted(backbone: Backbone) -> ov.Model:

@@ -87,15 +87,16 @@ def _done(target: Place, model: str) -> set[str]:
 
 def _run(paths: list[str], source: Place, target: Place, saved: Bundle, engine: str) -> Iterator[np.ndarray]:
     """(labelled, refused) for each file of the result as it is written."""
-    size = int(np.clip(len(paths) // _FILES, _LEAST, _MOST))
-    blocks = [pyarrow.table({"path": paths[start : start + size]}) for start in range(0, len(paths), size)]
+    per_file = int(np.clip(len(paths) // _FILES, _LEAST, _MOST))
+    blocks = [pyarrow.table({"path": paths[start : start + per_file]}) for start in range(0, len(paths), per_file)]
+    most = min(workers(), len(blocks))
     files = [ray.put(_files_of(saved))]  # kept here, so that a worker that is started again finds them
     work = ray.data.from_arrow(blocks).map_batches(
         _Labeller,
         fn_constructor_args=(source, target, files, engine),
         batch_size=None,
         batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(workers(), len(blocks))),
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
         num_cpus=1,
         num_gpus=1 if has_gpus() else None,
     )
