@@ -15,7 +15,7 @@ from conftest import ROOT, drawing, until
 
 pytest.importorskip("ray", reason="needs what requirements-scale.txt names")
 parquet = pytest.importorskip("pyarrow.parquet")
-from catdog.scale import labelling
+from catdog.scale import tables
 from catdog.scale.labelling import label
 from catdog.scale.storage import Place
 
@@ -34,7 +34,7 @@ def photos(tmp_path):
 
 @pytest.fixture(autouse=True)
 def small_files(monkeypatch):
-    monkeypatch.setattr(labelling, "_LEAST", PER_FILE)
+    monkeypatch.setattr(tables, "_LEAST", PER_FILE)
 
 
 def rows(out):
@@ -47,7 +47,7 @@ def test_rows_say_what_the_service_says_and_only_new_photos_are_looked_at(photos
     (photos / ".hidden.jpg").write_bytes(drawing())
     out = tmp_path / "labels.parquet"
     assert str(label(str(photos), str(out), engine=OPENVINO_INT8)) == (
-        "60 photos labelled, 1 refused, each with its reason."
+        "60 photos done, 1 refused, each with its reason."
     )
     first = rows(out)
     assert [row["path"] for row in first] == sorted(map(str, photos.rglob("[!.]*.*")))
@@ -64,7 +64,7 @@ def test_rows_say_what_the_service_says_and_only_new_photos_are_looked_at(photos
 
     shutil.copy(photos / "a" / "0.jpg", photos / "new.jpg")
     again = label(str(photos), str(out), engine=OPENVINO_INT8)
-    assert (again.labelled, again.refused, again.before) == (1, 0, 61)
+    assert (again.photos, again.refused, again.before) == (1, 0, 61)
     assert len(rows(out)) == 62
     assert label(str(photos), str(out)).before == 62
 
@@ -75,7 +75,7 @@ def driver(photos, tmp_path):
     started = []
 
     def start():
-        program = f"from catdog.scale import __main__, labelling; labelling._LEAST = {PER_FILE}; __main__.main()"
+        program = f"from catdog.scale import __main__, tables; tables._LEAST = {PER_FILE}; __main__.main()"
         process = subprocess.Popen(
             [sys.executable, "-c", program],
             env={
@@ -126,7 +126,7 @@ def test_with_a_worker_and_the_driver_killed_each_photo_is_there_once(photos, tm
     workers(process)[0].kill()
     said, _ = process.communicate(timeout=120)
     assert not process.returncode, said
-    assert f"{60 - before * PER_FILE} photos labelled, 0 refused" in said
+    assert f"{60 - before * PER_FILE} photos done, 0 refused" in said
     assert [row["path"] for row in rows(out)] == sorted(map(str, photos.rglob("*.jpg")))
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
@@ -143,8 +143,9 @@ def test_what_cannot_be_is_told_in_a_sentence(photos, tmp_path, monkeypatch):
     with pytest.raises(SuiteError, match=r'no engine "cuda"'):
         label(str(photos), out, engine="cuda")
     row = {"path": "x", "label": None, "model": "other/1"}
-    Place.of(out).write("a.parquet", labelling.pyarrow.Table.from_pylist([row]))
-    with pytest.raises(SuiteError, match="holds what other/1 said: choose another OUT"):
+    Place.of(out).create()
+    Place.of(out).write("a.parquet", tables.pyarrow.Table.from_pylist([row]))
+    with pytest.raises(SuiteError, match="was made by other/1: choose another OUT"):
         label(str(photos), out)
 
 

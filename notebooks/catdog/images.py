@@ -35,6 +35,9 @@ class PhotoRefused(SuiteError):
         super().__init__(message)
         self.reason = reason
 
+    def __reduce__(self):
+        return type(self), (self.reason, str(self))  # or it cannot come back from another process
+
 
 def as_picture(photo: np.ndarray) -> Image.Image:
     """What came through the door, uint8 (224, 224, 3), for libraries that want Pillow's pictures."""

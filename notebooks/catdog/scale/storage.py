@@ -55,10 +55,30 @@ class Place:
         with self.system.open_input_stream(path) as file:
             return file.read()
 
+    def create(self) -> None:
+        """Make the folder where there is none. Raises SuiteError."""
+        try:
+            self.system.create_dir(self.path, recursive=True)
+        except OSError as error:
+            raise SuiteError(f"{self.name} cannot be written to ({first_line(error)}).") from None
+
+    def mark(self, name: str) -> bool:
+        """Leave a hidden mark; whether there was none before."""
+        path = self._marked(name)
+        if self.system.get_file_info(path).type == fs.FileType.File:
+            return False
+        with self.system.open_output_stream(path):
+            return True
+
+    def unmark(self, name: str) -> None:
+        self.system.delete_file(self._marked(name))
+
+    def _marked(self, name: str) -> str:
+        return f"{self.path}/.{name}.begun"
+
     def write(self, name: str, table: pyarrow.Table) -> None:
         """A Parquet file `name` that appears whole or not at all."""
         path = f"{self.path}/{name}"
-        self.system.create_dir(self.path, recursive=True)
         parquet.write_table(table, path + _PART, filesystem=self.system)
         self.system.move(path + _PART, path)
 

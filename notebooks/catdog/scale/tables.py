@@ -1,0 +1,186 @@
+"""A table of very many photos: a folder in, Parquet out, a row a photo, whatever is killed on the way.
+
+What is done stands in the table and nowhere else: each file of it appears whole or not at all, and a photo that is in
+one is not looked at again. (Ray Data's own checkpoints, alpha in 2.60, keep a second list beside the result.)
+"""
+
+import contextlib
+import functools
+import hashlib
+import multiprocessing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow
+from pebble import ProcessExpired, ProcessPool
+
+from ..errors import SuiteError
+from ..features import read_ahead
+from ..images import PhotoRefused, read_photo
+from ..progress import bar
+from .cluster import connect, has_gpus, plain_words, ray, workers
+from .storage import Place
+
+_LEAST, _MOST, _FILES = 128, 8192, 2000  # photos in a file, and how many files there shall be about
+_PATIENCE_SECONDS = 60  # for a photo among those that a worker has died of
+_TEXT = pyarrow.string()
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A photo that came through the door: `pixels`, uint8 (224, 224, 3), and the file's `digest` (sha256, hex)."""
+
+    path: str
+    digest: str
+    pixels: np.ndarray
+
+
+class Columns(Protocol):
+    """What a table says of each photo, beside `path`, `digest` and `refused`. It travels to the workers.
+
+    Attributes:
+        schema: of these columns.
+        made_by: (one of them, its value in every row), by which it is seen that a table is another's.
+    """
+
+    schema: pyarrow.Schema
+    made_by: tuple[str, str]
+
+    def opened(self) -> "Columns":
+        """On a worker: the same, ready to compute."""
+        ...
+
+    def rows(self, photos: list[Looked]) -> list[dict]:
+        """A row each, in the same order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was done: photos that got their row or were refused now, and those that were in the table `before`."""
+
+    photos: int
+    refused: int
+    before: int
+
+    def __str__(self) -> str:
+        again = f"; {self.before:,} were there already" if self.before else ""
+        return f"{self.photos:,} photos done, {self.refused:,} refused, each with its reason{again}."
+
+
+def make_table(source: Place, target: Place, paths: list[str], columns: Columns, what: str) -> Made:
+    """Write a row for each of `paths` in `source` to Parquet files in `target`, but for those that are there already.
+
+    Beside `columns` a row has `path`; `digest`, of the file; and `refused`, why it is no photo that can be read: then
+    the others are null. Only one call at a time may write to a target.
+
+    Raises SuiteError where there are no photos, or the target was made by something else.
+    """
+    if not paths:
+        raise SuiteError(f"There are no files in {source.name}.")
+    done = _done(target, *columns.made_by)
+    missing = [path for path in paths if path not in done]
+    before, counts = len(paths) - len(missing), np.zeros(2, int)
+    if missing:
+        connect()
+        target.create()
+        with bar(what=f"{what} ({before:,} there)", unit="photos", total=len(missing)) as progress:
+            for found in _run(missing, source, target, columns):
+                counts += found
+                progress.update(int(found.sum()))
+    return Made(*counts.tolist(), before)
+
+
+def _done(target: Place, column: str, value: str) -> set[str]:
+    done: set[str] = set()
+    for table in target.tables(["path", column]):
+        others = set(table[column].unique().to_pylist()) - {value}
+        if others:
+            raise SuiteError(f"{target.name} was made by {others.pop()}: choose another OUT for {value}.")
+        done.update(table["path"].to_pylist())
+    return done
+
+
+def _run(paths: list[str], source: Place, target: Place, columns: Columns) -> Iterator[np.ndarray]:
+    """(done, refused) for each file of the table as it is written."""
+    per_file = int(np.clip(len(paths) // _FILES, _LEAST, _MOST))
+    blocks = [pyarrow.table({"path": paths[start : start + per_file]}) for start in range(0, len(paths), per_file)]
+    most = min(workers(), len(blocks))
+    kept = [ray.put(columns)]  # here, so that a worker that is started again finds it
+    work = ray.data.from_arrow(blocks).map_batches(
+        _Worker,
+        fn_constructor_args=(source, target, kept),
+        batch_size=None,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most, initial_size=most),
+        num_cpus=1,
+        num_gpus=1 if has_gpus() else None,
+    )
+    with plain_words():
+        for batch in work.iter_batches(batch_size=None):
+            yield np.array([batch["done"].sum(), batch["refused"].sum()])
+
+
+class _Worker:
+    """An engine, and the photos of one file of the table after the other."""
+
+    def __init__(self, source: Place, target: Place, kept: list):
+        if not source.is_there:
+            raise SuiteError(
+                f"A machine of the cluster does not see {source.name}: use storage that all of them reach."
+            )
+        self._source, self._target = source, target
+        self._columns = ray.get(kept[0]).opened()
+
+    def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
+        paths = table["path"].to_pylist()
+        name = hashlib.sha256("\n".join(paths).encode()).hexdigest()[:20]
+        died_of_it = not self._target.mark(name)
+        with _door(apart=died_of_it) as door:
+            read = functools.partial(self._look, door)
+            rows = [row for _, found in read_ahead(paths, read) for row in self._rows(found)]
+        self._target.write(f"{name}.parquet", pyarrow.Table.from_pylist(rows, self._schema))
+        self._target.unmark(name)
+        refused = sum("refused" in row for row in rows)
+        return pyarrow.table({"done": [len(rows) - refused], "refused": [refused]})
+
+    def _look(self, door: Callable[[bytes], np.ndarray], path: str) -> Looked | dict:
+        try:
+            data = self._source.read(path)
+            return Looked(path, hashlib.sha256(data).hexdigest(), door(data))
+        except PhotoRefused as refusal:
+            return {"path": path, "refused": str(refusal)}
+        except OSError as error:
+            return {"path": path, "refused": f"The file cannot be read ({error})."}
+
+    def _rows(self, found: list[Looked | dict]) -> Iterator[dict]:
+        photos = [one for one in found if isinstance(one, Looked)]
+        said = iter(self._columns.rows(photos) if photos else ())
+        name, value = self._columns.made_by
+        for one in found:
+            row = {"path": one.path, "digest": one.digest, **next(said)} if isinstance(one, Looked) else one
+            yield {name: value, **row}
+
+    @property
+    def _schema(self) -> pyarrow.Schema:
+        own = [pyarrow.field(name, _TEXT) for name in ("path", "digest", "refused")]
+        return pyarrow.schema([*own, *self._columns.schema])
+
+
+@contextlib.contextmanager
+def _door(apart: bool) -> Iterator[Callable[[bytes], np.ndarray]]:
+    """What reads photos: `apart`, in a process of its own, where a worker has died of what may be one of them."""
+    if not apart:
+        yield read_photo
+        return
+    with ProcessPool(1, context=multiprocessing.get_context("spawn")) as pool:
+
+        def read(data: bytes) -> np.ndarray:
+            try:
+                return pool.schedule(read_photo, args=[data], timeout=_PATIENCE_SECONDS).result()
+            except (ProcessExpired, TimeoutError):
+                raise PhotoRefused("unreadable", "The photo breaks whatever reads it.") from None
+
+        yield read

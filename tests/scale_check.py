@@ -1,0 +1,163 @@
+"""`make label` on two workers of a local Ray, with photos repeated until they are many.
+
+    make scale-check CHECK="--photos 20000"
+    make scale-check CHECK="--photos 20000 --from ~/albums --engine openvino-int8"
+
+Against the plain loop of one process, which reads ahead, too: photos a second, from the call to its end and once every
+worker is busy. Then memory over the run; and once more with a worker killed, the driver killed and started again:
+each photo must have one row, the same as before. Takes the plain loop's time some three times over.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+from catdog import bundle
+from catdog.classifier import load_classifier
+from catdog.drawings import draw_folder
+from catdog.features import read_ahead
+from catdog.images import read_photo
+from pyarrow import parquet
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("TEST_PHOTOS", ROOT.parent / "shared" / "photos"))
+LOOK_SECONDS = 1
+
+
+def repeated(source: Path, number: int, target: Path) -> list[str]:
+    """`number` photos of `source` in folders of 1,000, and a file that is none for every 1,000."""
+    originals = sorted(path for path in source.rglob("*") if path.is_file())
+    for place in range(number):
+        path = target / f"{place // 1000:05}" / f"{place:07}{originals[place % len(originals)].suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if place % 1000 == 999:
+            path.write_text("no photo")
+        else:
+            path.symlink_to(originals[place % len(originals)])
+    return sorted(map(str, target.rglob("*.*")))
+
+
+def plain_rate(paths: list[str], engine: str) -> float:
+    classifier = load_classifier(bundle.read(bundle.find(os.environ.get("MODEL", ""))), engine)
+    photos = [path for path in paths if not Path(path).stem.endswith("999")]
+    began = time.perf_counter()
+    for _, pixels in read_ahead(photos, read_photo):
+        classifier.answer(np.stack(pixels))
+    return len(photos) / (time.perf_counter() - began)
+
+
+class Driver:
+    """`make label` as a process; what it and its workers hold of memory, over time."""
+
+    def __init__(self, photos: Path, out: Path, engine: str):
+        self.out, self.began = out, time.time()
+        environment = {**os.environ, "PHOTOS": str(photos), "OUT": str(out), "ENGINE": engine}
+        self.process = subprocess.Popen([sys.executable, "-m", "catdog.scale"], env=environment)
+
+    def files(self) -> list[Path]:
+        return list(self.out.glob("*.parquet"))
+
+    def workers(self) -> list[psutil.Process]:
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return [one for one in family if "MapWorker" in _command(one)]
+
+    def watched(self, until=lambda: False) -> list[tuple[int, int]]:
+        """(megabytes of the driver, of the largest worker) every second, until it ends or `until` says so."""
+        seen = []
+        while self.process.poll() is None and not until():
+            seen.append((_megabytes(psutil.Process(self.process.pid)), max(map(_megabytes, self.workers()), default=0)))
+            time.sleep(LOOK_SECONDS)
+        return seen
+
+    def kill(self) -> None:
+        workers = self.workers()
+        self.process.kill()
+        self.process.wait()
+        psutil.wait_procs(workers, timeout=60)
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _megabytes(process: psutil.Process) -> int:
+    """Its own memory, without what it shares with others: Ray's object store, for one."""
+    try:
+        return process.memory_full_info().uss >> 20
+    except psutil.Error:
+        return 0
+
+
+def rows(out: Path) -> dict[str, tuple]:
+    table = parquet.read_table(out)
+    paths = table["path"].to_pylist()
+    assert len(paths) == len(set(paths)), "a photo has two rows"
+    return dict(zip(paths, zip(table["label"].to_pylist(), table["refused"].to_pylist())))
+
+
+def warm_rate(files: list[Path]) -> float:
+    """Photos a second while every worker is busy: from the third file on to the last but two."""
+    files = sorted(files, key=lambda file: file.stat().st_mtime)
+    span = files[2].stat().st_mtime, files[-3].stat().st_mtime
+    return sum(parquet.read_metadata(file).num_rows for file in files[3:-2]) / (span[1] - span[0])
+
+
+def main(number: int, source: Path | None, engine: str) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        home = Path(place)
+        if source is None:
+            source = SHARED if SHARED.is_dir() else draw_folder(home / "drawings", per_class=300)
+        paths = repeated(source, number, home / "photos")
+        whole, killed = home / "whole.parquet", home / "killed.parquet"
+
+        driver = Driver(home / "photos", whole, engine)
+        memory = driver.watched()
+        seconds = time.time() - driver.began
+        busy_rate = warm_rate(driver.files())
+        print(f"Ray: {number / seconds:.1f} photos a second with the start, {busy_rate:.1f} once busy")
+        busy = [one for one in memory if one[1]]
+        for name, column in (("driver", 0), ("largest worker", 1)):
+            parts = np.array_split([one[column] for one in busy], 10)
+            print(f"{name}, MB, mean of each tenth of the run:", *(round(part.mean()) for part in parts))
+        first, files = rows(whole), len(driver.files())
+        assert sorted(first) == paths, "not every photo has a row"
+        print(f"{len(first):,} rows, {sum(refused is not None for _, refused in first.values())} refused")
+
+        rate = plain_rate(paths[: max(1000, number // 4)], engine)
+        print(f"plain loop: {rate:.1f} photos a second")
+        print(f"ratio: {busy_rate / rate:.2f} once busy, {number / seconds / rate:.2f} with the start")
+
+        driver = Driver(home / "photos", killed, engine)
+        driver.watched(lambda: len(driver.files()) >= files // 4)
+        driver.workers()[0].send_signal(signal.SIGKILL)
+        print(f"a worker killed at {len(driver.files())} files")
+        driver.watched(lambda: len(driver.files()) >= files // 2)
+        driver.kill()
+        kept = {file: file.stat().st_mtime_ns for file in driver.files()}
+        print(f"the driver killed at {len(kept)} files")
+        driver = Driver(home / "photos", killed, engine)
+        driver.watched()
+        second = rows(killed)
+        assert {file: file.stat().st_mtime_ns for file in kept} == kept, "something was done twice"
+        assert second.keys() == first.keys(), "not every photo has a row"
+        changed = sum(first[path] != second[path] for path in first)
+        print(f"{len(second):,} rows, each photo once; {changed} say something else than before")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=20_000)
+    parser.add_argument("--from", dest="source", type=Path)
+    parser.add_argument("--engine", default="openvino-int8")
+    arguments = parser.parse_args()
+    main(arguments.photos, arguments.source, arguments.engine)
