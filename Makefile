@@ -1,10 +1,10 @@
-# make run · make label · make test · make bench · make soak · make audit · make backend · make frontend · make train · make colab-check · make address
+# make run · make label · make fit · make test · make bench · make soak · make audit · make backend · make frontend · make train · make colab-check · make address
 PYTHON ?= python3
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 export PYTHONPATH := $(CURDIR)/notebooks
 
-.PHONY: run label test bench soak audit train backend frontend colab-check setup setup-tests lint address clean
+.PHONY: run label fit scale-check test bench soak audit train backend frontend colab-check setup setup-tests lint address clean
 
 run: setup  ## fine-tune, then serve the backend and the page until Ctrl-C
 	@$(IN_VENV) -m catdog.headless run
@@ -19,7 +19,10 @@ frontend: setup  ## execute notebook 3 and stay up until Ctrl-C
 	@$(IN_VENV) -m catdog.headless frontend
 
 label: $(VENV)/ready-for-scale  ## what a model says of very many photos: PHOTOS=… OUT=….parquet
-	@$(IN_VENV) -m catdog.scale
+	@$(IN_VENV) -m catdog.scale label
+
+fit: $(VENV)/ready-for-scale  ## notebook 1 without its pictures, on very many photos: PHOTOS=… FEATURES=….parquet
+	@$(IN_VENV) -m catdog.scale fit
 
 test: setup-tests lint  ## every test: Python, notebooks, browser; many wait, so two at a time
 	$(IN_VENV) -m pytest --numprocesses 2 --dist loadfile
@@ -29,6 +32,9 @@ bench: setup-tests $(VENV)/peers/ready  ## ratios against the original's way, pe
 
 soak: setup-tests  ## ten minutes of clients and rubbish, then overload; SOAK="--minutes 1"
 	@$(IN_VENV) tests/soak.py $(SOAK)
+
+scale-check: $(VENV)/ready-for-scale  ## make label on 20,000 photos, with kills, against the plain loop; CHECK="--help"
+	@$(IN_VENV) tests/scale_check.py $(CHECK)
 
 audit: setup-tests  ## known holes in what requirements.txt brings
 	@$(IN_VENV) tests/audit.py

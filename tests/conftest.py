@@ -55,6 +55,7 @@ for name in (
     "COMPACT_MAY_LOSE",
     "PHOTOS",
     "OUT",
+    "FEATURES",
     "RAY_ADDRESS",
 ):
     os.environ.pop(name, None)

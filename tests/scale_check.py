@@ -59,7 +59,7 @@ class Driver:
     def __init__(self, photos: Path, out: Path, engine: str):
         self.out, self.began = out, time.time()
         environment = {**os.environ, "PHOTOS": str(photos), "OUT": str(out), "ENGINE": engine}
-        self.process = subprocess.Popen([sys.executable, "-m", "catdog.scale"], env=environment)
+        self.process = subprocess.Popen([sys.executable, "-m", "catdog.scale", "label"], env=environment)
 
     def files(self) -> list[Path]:
         return list(self.out.glob("*.parquet"))

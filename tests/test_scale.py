@@ -77,7 +77,7 @@ def driver(photos, tmp_path):
     def start():
         program = f"from catdog.scale import __main__, tables; tables._LEAST = {PER_FILE}; __main__.main()"
         process = subprocess.Popen(
-            [sys.executable, "-c", program],
+            [sys.executable, "-c", program, "label"],
             env={
                 **os.environ,
                 "PYTHONPATH": str(ROOT / "notebooks"),
@@ -151,5 +151,7 @@ def test_what_cannot_be_is_told_in_a_sentence(photos, tmp_path, monkeypatch):
 
 def test_nothing_of_it_is_loaded_by_the_notebooks():
     program = "import catdog.saving, catdog.backend.app, catdog.compacting, sys; print('ray' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT / "notebooks")
+    said = subprocess.run(
+        [sys.executable, "-c", program, "label"], capture_output=True, text=True, cwd=ROOT / "notebooks"
+    )
     assert said.stdout.strip() == "False", said

@@ -20,7 +20,7 @@ VALID_SHARE = TEST_SHARE = 0.15
 MIN_SIDE = 32
 FEW = 10
 
-_SPLIT_FOLDERS = {
+SPLIT_FOLDERS = {
     "train": TRAIN, "training": TRAIN, "valid": VALID, "validation": VALID, "val": VALID, "test": TEST, "testing": TEST,
 }  # fmt: skip
 _FORMATS_BY_ENDING = {
@@ -158,7 +158,7 @@ def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
 
 def _class_folders(folder: PhotoFolder) -> list[_ClassFolder]:
     root = _below_wrappers(folder.path)
-    splits = {path: _SPLIT_FOLDERS.get(path.name.lower()) for path in _folders(root)}
+    splits = {path: SPLIT_FOLDERS.get(path.name.lower()) for path in _folders(root)}
     if splits and all(splits.values()) and TRAIN in splits.values():
         found = [(path, split) for parent, split in splits.items() for path in _folders(parent)]
     else:
@@ -232,12 +232,14 @@ def _without_copies(found: list[tuple[_File, str]]) -> tuple[list[tuple[_File, s
 
 def _split(found: list[tuple[_File, str]]) -> list[Photo]:
     given = {file.split for file, _ in found} - {None}
-    return [Photo(file.path, file.label, _split_of(digest, file.split, given), digest) for file, digest in found]
+    return [Photo(file.path, file.label, split_of(digest, file.split, given), digest) for file, digest in found]
 
 
-def _split_of(digest: str, given: str | None, splits_given: set[str]) -> str:
+def split_of(digest: str, given: str | None, splits_given: Collection[str]) -> str:
+    """The split of a photo: the one that its folder says, `given`, or what its content says where there is none, or
+    where among `splits_given`, those of all folders, one is missing."""
     place = int(digest[:8], 16) / 2**32  # uniform in [0, 1), for ever the same for the same photo
-    if given is None or splits_given == {TRAIN}:
+    if given is None or set(splits_given) == {TRAIN}:
         return TEST if place < TEST_SHARE else VALID if place < TEST_SHARE + VALID_SHARE else TRAIN
     if given == VALID and TEST not in splits_given:
         return TEST if place < 0.5 else VALID

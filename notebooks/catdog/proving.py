@@ -32,7 +32,9 @@ class Engines:
         twin: the int8 twin that is kept for these photos, or is made now: on a CPU, or where it is wanted. Or None.
     """
 
-    def __init__(self, dataset: Dataset, backbone: Backbone, store: FeatureStore, wanted: str = AUTO):
+    def __init__(
+        self, dataset: Dataset, backbone: Backbone, store: FeatureStore, wanted: str = AUTO, twin: Twin | None = None
+    ):
         """Choose the engine `wanted`, or for "auto" the fastest on this machine that proves itself.
 
         A new last layer does not exist yet, so the proof looks through that of the model that ships, or for another
@@ -44,7 +46,7 @@ class Engines:
         self._dataset, self._photos = dataset, first(dataset.of(TRAIN), SAMPLES[-1])
         self.reference = _Reference(backbone)
         may_make = wanted == OPENVINO_INT8 or (wanted == AUTO and not has_gpu())
-        self.twin = _kept_twin(dataset, backbone, may_make)
+        self.twin = twin or _kept_twin(dataset, backbone, may_make)
         self.chosen = choose(wanted, self._open, self._objection, backbone=backbone.architecture)
 
     def _objection(self, engine: Engine) -> str:

@@ -1,20 +1,37 @@
-"""`make label`: PHOTOS, OUT, and, if they are set, MODEL and ENGINE from the environment."""
+"""`make label` and `make fit`: their knobs come from the environment."""
 
 import sys
 
+from ..backbone import VGG16
 from ..engines.choice import AUTO
 from ..errors import SuiteError
 from ..places import environment_first
 
 
-def main() -> None:
+def _label() -> None:
     photos, out, model, engine = environment_first(PHOTOS="", OUT="", MODEL="", ENGINE=AUTO)
-    try:
-        if not photos or not out:
-            raise SuiteError("Say where the photos are and where the result goes: make label PHOTOS=… OUT=….parquet")
-        from .labelling import label
+    if not photos or not out:
+        raise SuiteError("Say where the photos are and where the result goes: make label PHOTOS=… OUT=….parquet")
+    from .labelling import label
 
-        print(label(photos, out, model, engine))
+    print(label(photos, out, model, engine))
+
+
+def _fit() -> None:
+    photos, features, name, backbone, engine, epochs, seed, target = environment_first(
+        PHOTOS="", FEATURES="", MODEL_NAME="", BACKBONE=VGG16.name, ENGINE=AUTO, EPOCHS=100, SEED=0, SURE_IS_RIGHT=0.99
+    )
+    if not photos or not features:
+        raise SuiteError("Say where the photos are and where features are kept: make fit PHOTOS=… FEATURES=….parquet")
+    from .fitting import fine_tune
+
+    model = fine_tune(photos, features, name, backbone=backbone, engine=engine, epochs=epochs, seed=seed, target=target)
+    print(f"{model.id} is in {model.folder}")
+
+
+def main() -> None:
+    try:
+        {"label": _label, "fit": _fit}[sys.argv[1]]()
     except SuiteError as error:
         sys.exit(f"⚠ {error}")
     except KeyboardInterrupt:

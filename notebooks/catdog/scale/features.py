@@ -1,0 +1,113 @@
+"""Features of very many photos as a table, and from the table to rows in a file that training reads in batches."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+
+from ..backbone import Backbone, load_backbone
+from ..dataset import SPLITS
+from ..engines import Engine, open_engine
+from ..images import DOOR
+from ..rows import StoredRows
+from .layout import Layout
+from .storage import Place
+from .tables import Looked
+
+_COLUMNS = ["digest", "label", "split"]
+
+
+class FeatureColumns:
+    """A photo's class, split and features, and by which arithmetic. See `tables.Columns`."""
+
+    def __init__(self, layout: Layout, backbone: Backbone, engine: Engine, twin=None):
+        text = pyarrow.string()
+        vector = pyarrow.list_(pyarrow.float32())
+        self.schema = pyarrow.schema({"label": text, "split": text, "features": vector, "recipe": text})
+        self.made_by = ("recipe", f"{DOOR} {backbone.fingerprint[:16]} {engine.recipe}")
+        self._layout, self._backbone, self._engine = layout, backbone.architecture.name, engine.name
+        self._twin = twin
+
+    def opened(self) -> "FeatureColumns":
+        self._run = open_engine(self._engine, load_backbone(self._backbone), self._twin)
+        return self
+
+    def rows(self, photos: list[Looked]) -> list[dict]:
+        features = self._run.features(np.stack([photo.pixels for photo in photos]))
+        return [
+            {
+                "label": self._layout.label(photo.path),
+                "split": self._layout.split(photo.path, photo.digest),
+                "features": vector,
+            }
+            for photo, vector in zip(photos, features)
+        ]
+
+
+class StoredFeatures:
+    """The features of a table by split, each in a file, in the order of the photos' digests: the same photos give the
+    same rows, whichever files of the table they stand in.
+
+    Copies of a photo count once (that in test before valid before train), and none of one that lies in two classes, as
+    in `dataset.check`. In memory there are some forty bytes a photo.
+
+    Attributes:
+        by_split: split → (features, `StoredRows` (n, size); class numbers, int32 (n,)).
+        left_out: how many were refused, or are copies.
+        digest: identifies the photos with their classes and splits, sha256, hex.
+    """
+
+    def __init__(self, table: Place, classes: tuple[str, ...], folder: Path, size: int):
+        keys, targets, splits = self._index(table, classes)
+        kept = _without_copies(keys, targets, splits)
+        self.left_out = len(keys) - len(kept)
+        row_of = np.full(len(keys), -1, np.int64)
+        self.by_split = {}
+        for number, split in enumerate(SPLITS):
+            chosen = kept[splits[kept] == number]
+            row_of[chosen] = np.arange(len(chosen))
+            self.by_split[split] = (StoredRows(folder / split, len(chosen), size), targets[chosen])
+        self.digest = hashlib.sha256(b"".join(part[kept].tobytes() for part in (keys, targets, splits))).hexdigest()
+        self._fill(table, size, row_of, splits)
+
+    def close(self) -> None:
+        for features, _ in self.by_split.values():
+            features.close()
+
+    def _index(self, table: Place, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For each row the first eight bytes of the photo's digest, its class and its split; -1 for one without."""
+        numbers = {None: -1, **{label: number for number, label in enumerate(classes)}}
+        splits = {None: -1, **{split: number for number, split in enumerate(SPLITS)}}
+        parts = [(np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int8))]
+        for found in table.tables(_COLUMNS):
+            digests, labels, names = (found[column].to_pylist() for column in _COLUMNS)
+            parts.append((
+                np.array([int(digest[:16], 16) if digest else 0 for digest in digests], np.uint64),
+                np.array([numbers.get(label, -1) for label in labels], np.int32),
+                np.array([splits[name] for name in names], np.int8),
+            ))  # fmt: skip
+        return tuple(map(np.concatenate, zip(*parts)))
+
+    def _fill(self, table: Place, size: int, row_of: np.ndarray, splits: np.ndarray) -> None:
+        start = 0
+        for found in table.tables(["features"]):
+            vectors = found["features"].combine_chunks()
+            features = np.zeros((len(found), size), np.float32)
+            features[vectors.is_valid().to_numpy(False)] = vectors.flatten().to_numpy().reshape(-1, size)
+            here = slice(start, start + len(found))
+            for number, split in enumerate(SPLITS):
+                chosen = (splits[here] == number) & (row_of[here] >= 0)
+                self.by_split[split][0][row_of[here][chosen]] = features[chosen]
+            start += len(found)
+
+
+def _without_copies(keys: np.ndarray, targets: np.ndarray, splits: np.ndarray) -> np.ndarray:
+    """Numbers of the rows that count, by digest."""
+    order = np.lexsort((-splits, keys))
+    order = order[targets[order] >= 0]
+    if not len(order):
+        return order
+    _, first = np.unique(keys[order], return_index=True)
+    lowest, highest = (reduce.reduceat(targets[order], first) for reduce in (np.minimum, np.maximum))
+    return order[first[lowest == highest]]

@@ -1,0 +1,152 @@
+"""Fine-tune on more photos than fit in memory: features as a table, the last layer from batches of it."""
+
+import hashlib
+import heapq
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .. import bundle, places
+from ..backbone import VGG16, load_backbone
+from ..bundle import Bundle
+from ..confidence import Confidence, fit_confidence
+from ..dataset import SPLITS, TEST, TRAIN, VALID, Dataset, Photo
+from ..engines import TENSORFLOW_MIXED
+from ..engines.choice import AUTO
+from ..errors import SuiteError
+from ..evaluation import evaluate
+from ..features import FeatureStore
+from ..images import PhotoRefused, read_photo
+from ..proving import SAMPLES, Engines
+from ..saving import save_model
+from ..training import Fit, fit_head
+from .cluster import connect, has_gpus
+from .features import FeatureColumns, StoredFeatures
+from .layout import Layout
+from .storage import Place
+from .tables import make_table
+
+_JUDGED = 20_000  # photos that say how sure it is and how often right: more would move the figures by 0.1 % or less
+
+
+def fine_tune(
+    photos: str,
+    features: str,
+    name: str = "",
+    *,
+    backbone: str = VGG16.name,
+    engine: str = AUTO,
+    epochs: int = 100,
+    seed: int = 0,
+    target: float = 0.99,
+) -> Bundle:
+    """Notebook 1 without its pictures, for photos in storage: the features that the table lacks, the last layer, a new
+    version of the model. The last layer is the same as in memory.
+
+    Of what notebook 1 does it leaves out the data doctor, corrections, unfreezing, the compact twin, and the comparison
+    with the version before.
+
+    Args:
+        photos: a folder or a URI, with a sub-folder a class, within train, valid and test or without them.
+        features: a folder or a URI for the table. What is in it is not computed again.
+        name: the model's; with nothing, that of the folder of photos.
+        backbone, epochs, seed, target: as in notebook 1 (`target` is its SURE_IS_RIGHT).
+        engine: as in notebook 1; "auto" is `tensorflow-mixed` where the cluster has GPUs.
+
+    Raises SuiteError for what a person can mend.
+    """
+    source, table = Place.of(photos), Place.of(features)
+    paths = source.files()
+    layout = Layout.of(source, paths)
+    classes = layout.classes(paths)
+    paths = [path for path in paths if layout.label(path)]
+    connect()
+    with tempfile.TemporaryDirectory(dir=places.cache_dir()) as scratch:
+        seen = _sample(source, paths, layout, classes, Path(scratch))
+        base = load_backbone(backbone)
+        twin = bundle.read(places.SHIPPED_MODEL).twin if base.architecture is VGG16 else None
+        wanted = TENSORFLOW_MIXED if engine == AUTO and has_gpus() else engine
+        engines = Engines(seen, base, FeatureStore(base), wanted, twin)
+        columns = FeatureColumns(layout, base, engines.chosen, engines.twin)
+        print(make_table(source, table, paths, columns, "Features"))
+        with closing(StoredFeatures(table, classes, Path(scratch), base.architecture.size)) as stored:
+            large = _LargeDataset.of(seen, stored)
+            fit = fit_head(
+                *stored.by_split[TRAIN], *stored.by_split[VALID], classes=len(classes), epochs=epochs, seed=seed
+            )
+            data = {split: _some(*stored.by_split[split]) for split in SPLITS}
+        confidence = _confidence(fit, data, target)
+        reports = {
+            split: evaluate(confidence.head.probabilities(data[split][0]), data[split][1], classes)
+            for split in (VALID, TEST)
+        }
+        print(reports[TEST].summary())
+        return save_model(name, large, fit, confidence, reports, engines)
+
+
+@dataclass(frozen=True)
+class _LargeDataset(Dataset):
+    """Its `photos` are the few by which engines are proven; the numbers are those of all."""
+
+    numbers: dict[str, dict[str, int]] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    @classmethod
+    def of(cls, seen: Dataset, stored: StoredFeatures) -> "_LargeDataset":
+        numbers = {
+            split: dict(zip(seen.classes, np.bincount(targets, minlength=len(seen.classes)).tolist()))
+            for split, (_, targets) in stored.by_split.items()
+        }
+        missing = [label for label, number in numbers[TRAIN].items() if not number]
+        if missing:
+            raise SuiteError(f"There is no usable training photo of {', '.join(missing)}: add photos.")
+        return cls(seen.name, seen.classes, seen.photos, (), seen.drawings, numbers, stored.digest)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        return self.numbers
+
+    def digest(self) -> str:
+        return self.fingerprint
+
+
+def _sample(source: Place, paths: list[str], layout: Layout, classes: tuple[str, ...], folder: Path) -> Dataset:
+    """Some training photos, copied here: the same ones each time, but for those that come or go."""
+    chosen = heapq.nsmallest(4 * SAMPLES[-1], paths, key=lambda path: hashlib.sha256(path.encode()).digest())
+    found: dict[str, Photo] = {}
+    for path in chosen:
+        photo = _copied(source, path, layout, folder)
+        if photo and photo.split == TRAIN:
+            found[photo.digest] = photo
+        if len(found) == SAMPLES[-1]:
+            break
+    return Dataset(_name(source), classes, tuple(found.values()), ())
+
+
+def _copied(source: Place, path: str, layout: Layout, folder: Path) -> Photo | None:
+    try:
+        data = source.read(path)
+        read_photo(data)
+    except (OSError, PhotoRefused):
+        return None
+    digest = hashlib.sha256(data).hexdigest()
+    (folder / digest).write_bytes(data)
+    return Photo(folder / digest, layout.label(path), layout.split(path, digest), digest)
+
+
+def _name(source: Place) -> str:
+    kept = (letter if letter.isascii() and letter.isalnum() else "-" for letter in Path(source.path).name.lower())
+    return "".join(kept).strip("-") or "photos"
+
+
+def _some(features, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most `_JUDGED` of them, evenly spread."""
+    rows = np.linspace(0, len(targets) - 1, min(len(targets), _JUDGED)).astype(int)
+    return features[rows], targets[rows]
+
+
+def _confidence(fit: Fit, data: dict, target: float) -> Confidence:
+    unseen = np.full((len(data[TRAIN][1]), len(fit.head.bias)), np.nan, np.float32)  # validation photos suffice
+    return fit_confidence(fit.head, data[TRAIN], data[VALID], unseen, target=target)

@@ -1,0 +1,50 @@
+"""Class and split of photos in storage, by the folders they lie in, as `dataset.check` has them on a disk."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..dataset import SPLIT_FOLDERS, TRAIN, split_of
+from ..errors import SuiteError
+from .storage import Place
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One folder a class, in folders for train, valid and test or without them.
+
+    Attributes:
+        root: path of the folder that holds them all.
+        given: the splits that there are folders for, if any.
+    """
+
+    root: str
+    given: frozenset[str]
+
+    @classmethod
+    def of(cls, source: Place, paths: Iterable[str]) -> "Layout":
+        """That of `paths` in `source`."""
+        tops = {top for top, *below in (_folders(source.path, path) for path in paths) if below}
+        given = frozenset(SPLIT_FOLDERS.get(top.lower()) for top in tops)
+        return cls(source.path, given if TRAIN in given and None not in given else frozenset())
+
+    def label(self, path: str) -> str | None:
+        """The class; None for a file that lies in no class's folder."""
+        folders = _folders(self.root, path)[bool(self.given) : -1]
+        return folders[0] if folders else None
+
+    def split(self, path: str, digest: str) -> str:
+        """See `dataset.split_of`."""
+        folder = _folders(self.root, path)[0]
+        return split_of(digest, SPLIT_FOLDERS[folder.lower()] if self.given else None, self.given)
+
+    def classes(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """In alphabetical order. Raises SuiteError for fewer than two."""
+        classes = tuple(sorted({label for label in map(self.label, paths) if label}))
+        if len(classes) < 2:
+            raise SuiteError(f"{self.root} needs at least two sub-folders with photos, one for each class.")
+        return classes
+
+
+def _folders(root: str, path: str) -> list[str]:
+    """Names below `root`, the file's own last."""
+    return path[len(root) :].strip("/").split("/")
