@@ -28,7 +28,7 @@ from .uploads import InMemoryRequest
 from .visits import Visit, Visits
 
 _UNSEEN = ("/healthz", "/readyz", "/metrics", "/page/")
-_SPARE_THREADS = 16  # for the page, /healthz and refusals while all places for requests with photos are taken
+SPARE_THREADS = 16  # for the page, /healthz and refusals while all places for requests with photos are taken
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -102,10 +102,14 @@ def create_app(
     return app
 
 
-def use(app: APIFlask, classifier: Classifier) -> None:
-    """Answer with `classifier` from the next request on; requests that are being answered keep the one they have."""
+def use(app: APIFlask, classifier: Classifier, queue: batching.BatchingQueue | None = None) -> None:
+    """Answer with `classifier` from the next request on; requests that are being answered keep the one they have.
+
+    Args:
+        queue: before the classifier; without it, one of the app's own.
+    """
     ours = app.extensions["catdog"]
-    queue = batching.BatchingQueue(
+    queue = queue or batching.BatchingQueue(
         classifier.answer, app.config["MAX_BATCH"], ours["limits"].waiting, ours["metrics"].note_batch
     )
     ours["model"] = Model(classifier, queue)
@@ -122,7 +126,7 @@ def start(app: APIFlask, port: int) -> Server:
         port,
         max_body=limits.request_bytes,
         all_bodies=limits.held_bytes,
-        threads=limits.requests + _SPARE_THREADS,
+        threads=limits.requests + SPARE_THREADS,
         app_refuses=True,
     )
 

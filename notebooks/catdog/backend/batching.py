@@ -75,15 +75,16 @@ class BatchingQueue:
         """Places that are kept now."""
         return self._taken
 
-    def _put(self, photos: np.ndarray) -> list[Future]:
+    def put(self, photos: np.ndarray) -> list[Future]:
+        """Have them answered, in the places that are kept for them."""
         futures = [Future() for _ in photos]
         with self._lock:
             self._waiting.extend(zip(photos, futures))
         self._worker.submit(self._one_batch)
         return futures
 
-    def _take_back(self, futures: list[Future]) -> None:
-        """Those that still wait: nobody waits for their answers any more."""
+    def take_back(self, futures: list[Future]) -> None:
+        """Those that still wait: nobody needs their answers any more."""
         unwanted = set(futures)
         with self._lock:
             before = len(self._waiting)
@@ -135,11 +136,11 @@ class Places:
         """
         left = left or Deadline(_LONG)
         self.empty -= len(photos)
-        futures = self._queue._put(photos)
+        futures = self._queue.put(photos)
         try:
             return [future.exception(left()) or future.result() for future in futures]
         except TimeoutError:
-            self._queue._take_back(futures)
+            self._queue.take_back(futures)
             raise DeadlinePassed from None
 
     def run(self, task: Callable[[], object], left: Callable[[], float] | None = None) -> object:

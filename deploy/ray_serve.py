@@ -1,0 +1,58 @@
+"""The backend on Ray Serve, on this machine or on a cluster.
+
+    make serve                                       on this machine, until Ctrl-C
+    RAY_ADDRESS=auto make serve                      called on a machine of a cluster
+    serve run ray_serve:build MODEL=cats-and-dogs    or by Ray's own command, with notebooks/ and deploy/ in PYTHONPATH
+
+Knobs, from the environment or as arguments: MODEL, ENGINE, ACCESS_CODE, ORIGINS, LIMITS as in notebook 2; REPLICAS, the
+most of the network (0: one a GPU, or a processor), FEWEST, how many while nobody asks; PORT for `make serve` alone.
+"""
+
+import sys
+import threading
+
+from catdog import bundle
+from catdog.backend.limits import parse_limits
+from catdog.engines.choice import AUTO
+from catdog.errors import SuiteError
+from catdog.places import environment_first
+
+
+def build(settings: dict | None = None):
+    """What `serve.run` runs. Raises SuiteError for settings that cannot be."""
+    from catdog.scale.cluster import connect
+    from catdog.scale.serving import application
+
+    knobs = {
+        "MODEL": "", "ENGINE": AUTO, "ACCESS_CODE": "", "ORIGINS": "*", "LIMITS": "", "REPLICAS": 0, "FEWEST": 1,
+        **(settings or {}),
+    }  # fmt: skip
+    model, engine, code, origins, limits, replicas, fewest = environment_first(**knobs)
+    connect()
+    return application(
+        bundle.read(bundle.find(model)),
+        engine,
+        parse_limits(limits),
+        replicas=replicas,
+        fewest=fewest,
+        ACCESS_CODE=code,
+        ORIGINS=origins,
+    )
+
+
+def main() -> None:
+    (port,) = environment_first(PORT=5000)
+    try:
+        app = build()
+        from catdog.scale.serving import serve, start
+
+        print(f"The service is at {start(app, port)}. Ctrl-C ends it.", flush=True)
+        threading.Event().wait()
+    except SuiteError as error:
+        sys.exit(f"⚠ {error}")
+    except KeyboardInterrupt:
+        serve.shutdown()
+
+
+if __name__ == "__main__":
+    main()
