@@ -1,11 +1,14 @@
-"""`make label` on two workers of a local Ray, with photos repeated until they are many.
+"""Past one machine, on this one: what two workers of a local Ray do against one process.
 
-    make scale-check CHECK="--photos 20000"
-    make scale-check CHECK="--photos 20000 --from ~/albums --engine openvino-int8"
+    make scale-check                                     20,000 photos of shared/photos, repeated, or drawings
+    make scale-check CHECK="label --photos 2000 --from ~/albums --engine openvino-fp32"
+    make scale-check CHECK="serve --seconds 60"
 
-Against the plain loop of one process, which reads ahead, too: photos a second, from the call to its end and once every
-worker is busy. Then memory over the run; and once more with a worker killed, the driver killed and started again:
-each photo must have one row, the same as before. Takes the plain loop's time some three times over.
+`label`: `make label` against the plain loop of one process, which reads ahead, too: photos a second, from the call to
+its end and once every worker is busy. Then memory over the run; and once more with a worker killed, the driver killed
+and started again: each photo must have one row, the same as before. Takes the plain loop's time some three times over.
+
+`serve`: the backend on Ray Serve under many clients, with one replica of the network and with two.
 """
 
 import argparse
@@ -14,11 +17,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import psutil
+import requests
 from catdog import bundle
 from catdog.classifier import load_classifier
 from catdog.drawings import draw_folder
@@ -29,18 +34,23 @@ from pyarrow import parquet
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("TEST_PHOTOS", ROOT.parent / "shared" / "photos"))
 LOOK_SECONDS = 1
+CLIENTS, PORT, WARM_SECONDS = 16, 8123, 10
+
+
+def originals(home: Path) -> Path:
+    return SHARED if SHARED.is_dir() else draw_folder(home / "drawings", per_class=300)
 
 
 def repeated(source: Path, number: int, target: Path) -> list[str]:
     """`number` photos of `source` in folders of 1,000, and a file that is none for every 1,000."""
-    originals = sorted(path for path in source.rglob("*") if path.is_file())
+    files = sorted(path for path in source.rglob("*") if path.is_file())
     for place in range(number):
-        path = target / f"{place // 1000:05}" / f"{place:07}{originals[place % len(originals)].suffix}"
+        path = target / f"{place // 1000:05}" / f"{place:07}{files[place % len(files)].suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
         if place % 1000 == 999:
             path.write_text("no photo")
         else:
-            path.symlink_to(originals[place % len(originals)])
+            path.symlink_to(files[place % len(files)])
     return sorted(map(str, target.rglob("*.*")))
 
 
@@ -112,12 +122,10 @@ def warm_rate(files: list[Path]) -> float:
     return sum(parquet.read_metadata(file).num_rows for file in files[3:-2]) / (span[1] - span[0])
 
 
-def main(number: int, source: Path | None, engine: str) -> None:
+def check_labelling(number: int, source: Path | None, engine: str) -> None:
     with tempfile.TemporaryDirectory() as place:
         home = Path(place)
-        if source is None:
-            source = SHARED if SHARED.is_dir() else draw_folder(home / "drawings", per_class=300)
-        paths = repeated(source, number, home / "photos")
+        paths = repeated(source or originals(home), number, home / "photos")
         whole, killed = home / "whole.parquet", home / "killed.parquet"
 
         driver = Driver(home / "photos", whole, engine)
@@ -154,10 +162,56 @@ def main(number: int, source: Path | None, engine: str) -> None:
         print(f"{len(second):,} rows, each photo once; {changed} say something else than before")
 
 
+def check_serving(seconds: float, engine: str) -> None:
+    from catdog.backend.limits import Limits
+    from catdog.scale.cluster import connect
+    from catdog.scale.serving import application, serve, start
+
+    saved, rates = bundle.read(bundle.find(os.environ.get("MODEL", ""))), {}
+    with tempfile.TemporaryDirectory() as place:
+        files = sorted(path for path in originals(Path(place)).rglob("*") if path.is_file())
+        photos = [path.read_bytes() for path in files[:: max(1, len(files) // 100)]]
+    connect()
+    for replicas in (1, 2):
+        app = application(saved, engine, Limits(), replicas=replicas, fewest=replicas)
+        url = start(app, PORT)
+        asked(url, photos, WARM_SECONDS)
+        rates[replicas] = asked(url, photos, seconds) / seconds
+        print(f"{replicas} of the network: {rates[replicas]:.1f} photos a second")
+    serve.shutdown()
+    print(f"ratio: {rates[2] / rates[1]:.2f}")
+
+
+def asked(url: str, photos: list[bytes], seconds: float) -> int:
+    """How many photos are answered within `seconds`, asked for one by one by `CLIENTS`."""
+    answered, end = [], time.monotonic() + seconds
+
+    def ask(first: int) -> None:
+        with requests.Session() as session:
+            for place in range(first, sys.maxsize, CLIENTS):
+                answer = session.post(f"{url}/predict", files={"images": photos[place % len(photos)]}, timeout=60)
+                answer.raise_for_status()
+                if time.monotonic() > end:
+                    return
+                answered.append(place)
+
+    threads = [threading.Thread(target=ask, args=[first]) for first in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(answered)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=["label", "serve"], default="label")
     parser.add_argument("--photos", type=int, default=20_000)
     parser.add_argument("--from", dest="source", type=Path)
     parser.add_argument("--engine", default="openvino-int8")
-    arguments = parser.parse_args()
-    main(arguments.photos, arguments.source, arguments.engine)
+    parser.add_argument("--seconds", type=float, default=60)
+    chosen = parser.parse_args()
+    if chosen.what == "label":
+        check_labelling(chosen.photos, chosen.source, chosen.engine)
+    else:
+        check_serving(chosen.seconds, chosen.engine)

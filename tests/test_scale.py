@@ -71,19 +71,20 @@ def test_rows_say_what_the_service_says_and_only_new_photos_are_looked_at(photos
 
 @pytest.fixture
 def driver(photos, tmp_path):
-    """driver() starts `make label` as a process of its own."""
+    """driver() starts `make label` as a process of its own, with `more_modules` in its path."""
     started = []
 
-    def start():
+    def start(more_modules="", **environment):
         program = f"from catdog.scale import __main__, tables; tables._LEAST = {PER_FILE}; __main__.main()"
         process = subprocess.Popen(
             [sys.executable, "-c", program, "label"],
             env={
                 **os.environ,
-                "PYTHONPATH": str(ROOT / "notebooks"),
+                "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT / "notebooks"), str(more_modules)))),
                 "PHOTOS": str(photos),
                 "OUT": str(tmp_path / "labels.parquet"),
                 "ENGINE": OPENVINO_INT8,
+                **environment,
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -98,10 +99,10 @@ def driver(photos, tmp_path):
         process.communicate()
 
 
-def workers(process):
+def workers(process, at_least=1):
     family = psutil.Process(process.pid).children(recursive=True)
     found = [child for child in family if "MapWorker" in " ".join(child.cmdline())]
-    assert found
+    assert len(found) >= at_least
     return found
 
 
@@ -129,6 +130,74 @@ def test_with_a_worker_and_the_driver_killed_each_photo_is_there_once(photos, tm
     assert f"{60 - before * PER_FILE} photos done, 0 refused" in said
     assert [row["path"] for row in rows(out)] == sorted(map(str, photos.rglob("*.jpg")))
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_a_photo_that_kills_its_worker_is_refused_and_the_others_are_not(photos, tmp_path, driver, monkeypatch):
+    (photos / "poison.jpg").write_text("poison")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, catdog.images as images\n"
+        "good = images.read_photo\n"
+        "def read_photo(photo, *rest):\n"
+        "    return os.kill(os.getpid(), 9) if photo == b'poison' else good(photo, *rest)\n"
+        "images.read_photo = read_photo\n"
+        "read_photo.__module__ = 'catdog.images'\n"
+    )
+    process = driver(more_modules=tmp_path)
+    said, _ = process.communicate(timeout=180)
+    assert not process.returncode, said
+    assert "60 photos done, 1 refused" in said
+    (refused,) = (row for row in rows(tmp_path / "labels.parquet") if row["refused"])
+    assert refused["path"].endswith("poison.jpg")
+    assert refused["refused"] == "The photo breaks whatever reads it."
+    assert not list((tmp_path / "labels.parquet").glob(".*"))
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """Two machines with a processor each, as far as Ray can tell; they know nothing of this checkout."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    made.add_node(num_cpus=1)
+    yield made.address
+    made.shutdown()
+
+
+def test_on_a_cluster_the_same_command_uses_every_machine(cluster, photos, tmp_path, driver):
+    process = driver(RAY_ADDRESS=cluster)
+    until(lambda: len({worker.ppid() for worker in workers(psutil.Process(), at_least=0)}) == 2, 120)
+    said, _ = process.communicate(timeout=180)
+    assert not process.returncode, said
+    assert "60 photos done, 0 refused" in said
+    assert [row["path"] for row in rows(tmp_path / "labels.parquet")] == sorted(map(str, photos.rglob("*.jpg")))
+
+
+@pytest.fixture
+def bucket(photos, monkeypatch):
+    """s3://pets with the photos in it, as a URI of pyarrow's."""
+    server = pytest.importorskip("moto.server", reason="needs what tests/requirements-scale.txt names")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    moto = server.ThreadedMotoServer(port=0)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    place = Place.of(f"s3://pets/photos?scheme=http&endpoint_override={host}:{port}&allow_bucket_creation=true")
+    place.create()
+    for path in photos.rglob("*.jpg"):
+        with place.system.open_output_stream(f"{place.path}/{path.parent.name}/{path.name}") as file:
+            file.write(path.read_bytes())
+    yield place.name
+    moto.stop()
+
+
+def test_photos_and_table_in_object_storage(bucket):
+    out = bucket.replace("/photos", "/labels.parquet")
+    assert str(label(bucket, out, engine=OPENVINO_INT8)) == "60 photos done, 0 refused, each with its reason."
+    assert label(bucket, out).before == 60
+    found = [path for table in Place.of(out).tables(["path"]) for path in table["path"].to_pylist()]
+    assert sorted(found) == Place.of(bucket).files()
+    assert found[0].startswith("pets/photos/")
 
 
 def test_what_cannot_be_is_told_in_a_sentence(photos, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from catdog import features, figures, training
+from catdog import features, figures, rows, training
 from catdog.dataset import TEST, TRAIN, Photo, check
 from catdog.errors import SuiteError
 from catdog.evaluation import evaluate, worst_mistakes
@@ -261,3 +261,38 @@ def test_the_photo_grid_passes_over_what_cannot_be_read(drawings, tmp_path):
     figure = figures.photo_grid([(broken, "cat"), *((path, path.parent.name) for path in drawings.rglob("*.jpg"))])
     assert len(figure.axes) == 16
     assert sum(bool(axis.images) for axis in figure.axes) == 16
+
+
+def test_features_in_a_file_give_the_very_same_head(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "_CHUNK", 100)  # so that there are several
+    chance = np.random.default_rng(0)
+    targets = chance.integers(0, 3, 450)
+    features = (chance.normal(size=(3, 16))[targets] + chance.normal(size=(450, 16))).astype(np.float32)
+    stored = rows.StoredRows(tmp_path / "features", 450, 16)
+    order = chance.permutation(450)
+    stored[order] = features[order]
+    assert np.array_equal(stored[:], features)
+    assert np.array_equal(stored[440:1000], features[440:])
+    assert np.array_equal(stored[order], features[order])
+
+    def fitted(found):
+        return fit_head(found[:350], targets[:350], found[350:], targets[350:], classes=3, epochs=20)
+
+    class Part:
+        """Some of them, never all at once."""
+
+        def __init__(self, start, stop):
+            self.numbers, self.shape = np.arange(start, stop), (stop - start, 16)
+
+        def __len__(self):
+            return len(self.numbers)
+
+        def __getitem__(self, wanted):
+            assert isinstance(wanted, np.ndarray) or wanted.stop is not None
+            return stored[self.numbers[wanted]]
+
+    in_memory = fitted(features)
+    from_file = fit_head(Part(0, 350), targets[:350], Part(350, 450), targets[350:], classes=3, epochs=20)
+    assert np.array_equal(in_memory.head.kernel, from_file.head.kernel)
+    assert in_memory.history == from_file.history
+    stored.close()

@@ -103,7 +103,8 @@ class _LargeDataset(Dataset):
         missing = [label for label, number in numbers[TRAIN].items() if not number]
         if missing:
             raise SuiteError(f"There is no usable training photo of {', '.join(missing)}: add photos.")
-        return cls(seen.name, seen.classes, seen.photos, (), seen.drawings, numbers, stored.digest)
+        left_out = range(stored.left_out)  # how many; why, says the table
+        return cls(seen.name, seen.classes, seen.photos, left_out, seen.drawings, numbers, stored.digest)
 
     def counts(self) -> dict[str, dict[str, int]]:
         return self.numbers

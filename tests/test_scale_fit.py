@@ -1,0 +1,141 @@
+"""Fine-tuning on more photos than fit in memory gives the model that memory would give."""
+
+import hashlib
+import shutil
+
+import numpy as np
+import pytest
+from catdog.classifier import load_classifier
+from catdog.confidence import fit_confidence
+from catdog.drawings import draw_folder
+from catdog.engines import OPENVINO_FP32
+from catdog.errors import SuiteError
+from catdog.images import read_photo
+from catdog.training import fit_head
+from conftest import drawing
+
+pytest.importorskip("ray", reason="needs what requirements-scale.txt names")
+import pyarrow
+from catdog.scale.features import StoredFeatures
+from catdog.scale.fitting import fine_tune
+from catdog.scale.layout import Layout
+from catdog.scale.storage import Place
+
+CLASSES = ("cat", "dog")
+
+
+def digest(number):
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def table_of(folder, rows, per_file):
+    place = Place.of(str(folder))
+    place.create()
+    schema = pyarrow.schema({
+        "digest": pyarrow.string(), "label": pyarrow.string(), "split": pyarrow.string(),
+        "features": pyarrow.list_(pyarrow.float32()),
+    })  # fmt: skip
+    for start in range(0, len(rows), per_file):
+        place.write(f"{start:04}.parquet", pyarrow.Table.from_pylist(rows[start : start + per_file], schema))
+    return place
+
+
+def row(number, label="cat", split="train"):
+    return {"digest": digest(number), "label": label, "split": split, "features": [float(number), 1.0]}
+
+
+def stored(table, folder):
+    folder.mkdir()
+    found = StoredFeatures(table, CLASSES, folder, 2)
+    parts = {split: (features[:].tolist(), targets.tolist()) for split, (features, targets) in found.by_split.items()}
+    left_out, identity = found.left_out, found.digest
+    found.close()
+    return parts, left_out, identity
+
+
+def test_the_files_of_a_table_do_not_matter_and_copies_count_once(tmp_path):
+    rows = [row(number, CLASSES[number % 2], ("train", "valid", "test")[number % 3]) for number in range(30)]
+    odd = [
+        {"digest": None, "label": None, "split": None, "features": None},  # refused
+        row(3, "dog", "train"),  # a copy
+        row(5, "cat", "train"), row(5, "dog", "test"),  # 5 is a test photo, in two classes
+        row(7, "dog", "test"),  # a copy of a validation photo: that in test stays
+    ]  # fmt: skip
+    parts, left_out, identity = stored(table_of(tmp_path / "a", rows + odd, 7), tmp_path / "b")
+    again = stored(table_of(tmp_path / "c", (rows + odd)[::-1], 11), tmp_path / "d")
+    assert again == (parts, left_out, identity)
+    assert left_out == 6
+    numbers = {split: [int(features[0]) for features in found] for split, (found, _) in parts.items()}
+    assert sorted(number for found in numbers.values() for number in found) == sorted(set(range(30)) - {5})
+    assert 7 in numbers["test"]
+    for split, (_, targets) in parts.items():
+        assert targets == [number % 2 for number in numbers[split]]
+        assert numbers[split] == sorted(numbers[split], key=digest)
+
+
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        (("cat", "dog"), ("cat", None)),
+        (("train/cat", "train/dog", "Test/cat"), ("cat", "train")),
+        (("train", "cat"), ("train", None)),
+    ],
+)
+def test_classes_and_splits_are_told_by_the_folders(tmp_path, folders, expected):
+    paths = [f"/photos/{folder}/more/{number}.jpg" for folder in folders for number in range(3)]
+    layout = Layout.of(Place.of("/photos"), [*paths, "/photos/readme.txt"])
+    label, split = expected
+    assert layout.label(paths[0]) == label
+    assert layout.label("/photos/readme.txt") is None
+    assert split is None or layout.split(paths[-1], digest(1)) == "test"
+    assert layout.split(paths[0], "0" * 64) == ("valid" if split else "test")  # those without are dealt by content
+
+
+def test_the_model_is_that_of_memory_and_only_new_photos_are_computed(own_places, tmp_path, capsys):
+    photos, table = draw_folder(tmp_path / "photos", per_class=30), tmp_path / "features.parquet"
+    shutil.copy(next((photos / "cat").iterdir()), photos / "cat" / "copy.png")
+    (photos / "dog" / "none.jpg").write_text("no photo")
+
+    def fitted():
+        return fine_tune(str(photos), str(table), "pets", engine=OPENVINO_FP32)
+
+    model = fitted()
+    assert "61 photos done, 1 refused" in capsys.readouterr().out
+    whole = pyarrow.concat_tables(Place.of(str(table)).tables(["digest", "label", "split", "features"]))
+    rows = {one["digest"]: one for one in whole.to_pylist() if one["features"]}
+    in_order = [rows[digest] for digest in sorted(rows)]
+    data = {
+        split: (
+            np.array([one["features"] for one in in_order if one["split"] == split], np.float32),
+            np.array([CLASSES.index(one["label"]) for one in in_order if one["split"] == split]),
+        )
+        for split in ("train", "valid", "test")
+    }
+    fit = fit_head(*data["train"], *data["valid"], classes=2)
+    nothing = np.full((len(data["train"][1]), 2), np.nan, np.float32)
+    head = fit_confidence(fit.head, data["train"], data["valid"], nothing).head
+    assert np.array_equal(model.head.kernel, head.kernel)
+    assert np.array_equal(model.head.bias, head.bias)
+    assert model.card["data"]["photos"] == {
+        split: {label: int((targets == number).sum()) for number, label in enumerate(CLASSES)}
+        for split, (_, targets) in data.items()
+    }
+    assert model.card["data"]["left_out"] == 2
+    probabilities = load_classifier(model).predict(np.stack([read_photo(drawing("dog", 99))]))
+    assert probabilities.argmax() == 1
+
+    assert fitted().id == model.id
+    (photos / "cat" / "new.jpg").write_bytes(drawing("cat", 98))
+    assert fitted().id != model.id
+    assert "1 photos done, 0 refused, each with its reason; 62 were there already." in capsys.readouterr().out
+
+
+def test_what_cannot_be_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    (tmp_path / "photos" / "cat" / "1.jpg").write_bytes(drawing())
+    with pytest.raises(SuiteError, match="needs at least two sub-folders with photos, one for each class"):
+        fine_tune(str(tmp_path / "photos"), str(tmp_path / "features"))
+    (tmp_path / "photos" / "dog").mkdir()
+    (tmp_path / "photos" / "dog" / "1.jpg").write_text("no photo")
+    with pytest.raises(SuiteError, match="no usable training photo of"):
+        fine_tune(str(tmp_path / "photos"), str(tmp_path / "features"), engine=OPENVINO_FP32)
