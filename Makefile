@@ -1,10 +1,10 @@
-# make run · make label · make fit · make test · make bench · make soak · make audit · make backend · make frontend · make train · make colab-check · make address
+# make run · make label · make fit · make serve · make test · make bench · make soak · make audit · make backend · make frontend · make train · make colab-check · make address
 PYTHON ?= python3
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 export PYTHONPATH := $(CURDIR)/notebooks
 
-.PHONY: run label fit scale-check test bench soak audit train backend frontend colab-check setup setup-tests lint address clean
+.PHONY: run label fit serve scale-check test test-scale bench soak audit train backend frontend colab-check setup setup-tests lint address clean
 
 run: setup  ## fine-tune, then serve the backend and the page until Ctrl-C
 	@$(IN_VENV) -m catdog.headless run
@@ -24,8 +24,14 @@ label: $(VENV)/ready-for-scale  ## what a model says of very many photos: PHOTOS
 fit: $(VENV)/ready-for-scale  ## notebook 1 without its pictures, on very many photos: PHOTOS=… FEATURES=….parquet
 	@$(IN_VENV) -m catdog.scale fit
 
+serve: $(VENV)/ready-for-scale  ## the backend on Ray Serve until Ctrl-C; knobs: see deploy/ray_serve.py
+	@$(IN_VENV) deploy/ray_serve.py
+
 test: setup-tests lint  ## every test: Python, notebooks, browser; many wait, so two at a time
 	$(IN_VENV) -m pytest --numprocesses 2 --dist loadfile
+
+test-scale: setup-tests $(VENV)/ready-for-scale-tests  ## what runs on Ray: nine minutes that `make test` goes without
+	$(IN_VENV) -m pytest tests/test_scale.py tests/test_scale_fit.py tests/test_scale_serve.py
 
 bench: setup-tests $(VENV)/peers/ready  ## ratios against the original's way, peers and the bare engine; BENCH="--help"
 	@$(IN_VENV) tests/bench $(BENCH)
@@ -68,6 +74,10 @@ $(VENV)/ready-for-scale: $(VENV)/ready requirements-scale.txt
 $(VENV)/ready-for-tests: $(VENV)/ready tests/requirements.txt
 	@echo "Installing what the tests need"
 	@$(IN_VENV) -m pip install --disable-pip-version-check --quiet -r tests/requirements.txt
+	@touch $@
+
+$(VENV)/ready-for-scale-tests: $(VENV)/ready-for-scale tests/requirements-scale.txt
+	@$(IN_VENV) -m pip install --disable-pip-version-check --quiet -r tests/requirements-scale.txt
 	@touch $@
 
 $(VENV)/peers/ready: tests/bench/requirements.txt

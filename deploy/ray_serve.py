@@ -41,17 +41,20 @@ def build(settings: dict | None = None):
 
 
 def main() -> None:
-    (port,) = environment_first(PORT=5000)
     try:
+        (port,) = environment_first(PORT=5000)
         app = build()
         from catdog.scale.serving import serve, start
 
-        print(f"The service is at {start(app, port)}. Ctrl-C ends it.", flush=True)
-        threading.Event().wait()
+        try:
+            print(f"The service is at {start(app, port)}. Ctrl-C ends it.", flush=True)
+            threading.Event().wait()
+        finally:
+            serve.shutdown()
     except SuiteError as error:
         sys.exit(f"⚠ {error}")
     except KeyboardInterrupt:
-        serve.shutdown()
+        sys.exit("Stopped.")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from ..places import ROOT
 
 os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")  # the suite has a bar of its own
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # or Ray reports every use to its makers
 try:
     import ray
     import ray.data
@@ -22,19 +23,24 @@ def connect() -> None:
     """Join the cluster that `RAY_ADDRESS` names, else start Ray on this machine; where it runs already, nothing.
 
     Machines of a cluster get this package sent; what requirements.txt names must be installed there.
+
+    Raises SuiteError where no cluster answers.
     """
     if ray.is_initialized():
         return
     address, here = os.environ.get("RAY_ADDRESS", ""), str(ROOT / "notebooks")
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    ray.init(
-        address=address or "local",
-        runtime_env={"py_modules": [f"{here}/catdog"]} if address else {"env_vars": {"PYTHONPATH": path}},
-        include_dashboard=False if not address else None,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    try:
+        ray.init(
+            address=address or "local",
+            runtime_env={"py_modules": [f"{here}/catdog"]} if address else {"env_vars": {"PYTHONPATH": path}},
+            include_dashboard=False if not address else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except ConnectionError:
+        raise SuiteError(f"No cluster answers at RAY_ADDRESS={address}: is Ray running there?") from None
 
 
 @contextmanager

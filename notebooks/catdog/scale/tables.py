@@ -23,7 +23,8 @@ from ..progress import bar
 from .cluster import connect, has_gpus, plain_words, ray, workers
 from .storage import Place
 
-_LEAST, _MOST, _FILES = 128, 8192, 2000  # photos in a file, and how many files there shall be about
+_LEAST, _MOST = 128, 8192  # photos in a file
+_FILES, _FILES_A_WORKER = 2000, 20  # that there shall be about: at the end, workers wait for the last ones
 _PATIENCE_SECONDS = 60  # for a photo among those that a worker has died of
 _TEXT = pyarrow.string()
 
@@ -93,6 +94,11 @@ def make_table(source: Place, target: Place, paths: list[str], columns: Columns,
     return Made(*counts.tolist(), before)
 
 
+def photos_a_file(photos: int, workers: int) -> int:
+    """So few that each worker has its share of files, so many that the table does not have too many."""
+    return int(np.clip(photos // max(_FILES, _FILES_A_WORKER * workers), _LEAST, _MOST))
+
+
 def _done(target: Place, column: str, value: str) -> set[str]:
     done: set[str] = set()
     for table in target.tables(["path", column]):
@@ -105,7 +111,7 @@ def _done(target: Place, column: str, value: str) -> set[str]:
 
 def _run(paths: list[str], source: Place, target: Place, columns: Columns) -> Iterator[np.ndarray]:
     """(done, refused) for each file of the table as it is written."""
-    per_file = int(np.clip(len(paths) // _FILES, _LEAST, _MOST))
+    per_file = photos_a_file(len(paths), workers())
     blocks = [pyarrow.table({"path": paths[start : start + per_file]}) for start in range(0, len(paths), per_file)]
     most = min(workers(), len(blocks))
     kept = [ray.put(columns)]  # here, so that a worker that is started again finds it
