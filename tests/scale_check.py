@@ -213,7 +213,7 @@ RATE = 14.0  # photos a second of a worker: int8 on one core with AVX-512 VNNI
 SPREAD = 0.08  # of the times that files of the table take, relative
 START = 60.0  # seconds until the workers of a machine compute
 DISPATCHED = 86.0  # files of the table that the driver hands out and notes a second
-LISTED = 10_000.0  # names a second
+LISTED = 16 * 10_000.0  # names a second, of sixteen folders or more
 CORES = 16
 
 

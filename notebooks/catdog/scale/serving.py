@@ -7,6 +7,7 @@ Each Backend counts clients and limits for itself, as each service of notebook 2
 
 import asyncio
 import functools
+import logging
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -173,6 +174,7 @@ class _Sent:
 
 def start(app: serve.Application, port: int) -> str:
     """Serve `app` on `port` of every machine of the cluster, until `serve.shutdown`; its address on this one."""
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(proxy_location="EveryNode", http_options={"host": "0.0.0.0", "port": port})
     serve.run(app, name=APP, logging_config={"log_level": "WARNING"})
     return f"http://127.0.0.1:{port}"
