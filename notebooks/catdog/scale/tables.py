@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow
 from pebble import ProcessExpired, ProcessPool
 
-from ..backend.memory import give_back_large_blocks
 from ..errors import SuiteError
 from ..features import read_ahead
 from ..images import PhotoRefused, read_photo
@@ -140,7 +139,6 @@ class _Worker:
             )
         self._source, self._target = source, target
         self._columns = ray.get(kept[0]).opened()
-        give_back_large_blocks()
 
     def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
         paths = table["path"].to_pylist()
