@@ -1,7 +1,12 @@
 """The backend on Ray Serve keeps the contract: the tests of the Flask service are asked of it, over HTTP."""
 
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -12,7 +17,7 @@ from catdog.backend.limits import Limits
 from catdog.classifier import load_classifier
 from catdog.engines import OPENVINO_INT8
 from catdog.publishing import publish
-from conftest import drawing, until
+from conftest import ROOT, drawing, until
 from werkzeug.test import Client
 
 pytest.importorskip("ray.serve", reason="needs what requirements-scale.txt names")
@@ -61,14 +66,17 @@ def classifier(model):
     return load_classifier(model, OPENVINO_INT8)
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def url(model):
     """The service with two replicas of the network."""
     connect()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    yield start(application(model, OPENVINO_INT8, Limits(), replicas=2, fewest=2), port)
+    yield start(application(model, OPENVINO_INT8, Limits(), replicas=2, fewest=2), free_port())
     serve.shutdown()
 
 
@@ -134,3 +142,39 @@ def test_no_request_is_lost_with_a_replica(url, classifier):
     for thread in asking:
         thread.join()
     assert set(statuses) == {200}
+
+
+def test_make_serve_obeys_its_knobs_refuses_what_is_too_much_and_ends(model):
+    port = free_port()
+    knobs = {
+        "PORT": port, "MODEL": model.folder, "ENGINE": OPENVINO_INT8, "ACCESS_CODE": "for-testers", "REPLICAS": 1,
+        "LIMITS": "photos=4 waiting=4", "PYTHONPATH": ROOT / "notebooks",
+    }  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "deploy" / "ray_serve.py"],
+        env={**os.environ, **{name: str(value) for name, value in knobs.items()}},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout.readline() == f"The service is at http://127.0.0.1:{port}. Ctrl-C ends it.\n"
+        url = f"http://127.0.0.1:{port}/predict"
+        assert requests.post(url, files={"images": drawing()}).json()["type"] == "/docs#code-missing"
+
+        def ask(photos):
+            files = [("images", drawing("cat", seed)) for seed in range(photos)]
+            return requests.post(url, files=files, headers={"Authorization": "Bearer for-testers"})
+
+        assert ask(5).json()["type"] == "/docs#too-many-photos"
+        assert len(ask(4).json()["predictions"]) == 4
+        with ThreadPoolExecutor(8) as crowd:
+            answers = list(crowd.map(ask, [4] * 24))
+        refused = [answer.json()["type"] for answer in answers if answer.status_code != 200]
+        assert 0 < len(refused) < 24
+        assert set(refused) == {"/docs#overloaded"}
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 1
+    finally:
+        process.kill()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url)
