@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from catdog.classifier import load_classifier
 from catdog.confidence import fit_confidence
+from catdog.dataset import check
 from catdog.drawings import draw_folder
 from catdog.engines import OPENVINO_FP32
 from catdog.errors import SuiteError
 from catdog.images import read_photo
+from catdog.sources import PhotoFolder
 from catdog.training import fit_head
 from conftest import drawing
 
@@ -28,49 +30,64 @@ def digest(number):
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
-def table_of(folder, rows, per_file):
-    place = Place.of(str(folder))
-    place.create()
+def row(number, label="cat", split="train"):
+    return {"path": f"/photos/{split}/{label}/{number}", "digest": digest(number), "features": [float(number), 1.0]}
+
+
+def stored(folder, rows, per_file, paths=None):
+    """What `StoredFeatures` makes of a table with these rows, where `paths` are there: (by split, left out, digest)."""
+    folder.mkdir()
+    table = Place.of(str(folder / "table"))
+    table.create()
     schema = pyarrow.schema({
-        "digest": pyarrow.string(), "label": pyarrow.string(), "split": pyarrow.string(),
-        "features": pyarrow.list_(pyarrow.float32()),
+        "path": pyarrow.string(), "digest": pyarrow.string(), "features": pyarrow.list_(pyarrow.float32()),
     })  # fmt: skip
     for start in range(0, len(rows), per_file):
-        place.write(f"{start:04}.parquet", pyarrow.Table.from_pylist(rows[start : start + per_file], schema))
-    return place
-
-
-def row(number, label="cat", split="train"):
-    return {"digest": digest(number), "label": label, "split": split, "features": [float(number), 1.0]}
-
-
-def stored(table, folder):
-    folder.mkdir()
-    found = StoredFeatures(table, CLASSES, folder, 2)
+        table.write(f"{start:04}.parquet", pyarrow.Table.from_pylist(rows[start : start + per_file], schema))
+    paths = paths or [one["path"] for one in rows]
+    found = StoredFeatures(table, paths, Layout.of(Place.of("/photos"), paths), CLASSES, folder, 2)
     parts = {split: (features[:].tolist(), targets.tolist()) for split, (features, targets) in found.by_split.items()}
-    left_out, identity = found.left_out, found.digest
     found.close()
-    return parts, left_out, identity
+    return parts, found.left_out, found.digest
+
+
+SOUND = [row(number, CLASSES[number % 2], ("train", "valid", "test")[number % 3]) for number in range(30)]
+
+
+def numbers_of(parts):
+    return {split: [int(features[0]) for features in found] for split, (found, _) in parts.items()}
 
 
 def test_the_files_of_a_table_do_not_matter_and_copies_count_once(tmp_path):
-    rows = [row(number, CLASSES[number % 2], ("train", "valid", "test")[number % 3]) for number in range(30)]
     odd = [
-        {"digest": None, "label": None, "split": None, "features": None},  # refused
-        row(3, "dog", "train"),  # a copy
+        {"path": "/photos/train/cat/refused", "digest": None, "features": None},
+        row(3, "dog", "valid"),  # a copy of a training photo: that in valid stays
         row(5, "cat", "train"), row(5, "dog", "test"),  # 5 is a test photo, in two classes
         row(7, "dog", "test"),  # a copy of a validation photo: that in test stays
     ]  # fmt: skip
-    parts, left_out, identity = stored(table_of(tmp_path / "a", rows + odd, 7), tmp_path / "b")
-    again = stored(table_of(tmp_path / "c", (rows + odd)[::-1], 11), tmp_path / "d")
-    assert again == (parts, left_out, identity)
+    parts, left_out, identity = stored(tmp_path / "a", SOUND + odd, 7)
+    assert stored(tmp_path / "b", (SOUND + odd)[::-1], 11) == (parts, left_out, identity)
     assert left_out == 6
-    numbers = {split: [int(features[0]) for features in found] for split, (found, _) in parts.items()}
+    numbers = numbers_of(parts)
     assert sorted(number for found in numbers.values() for number in found) == sorted(set(range(30)) - {5})
+    assert 3 in numbers["valid"]
     assert 7 in numbers["test"]
     for split, (_, targets) in parts.items():
         assert targets == [number % 2 for number in numbers[split]]
         assert numbers[split] == sorted(numbers[split], key=digest)
+
+
+def test_a_photo_that_was_moved_counts_where_it_is_now_and_one_that_is_gone_no_more(tmp_path):
+    moved = row(0, "dog", "test")
+    before = [one["path"] for one in SOUND]
+    now = [moved["path"], *before[2:]]
+    parts, left_out, identity = stored(tmp_path / "a", [*SOUND, moved], 7, now)
+    assert left_out == 0
+    numbers = numbers_of(parts)
+    assert parts["test"][1][numbers["test"].index(0)] == 1
+    assert 0 not in numbers["train"]
+    assert 1 not in numbers["valid"]
+    assert identity != stored(tmp_path / "b", SOUND, 7)[2]
 
 
 @pytest.mark.parametrize(
@@ -101,13 +118,13 @@ def test_the_model_is_that_of_memory_and_only_new_photos_are_computed(own_places
 
     model = fitted()
     assert "61 photos done, 1 refused" in capsys.readouterr().out
-    whole = pyarrow.concat_tables(Place.of(str(table)).tables(["digest", "label", "split", "features"]))
-    rows = {one["digest"]: one for one in whole.to_pylist() if one["features"]}
-    in_order = [rows[digest] for digest in sorted(rows)]
+    whole = pyarrow.concat_tables(Place.of(str(table)).tables(["path", "digest", "features"])).to_pylist()
+    features = {one["digest"]: one["features"] for one in whole if one["features"]}
+    in_memory = sorted(check(PhotoFolder(photos, "pets")).photos, key=lambda photo: photo.digest)
     data = {
         split: (
-            np.array([one["features"] for one in in_order if one["split"] == split], np.float32),
-            np.array([CLASSES.index(one["label"]) for one in in_order if one["split"] == split]),
+            np.array([features[photo.digest] for photo in in_memory if photo.split == split], np.float32),
+            np.array([CLASSES.index(photo.label) for photo in in_memory if photo.split == split]),
         )
         for split in ("train", "valid", "test")
     }

@@ -1,6 +1,7 @@
 """Features of very many photos as a table, and from the table to rows in a file that training reads in batches."""
 
 import hashlib
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,40 +10,33 @@ import pyarrow
 from ..backbone import Backbone, load_backbone
 from ..dataset import SPLITS
 from ..engines import Engine, open_engine
+from ..engines.twin import Twin
 from ..images import DOOR
 from ..rows import StoredRows
 from .layout import Layout
 from .storage import Place
 from .tables import Looked
 
-_COLUMNS = ["digest", "label", "split"]
-
 
 class FeatureColumns:
-    """A photo's class, split and features, and by which arithmetic. See `tables.Columns`."""
+    """A photo's features, and by which arithmetic. See `tables.Columns`.
 
-    def __init__(self, layout: Layout, backbone: Backbone, engine: Engine, twin=None):
-        text = pyarrow.string()
+    Its class and split are not in the table: folders say them anew each time, so that a photo that was moved counts as
+    what it is now.
+    """
+
+    def __init__(self, backbone: Backbone, engine: Engine, twin: Twin | None = None):
         vector = pyarrow.list_(pyarrow.float32())
-        self.schema = pyarrow.schema({"label": text, "split": text, "features": vector, "recipe": text})
+        self.schema = pyarrow.schema({"features": vector, "recipe": pyarrow.string()})
         self.made_by = ("recipe", f"{DOOR} {backbone.fingerprint[:16]} {engine.recipe}")
-        self._layout, self._backbone, self._engine = layout, backbone.architecture.name, engine.name
-        self._twin = twin
+        self._backbone, self._engine, self._twin = backbone.architecture.name, engine.name, twin
 
     def opened(self) -> "FeatureColumns":
         self._run = open_engine(self._engine, load_backbone(self._backbone), self._twin)
         return self
 
     def rows(self, photos: list[Looked]) -> list[dict]:
-        features = self._run.features(np.stack([photo.pixels for photo in photos]))
-        return [
-            {
-                "label": self._layout.label(photo.path),
-                "split": self._layout.split(photo.path, photo.digest),
-                "features": vector,
-            }
-            for photo, vector in zip(photos, features)
-        ]
+        return [{"features": row} for row in self._run.features(np.stack([photo.pixels for photo in photos]))]
 
 
 class StoredFeatures:
@@ -58,10 +52,14 @@ class StoredFeatures:
         digest: identifies the photos with their classes and splits, sha256, hex.
     """
 
-    def __init__(self, table: Place, classes: tuple[str, ...], folder: Path, size: int):
-        keys, targets, splits = self._index(table, classes)
+    def __init__(
+        self, table: Place, paths: Collection[str], layout: Layout, classes: Sequence[str], folder: Path, size: int
+    ):
+        """Of the photos `paths`, which `layout` sorts into `classes`, from `table` into files in `folder`; `size` is
+        how many features each has."""
+        keys, targets, splits = self._index(table, set(paths), layout, classes)
         kept = _without_copies(keys, targets, splits)
-        self.left_out = len(keys) - len(kept)
+        self.left_out = len(paths) - len(kept)
         row_of = np.full(len(keys), -1, np.int64)
         self.by_split = {}
         for number, split in enumerate(SPLITS):
@@ -75,19 +73,20 @@ class StoredFeatures:
         for features, _ in self.by_split.values():
             features.close()
 
-    def _index(self, table: Place, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """For each row the first eight bytes of the photo's digest, its class and its split; -1 for one without."""
-        numbers = {None: -1, **{label: number for number, label in enumerate(classes)}}
-        splits = {None: -1, **{split: number for number, split in enumerate(SPLITS)}}
+    def _index(self, table: Place, paths: set[str], layout: Layout, classes: Sequence[str]) -> list[np.ndarray]:
+        """For each row the first eight bytes of the photo's digest, its class and its split; -1 for one that does not
+        count: it was refused, or is no longer there."""
+        numbers = {label: number for number, label in enumerate(classes)}
         parts = [(np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int8))]
-        for found in table.tables(_COLUMNS):
-            digests, labels, names = (found[column].to_pylist() for column in _COLUMNS)
-            parts.append((
-                np.array([int(digest[:16], 16) if digest else 0 for digest in digests], np.uint64),
-                np.array([numbers.get(label, -1) for label in labels], np.int32),
-                np.array([splits[name] for name in names], np.int8),
-            ))  # fmt: skip
-        return tuple(map(np.concatenate, zip(*parts)))
+        for found in table.tables(["path", "digest"]):
+            rows = [
+                (int(digest[:16], 16), numbers[layout.label(path)], SPLITS.index(layout.split(path, digest)))
+                if digest and path in paths
+                else (0, -1, -1)
+                for path, digest in zip(found["path"].to_pylist(), found["digest"].to_pylist())
+            ]
+            parts.append([np.array(part, like.dtype) for part, like in zip(zip(*rows), parts[0])])
+        return [np.concatenate(part) for part in zip(*parts)]
 
     def _fill(self, table: Place, size: int, row_of: np.ndarray, splits: np.ndarray) -> None:
         start = 0

@@ -70,9 +70,10 @@ def fine_tune(
         twin = bundle.read(places.SHIPPED_MODEL).twin if base.architecture is VGG16 else None
         wanted = TENSORFLOW_MIXED if engine == AUTO and has_gpus() else engine
         engines = Engines(seen, base, FeatureStore(base), wanted, twin)
-        columns = FeatureColumns(layout, base, engines.chosen, engines.twin)
+        columns = FeatureColumns(base, engines.chosen, engines.twin)
         print(make_table(source, table, paths, columns, "Features"))
-        with closing(StoredFeatures(table, classes, Path(scratch), base.architecture.size)) as stored:
+        size = base.architecture.size
+        with closing(StoredFeatures(table, paths, layout, classes, Path(scratch), size)) as stored:
             large = _LargeDataset.of(seen, stored)
             fit = fit_head(
                 *stored.by_split[TRAIN], *stored.by_split[VALID], classes=len(classes), epochs=epochs, seed=seed
