@@ -43,6 +43,14 @@ def test_each_snippet_does_what_it_says(exported, shipped, tmp_path, what):
     assert np.abs(np.load(tmp_path / "told.npy") - shipped.golden_probabilities).max() <= 0.02  # some compute in bf16
 
 
+def test_tensorflow_serving_finds_the_signature_that_its_page_names(exported, shipped):
+    from catdog.frameworks import tf
+
+    model = tf.saved_model.load(str(exported[0].path))
+    told = model.signatures["serving_default"](photo=shipped.golden_photos.astype(np.float32))
+    assert np.abs(next(iter(told.values())).numpy() - shipped.golden_probabilities).max() < 1e-3
+
+
 def test_what_answers_otherwise_is_refused(shipped, engine, tmp_path):
     wrong = dataclasses.replace(shipped, folder=tmp_path, golden_probabilities=shipped.golden_probabilities[:, ::-1])
     with pytest.raises(SuiteError, match="away from the model it was made from"):
