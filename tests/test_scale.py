@@ -99,9 +99,16 @@ def driver(photos, tmp_path):
         process.communicate()
 
 
+def command(process):
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return ""
+
+
 def workers(process, at_least=1):
     family = psutil.Process(process.pid).children(recursive=True)
-    found = [child for child in family if "MapWorker" in " ".join(child.cmdline())]
+    found = [child for child in family if "MapWorker" in command(child)]
     assert len(found) >= at_least
     return found
 
@@ -174,15 +181,15 @@ def test_on_a_cluster_the_same_command_uses_every_machine(cluster, photos, tmp_p
 
 
 @pytest.fixture
-def bucket(photos, monkeypatch):
+def bucket(photos):
     """s3://pets with the photos in it, as a URI of pyarrow's."""
     server = pytest.importorskip("moto.server", reason="needs what tests/requirements-scale.txt names")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
     moto = server.ThreadedMotoServer(port=0)
     moto.start()
     host, port = moto.get_host_and_port()
-    place = Place.of(f"s3://pets/photos?scheme=http&endpoint_override={host}:{port}&allow_bucket_creation=true")
+    place = Place.of(
+        f"s3://key:secret@pets/photos?scheme=http&endpoint_override={host}:{port}&allow_bucket_creation=true"
+    )
     place.create()
     for path in photos.rglob("*.jpg"):
         with place.system.open_output_stream(f"{place.path}/{path.parent.name}/{path.name}") as file:

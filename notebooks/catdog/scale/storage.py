@@ -84,10 +84,13 @@ class Place:
         return f"{self.path}/.{name}.begun"
 
     def write(self, name: str, table: pyarrow.Table) -> None:
-        """A Parquet file `name` that appears whole or not at all."""
+        """A Parquet file `name` that appears whole or not at all. Raises SuiteError."""
         path = f"{self.path}/{name}"
-        parquet.write_table(table, path + _PART, filesystem=self.system)
-        self.system.move(path + _PART, path)
+        try:
+            parquet.write_table(table, path + _PART, filesystem=self.system)
+            self.system.move(path + _PART, path)
+        except OSError as error:
+            raise SuiteError(f"{self.name} cannot be written to ({first_line(error)}).") from None
 
     def tables(self, columns: list[str]) -> Iterator[pyarrow.Table]:
         """`columns` of each Parquet file, one file after the other; of none where nothing was written yet."""
