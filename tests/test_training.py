@@ -267,7 +267,8 @@ def test_features_in_a_file_give_the_very_same_head(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "_CHUNK", 100)  # so that there are several
     chance = np.random.default_rng(0)
     targets = chance.integers(0, 3, 450)
-    features = (chance.normal(size=(3, 16))[targets] + chance.normal(size=(450, 16))).astype(np.float32)
+    features = chance.normal(size=(3, 16))[targets] + chance.normal(size=(450, 16))
+    features = (features * np.geomspace(0.01, 100, 16)).astype(np.float32)
     stored = rows.StoredRows(tmp_path / "features", 450, 16)
     order = chance.permutation(450)
     stored[order] = features[order]
@@ -295,4 +296,6 @@ def test_features_in_a_file_give_the_very_same_head(tmp_path, monkeypatch):
     from_file = fit_head(Part(0, 350), targets[:350], Part(350, 450), targets[350:], classes=3, epochs=20)
     assert np.array_equal(in_memory.head.kernel, from_file.head.kernel)
     assert in_memory.history == from_file.history
+    right = (in_memory.head.logits(features[350:]).argmax(axis=1) == targets[350:]).mean()
+    assert right == in_memory.history["val_accuracy"][in_memory.best_epoch - 1]
     stored.close()
