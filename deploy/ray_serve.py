@@ -8,13 +8,12 @@ Knobs, from the environment or as arguments: MODEL, ENGINE, ACCESS_CODE, ORIGINS
 most of the network (0: one a GPU, or a processor), FEWEST, how many while nobody asks; PORT for `make serve` alone.
 """
 
-import sys
 import threading
 
 from catdog import bundle
 from catdog.backend.limits import parse_limits
 from catdog.engines.choice import AUTO
-from catdog.errors import SuiteError
+from catdog.errors import for_the_command_line
 from catdog.places import environment_first
 
 
@@ -41,7 +40,7 @@ def build(settings: dict | None = None):
 
 
 def main() -> None:
-    try:
+    with for_the_command_line("Stopped."):
         (port,) = environment_first(PORT=5000)
         app = build()
         from catdog.scale.serving import serve, start
@@ -51,10 +50,6 @@ def main() -> None:
             threading.Event().wait()
         finally:
             serve.shutdown()
-    except SuiteError as error:
-        sys.exit(f"⚠ {error}")
-    except KeyboardInterrupt:
-        sys.exit("Stopped.")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from catdog.drawings import draw_folder
 from catdog.features import read_ahead
 from catdog.images import read_photo
 from catdog.scale.tables import photos_a_file
+from family import family
 from pyarrow import parquet
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,8 +81,7 @@ class Driver:
         return list(self.out.glob("*.parquet"))
 
     def workers(self) -> list[psutil.Process]:
-        family = psutil.Process(self.process.pid).children(recursive=True)
-        return [one for one in family if "MapWorker" in _command(one)]
+        return family(self.process.pid, "MapWorker")
 
     def watched(self, until=lambda: False) -> list[tuple[int, int]]:
         """(megabytes of the driver, of the largest worker) every second, until it ends or `until` says so."""
@@ -96,13 +96,6 @@ class Driver:
         self.process.kill()
         self.process.wait()
         psutil.wait_procs(workers, timeout=60)
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
 
 
 def _megabytes(process: psutil.Process) -> int:

@@ -12,6 +12,7 @@ from catdog.engines import OPENVINO_INT8
 from catdog.errors import SuiteError
 from catdog.images import read_photo
 from conftest import ROOT, drawing, until
+from family import family
 
 pytest.importorskip("ray", reason="needs what requirements-scale.txt names")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -99,16 +100,8 @@ def driver(photos, tmp_path):
         process.communicate()
 
 
-def command(process):
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:  # it has just ended
-        return ""
-
-
 def workers(process, at_least=1):
-    family = psutil.Process(process.pid).children(recursive=True)
-    found = [child for child in family if "MapWorker" in command(child)]
+    found = family(process.pid, "MapWorker")
     assert len(found) >= at_least
     return found
 

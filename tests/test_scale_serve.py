@@ -8,7 +8,6 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
 import pytest
 import requests
 import werkzeug
@@ -18,6 +17,7 @@ from catdog.classifier import load_classifier
 from catdog.engines import OPENVINO_INT8
 from catdog.publishing import publish
 from conftest import ROOT, drawing, until
+from family import family
 from werkzeug.test import Client
 
 pytest.importorskip("ray.serve", reason="needs what requirements-scale.txt names")
@@ -110,11 +110,7 @@ def test_a_body_that_does_not_say_how_long_it_is(url, model):
 
 
 def network_replicas():
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if "Replica" in (command := " ".join(process.cmdline())) and "Network" in command
-    ]
+    return family(os.getpid(), "Replica", "Network")
 
 
 def test_no_request_is_lost_with_a_replica(url, classifier):

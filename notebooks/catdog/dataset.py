@@ -20,7 +20,7 @@ VALID_SHARE = TEST_SHARE = 0.15
 MIN_SIDE = 32
 FEW = 10
 
-SPLIT_FOLDERS = {
+_SPLIT_FOLDERS = {
     "train": TRAIN, "training": TRAIN, "valid": VALID, "validation": VALID, "val": VALID, "test": TEST, "testing": TEST,
 }  # fmt: skip
 _FORMATS_BY_ENDING = {
@@ -158,11 +158,12 @@ def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
 
 def _class_folders(folder: PhotoFolder) -> list[_ClassFolder]:
     root = _below_wrappers(folder.path)
-    splits = {path: SPLIT_FOLDERS.get(path.name.lower()) for path in _folders(root)}
-    if splits and all(splits.values()) and TRAIN in splits.values():
-        found = [(path, split) for parent, split in splits.items() for path in _folders(parent)]
+    tops = _folders(root)
+    splits = split_folders(path.name for path in tops)
+    if splits:
+        found = [(path, splits[parent.name]) for parent in tops for path in _folders(parent)]
     else:
-        found = [(path, None) for path in splits]
+        found = [(path, None) for path in tops]
     class_folders = [_ClassFolder(path, folder.class_names.get(path.name, path.name), split) for path, split in found]
     labels = {class_folder.label for class_folder in class_folders}
     if len(labels) < 2:
@@ -171,6 +172,12 @@ def _class_folders(folder: PhotoFolder) -> list[_ClassFolder]:
             f"{folder.path} needs at least two sub-folders with photos, one for each class; there is {there}."
         )
     return class_folders
+
+
+def split_folders(names: Iterable[str]) -> dict[str, str]:
+    """Folder → split, where all of them are named after splits, and one is for training; else nothing."""
+    splits = {name: _SPLIT_FOLDERS.get(name.lower()) for name in names}
+    return splits if TRAIN in splits.values() and all(splits.values()) else {}
 
 
 def _files(class_folders: list[_ClassFolder]) -> list[_File]:
@@ -250,7 +257,12 @@ def split_of(digest: str, given: str | None, splits_given: Collection[str]) -> s
 
 def require_training_photos(classes: Iterable[str], photos: Iterable[Photo], where: str) -> None:
     """Raises SuiteError where a class has no photo to learn from."""
-    missing = set(classes) - {photo.label for photo in photos if photo.split == TRAIN}
+    require_classes(classes, {photo.label for photo in photos if photo.split == TRAIN}, where)
+
+
+def require_classes(classes: Iterable[str], trained: Iterable[str], where: str) -> None:
+    """Raises SuiteError for classes that are not among those with a photo to learn from."""
+    missing = set(classes) - set(trained)
     if missing:
         labels = ", ".join(sorted(missing))
         raise SuiteError(f"{where} has no usable training photo of {labels}. Add photos, or remove the folder.")

@@ -84,9 +84,9 @@ def _drawings() -> PhotoFolder:
 
 def _own(path: Path) -> PhotoFolder:
     if path.is_dir():
-        return PhotoFolder(path, _model_name(path.resolve().name))
+        return PhotoFolder(path, model_name(path.resolve().name))
     if zipfile.is_zipfile(path):
-        return PhotoFolder(_unpacked(path, places.data_dir() / path.stem), _model_name(path.stem))
+        return PhotoFolder(_unpacked(path, places.data_dir() / path.stem), model_name(path.stem))
     if path.exists():
         raise SuiteError(
             f"{path} is neither a folder nor an undamaged zip. Set DATA to a folder or a zip with a sub-folder a class."
@@ -97,7 +97,7 @@ def _own(path: Path) -> PhotoFolder:
     )
 
 
-def _model_name(text: str) -> str:
+def model_name(text: str) -> str:
     """Lower-case letters, digits and single hyphens, as the name of a folder and a part of an address."""
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in text.lower()).split()
     return "-".join(words) or "photos"

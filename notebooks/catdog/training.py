@@ -179,7 +179,7 @@ class _Descent:
 
 
 def _descend(train, valid, classes: int, l2: float, epochs: int, patience: int, seed: int, progress=None) -> _Descent:
-    inputs, targets = train
+    (inputs, targets), even = train, np.ones(classes, np.float32)
     chance = np.random.default_rng(seed)
     weights = np.array(list(class_weights(targets, classes).values()), np.float32)
     head = Head(np.zeros((inputs.shape[1], classes), np.float32), np.zeros(classes, np.float32))
@@ -189,7 +189,7 @@ def _descend(train, valid, classes: int, l2: float, epochs: int, patience: int, 
             head = adam.step(head, *_gradients(head, inputs[batch], targets[batch], weights, found.l2))
         _record(found.history, "", head, inputs, targets, weights, found.l2)
         if len(valid[0]):
-            _record(found.history, "val_", head, *valid, np.ones(classes, np.float32), found.l2)
+            _record(found.history, "val_", head, *valid, even, found.l2)
         watched = found.history["val_loss" if len(valid[0]) else "loss"][-1]
         if progress is not None:
             _show(progress, found.history)

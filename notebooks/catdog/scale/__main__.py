@@ -4,7 +4,7 @@ import sys
 
 from ..backbone import VGG16
 from ..engines.choice import AUTO
-from ..errors import SuiteError
+from ..errors import SuiteError, for_the_command_line
 from ..places import environment_first
 
 
@@ -30,12 +30,8 @@ def _fit() -> None:
 
 
 def main() -> None:
-    try:
+    with for_the_command_line("Stopped. What is done is kept: the same command goes on from here."):
         {"label": _label, "fit": _fit}[sys.argv[1]]()
-    except SuiteError as error:
-        sys.exit(f"⚠ {error}")
-    except KeyboardInterrupt:
-        sys.exit("Stopped. What is done is kept: the same command goes on from here.")
 
 
 if __name__ == "__main__":

@@ -13,15 +13,15 @@ from .. import bundle, places
 from ..backbone import VGG16, load_backbone
 from ..bundle import Bundle
 from ..confidence import Confidence, fit_confidence
-from ..dataset import SPLITS, TEST, TRAIN, VALID, Dataset, Photo
+from ..dataset import SPLITS, TEST, TRAIN, VALID, Dataset, Photo, require_classes
 from ..engines import TENSORFLOW_MIXED
 from ..engines.choice import AUTO
-from ..errors import SuiteError
 from ..evaluation import evaluate
 from ..features import FeatureStore
 from ..images import PhotoRefused, read_photo
 from ..proving import SAMPLES, Engines
 from ..saving import save_model
+from ..sources import model_name
 from ..training import Fit, fit_head
 from .cluster import connect, has_gpus
 from .features import FeatureColumns, StoredFeatures
@@ -101,9 +101,7 @@ class _LargeDataset(Dataset):
             split: dict(zip(seen.classes, np.bincount(targets, minlength=len(seen.classes)).tolist()))
             for split, (_, targets) in stored.by_split.items()
         }
-        missing = [label for label, number in numbers[TRAIN].items() if not number]
-        if missing:
-            raise SuiteError(f"There is no usable training photo of {', '.join(missing)}: add photos.")
+        require_classes(seen.classes, (label for label, number in numbers[TRAIN].items() if number), seen.name)
         left_out = range(stored.left_out)  # how many; why, says the table
         return cls(seen.name, seen.classes, seen.photos, left_out, seen.drawings, numbers, stored.digest)
 
@@ -124,7 +122,7 @@ def _sample(source: Place, paths: list[str], layout: Layout, classes: tuple[str,
             found[photo.digest] = photo
         if len(found) == SAMPLES[-1]:
             break
-    return Dataset(_name(source), classes, tuple(found.values()), ())
+    return Dataset(model_name(Path(source.path).name), classes, tuple(found.values()), ())
 
 
 def _copied(source: Place, path: str, layout: Layout, folder: Path) -> Photo | None:
@@ -136,11 +134,6 @@ def _copied(source: Place, path: str, layout: Layout, folder: Path) -> Photo | N
     digest = hashlib.sha256(data).hexdigest()
     (folder / digest).write_bytes(data)
     return Photo(folder / digest, layout.label(path), layout.split(path, digest), digest)
-
-
-def _name(source: Place) -> str:
-    kept = (letter if letter.isascii() and letter.isalnum() else "-" for letter in Path(source.path).name.lower())
-    return "".join(kept).strip("-") or "photos"
 
 
 def _some(features, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..dataset import SPLIT_FOLDERS, TRAIN, split_of
+from ..dataset import split_folders, split_of
 from ..errors import SuiteError
 from .storage import Place
 
@@ -14,28 +14,27 @@ class Layout:
 
     Attributes:
         root: path of the folder that holds them all.
-        given: the splits that there are folders for, if any.
+        splits: folder → split, where there are folders for splits.
     """
 
     root: str
-    given: frozenset[str]
+    splits: dict[str, str]
 
     @classmethod
     def of(cls, source: Place, paths: Iterable[str]) -> "Layout":
         """That of `paths` in `source`."""
         tops = {top for top, *below in (_folders(source.path, path) for path in paths) if below}
-        given = frozenset(SPLIT_FOLDERS.get(top.lower()) for top in tops)
-        return cls(source.path, given if TRAIN in given and None not in given else frozenset())
+        return cls(source.path, split_folders(tops))
 
     def label(self, path: str) -> str | None:
         """The class; None for a file that lies in no class's folder."""
-        folders = _folders(self.root, path)[bool(self.given) : -1]
+        folders = _folders(self.root, path)[bool(self.splits) : -1]
         return folders[0] if folders else None
 
     def split(self, path: str, digest: str) -> str:
         """See `dataset.split_of`."""
         folder = _folders(self.root, path)[0]
-        return split_of(digest, SPLIT_FOLDERS[folder.lower()] if self.given else None, self.given)
+        return split_of(digest, self.splits.get(folder), set(self.splits.values()))
 
     def classes(self, paths: Iterable[str]) -> tuple[str, ...]:
         """In alphabetical order. Raises SuiteError for fewer than two."""
