@@ -85,3 +85,18 @@ def test_stopped_means_no_port_and_no_thread():
     assert not server.running
     assert not stop("test")
     server.stop()
+
+
+def test_stopping_just_when_an_answer_ends(monkeypatch):
+    server = serve(hello(), "test", 0)
+    trigger, thread = server._server.trigger, server._thread
+    pull = trigger._physical_pull
+
+    def after_an_answers_own():
+        pull()
+        thread.join(0.5)
+        pull()
+
+    monkeypatch.setattr(trigger, "_physical_pull", after_an_answers_own)
+    server.stop()
+    assert not server.running

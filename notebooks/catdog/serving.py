@@ -70,7 +70,14 @@ class Server:
     def stop(self) -> None:
         """Stop listening, drop the connections, end the threads. Stopping twice is fine."""
         if self.running:
-            self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets))
+            pulled = threading.Event()
+
+            def close_all() -> None:
+                pulled.wait()  # an answer that ends may bring this about first, and close what is about to be pulled
+                wasyncore.close_all(self._sockets)
+
+            self._server.trigger.pull_trigger(close_all)
+            pulled.set()
             self._thread.join(timeout=10)
             self._server.task_dispatcher.shutdown(timeout=5)
 
