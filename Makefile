@@ -28,7 +28,7 @@ serve: $(VENV)/ready-for-scale  ## the backend on Ray Serve until Ctrl-C; knobs:
 	@$(IN_VENV) deploy/ray_serve.py
 
 test: setup-tests lint  ## every test: Python, notebooks, browser; many wait, so two at a time
-	$(IN_VENV) -m pytest --numprocesses 2 --dist loadfile
+	$(IN_VENV) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-scale: setup-tests $(VENV)/ready-for-scale-tests  ## what runs on Ray: nine minutes that `make test` goes without
 	$(IN_VENV) -m pytest tests/test_scale.py tests/test_scale_fit.py tests/test_scale_serve.py

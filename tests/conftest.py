@@ -1,6 +1,7 @@
 """Folders of their own for every run, and the parts that many tests share: the real network, a real server."""
 
 import dataclasses
+import hashlib
 import io
 import os
 import shutil
@@ -8,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -60,7 +62,29 @@ for name in (
 ):
     os.environ.pop(name, None)
 
+# Two minutes and more each where the processor is slow: first, or at the end one worker waits for the other.
+_LONGEST = (
+    "test_backbones.py",
+    "test_colab.py",
+    "test_engines.py",
+    "test_compact.py",
+    "test_bench.py",
+    "test_exports.py",
+    "test_pruning.py",
+    "1_fine_tune.ipynb",
+    "test_bundle.py",
+    "test_commands.py",
+    "test_real_photos.py",
+    "test_browser_batch.py",
+    "test_browser_intake.py",
+)
+
 PHOTOS = Path(os.environ.get("TEST_PHOTOS", ROOT.parent / "shared" / "photos"))
+
+
+def pytest_collection_modifyitems(items) -> None:
+    order = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 def pytest_sessionfinish() -> None:
@@ -118,10 +142,34 @@ def shipped():
 @pytest.fixture(scope="session")
 def classifier(shipped):
     """The shipped model on the engine that is fastest here, without its thresholds: most tests send drawings, which are
-    unlike the photos that it knows."""
-    from catdog.classifier import load_classifier
+    unlike the photos that it knows. What the network said of a photo is remembered."""
+    from catdog.classifier import Classifier, load_classifier
 
-    return load_classifier(without_thresholds(shipped))
+    loaded = load_classifier(without_thresholds(shipped))
+    return Classifier(loaded.bundle, Remembering(loaded.engine))
+
+
+class Remembering:
+    """An engine that computes each photo once: the same drawings go through page and service in hundreds of tests."""
+
+    def __init__(self, engine):
+        self._engine, self._known = engine, {}
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def features(self, photos):
+        return self._once("features", photos)
+
+    def activations(self, photos):
+        return self._once("activations", photos)
+
+    def _once(self, what, photos):
+        keys = [(what, hashlib.sha256(photo).digest()) for photo in photos]
+        new = {key: photo for key, photo in zip(keys, photos) if key not in self._known}
+        computed = getattr(self._engine, what)(photos[:0] if not new else np.stack(list(new.values())))
+        self._known.update(zip(new, computed))
+        return np.stack([self._known[key] for key in keys]) if keys else computed
 
 
 def without_thresholds(model, **thresholds):

@@ -25,9 +25,9 @@ def busy(seconds, status="503 Service Unavailable"):
 
 
 def tiny(count, first=0):
-    """Photos that differ, each some hundred bytes."""
+    """Photos of twenty colours, each some hundred bytes."""
     return [
-        photo(f"{seed}.png", encoded(Image.new("RGB", (16, 16), (seed % 256, seed // 256, 9)), "PNG"), "image/png")
+        photo(f"{seed}.png", encoded(Image.new("RGB", (16, 16), (seed % 20, 9, 9)), "PNG"), "image/png")
         for seed in range(first, first + count)
     ]
 

@@ -33,7 +33,7 @@ def kernel(path, cwd=None, change=lambda source: source):
             if begun and until and until in cell.source:
                 break
             if begun:
-                client.clear_display_id_mapping(index)  # or what a thread still updates is looked for in the new outputs
+                client.clear_display_id_mapping(index)  # a thread may still update what an earlier run showed
                 client.execute_cell(replaced(cell, settings), index)
         assert begun
         return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ()))

@@ -20,18 +20,19 @@ from catdog.backend.app import create_app, start
 from catdog.backend.deadline import DeadlinePassed
 from catdog.backend.limits import Limits, parse_limits
 from catdog.backend.problems import KINDS
-from catdog.classifier import Answer
+from catdog.classifier import Answer, load_classifier
 from catdog.errors import SuiteError
 from catdog.feedback import Feedback
 from catdog.frontend.page import create_page_app
 from catdog.serving import Server, stop
-from conftest import drawing, encoded, until
+from conftest import drawing, encoded, until, without_thresholds
 from PIL import Image
 from standins.decoders import vulnerable
 from standins.hostile import jpeg_of_many_scans, png_that_says, raw
 from test_backend import is_problem, parts
 from test_batching import Gate
 
+PHOTOS = 8
 FROM_AFAR = {"X-Forwarded-For": "203.0.113.7"}
 
 
@@ -448,26 +449,34 @@ def test_no_answer_in_time_is_told_and_gives_its_places_back(gated, gate):
     until(lambda: post(server.url, drawing()).status_code == 200)
 
 
-def test_eight_threads_get_the_answers_that_they_would_get_one_by_one(backend):
-    photos = [drawing(("cat", "dog")[seed % 2], seed) for seed in range(20)]
-    alone = [post(backend.url, photo).json()["predictions"][0]["probabilities"] for photo in photos]
+@pytest.fixture
+def forgetful(shipped):
+    """The service with a network that computes whatever it is asked."""
+    server = Server(create_app(load_classifier(without_thresholds(shipped))), "127.0.0.1", 0)
+    yield server
+    server.stop()
+
+
+def test_eight_threads_get_the_answers_that_they_would_get_one_by_one(forgetful):
+    photos = [drawing(("cat", "dog")[seed % 2], seed) for seed in range(PHOTOS)]
+    alone = [post(forgetful.url, photo).json()["predictions"][0]["probabilities"] for photo in photos]
 
     def ask_all(shift):
         """In an order and in requests of a size of its own."""
-        order, size, found = np.roll(np.arange(20), shift), 1 + shift % 4, {}
+        order, size, found = np.roll(np.arange(PHOTOS), shift), 1 + shift % 4, {}
         with requests.Session() as session:
-            for begin in range(0, 20, size):
+            for begin in range(0, PHOTOS, size):
                 places = order[begin : begin + size]
                 files = [("images", (str(place), photos[place])) for place in places]
-                predictions = session.post(f"{backend.url}/predict", files=files, timeout=60).json()["predictions"]
+                predictions = session.post(f"{forgetful.url}/predict", files=files, timeout=60).json()["predictions"]
                 assert [item["filename"] for item in predictions] == [str(place) for place in places]
                 found.update((int(item["filename"]), item["probabilities"]) for item in predictions)
         return found
 
     with ThreadPoolExecutor(8) as threads:
-        everything = list(threads.map(ask_all, range(0, 24, 3)))
-    assert [len(found) for found in everything] == [20] * 8
-    off = [abs(found[place]["cat"] - alone[place]["cat"]) for found in everything for place in range(20)]
+        everything = list(threads.map(ask_all, range(8)))
+    assert [len(found) for found in everything] == [PHOTOS] * 8
+    off = [abs(found[place]["cat"] - alone[place]["cat"]) for found in everything for place in range(PHOTOS)]
     assert max(off) <= 1e-3
     assert np.ptp([one["cat"] for one in alone]) > 0.2
 
