@@ -50,9 +50,9 @@ def app(save, classifier):
     following.unfollow()
 
 
-def ask(url, photos):
+def ask(url, photos, client=requests):
     files = [("images", (str(number), io.BytesIO(photo))) for number, photo in enumerate(photos)]
-    return requests.post(f"{url}/predict", files=files, timeout=60)
+    return client.post(f"{url}/predict", files=files, timeout=60)
 
 
 def test_twenty_versions_take_over_under_load_and_no_request_is_lost(app, save, classifier):
@@ -63,19 +63,22 @@ def test_twenty_versions_take_over_under_load_and_no_request_is_lost(app, save, 
     server = start(app, 0)
 
     def go_on_asking():
-        while not ended.is_set():
-            answers.append(ask(server.url, asked))
+        with requests.Session() as client:
+            while not ended.is_set():
+                answers.append(ask(server.url, asked, client))
 
     with ThreadPoolExecutor(3) as clients:
         going = [clients.submit(go_on_asking) for _ in range(3)]
-        for number in range(1, 21):
-            saved = save(number)
-            heads[saved.id] = saved.head
-            assert versions.look()
-            assert not versions.look()
-            seen = len(answers)
-            until(lambda: len(answers) > seen)  # noqa: B023
-        ended.set()
+        try:
+            for number in range(1, 21):
+                saved = save(number)
+                heads[saved.id] = saved.head
+                assert versions.look()
+                assert not versions.look()
+                seen = len(answers)
+                until(lambda: len(answers) > seen)  # noqa: B023
+        finally:
+            ended.set()
         for client in going:
             client.result(60)
     stop("backend")
