@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -171,6 +172,17 @@ def test_on_a_cluster_the_same_command_uses_every_machine(cluster, photos, tmp_p
     assert not process.returncode, said
     assert "60 photos done, 0 refused" in said
     assert [row["path"] for row in rows(tmp_path / "labels.parquet")] == sorted(map(str, photos.rglob("*.jpg")))
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once(driver):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        process = driver(RAY_ADDRESS=address)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode
+    assert said.endswith(f"No cluster answers at RAY_ADDRESS={address}: is Ray running there?\n")
+    assert "Traceback" not in said
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,8 @@ try:
 except ImportError:
     raise SuiteError("Ray is not installed: run `pip install -r requirements-scale.txt` first.") from None
 
+_KNOCK_SECONDS = 10
+
 
 def connect() -> None:
     """Join the cluster that `RAY_ADDRESS` names, else start Ray on this machine; where it runs already, nothing.
@@ -29,6 +32,7 @@ def connect() -> None:
     if ray.is_initialized():
         return
     address = os.environ.get("RAY_ADDRESS", "")
+    _knock_at(address)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     try:
         ray.init(
@@ -39,7 +43,21 @@ def connect() -> None:
             logging_level=logging.ERROR,
         )
     except ConnectionError:
-        raise SuiteError(f"No cluster answers at RAY_ADDRESS={address}: is Ray running there?") from None
+        raise _nobody_at(address) from None
+
+
+def _knock_at(address: str) -> None:
+    """Where nobody answers, Ray would go on asking for minutes."""
+    named = re.fullmatch(r"(?:ray://)?(.+):(\d+)", address)
+    if named:
+        try:
+            socket.create_connection((named[1].strip("[]"), int(named[2])), _KNOCK_SECONDS).close()
+        except (OSError, OverflowError):
+            raise _nobody_at(address) from None
+
+
+def _nobody_at(address: str) -> SuiteError:
+    return SuiteError(f"No cluster answers at RAY_ADDRESS={address}: is Ray running there?")
 
 
 def _for_workers(elsewhere: bool) -> dict:

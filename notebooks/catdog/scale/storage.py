@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,10 +65,8 @@ class Place:
 
     def create(self) -> None:
         """Make the folder where there is none. Raises SuiteError."""
-        try:
+        with self._writing():
             self.system.create_dir(self.path, recursive=True)
-        except OSError as error:
-            raise SuiteError(f"{self.name} cannot be written to ({first_line(error)}).") from None
 
     def mark(self, name: str) -> bool:
         """Leave a hidden mark; whether there was none before."""
@@ -86,9 +85,14 @@ class Place:
     def write(self, name: str, table: pyarrow.Table) -> None:
         """A Parquet file `name` that appears whole or not at all. Raises SuiteError."""
         path = f"{self.path}/{name}"
-        try:
+        with self._writing():
             parquet.write_table(table, path + _PART, filesystem=self.system)
             self.system.move(path + _PART, path)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise SuiteError(f"{self.name} cannot be written to ({first_line(error)}).") from None
 
