@@ -13,8 +13,10 @@ import threading
 from catdog import bundle
 from catdog.backend.limits import parse_limits
 from catdog.engines.choice import AUTO
-from catdog.errors import for_the_command_line
-from catdog.places import environment_first
+from catdog.errors import SuiteError, for_the_command_line
+from catdog.places import as_typed, environment_first
+
+KNOBS = {"MODEL": "", "ENGINE": AUTO, "ACCESS_CODE": "", "ORIGINS": "*", "LIMITS": "", "REPLICAS": 0, "FEWEST": 1}
 
 
 def build(settings: dict | None = None):
@@ -22,10 +24,11 @@ def build(settings: dict | None = None):
     from catdog.scale.cluster import connect
     from catdog.scale.serving import application
 
-    knobs = {
-        "MODEL": "", "ENGINE": AUTO, "ACCESS_CODE": "", "ORIGINS": "*", "LIMITS": "", "REPLICAS": 0, "FEWEST": 1,
-        **(settings or {}),
-    }  # fmt: skip
+    settings = settings or {}
+    unknown = set(settings) - set(KNOBS)
+    if unknown:
+        raise SuiteError(f"There is no knob {unknown.pop()}: there are {', '.join(KNOBS)}.")
+    knobs = {name: as_typed(name, settings.get(name), value) for name, value in KNOBS.items()}
     model, engine, code, origins, limits, replicas, fewest = environment_first(**knobs)
     connect()
     return application(
@@ -43,13 +46,11 @@ def main() -> None:
     with for_the_command_line("Stopped."):
         (port,) = environment_first(PORT=5000)
         app = build()
-        from catdog.scale.serving import serve, start
+        from catdog.scale.serving import served
 
-        try:
-            print(f"The service is at {start(app, port)}. Ctrl-C ends it.", flush=True)
+        with served(app, port) as url:
+            print(f"The service is at {url}. Ctrl-C ends it.", flush=True)
             threading.Event().wait()
-        finally:
-            serve.shutdown()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def test_the_environment_comes_first_with_the_type_of_the_default(monkeypatch):
 @pytest.mark.parametrize(("default", "word"), [(5000, "a whole number"), (0.5, "a number"), (True, "true or false")])
 def test_text_that_does_not_fit_is_refused_in_words(monkeypatch, default, word):
     monkeypatch.setenv("PORT", "eighty")
-    with pytest.raises(SuiteError, match=f'PORT must be {word}, but the environment says "eighty"'):
+    with pytest.raises(SuiteError, match=f'PORT must be {word}, not "eighty"'):
         environment_first(PORT=default)
 
 

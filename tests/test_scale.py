@@ -1,5 +1,6 @@
 """Past one machine: labels of very many photos as Parquet, each once, whatever is killed on the way."""
 
+import gzip
 import os
 import shutil
 import socket
@@ -18,6 +19,7 @@ from family import family
 pytest.importorskip("ray", reason="needs what requirements-scale.txt names")
 parquet = pytest.importorskip("pyarrow.parquet")
 from catdog.scale import tables
+from catdog.scale.cluster import connect
 from catdog.scale.labelling import label
 from catdog.scale.storage import Place
 
@@ -185,6 +187,25 @@ def test_a_cluster_that_is_not_there_is_told_at_once(driver):
     assert "Traceback" not in said
 
 
+def test_a_service_that_somebody_else_put_in_its_place_stays(monkeypatch):
+    serving = pytest.importorskip("catdog.scale.serving", reason="needs what requirements-scale.txt names")
+
+    @serving.serve.deployment(ray_actor_options={"num_cpus": 0})
+    class Nothing:
+        pass
+
+    connect()
+    monkeypatch.setenv("RAY_ADDRESS", "this one")
+    with serving.served(Nothing.bind(), 0):
+        serving.serve.run(Nothing.bind(), name=serving.APP)
+    assert serving.APP in serving.serve.status().applications
+    with serving.served(Nothing.bind(), 0):
+        pass
+    assert serving.APP not in serving.serve.status().applications
+    monkeypatch.delenv("RAY_ADDRESS")
+    serving.serve.shutdown()
+
+
 @pytest.fixture
 def bucket(photos):
     """s3://pets with the photos in it, as a URI of pyarrow's."""
@@ -226,7 +247,7 @@ def test_what_cannot_be_is_told_in_a_sentence(photos, tmp_path, monkeypatch):
     row = {"path": "x", "label": None, "model": "other/1"}
     Place.of(out).create()
     Place.of(out).write("a.parquet", tables.pyarrow.Table.from_pylist([row]))
-    with pytest.raises(SuiteError, match="was made by other/1: choose another OUT"):
+    with pytest.raises(SuiteError, match="was made by other/1: choose another folder"):
         label(str(photos), out)
 
 
@@ -236,3 +257,37 @@ def test_nothing_of_it_is_loaded_by_the_notebooks():
         [sys.executable, "-c", program, "label"], capture_output=True, text=True, cwd=ROOT / "notebooks"
     )
     assert said.stdout.strip() == "False", said
+
+
+def test_what_lies_in_the_folder_is_found_once_whatever_else_is_there(tmp_path, monkeypatch):
+    photos = tmp_path / "photos"
+    for name in ("a/1.jpg", ".hidden/2.jpg", "a/.3.jpg", "labels.parquet/x.parquet", "labels.parquet.jpg"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        (photos / name).write_bytes(b"x")
+    (photos / "a" / "again").symlink_to(photos)
+    (tmp_path / "link").symlink_to(photos)
+    monkeypatch.chdir(tmp_path)
+    expected = [f"{photos}/{name}" for name in ("a/1.jpg", "labels.parquet.jpg")]
+    for name in (str(photos), "photos/", "./link/../photos", "link"):
+        place = Place.of(name)
+        assert place.files(but=Place.of(f"{name}/labels.parquet")) == expected
+    assert len(place.files()) == 3
+    with pytest.raises(SuiteError, match="holds the photos: choose a folder for the table"):
+        label(str(photos), "link")
+
+
+def test_odd_files_are_told(tmp_path):
+    place = Place.of(str(tmp_path))
+    (tmp_path / "film.jpg").touch()
+    os.truncate(tmp_path / "film.jpg", 300 << 20)
+    with pytest.raises(OSError, match="more than 256 MB"):
+        place.read(f"{tmp_path}/film.jpg")
+    (tmp_path / "photo.jpg.gz").write_bytes(gzip.compress(b"photo"))
+    assert place.read(f"{tmp_path}/photo.jpg.gz").startswith(b"\x1f\x8b")
+    (tmp_path / "other.parquet").touch()
+    with pytest.raises(SuiteError, match=r"other\.parquet is no file of such a table"):
+        list(place.tables(["path"]))
+    os.mkdir(os.fsencode(str(tmp_path)) + b"/caf\xe9")
+    (tmp_path / os.fsdecode(b"caf\xe9") / "1.jpg").touch()
+    with pytest.raises(SuiteError, match=r"Rename '.*caf\\udce9/1.jpg': it is no text"):
+        place.files()

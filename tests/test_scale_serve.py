@@ -12,17 +12,19 @@ import pytest
 import requests
 import werkzeug
 from catdog import link
-from catdog.backend.limits import Limits
 from catdog.classifier import load_classifier
 from catdog.engines import OPENVINO_INT8
+from catdog.errors import SuiteError
 from catdog.publishing import publish
 from conftest import ROOT, drawing, until
 from family import family
 from werkzeug.test import Client
 
 pytest.importorskip("ray.serve", reason="needs what requirements-scale.txt names")
+sys.path.insert(0, str(ROOT / "deploy"))
+import ray_serve
 from catdog.scale.cluster import connect
-from catdog.scale.serving import application, serve, start
+from catdog.scale.serving import serve
 from test_backend import (  # noqa: F401
     test_a_batch_of_eight_with_two_bad_ones_in_order,
     test_alive_ready_and_card,
@@ -76,7 +78,11 @@ def free_port():
 def url(model):
     """The service with two replicas of the network."""
     connect()
-    yield start(application(model, OPENVINO_INT8, Limits(), replicas=2, fewest=2), free_port())
+    port = free_port()
+    serve.start(http_options={"port": port})
+    app = ray_serve.build({"MODEL": str(model.folder), "ENGINE": OPENVINO_INT8, "REPLICAS": "2", "FEWEST": "2"})
+    serve.run(app, name="default", logging_config={"log_level": "WARNING"})  # as `serve run` does
+    yield f"http://127.0.0.1:{port}"
     serve.shutdown()
 
 
@@ -107,6 +113,13 @@ def test_a_body_that_does_not_say_how_long_it_is(url, model):
     )
     assert answer.json()["predictions"][0]["label"] == "dog"
     assert answer.json()["model"] == model.id
+
+
+def test_knobs_that_do_not_exist_or_do_not_fit_are_told():
+    with pytest.raises(SuiteError, match="There is no knob MODLE: there are MODEL, ENGINE"):
+        ray_serve.build({"MODLE": "pets"})
+    with pytest.raises(SuiteError, match='REPLICAS must be a whole number, not "many"'):
+        ray_serve.build({"REPLICAS": "many"})
 
 
 def network_replicas():

@@ -205,15 +205,27 @@ class _Look:
     reason: str = ""
 
 
+def read_training_photo(data: bytes, suffix: str) -> np.ndarray:
+    """As `images.read_photo`, and PhotoRefused too where the shorter side has fewer than `MIN_SIDE` pixels or the file
+    is not what its name's `suffix` says."""
+    _require_ending(data, suffix)
+    return read_photo(data, MIN_SIDE)
+
+
+def _require_ending(data: bytes, suffix: str) -> None:
+    found = photo_format(data)
+    if suffix and found not in _FORMATS_BY_ENDING.get(suffix.lower(), ()):
+        raise PhotoRefused("format", f"It is a {found} file but its name ends in {suffix}.")
+
+
 def _inspect(path: Path, known: Collection[str]) -> _Look:
     try:
         data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
-        found = photo_format(data)
-        if path.suffix and found not in _FORMATS_BY_ENDING.get(path.suffix.lower(), ()):
-            return _Look(reason=f"It is a {found} file but its name ends in {path.suffix}.")
-        if digest not in known:
-            read_photo(data, MIN_SIDE)
+        if digest in known:
+            _require_ending(data, path.suffix)
+        else:
+            read_training_photo(data, path.suffix)
     except PhotoRefused as refusal:
         return _Look(reason=str(refusal))
     except OSError as error:

@@ -146,7 +146,8 @@ def _last_word(text: str) -> str:
     return text.split()[-1] if text.split() else ""
 
 
-def _from_text(name: str, text: str | None, default):
+def as_typed(name: str, text: str | None, default):
+    """`text` with the type of `default`; that where there is none. Raises SuiteError for text that does not fit."""
     if text is None or (text == "" and not isinstance(default, str)):
         return default
     if isinstance(default, bool):
@@ -154,12 +155,12 @@ def _from_text(name: str, text: str | None, default):
             return True
         if text.lower() in ("0", "false", "no", "off"):
             return False
-        raise SuiteError(f'{name} must be true or false, but the environment says "{text}".')
+        raise SuiteError(f'{name} must be true or false, not "{text}".')
     try:
         return type(default)(text)
     except ValueError:
         kind = "a whole number" if isinstance(default, int) else "a number"
-        raise SuiteError(f'{name} must be {kind}, but the environment says "{text}".') from None
+        raise SuiteError(f'{name} must be {kind}, not "{text}".') from None
 
 
 def environment_first(**settings) -> tuple:
@@ -169,4 +170,4 @@ def environment_first(**settings) -> tuple:
     set to nothing). So a Colab form, a test and a command line turn the same knobs. Raises SuiteError for text
     that does not fit.
     """
-    return tuple(_from_text(name, os.environ.get(name), default) for name, default in settings.items())
+    return tuple(as_typed(name, os.environ.get(name), default) for name, default in settings.items())

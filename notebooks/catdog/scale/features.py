@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow
 
 from ..backbone import Backbone, load_backbone
-from ..dataset import SPLITS
+from ..dataset import SPLITS, read_training_photo
 from ..engines import Engine, open_engine
 from ..engines.twin import Twin
 from ..images import DOOR
@@ -31,6 +31,8 @@ class FeatureColumns:
         self.made_by = ("recipe", f"{DOOR} {backbone.fingerprint[:16]} {engine.recipe}")
         self._backbone, self._engine, self._twin = backbone.architecture.name, engine.name, twin
 
+    read = staticmethod(read_training_photo)
+
     def opened(self) -> "FeatureColumns":
         self._run = open_engine(self._engine, load_backbone(self._backbone), self._twin)
         return self
@@ -40,11 +42,11 @@ class FeatureColumns:
 
 
 class StoredFeatures:
-    """The features of a table by split, each in a file, in the order of the photos' digests: the same photos give the
-    same rows, whichever files of the table they stand in.
+    """The features of a table by split, each in a file, in the order that the photos have in `dataset.check`: in memory
+    the rows would be the same, whichever files of the table they stand in.
 
     Copies of a photo count once (that in test before valid before train), and none of one that lies in two classes, as
-    in `dataset.check`. In memory there are some forty bytes a photo.
+    in `dataset.check`. In memory there are some fifty bytes a photo.
 
     Attributes:
         by_split: split → (features, `StoredRows` (n, size); class numbers, int32 (n,)).
@@ -57,8 +59,10 @@ class StoredFeatures:
     ):
         """Of the photos `paths`, which `layout` sorts into `classes`, from `table` into files in `folder`; `size` is
         how many features each has."""
-        keys, targets, splits = self._index(table, set(paths), layout, classes)
-        kept = _without_copies(keys, targets, splits)
+        in_order = sorted(paths, key=lambda path: path.split("/"))
+        places = {path: place for place, path in enumerate(in_order)}
+        keys, targets, splits, ranks = self._index(table, places, layout, classes)
+        kept = _without_copies(keys, targets, splits, ranks)
         self.left_out = len(paths) - len(kept)
         row_of = np.full(len(keys), -1, np.int64)
         self.by_split = {}
@@ -73,16 +77,21 @@ class StoredFeatures:
         for features, _ in self.by_split.values():
             features.close()
 
-    def _index(self, table: Place, paths: set[str], layout: Layout, classes: Sequence[str]) -> list[np.ndarray]:
-        """For each row the first eight bytes of the photo's digest, its class and its split; -1 for one that does not
-        count: it was refused, or is no longer there."""
+    def _index(self, table: Place, places: dict[str, int], layout: Layout, classes: Sequence[str]) -> list[np.ndarray]:
+        """For each row the first eight bytes of the photo's digest, its class, its split, and its path's place; -1 for
+        one that does not count: it was refused, or is no longer there."""
         numbers = {label: number for number, label in enumerate(classes)}
-        parts = [(np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int8))]
+        parts = [(np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int8), np.empty(0, np.int64))]
         for found in table.tables(["path", "digest"]):
             rows = [
-                (int(digest[:16], 16), numbers[layout.label(path)], SPLITS.index(layout.split(path, digest)))
-                if digest and path in paths
-                else (0, -1, -1)
+                (
+                    int(digest[:16], 16),
+                    numbers[layout.label(path)],
+                    SPLITS.index(layout.split(path, digest)),
+                    places[path],
+                )
+                if digest and path in places
+                else (0, -1, -1, -1)
                 for path, digest in zip(found["path"].to_pylist(), found["digest"].to_pylist())
             ]
             parts.append([np.array(part, like.dtype) for part, like in zip(zip(*rows), parts[0])])
@@ -101,12 +110,14 @@ class StoredFeatures:
             start += len(found)
 
 
-def _without_copies(keys: np.ndarray, targets: np.ndarray, splits: np.ndarray) -> np.ndarray:
-    """Numbers of the rows that count, by digest."""
-    order = np.lexsort((-splits, keys))
+def _without_copies(keys: np.ndarray, targets: np.ndarray, splits: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Numbers of the rows that count, each where the first of its copies stands."""
+    order = np.lexsort((ranks, -splits, keys))
     order = order[targets[order] >= 0]
     if not len(order):
         return order
     _, first = np.unique(keys[order], return_index=True)
     lowest, highest = (reduce.reduceat(targets[order], first) for reduce in (np.minimum, np.maximum))
-    return order[first[lowest == highest]]
+    places = np.minimum.reduceat(ranks[order], first)
+    sound = lowest == highest
+    return order[first[sound]][np.argsort(places[sound])]

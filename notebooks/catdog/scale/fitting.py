@@ -5,29 +5,29 @@ import heapq
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from .. import bundle, places
 from ..backbone import VGG16, load_backbone
 from ..bundle import Bundle
-from ..confidence import Confidence, fit_confidence
-from ..dataset import SPLITS, TEST, TRAIN, VALID, Dataset, Photo, require_classes
+from ..confidence import fit_confidence
+from ..dataset import SPLITS, TEST, TRAIN, VALID, Dataset, Photo, read_training_photo, require_classes
 from ..engines import TENSORFLOW_MIXED
 from ..engines.choice import AUTO
 from ..evaluation import evaluate
 from ..features import FeatureStore
-from ..images import PhotoRefused, read_photo
+from ..images import PhotoRefused
 from ..proving import SAMPLES, Engines
 from ..saving import save_model
 from ..sources import model_name
-from ..training import Fit, fit_head
+from ..training import Fit, fit_head, unseen_logits
 from .cluster import connect, has_gpus
 from .features import FeatureColumns, StoredFeatures
 from .layout import Layout
 from .storage import Place
-from .tables import make_table
+from .tables import Reader, make_table, surviving
 
 _JUDGED = 20_000  # photos that say how sure it is and how often right: more would move the figures by 0.1 % or less
 
@@ -44,7 +44,8 @@ def fine_tune(
     target: float = 0.99,
 ) -> Bundle:
     """Notebook 1 without its pictures, for photos in storage: the features that the table lacks, the last layer, a new
-    version of the model. The last layer is the same as in memory.
+    version of the model. By the same arithmetic and up to 20,000 photos for training and for validation each, it is
+    the last layer of notebook 1; with more, its weights are, and fewer photos judge its confidence.
 
     Of what notebook 1 does it leaves out the data doctor, corrections, unfreezing, the compact twin, and the comparison
     with the version before.
@@ -59,7 +60,7 @@ def fine_tune(
     Raises SuiteError for what a person can mend.
     """
     source, table = Place.of(photos), Place.of(features)
-    paths = source.files()
+    paths = source.files(but=table)
     layout = Layout.of(source, paths)
     classes = layout.classes(paths)
     paths = [path for path in paths if layout.label(path)]
@@ -79,7 +80,9 @@ def fine_tune(
                 *stored.by_split[TRAIN], *stored.by_split[VALID], classes=len(classes), epochs=epochs, seed=seed
             )
             data = {split: _some(*stored.by_split[split]) for split in SPLITS}
-        confidence = _confidence(fit, data, target)
+            few = len(stored.by_split[TRAIN][1]) <= _JUDGED
+        unseen = unseen_logits(*data[TRAIN], *data[VALID], fit) if few else _no_logits(fit, data[TRAIN])
+        confidence = fit_confidence(fit.head, data[TRAIN], data[VALID], unseen, target=target)
         reports = {
             split: evaluate(confidence.head.probabilities(data[split][0]), data[split][1], classes)
             for split in (VALID, TEST)
@@ -116,19 +119,20 @@ def _sample(source: Place, paths: list[str], layout: Layout, classes: tuple[str,
     """Some training photos, copied here: the same ones each time, but for those that come or go."""
     chosen = heapq.nsmallest(4 * SAMPLES[-1], paths, key=lambda path: hashlib.sha256(path.encode()).digest())
     found: dict[str, Photo] = {}
-    for path in chosen:
-        photo = _copied(source, path, layout, folder)
-        if photo and photo.split == TRAIN:
-            found[photo.digest] = photo
-        if len(found) == SAMPLES[-1]:
-            break
+    with surviving(read_training_photo) as read:
+        for path in chosen:
+            photo = _copied(source, path, layout, folder, read)
+            if photo and photo.split == TRAIN:
+                found[photo.digest] = photo
+            if len(found) == SAMPLES[-1]:
+                break
     return Dataset(model_name(Path(source.path).name), classes, tuple(found.values()), ())
 
 
-def _copied(source: Place, path: str, layout: Layout, folder: Path) -> Photo | None:
+def _copied(source: Place, path: str, layout: Layout, folder: Path, read: Reader) -> Photo | None:
     try:
         data = source.read(path)
-        read_photo(data)
+        read(data, PurePosixPath(path).suffix)
     except (OSError, PhotoRefused):
         return None
     digest = hashlib.sha256(data).hexdigest()
@@ -136,12 +140,12 @@ def _copied(source: Place, path: str, layout: Layout, folder: Path) -> Photo | N
     return Photo(folder / digest, layout.label(path), layout.split(path, digest), digest)
 
 
+def _no_logits(fit: Fit, data: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Where there are so many photos, those for validation suffice to judge confidence."""
+    return np.full((len(data[1]), len(fit.head.bias)), np.nan, np.float32)
+
+
 def _some(features, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """At most `_JUDGED` of them, evenly spread."""
     rows = np.linspace(0, len(targets) - 1, min(len(targets), _JUDGED)).astype(int)
     return features[rows], targets[rows]
-
-
-def _confidence(fit: Fit, data: dict, target: float) -> Confidence:
-    unseen = np.full((len(data[TRAIN][1]), len(fit.head.bias)), np.nan, np.float32)  # validation photos suffice
-    return fit_confidence(fit.head, data[TRAIN], data[VALID], unseen, target=target)

@@ -7,6 +7,7 @@ from .. import bundle
 from ..bundle import Bundle
 from ..classifier import Answer
 from ..engines.choice import AUTO
+from ..images import read_photo
 from .sending import SentModel
 from .storage import Place
 from .tables import Looked, Made, make_table
@@ -28,8 +29,8 @@ def label(photos: str, out: str, model: str = "", engine: str = AUTO) -> Made:
 
     Raises SuiteError where there are no photos or no such model, or `out` holds what another model said.
     """
-    source, saved = Place.of(photos), bundle.read(bundle.find(model))
-    return make_table(source, Place.of(out), source.files(), _Labels(saved, engine), "Labelling")
+    source, target, saved = Place.of(photos), Place.of(out), bundle.read(bundle.find(model))
+    return make_table(source, target, source.files(but=target), _Labels(saved, engine), "Labelling")
 
 
 class _Labels:
@@ -43,6 +44,10 @@ class _Labels:
         })  # fmt: skip
         self.made_by = ("model", saved.id)
         self._sent = SentModel.of(saved, engine)
+
+    @staticmethod
+    def read(data: bytes, suffix: str) -> np.ndarray:
+        return read_photo(data)
 
     def opened(self) -> "_Labels":
         self._classifier = self._sent.loaded()

@@ -7,6 +7,8 @@ from ..dataset import split_folders, split_of
 from ..errors import SuiteError
 from .storage import Place
 
+_MACOS = "__MACOSX"
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -22,13 +24,19 @@ class Layout:
 
     @classmethod
     def of(cls, source: Place, paths: Iterable[str]) -> "Layout":
-        """That of `paths` in `source`."""
-        tops = {top for top, *below in (_folders(source.path, path) for path in paths) if below}
-        return cls(source.path, split_folders(tops))
+        """That of `paths` in `source`; below folders that are alone and hold others, as zips have them."""
+        root, found = source.path, [_folders(source.path, path) for path in paths]
+        while len(tops := _tops(found)) == 1 and _tops([names[1:] for names in found if names[0] in tops]):
+            found = [names[1:] for names in found if names[0] in tops]
+            root = f"{root}/{tops.pop()}"
+        return cls(root, split_folders(tops))
 
     def label(self, path: str) -> str | None:
         """The class; None for a file that lies in no class's folder."""
-        folders = _folders(self.root, path)[bool(self.splits) : -1]
+        names = _folders(self.root, path) if path.startswith(f"{self.root}/") else []
+        if any(name.startswith(_MACOS) for name in names[:2]):
+            return None
+        folders = names[bool(self.splits) : -1]
         return folders[0] if folders else None
 
     def split(self, path: str, digest: str) -> str:
@@ -42,6 +50,10 @@ class Layout:
         if len(classes) < 2:
             raise SuiteError(f"{self.root} needs at least two sub-folders with photos, one for each class.")
         return classes
+
+
+def _tops(found: Iterable[list[str]]) -> set[str]:
+    return {top for top, *below in found if below and not top.startswith(_MACOS)}
 
 
 def _folders(root: str, path: str) -> list[str]:

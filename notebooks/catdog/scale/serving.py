@@ -8,7 +8,9 @@ Each Backend counts clients and limits for itself, as each service of notebook 2
 import asyncio
 import functools
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -96,7 +98,7 @@ class Network:
 
 def _backend(saved: Bundle, limits: Limits, config: dict) -> WSGIMiddleware:
     app = create_app(None, limits=limits, **config)
-    network = serve.get_deployment_handle(_NETWORK, APP)
+    network = serve.get_deployment_handle(_NETWORK)  # of the application that this Backend is part of
     use(app, Elsewhere(saved, network, limits.seconds), Replicas(network, limits.waiting))
 
     def with_an_end(environ: dict, start_response: Callable) -> object:
@@ -173,8 +175,30 @@ class _Sent:
 
 
 def start(app: serve.Application, port: int) -> str:
-    """Serve `app` on `port` of every machine of the cluster, until `serve.shutdown`; its address on this one."""
+    """Serve `app` on `port` of every machine of the cluster, until `serve.shutdown`; its address on this one. Where
+    Serve runs on the cluster already, it keeps the port that it has."""
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(proxy_location="EveryNode", http_options={"host": "0.0.0.0", "port": port})
     serve.run(app, name=APP, logging_config={"log_level": "WARNING"})
     return f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def served(app: serve.Application, port: int) -> Iterator[str]:
+    """As `start`, to the end of the block; unless by then somebody has put another application in its place. Others of
+    a cluster go on."""
+    url = start(app, port)
+    ours = _deployed()
+    try:
+        yield url
+    finally:
+        if not os.environ.get("RAY_ADDRESS"):
+            serve.shutdown()
+        elif _deployed() == ours:
+            serve.delete(APP)
+
+
+def _deployed() -> float | None:
+    """When what is served now was put there."""
+    application = serve.status().applications.get(APP)
+    return application and application.last_deployed_time_s

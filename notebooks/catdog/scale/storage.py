@@ -1,6 +1,7 @@
 """Folders, on a disk or in object storage (`s3://`, `gs://`), through pyarrow's file systems."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pyarrow import fs, parquet
 from ..errors import SuiteError, first_line
 
 _PART = ".part"
+_LARGEST = 256 << 20  # bytes of a photo's file: whatever is larger is a film
 _LISTED_AT_A_TIME = 16  # folders: object storage gives 1,000 names a call, one call after the other
 
 
@@ -36,7 +38,7 @@ class Place:
         try:
             if "://" in name:
                 return cls(name, *fs.FileSystem.from_uri(name))
-            return cls(name, fs.LocalFileSystem(), str(Path(name).expanduser().absolute()))
+            return cls(name, fs.LocalFileSystem(), str(Path(name).expanduser().resolve()))
         except (OSError, ValueError) as error:  # pyarrow's errors are of these
             raise SuiteError(f"{name} is no folder that can be used ({first_line(error)}).") from None
 
@@ -44,23 +46,37 @@ class Place:
     def is_there(self) -> bool:
         return self.system.get_file_info(self.path).type == fs.FileType.Directory
 
-    def files(self) -> list[str]:
-        """Paths of all files below, hidden ones left out, sorted. Raises SuiteError where there is no such folder."""
+    def files(self, but: "Place | None" = None) -> list[str]:
+        """Paths of all files below, sorted; hidden ones and folders that are links are left out, and so is the folder
+        `but`. Raises SuiteError where there is no such folder."""
         try:
-            top = self.system.get_file_info(fs.FileSelector(self.path))
-            folders = [found.path for found in top if found.type == fs.FileType.Directory]
-            with ThreadPoolExecutor(_LISTED_AT_A_TIME) as pool:
-                below = pool.map(lambda path: self.system.get_file_info(fs.FileSelector(path, recursive=True)), folders)
-                found = [*top, *itertools.chain.from_iterable(below)]
+            found = _on_this_disk(self.path) if isinstance(self.system, fs.LocalFileSystem) else self._in_storage()
+            paths = sorted(found)
+            "\n".join(paths).encode()
         except OSError as error:
-            raise SuiteError(f"{self.name} cannot be listed ({first_line(error)}): look at its name.") from None
-        start = len(self.path)
-        paths = (file.path for file in found if file.type == fs.FileType.File)
-        return sorted(path for path in paths if "/." not in path[start:])
+            raise SuiteError(f"{self.name} cannot be listed ({first_line(error)}).") from None
+        except UnicodeEncodeError:
+            odd = next(path for path in paths if not path.isprintable())
+            raise SuiteError(f"Rename {odd!a}: it is no text in UTF-8.") from None
+        if but is None or but.system.type_name != self.system.type_name:
+            return paths
+        if but.path == self.path:
+            raise SuiteError(f"{self.name} holds the photos: choose a folder for the table that holds nothing else.")
+        return [path for path in paths if not path.startswith(f"{but.path}/")]
+
+    def _in_storage(self) -> Iterator[str]:
+        top = self.system.get_file_info(fs.FileSelector(self.path))
+        folders = [found.path for found in top if found.type == fs.FileType.Directory]
+        with ThreadPoolExecutor(_LISTED_AT_A_TIME) as pool:
+            below = pool.map(lambda path: self.system.get_file_info(fs.FileSelector(path, recursive=True)), folders)
+            files = [one for one in itertools.chain(top, *below) if one.type == fs.FileType.File]
+        return (file.path for file in files if "/." not in file.path[len(self.path) :])
 
     def read(self, path: str) -> bytes:
-        """A file's bytes. Raises OSError."""
-        with self.system.open_input_stream(path) as file:
+        """The bytes of a photo's file. Raises OSError, for one that is too large to be a photo, too."""
+        with self.system.open_input_file(path) as file:
+            if file.size() > _LARGEST:
+                raise OSError(f"it has more than {_LARGEST >> 20} MB")
             return file.read()
 
     def create(self) -> None:
@@ -69,15 +85,16 @@ class Place:
             self.system.create_dir(self.path, recursive=True)
 
     def mark(self, name: str) -> bool:
-        """Leave a hidden mark; whether there was none before."""
+        """Leave a hidden mark; whether there was none before. Raises SuiteError."""
         path = self._marked(name)
         if self.system.get_file_info(path).type == fs.FileType.File:
             return False
-        with self.system.open_output_stream(path):
+        with self._writing(), self.system.open_output_stream(path):
             return True
 
     def unmark(self, name: str) -> None:
-        self.system.delete_file(self._marked(name))
+        with self._writing():
+            self.system.delete_file(self._marked(name))
 
     def _marked(self, name: str) -> str:
         return f"{self.path}/.{name}.begun"
@@ -97,8 +114,26 @@ class Place:
             raise SuiteError(f"{self.name} cannot be written to ({first_line(error)}).") from None
 
     def tables(self, columns: list[str]) -> Iterator[pyarrow.Table]:
-        """`columns` of each Parquet file, one file after the other; of none where nothing was written yet."""
-        if self.is_there:
-            for path in self.files():
-                if path.endswith(".parquet"):
-                    yield parquet.read_table(path, filesystem=self.system, columns=columns)
+        """`columns` of each Parquet file, one file after the other; of none where nothing was written yet. Raises
+        SuiteError for files that lack them."""
+        for path in self.files() if self.is_there else ():
+            if path.endswith(".parquet"):
+                try:
+                    table = parquet.read_table(path, filesystem=self.system, columns=columns)
+                except pyarrow.ArrowException as error:
+                    raise SuiteError(
+                        f"{path} is no file of such a table ({first_line(error)}): choose another folder for it."
+                    ) from None
+                yield table
+
+
+def _on_this_disk(folder: str) -> Iterator[str]:
+    def stop(error: OSError) -> None:
+        raise error
+
+    for here, folders, names in os.walk(folder, onerror=stop):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = os.path.join(here, name)
+            if not name.startswith(".") and os.path.isfile(path):
+                yield path

@@ -4,12 +4,13 @@ What is done stands in the table and nowhere else: each file of it appears whole
 one is not looked at again. (Ray Data's own checkpoints, alpha in 2.60, keep a second list beside the result.)
 """
 
-import contextlib
 import functools
 import hashlib
 import multiprocessing
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +19,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from ..errors import SuiteError
 from ..features import read_ahead
-from ..images import PhotoRefused, read_photo
+from ..images import PhotoRefused
 from ..progress import bar
 from .cluster import connect, has_gpus, plain_words, ray, workers
 from .storage import Place
@@ -27,6 +28,8 @@ _LEAST, _MOST = 128, 8192  # photos in a file
 _FILES, _FILES_A_WORKER = 2000, 20  # that there shall be about: at the end, workers wait for the last ones
 _PATIENCE_SECONDS = 60  # for a photo among those that a worker has died of
 _TEXT = pyarrow.string()
+
+Reader = Callable[[bytes, str], np.ndarray]  # see `Columns.read`
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class Columns(Protocol):
 
     schema: pyarrow.Schema
     made_by: tuple[str, str]
+
+    @staticmethod
+    def read(data: bytes, suffix: str) -> np.ndarray:
+        """A file's bytes and how its name ends, ".jpg" → pixels, uint8 (224, 224, 3). Raises PhotoRefused."""
+        ...
 
     def opened(self) -> "Columns":
         """On a worker: the same, ready to compute."""
@@ -104,7 +112,7 @@ def _done(target: Place, column: str, value: str) -> set[str]:
     for table in target.tables(["path", column]):
         others = set(table[column].unique().to_pylist()) - {value}
         if others:
-            raise SuiteError(f"{target.name} was made by {others.pop()}: choose another OUT for {value}.")
+            raise SuiteError(f"{target.name} was made by {others.pop()}: choose another folder for {value}.")
         done.update(table["path"].to_pylist())
     return done
 
@@ -143,19 +151,18 @@ class _Worker:
     def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
         paths = table["path"].to_pylist()
         name = hashlib.sha256("\n".join(paths).encode()).hexdigest()[:20]
-        died_of_it = not self._target.mark(name)
-        with _door(apart=died_of_it) as door:
-            read = functools.partial(self._look, door)
-            rows = [row for _, found in read_ahead(paths, read) for row in self._rows(found)]
+        with surviving(self._columns.read) if not self._target.mark(name) else nullcontext(self._columns.read) as read:
+            look = functools.partial(self._look, read)
+            rows = [row for _, found in read_ahead(paths, look) for row in self._rows(found)]
         self._target.write(f"{name}.parquet", pyarrow.Table.from_pylist(rows, self._schema))
         self._target.unmark(name)
         refused = sum("refused" in row for row in rows)
         return pyarrow.table({"done": [len(rows) - refused], "refused": [refused]})
 
-    def _look(self, door: Callable[[bytes], np.ndarray], path: str) -> Looked | dict:
+    def _look(self, read: Reader, path: str) -> Looked | dict:
         try:
             data = self._source.read(path)
-            return Looked(path, hashlib.sha256(data).hexdigest(), door(data))
+            return Looked(path, hashlib.sha256(data).hexdigest(), read(data, PurePosixPath(path).suffix))
         except PhotoRefused as refusal:
             return {"path": path, "refused": str(refusal)}
         except OSError as error:
@@ -175,18 +182,15 @@ class _Worker:
         return pyarrow.schema([*own, *self._columns.schema])
 
 
-@contextlib.contextmanager
-def _door(apart: bool) -> Iterator[Callable[[bytes], np.ndarray]]:
-    """What reads photos: `apart`, in a process of its own, where a worker has died of what may be one of them."""
-    if not apart:
-        yield read_photo
-        return
+@contextmanager
+def surviving(read: Reader) -> Iterator[Reader]:
+    """`read` in a process of its own: PhotoRefused for a photo that it dies of, or takes a minute for."""
     with ProcessPool(1, context=multiprocessing.get_context("spawn")) as pool:
 
-        def read(data: bytes) -> np.ndarray:
+        def apart(data: bytes, suffix: str) -> np.ndarray:
             try:
-                return pool.schedule(read_photo, args=[data], timeout=_PATIENCE_SECONDS).result()
+                return pool.schedule(read, args=[data, suffix], timeout=_PATIENCE_SECONDS).result()
             except (ProcessExpired, TimeoutError):
                 raise PhotoRefused("unreadable", "The photo breaks whatever reads it.") from None
 
-        yield read
+        yield apart
