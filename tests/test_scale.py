@@ -187,7 +187,7 @@ def test_a_cluster_that_is_not_there_is_told_at_once(driver):
     assert "Traceback" not in said
 
 
-def test_a_service_that_somebody_else_put_in_its_place_stays(monkeypatch):
+def test_other_applications_of_a_cluster_go_on(monkeypatch):
     serving = pytest.importorskip("catdog.scale.serving", reason="needs what requirements-scale.txt names")
 
     @serving.serve.deployment(ray_actor_options={"num_cpus": 0})
@@ -196,14 +196,13 @@ def test_a_service_that_somebody_else_put_in_its_place_stays(monkeypatch):
 
     connect()
     monkeypatch.setenv("RAY_ADDRESS", "this one")
-    with serving.served(Nothing.bind(), 0):
-        serving.serve.run(Nothing.bind(), name=serving.APP)
-    assert serving.APP in serving.serve.status().applications
-    with serving.served(Nothing.bind(), 0):
-        pass
-    assert serving.APP not in serving.serve.status().applications
-    monkeypatch.delenv("RAY_ADDRESS")
-    serving.serve.shutdown()
+    try:
+        with serving.served(Nothing.bind(), 0):
+            serving.serve.run(Nothing.bind(), name="theirs", route_prefix="/theirs")
+            assert set(serving.serve.status().applications) == {serving.APP, "theirs"}
+        assert set(serving.serve.status().applications) == {"theirs"}
+    finally:
+        serving.serve.shutdown()
 
 
 @pytest.fixture

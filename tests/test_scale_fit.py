@@ -114,7 +114,8 @@ def test_classes_and_splits_are_told_by_the_folders(tmp_path, folders, expected)
 
 def test_the_model_is_that_of_memory_and_only_new_photos_are_computed(own_places, tmp_path, capsys):
     photos, table = draw_folder(tmp_path / "photos", per_class=30), tmp_path / "features.parquet"
-    shutil.copy(next((photos / "cat").iterdir()), photos / "cat" / "copy.png")
+    one = next((photos / "cat").iterdir())
+    shutil.copy(one, one.with_stem("copy"))
     (photos / "dog" / "none.jpg").write_text("no photo")
     (photos / "dog" / "misnamed.jpg").write_bytes(drawing("dog", 97, "PNG"))
     (photos / "cat" / "tiny.png").write_bytes(encoded(Image.new("RGB", (31, 99)), "PNG"))

@@ -185,20 +185,11 @@ def start(app: serve.Application, port: int) -> str:
 
 @contextmanager
 def served(app: serve.Application, port: int) -> Iterator[str]:
-    """As `start`, to the end of the block; unless by then somebody has put another application in its place. Others of
-    a cluster go on."""
-    url = start(app, port)
-    ours = _deployed()
+    """As `start`, to the end of the block. Other applications of a cluster go on."""
     try:
-        yield url
+        yield start(app, port)
     finally:
-        if not os.environ.get("RAY_ADDRESS"):
-            serve.shutdown()
-        elif _deployed() == ours:
+        if os.environ.get("RAY_ADDRESS"):
             serve.delete(APP)
-
-
-def _deployed() -> float | None:
-    """When what is served now was put there."""
-    application = serve.status().applications.get(APP)
-    return application and application.last_deployed_time_s
+        else:
+            serve.shutdown()
