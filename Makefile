@@ -30,7 +30,7 @@ serve: $(VENV)/ready-for-scale  ## the backend on Ray Serve until Ctrl-C; knobs:
 test: setup-tests lint  ## every test: Python, notebooks, browser; many wait, so two at a time
 	$(IN_VENV) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-scale: setup-tests $(VENV)/ready-for-scale-tests  ## what runs on Ray: nine minutes that `make test` goes without
+test-scale: setup-tests $(VENV)/ready-for-scale-tests  ## what runs on Ray: ten to fifteen minutes that `make test` goes without
 	$(IN_VENV) -m pytest tests/test_scale.py tests/test_scale_fit.py tests/test_scale_serve.py
 
 bench: setup-tests $(VENV)/peers/ready  ## ratios against the original's way, peers and the bare engine; BENCH="--help"

@@ -46,7 +46,7 @@ class StoredFeatures:
     the rows would be the same, whichever files of the table they stand in.
 
     Copies of a photo count once (that in test before valid before train), and none of one that lies in two classes, as
-    in `dataset.check`. In memory there are some fifty bytes a photo.
+    in `dataset.check`. In memory there are some 160 bytes a photo (measured), most of them for its path.
 
     Attributes:
         by_split: split → (features, `StoredRows` (n, size); class numbers, int32 (n,)).
