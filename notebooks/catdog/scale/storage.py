@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -52,12 +53,9 @@ class Place:
         try:
             found = _on_this_disk(self.path) if isinstance(self.system, fs.LocalFileSystem) else self._in_storage()
             paths = sorted(found)
-            "\n".join(paths).encode()
+            _require_text(paths)
         except OSError as error:
             raise SuiteError(f"{self.name} cannot be listed ({first_line(error)}).") from None
-        except UnicodeEncodeError:
-            odd = next(path for path in paths if not path.isprintable())
-            raise SuiteError(f"Rename {odd!a}: it is no text in UTF-8.") from None
         if but is None or but.system.type_name != self.system.type_name:
             return paths
         if but.path == self.path:
@@ -137,3 +135,10 @@ def _on_this_disk(folder: str) -> Iterator[str]:
             path = os.path.join(here, name)
             if not name.startswith(".") and os.path.isfile(path):
                 yield path
+
+
+def _require_text(paths: list[str]) -> None:
+    """Python hands on bytes that are no text as half of a surrogate pair, which nothing can store."""
+    odd = re.search("[^\\n]*[\\ud800-\\udfff][^\\n]*", "\n".join(paths))
+    if odd:
+        raise SuiteError(f"Rename {odd[0]!a}: it is no text in UTF-8.")
