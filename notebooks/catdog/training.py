@@ -108,14 +108,19 @@ def unseen_logits(
     Args:
         frozen: False for features of a backbone that was tuned on these photos. The others are as in `fit_head`.
     """
+    logits = no_logits(fit, targets)
     if not frozen:
-        return np.full((len(targets), len(fit.head.bias)), np.nan, np.float32)
+        return logits
     l2, epochs, seed = (fit.settings[name] for name in ("l2", "best_epoch", "seed"))
     heads = _heads_of_others(features, targets, (valid_features, valid_targets), l2, epochs, seed)
-    logits = np.full((len(targets), len(fit.head.bias)), np.nan, np.float32)
     for unseen, head in heads:
         logits[unseen] = head.logits(features[unseen])
     return logits
+
+
+def no_logits(fit: Fit, targets: np.ndarray) -> np.ndarray:
+    """What `unseen_logits` gives where nothing can be said: NaN."""
+    return np.full((len(targets), len(fit.head.bias)), np.nan, np.float32)
 
 
 def careful_head(features: np.ndarray, targets: np.ndarray, classes: int) -> Head:

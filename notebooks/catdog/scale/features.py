@@ -59,7 +59,7 @@ class StoredFeatures:
     ):
         """Of the photos `paths`, which `layout` sorts into `classes`, from `table` into files in `folder`; `size` is
         how many features each has."""
-        in_order = sorted(paths, key=lambda path: path.split("/"))
+        in_order = sorted(paths, key=lambda path: path.replace("/", "\0"))  # as Path objects sort, in less memory
         places = {path: place for place, path in enumerate(in_order)}
         keys, targets, splits, ranks = self._index(table, places, layout, classes)
         kept = _without_copies(keys, targets, splits, ranks)

@@ -22,7 +22,7 @@ from ..images import PhotoRefused
 from ..proving import SAMPLES, Engines
 from ..saving import save_model
 from ..sources import model_name
-from ..training import Fit, fit_head, unseen_logits
+from ..training import fit_head, no_logits, unseen_logits
 from .cluster import connect, has_gpus
 from .features import FeatureColumns, StoredFeatures
 from .layout import Layout
@@ -81,7 +81,8 @@ def fine_tune(
             )
             data = {split: _some(*stored.by_split[split]) for split in SPLITS}
             few = len(stored.by_split[TRAIN][1]) <= _JUDGED
-        unseen = unseen_logits(*data[TRAIN], *data[VALID], fit) if few else _no_logits(fit, data[TRAIN])
+        # Where there are more, photos for validation suffice to judge confidence.
+        unseen = unseen_logits(*data[TRAIN], *data[VALID], fit) if few else no_logits(fit, data[TRAIN][1])
         confidence = fit_confidence(fit.head, data[TRAIN], data[VALID], unseen, target=target)
         reports = {
             split: evaluate(confidence.head.probabilities(data[split][0]), data[split][1], classes)
@@ -138,11 +139,6 @@ def _copied(source: Place, path: str, layout: Layout, folder: Path, read: Reader
     digest = hashlib.sha256(data).hexdigest()
     (folder / digest).write_bytes(data)
     return Photo(folder / digest, layout.label(path), layout.split(path, digest), digest)
-
-
-def _no_logits(fit: Fit, data: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Where there are so many photos, those for validation suffice to judge confidence."""
-    return np.full((len(data[1]), len(fit.head.bias)), np.nan, np.float32)
 
 
 def _some(features, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

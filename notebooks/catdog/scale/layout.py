@@ -1,6 +1,6 @@
 """Class and split of photos in storage, by the folders they lie in, as `dataset.check` has them on a disk."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ..dataset import split_folders, split_of
@@ -23,17 +23,16 @@ class Layout:
     splits: dict[str, str]
 
     @classmethod
-    def of(cls, source: Place, paths: Iterable[str]) -> "Layout":
+    def of(cls, source: Place, paths: Collection[str]) -> "Layout":
         """That of `paths` in `source`; below folders that are alone and hold others, as zips have them."""
-        root, found = source.path, [_folders(source.path, path) for path in paths]
-        while len(tops := _tops(found)) == 1 and _tops([names[1:] for names in found if names[0] in tops]):
-            found = [names[1:] for names in found if names[0] in tops]
-            root = f"{root}/{tops.pop()}"
+        root, tops = source.path, _tops(source.path, paths)
+        while len(tops) == 1 and (inner := _tops(wrapped := f"{root}/{min(tops)}", paths)):
+            root, tops = wrapped, inner
         return cls(root, split_folders(tops))
 
     def label(self, path: str) -> str | None:
         """The class; None for a file that lies in no class's folder."""
-        names = _folders(self.root, path) if path.startswith(f"{self.root}/") else []
+        names = _folders(self.root, path)
         if any(name.startswith(_MACOS) for name in names[:2]):
             return None
         folders = names[bool(self.splits) : -1]
@@ -52,10 +51,13 @@ class Layout:
         return classes
 
 
-def _tops(found: Iterable[list[str]]) -> set[str]:
-    return {top for top, *below in found if below and not top.startswith(_MACOS)}
+def _tops(root: str, paths: Iterable[str]) -> set[str]:
+    """Folders in `root` that hold files, in themselves or below."""
+    tops = {names[0] for path in paths if len(names := _folders(root, path)) > 1}
+    return {top for top in tops if not top.startswith(_MACOS)}
 
 
 def _folders(root: str, path: str) -> list[str]:
-    """Names below `root`, the file's own last."""
-    return path[len(root) :].strip("/").split("/")
+    """Names below `root`, the file's own last; none for a file that is elsewhere."""
+    inside = f"{root.rstrip('/')}/"
+    return path[len(inside) :].split("/") if path.startswith(inside) else []

@@ -139,6 +139,6 @@ def _on_this_disk(folder: str) -> Iterator[str]:
 
 def _require_text(paths: list[str]) -> None:
     """Python hands on bytes that are no text as half of a surrogate pair, which nothing can store."""
-    odd = re.search("[^\\n]*[\\ud800-\\udfff][^\\n]*", "\n".join(paths))
+    odd = next((path for path in paths if re.search("[\\ud800-\\udfff]", path)), None)
     if odd:
-        raise SuiteError(f"Rename {odd[0]!a}: it is no text in UTF-8.")
+        raise SuiteError(f"Rename {odd!a}: it is no text in UTF-8.")

@@ -151,7 +151,8 @@ class _Worker:
     def __call__(self, table: pyarrow.Table) -> pyarrow.Table:
         paths = table["path"].to_pylist()
         name = hashlib.sha256("\n".join(paths).encode()).hexdigest()[:20]
-        with surviving(self._columns.read) if not self._target.mark(name) else nullcontext(self._columns.read) as read:
+        a_worker_died = not self._target.mark(name)
+        with surviving(self._columns.read) if a_worker_died else nullcontext(self._columns.read) as read:
             look = functools.partial(self._look, read)
             rows = [row for _, found in read_ahead(paths, look) for row in self._rows(found)]
         self._target.write(f"{name}.parquet", pyarrow.Table.from_pylist(rows, self._schema))
