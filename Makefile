@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
+PYTEST := $(IN_VENV) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export PYTHONPATH := $(CURDIR)/notebooks
 
 .PHONY: run label fit serve scale-check test test-scale bench soak audit train backend frontend colab-check setup setup-tests lint address clean
@@ -27,11 +28,14 @@ fit: $(VENV)/ready-for-scale  ## notebook 1 without its pictures, on very many p
 serve: $(VENV)/ready-for-scale  ## the backend on Ray Serve until Ctrl-C; knobs: see deploy/ray_serve.py
 	@$(IN_VENV) deploy/ray_serve.py
 
-test: setup-tests lint  ## every test: Python, notebooks, browser; many wait, so two at a time
-	$(IN_VENV) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+check: lint  ## after every change, a minute or so: style, and the tests without VGG16, a browser or long waits
+	$(PYTEST) -m "not (slow or weights or browser or ray)" --hypothesis-profile=few tests
 
-test-scale: setup-tests $(VENV)/ready-for-scale-tests  ## what runs on Ray: ten to fifteen minutes that `make test` goes without
-	$(IN_VENV) -m pytest tests/test_scale.py tests/test_scale_fit.py tests/test_scale_serve.py
+test: setup-tests lint  ## everything but Ray, some ten minutes: Python, notebooks, browser
+	$(PYTEST) -m "not ray"
+
+test-scale: setup-tests $(VENV)/ready-for-scale-tests  ## the tests on Ray, ten to fifteen minutes
+	$(IN_VENV) -m pytest -m ray tests
 
 bench: setup-tests $(VENV)/peers/ready  ## ratios against the original's way, peers and the bare engine; BENCH="--help"
 	@$(IN_VENV) tests/bench $(BENCH)
@@ -48,8 +52,9 @@ audit: setup-tests  ## known holes in what requirements.txt brings
 colab-check:  ## beside the versions that Colab ships: installing moves none, and every test passes; some ten minutes; CHECK="-k …"
 	@$(PYTHON) tests/colab_check.py $(CHECK)
 
-lint: setup-tests
+lint: $(VENV)/ready-for-tests  ## style alone
 	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check --quiet .
 
 address: setup  ## put the repository's address from pyproject.toml into README and notebooks
 	@$(IN_VENV) -m catdog.address

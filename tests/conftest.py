@@ -1,16 +1,17 @@
-"""Folders of their own for every run, and the parts that many tests share: the real network, a real server."""
+"""Folders of their own for every run, and the parts that many tests share: networks, a real server."""
 
 import dataclasses
-import hashlib
 import io
+import json
 import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,29 +63,31 @@ for name in (
 ):
     os.environ.pop(name, None)
 
-# Two minutes and more each where the processor is slow: first, or at the end one worker waits for the other.
-_LONGEST = (
-    "test_backbones.py",
-    "test_colab.py",
-    "test_engines.py",
-    "test_compact.py",
-    "test_bench.py",
-    "test_exports.py",
-    "test_pruning.py",
-    "1_fine_tune.ipynb",
-    "test_bundle.py",
-    "test_commands.py",
-    "test_real_photos.py",
-    "test_browser_batch.py",
-    "test_browser_intake.py",
-)
+# What a test needs, told by its fixtures; the tests that need it without a fixture say so themselves.
+_MARKED_BY_FIXTURE = {"backbone": "weights", "browser": "browser"}
+_LONGEST_FIRST = ("slow", "weights", "browser")  # or at the end one worker waits for the other
+
+# Hypothesis and Schemathesis: how many cases they try. `make check` takes the few.
+for profile, examples in {"full": 200, "few": 20}.items():
+    settings.register_profile(profile, max_examples=examples, deadline=None, derandomize=True, database=None)
+settings.load_profile("full")
 
 PHOTOS = Path(os.environ.get("TEST_PHOTOS", ROOT.parent / "shared" / "photos"))
 
 
 def pytest_collection_modifyitems(items) -> None:
-    order = {name: place for place, name in enumerate(_LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+    for item in items:
+        for fixture in _MARKED_BY_FIXTURE.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(_MARKED_BY_FIXTURE[fixture])
+        if item.path.suffix == ".ipynb":
+            item.add_marker("slow")
+            item.add_marker("weights")
+    items.sort(key=_place)
+
+
+def _place(item) -> int:
+    marked = [place for place, mark in enumerate(_LONGEST_FIRST) if item.get_closest_marker(mark)]
+    return min(marked, default=len(_LONGEST_FIRST))
 
 
 def pytest_sessionfinish() -> None:
@@ -115,6 +118,13 @@ def own_cache(tmp_path, monkeypatch) -> Path:
     return cache
 
 
+@pytest.fixture(autouse=True)
+def no_weights_unless_marked(request, monkeypatch):
+    """Whatever a test starts finds VGG16's weights only if the test says that it needs them."""
+    if not request.node.get_closest_marker("weights"):
+        monkeypatch.setenv("VGG16_WEIGHTS", "the test lacks the mark weights.npz")
+
+
 @pytest.fixture(scope="session")
 def backbone():
     from catdog.backbone import load_backbone
@@ -140,36 +150,28 @@ def shipped():
 
 
 @pytest.fixture(scope="session")
-def classifier(shipped):
-    """The shipped model on the engine that is fastest here, without its thresholds: most tests send drawings, which are
-    unlike the photos that it knows. What the network said of a photo is remembered."""
-    from catdog.classifier import Classifier, load_classifier
+def stand_in():
+    """A network for tests that need one, whichever it is."""
+    from standins.network import StandInNetwork
 
-    loaded = load_classifier(without_thresholds(shipped))
-    return Classifier(loaded.bundle, Remembering(loaded.engine))
+    return StandInNetwork()
 
 
-class Remembering:
-    """An engine that computes each photo once: the same drawings go through page and service in hundreds of tests."""
+@pytest.fixture(scope="session")
+def classifier(stand_in, shipped):
+    """A model on the stand-in network, without thresholds: most tests send drawings, which are unlike photos."""
+    from catdog.classifier import Classifier
+    from standins.network import stand_in_bundle
 
-    def __init__(self, engine):
-        self._engine, self._known = engine, {}
+    return Classifier(stand_in_bundle(stand_in, shipped), stand_in)
 
-    def __getattr__(self, name):
-        return getattr(self._engine, name)
 
-    def features(self, photos):
-        return self._once("features", photos)
+@pytest.fixture(scope="session")
+def real_classifier(backbone, shipped):
+    """The shipped model on the engine that is fastest here, without its thresholds."""
+    from catdog.classifier import load_classifier
 
-    def activations(self, photos):
-        return self._once("activations", photos)
-
-    def _once(self, what, photos):
-        keys = [(what, hashlib.sha256(photo).digest()) for photo in photos]
-        new = {key: photo for key, photo in zip(keys, photos) if key not in self._known}
-        computed = getattr(self._engine, what)(photos[:0] if not new else np.stack(list(new.values())))
-        self._known.update(zip(new, computed))
-        return np.stack([self._known[key] for key in keys]) if keys else computed
+    return load_classifier(without_thresholds(shipped))
 
 
 def without_thresholds(model, **thresholds):
@@ -246,6 +248,12 @@ def drawing(label: str = "cat", seed: int = 1, kind: str = "JPEG") -> bytes:
     from catdog.drawings import draw
 
     return encoded(draw(label, seed), kind)
+
+
+def notebook_cells(path: Path) -> list[SimpleNamespace]:
+    """As nbformat reads them, which takes three seconds to import."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [SimpleNamespace(**{**cell, "source": "".join(cell["source"])}) for cell in cells]
 
 
 def tracked(folder: Path) -> list[Path]:

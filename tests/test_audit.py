@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 HOLE = {
     "id": "GHSA-test", "aliases": ["CVE-2099-1"], "summary": "A hole", "details": "",
     "affected": [{

@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from catdog import bundle, tuning, unfreezing
+from catdog import bundle, unfreezing
 from catdog.backbone import ARCHITECTURES, VGG16, load_backbone
 from catdog.bundle import BundleRefused
 from catdog.classifier import Classifier, load_classifier
@@ -18,7 +18,6 @@ from catdog.engines import OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, EngineUnava
 from catdog.errors import SuiteError
 from catdog.evaluation import evaluate
 from catdog.features import FeatureStore, features_by_split
-from catdog.frameworks import keras
 from catdog.images import read_photo
 from catdog.proving import Engines
 from catdog.saving import save_model
@@ -34,6 +33,8 @@ SMALL = "MobileNetV3Large"
 @pytest.fixture(scope="module")
 def random_weights(tmp_path_factory):
     """random_weights(name, seed): Keras' own network with weights that let signals through, and a file of them."""
+    from catdog.frameworks import keras
+
     folder, known = tmp_path_factory.mktemp("weights"), {}
 
     def made(name, seed=0):
@@ -68,6 +69,7 @@ def photos():
     return np.stack([read_photo(drawing(label, seed)) for label, seed in (("cat", 1), ("dog", 2), ("dog", 5))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_every_engine_computes_what_keras_does(name, loaded, random_weights, photos):
     backbone, architecture, (plain, _) = loaded(name), ARCHITECTURES[name], random_weights(name)
@@ -102,7 +104,10 @@ def trained(dataset, engines, name="pets"):
     return data, confidence.head, save_model(name, dataset, fit, confidence, reports, engines)
 
 
+@pytest.mark.slow
 def test_a_model_on_another_backbone_is_trained_saved_compared_and_served(loaded, pets, own_places, photos):
+    from catdog.frameworks import keras
+
     backbone = loaded(SMALL)
     engines = Engines(pets, backbone, FeatureStore(backbone), OPENVINO_FP32)
     assert engines.twin is None
@@ -127,6 +132,7 @@ def test_a_model_on_another_backbone_is_trained_saved_compared_and_served(loaded
         load_classifier(bundle.read(model.folder), OPENVINO_FP32)
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_had_are_told_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("CONVNEXTTINY_WEIGHTS", str(tmp_path / "gone.h5"))
     with pytest.raises(SuiteError, match=r"ConvNeXtTiny could not be had .*CONVNEXTTINY_WEIGHTS, or set BACKBONE"):
@@ -158,7 +164,10 @@ def frozen(pets, backbone, own_places):
     return Engines(pets, backbone, FeatureStore(backbone), TENSORFLOW)
 
 
+@pytest.mark.slow
 def test_block_5_is_trained_once_saved_with_the_model_and_served(frozen, pets, photos, monkeypatch):
+    from catdog import tuning
+
     monkeypatch.setattr(tuning, "_EPOCHS", 1)
     engines = unfrozen(frozen, "block5", pets, OPENVINO_FP32)
     changed = {name for name in frozen.backbone.weights
@@ -186,6 +195,7 @@ def test_tuned_arrays_that_do_not_fit_are_refused(backbone, damage):
         backbone.with_tuned(tuned)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_unfrozen_is_told(frozen, pets, monkeypatch):
     with pytest.raises(SuiteError, match='UNFREEZE must be "nothing" or "block5", not "all"'):
         unfrozen(frozen, "all", pets, TENSORFLOW)

@@ -1,4 +1,4 @@
-"""The HTTP contract, with the shipped model on the real network."""
+"""The HTTP contract."""
 
 import base64
 import io

@@ -13,6 +13,8 @@ import pytest
 from catdog.drawings import draw
 from conftest import ROOT
 
+pytestmark = [pytest.mark.slow, pytest.mark.weights]
+
 COUNTS = {"train": 10, "valid": 5, "test": 8}  # a class
 
 

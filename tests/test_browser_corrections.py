@@ -74,6 +74,8 @@ def test_nothing_is_offered_where_nothing_is_kept(page, backend):
     expect(page.locator("#correction")).to_be_hidden()
 
 
+@pytest.mark.slow
+@pytest.mark.weights
 @ONCE
 def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
     folder = draw_folder(tmp_path / "pets", per_class=12)

@@ -48,16 +48,16 @@ def golden_features(engine):
 
 
 @pytest.fixture
-def saved(engine, golden_features):
+def saved(stand_in, shipped):
     """save(name, drawings=…, classes=…): a small model as `publish` saves it, without the complete network."""
 
     def save(name="pets", drawings=False, classes=("cat", "dog"), seed=0):
-        head, photos = a_head(len(classes), seed), golden_photos()[:2]
+        head, photos = a_head(len(classes), seed), shipped.golden_photos[:2]
         card = {
             "classes": list(classes), "drawings": drawings, "image_door": DOOR, "metrics": {},
-            "backbone": {"name": "VGG16", "fingerprint": engine.fingerprint},
+            "backbone": {"name": "VGG16", "fingerprint": stand_in.fingerprint},
         }  # fmt: skip
-        return publish(name, card, head, photos, head.probabilities(golden_features[:2]))
+        return publish(name, card, head, photos, head.probabilities(stand_in.features(photos)))
 
     return save
 
@@ -185,19 +185,19 @@ def test_arrays_must_fit_the_classes(saved):
         ({"image_door": "another"}, "prepared in another way"),
     ],
 )
-def test_another_base_or_door_is_refused(saved, engine, change, why):
+def test_another_base_or_door_is_refused(saved, stand_in, change, why):
     model = saved()
     change_card(model, **change)
     with pytest.raises(BundleRefused, match=why):
-        Classifier(bundle.read(model.folder), engine)
+        Classifier(bundle.read(model.folder), stand_in)
 
 
-def test_golden_photos_must_still_give_what_was_saved(saved, engine):
+def test_golden_photos_must_still_give_what_was_saved(saved, stand_in):
     model = saved()
-    assert Classifier(model, engine).predict(model.golden_photos).shape == (2, 2)
+    assert Classifier(model, stand_in).predict(model.golden_photos).shape == (2, 2)
     model.golden_probabilities[0] += (0.01, -0.01)
     with pytest.raises(BundleRefused, match="golden photos"):
-        Classifier(model, engine)
+        Classifier(model, stand_in)
 
 
 @pytest.mark.parametrize("shift", [-2.3, -1.7, -1.2])  # it takes every drawing for a cat
@@ -211,7 +211,7 @@ def test_golden_photos_are_of_every_class_that_the_model_sees(shipped, golden_fe
     assert (np.abs(probabilities[:, 0] - probabilities[:, 1]) >= 0.3).all()
 
 
-def test_a_save_that_breaks_off_leaves_no_version(saved, engine):
+def test_a_save_that_breaks_off_leaves_no_version(saved):
     first = saved()
 
     def disk_full(folder):

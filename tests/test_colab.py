@@ -78,6 +78,8 @@ def colab(tmp_path, hub, monkeypatch):
     return Colab(tmp_path, hub.as_uri(), monkeypatch)
 
 
+@pytest.mark.slow
+@pytest.mark.weights
 def test_machines_that_share_only_drive(colab, ngrok, monkeypatch):
     for name in ("NGROK_AUTHTOKEN", "MODELS_DIR", "DATA_DIR"):  # set for ngrok's server
         monkeypatch.delenv(name)
@@ -112,6 +114,8 @@ def test_machines_that_share_only_drive(colab, ngrok, monkeypatch):
         assert "It was stopped 0 minutes ago" in run()
 
 
+@pytest.mark.slow
+@pytest.mark.weights
 def test_run_all_ends_with_a_preview_without_a_token(colab, monkeypatch):
     with colab.machine(BACKEND) as (run, value):
         said = run()
@@ -121,6 +125,7 @@ def test_run_all_ends_with_a_preview_without_a_token(colab, monkeypatch):
         assert value("panel.state[0]") == "orange"
 
 
+@pytest.mark.slow
 def test_a_refused_drive_stops_the_notebook_with_a_sentence(colab, monkeypatch):
     monkeypatch.setenv("USE_DRIVE", "true")
     monkeypatch.setenv("COLAB_DRIVE", "refused")
@@ -188,6 +193,7 @@ def test_a_gpu_is_recommended_for_many_photos_only(colab_package, capsys):
 # Set-up
 
 
+@pytest.mark.slow
 def test_set_up_again_updates_and_keeps_your_changes(colab, hub, tmp_path):
     newer = shutil.copytree(hub, tmp_path / "newer")
     colab.address = newer.as_uri()
@@ -230,6 +236,7 @@ def locked():
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_a_suite_that_is_not_found_is_told_in_a_sentence_and_nobody_is_asked_for_a_password(colab, locked):
     for colab.address in ("/nowhere", locked):
         with colab.machine(FRONTEND) as (run, _), pytest.raises(Exception, match="put the address of your copy"):
@@ -268,6 +275,7 @@ def lines(*words):
     return "".join(f"{line}\n" for line in words)
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_installed_and_nothing_moves(tmp_path):
     """In an environment of its own, from wheels of our own: `gentle` goes with `shipped`, `greedy` with a newer one."""
     for name, *needs in (

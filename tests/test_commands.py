@@ -10,11 +10,18 @@ import numpy as np
 import psutil
 import pytest
 import requests
-from catdog import headless
 from catdog.drawings import draw_folder
 from conftest import ROOT, drawing
 from PIL import Image
 from test_serving import port_is_free
+
+
+@pytest.fixture
+def headless():
+    """Imported by the tests that need it: it takes three seconds."""
+    from catdog import headless
+
+    return headless
 
 
 @pytest.fixture
@@ -67,6 +74,8 @@ def address(said, what):
     return re.findall(rf"{what}: (http://\S+)", said)[-1]
 
 
+@pytest.mark.slow
+@pytest.mark.weights
 def test_three_classes_from_nothing_to_answers_and_nothing_left_behind(command, three_classes):
     process = command("run", DATA=str(three_classes), ENGINE="openvino-fp32")
     said = read_until(process, "Up and running")
@@ -95,6 +104,8 @@ def test_three_classes_from_nothing_to_answers_and_nothing_left_behind(command, 
     assert all(port_is_free(int(url.rsplit(":", 1)[1])) for url in (backend, page))
 
 
+@pytest.mark.slow
+@pytest.mark.weights
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_while_it_starts_leaves_nothing(command, number):
     process = command("backend")
@@ -108,7 +119,7 @@ def test_stopping_while_it_starts_leaves_nothing(command, number):
     assert not alive
 
 
-def test_a_path_is_meant_from_where_you_are(tmp_path, monkeypatch):
+def test_a_path_is_meant_from_where_you_are(headless, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA", "here")
@@ -118,7 +129,7 @@ def test_a_path_is_meant_from_where_you_are(tmp_path, monkeypatch):
     assert os.environ["MODEL"] == "no-path"
 
 
-def test_another_link_of_the_same_service_is_said_once(capsys, monkeypatch):
+def test_another_link_of_the_same_service_is_said_once(headless, capsys, monkeypatch):
     monkeypatch.setenv("ACCESS_CODE", "for-testers")
     before = {"instance": "a", "state": "up", "url": "https://one.example"}
     stopped = {**before, "state": "stopped", "url": ""}
@@ -131,6 +142,7 @@ def test_another_link_of_the_same_service_is_said_once(capsys, monkeypatch):
     assert "Backend: https://two.example/#code=for-testers" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_wrong_setting_ends_with_a_sentence_and_a_failure(command):
     process = command("backend", MODEL="no-such-model")
     said, _ = process.communicate(timeout=60)

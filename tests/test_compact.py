@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from catdog import bundle, compacting, figures, places, saving
+from catdog import bundle, compacting, figures, places
 from catdog.backbone import VGG16, Backbone
 from catdog.bundle import BundleRefused
 from catdog.classifier import Classifier, load_classifier
@@ -167,7 +167,7 @@ def _saved(trained, tmp_path_factory):
     """Without the complete network, which is none of the compact twin's."""
     arguments, dial = trained
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(saving, "save_complete", lambda folder, *others: (folder / "model.keras").touch())
+        patch.setattr("catdog.export.save_complete", lambda folder, *others: (folder / "model.keras").touch())
         patch.setenv("MODELS_DIR", str(tmp_path_factory.mktemp("models")))
         yield save_model(*arguments, proven(dial.candidates[0]))
 

@@ -195,11 +195,13 @@ def test_tensorflow_is_left_when_nothing_else_passes(timed):
     assert choice.choose("auto", Stand, lambda one: "no" if one.name == "a" else "").name == TENSORFLOW
 
 
+@pytest.mark.weights
 def test_an_unknown_engine_is_named_with_those_that_are_known(shipped):
     with pytest.raises(SuiteError, match=r'no engine "cuda".*openvino-int8'):
         load_classifier(shipped, "cuda")
 
 
+@pytest.mark.weights
 def test_without_openvino_tensorflow_serves(shipped, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "openvino", None)
     monkeypatch.delitem(sys.modules, "catdog.engines.openvino", raising=False)
@@ -220,6 +222,7 @@ def test_on_a_gpu_tensorflow_is_measured_and_no_twin_is_made(monkeypatch, drawin
     assert set(engines.proofs(shipped.head)) == {TENSORFLOW_MIXED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("allowed", "threads"), [("1", 1), ("", None), ("many", None)])
 def test_openvino_takes_no_more_threads_than_it_is_allowed(monkeypatch, allowed, threads):
     from catdog.engines.openvino import compiled, op, ov
@@ -233,6 +236,7 @@ def test_openvino_takes_no_more_threads_than_it_is_allowed(monkeypatch, allowed,
         assert not model.get_property("ENABLE_CPU_PINNING")  # or two workers compute on the same processor
 
 
+@pytest.mark.weights
 def test_an_engine_without_proof_in_the_card_is_passed_over(shipped, capsys):
     unproven = type(shipped)(**{**vars(shipped), "card": {**shipped.card, "engines": {}}})
     assert load_classifier(unproven).engine.name in (OPENVINO_FP32, TENSORFLOW)
@@ -246,6 +250,7 @@ def test_a_wrong_twin_fails_the_golden_photos(shipped, backbone):
         Classifier(shipped, opened(OPENVINO_INT8, backbone, Twin(arrays)))
 
 
+@pytest.mark.weights
 def test_a_model_serves_without_its_twin(shipped, own_places, tmp_path):
     folder = shutil.copytree(shipped.folder, tmp_path / "model")
     (folder / bundle.TWIN).write_bytes(b"damaged")
@@ -292,6 +297,7 @@ print(json.dumps(sorted(heavy & set(sys.modules))))
 """
 
 
+@pytest.mark.weights
 @pytest.mark.parametrize(("name", "needed"), [(OPENVINO_INT8, {"openvino"}), (TENSORFLOW, {"tensorflow", "keras"})])
 def test_serving_loads_only_what_its_engine_needs(name, needed):
     done = subprocess.run(

@@ -77,7 +77,7 @@ def test_where_nothing_speaks_for_a_class_nothing_is_hot():
     assert not grad_cam(np.ones((SIDE, SIDE, 512), np.float32), head, 0).any()
 
 
-def test_the_heat_is_where_the_animal_is(classifier, real_photos):
+def test_the_heat_is_where_the_animal_is(real_classifier, real_photos):
     """A real cat in the left or in the right half of a grey picture."""
     cats = [Image.open(path).convert("RGB").resize((224, 224)) for path in sorted((real_photos / "test/cat").iterdir())]
     followed = 0
@@ -86,7 +86,7 @@ def test_the_heat_is_where_the_animal_is(classifier, real_photos):
         for left in (0, 224):
             picture = Image.new("RGB", (448, 224), "grey")
             picture.paste(cat, (left, 0))
-            _, heat = classifier.explain(np.asarray(picture.resize((224, 224))), "cat")
+            _, heat = real_classifier.explain(np.asarray(picture.resize((224, 224))), "cat")
             centres.append((heat.sum(axis=0) * np.arange(SIDE)).sum() / heat.sum())
         followed += centres[0] < 6.5 < centres[1]
     assert followed >= 19
@@ -139,12 +139,12 @@ def test_reasons_are_for_those_with_the_code(classifier):
 # Not sure
 
 
-def test_the_service_says_when_the_models_threshold_is_not_reached(shipped, classifier):
+def test_the_service_says_when_the_models_threshold_is_not_reached(classifier):
     photos = [(f"{seed}.jpg", drawing("dog", seed)) for seed in range(6)]
     plain = create_app(classifier).test_client().post("/predict", data=parts(*photos)).json["predictions"]
     assert [item["sure"] for item in plain] == [item["familiar"] for item in plain] == [True] * 6
     limit = float(np.median([max(item["probabilities"].values()) for item in plain]))
-    careful = create_app(Classifier(without_thresholds(shipped, sure=limit), classifier.engine)).test_client()
+    careful = create_app(Classifier(without_thresholds(classifier.bundle, sure=limit), classifier.engine)).test_client()
     found = careful.post("/predict", data=parts(*photos)).json["predictions"]
     assert [item["sure"] for item in found] == [max(item["probabilities"].values()) >= limit for item in found]
     assert {item["sure"] for item in found} == {True, False}
@@ -152,12 +152,12 @@ def test_the_service_says_when_the_models_threshold_is_not_reached(shipped, clas
     assert careful.post("/explain", data=parts((unsure, dict(photos)[unsure]))).json["sure"] is False
 
 
-def test_a_photo_that_is_unlike_all_is_never_sure(shipped, classifier):
+def test_a_photo_that_is_unlike_all_is_never_sure(classifier):
     photos = np.stack([read_photo(drawing("dog", seed)) for seed in range(2)])
     features = classifier.engine.features(photos)
     centers = (features[:1] / np.linalg.norm(features[:1])).repeat(2, axis=0)
     limit = float(Familiarity(centers, 0).distances(features)[1]) / 2
-    knowing = dataclasses.replace(without_thresholds(shipped), familiarity=Familiarity(centers, limit))
+    knowing = dataclasses.replace(classifier.bundle, familiarity=Familiarity(centers, limit))
     client = create_app(Classifier(knowing, classifier.engine)).test_client()
     known, strange = [(f"{seed}.jpg", drawing("dog", seed)) for seed in range(2)]
     found = client.post("/predict", data=parts(known, strange)).json["predictions"]

@@ -13,7 +13,7 @@ from catdog.frontend import notebook
 from catdog.frontend.notebook import backend_state
 from catdog.frontend.page import FILES, create_page_app
 from catdog.serving import Server
-from conftest import ROOT
+from conftest import ROOT, notebook_cells
 
 
 def page(app):
@@ -30,10 +30,8 @@ def test_the_page_imports_no_tensorflow():
 
 
 def test_notebook_3_imports_nothing_else():
-    import nbformat
-
     allowed = ("catdog.places", "catdog.link", "catdog.frontend", "catdog.serving", "catdog.tunnels")
-    cells = nbformat.read(ROOT / "notebooks/3_frontend.ipynb", 4).cells
+    cells = notebook_cells(ROOT / "notebooks/3_frontend.ipynb")
     lines = [line.strip() for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()]
     imports = [line for line in lines if line.startswith(("from ", "import "))]
     for light in ("import os", "import sys", "from catdog import colab"):

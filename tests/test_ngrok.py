@@ -397,6 +397,8 @@ def test_a_hidden_prompt_asks_for_the_token_once_and_again_if_it_was_wrong(ngrok
     assert GOOD_TOKEN not in "".join(shown)
 
 
+@pytest.mark.slow
+@pytest.mark.weights
 def test_notebook_2_shares_its_service_and_runs_again(ngrok, monkeypatch):
     monkeypatch.setenv("TUNNEL", "auto")
     monkeypatch.setenv("ACCESS_CODE", "for-testers")

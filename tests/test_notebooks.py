@@ -4,10 +4,8 @@ import itertools
 import re
 from contextlib import contextmanager
 
-import nbformat
 import pytest
-from conftest import ROOT
-from nbclient import NotebookClient
+from conftest import ROOT, notebook_cells
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FINE_TUNE, BACKEND, FRONTEND = NOTEBOOKS
@@ -19,6 +17,9 @@ def kernel(path, cwd=None, change=lambda source: source):
 
     `cwd` is where it starts, if not beside the notebook; `change` is done to every cell's source first.
     """
+    import nbformat  # takes three seconds, which only tests that start a kernel shall wait
+    from nbclient import NotebookClient
+
     notebook = nbformat.read(path, 4)
     for cell in notebook.cells:
         cell.source = change(cell.source)
@@ -52,7 +53,7 @@ def replaced(cell, settings):
 
 
 def code_cells(path):
-    return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    return [cell for cell in notebook_cells(path) if cell.cell_type == "code"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -62,7 +63,7 @@ def test_no_outputs_are_stored(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_cells_are_short_and_each_follows_a_word_of_why(path):
-    cells = nbformat.read(path, 4).cells
+    cells = notebook_cells(path)
     assert cells[0].cell_type == "markdown"
     assert cells[0].source.startswith("# ")
     for before, cell in itertools.pairwise(cells):
@@ -73,7 +74,7 @@ def test_cells_are_short_and_each_follows_a_word_of_why(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_knob_stands_in_the_settings_and_is_explained(path):
-    cells = nbformat.read(path, 4).cells
+    cells = notebook_cells(path)
     place = next(number for number, cell in enumerate(cells) if cell.source.startswith("#@title Settings"))
     knobs = re.findall(r"^(\w+) = .*#@param", cells[place].source, flags=re.M)
     read = re.search(r"environment_first\((.*?)\)", cells[place].source, flags=re.S).group(1)
@@ -83,6 +84,8 @@ def test_every_knob_stands_in_the_settings_and_is_explained(path):
     assert set(re.findall(r"^(\w+) = .*#@param", others, flags=re.M)) <= {"STOP", "ROLL_BACK", "ACCEPT", "DECIDE"}
 
 
+@pytest.mark.slow
+@pytest.mark.weights
 def test_fine_tune_twice_and_with_another_setting(tmp_path, monkeypatch):
     monkeypatch.setenv("MODELS_DIR", str(tmp_path))
     with kernel(FINE_TUNE) as (run, value):
@@ -99,6 +102,8 @@ def test_fine_tune_twice_and_with_another_setting(tmp_path, monkeypatch):
         assert value("len(model.card['classes'])") == "2"
 
 
+@pytest.mark.slow
+@pytest.mark.weights
 def test_backend_twice_and_on_another_port(shipped):
     with kernel(BACKEND) as (run, value):
         said = run()
@@ -122,6 +127,7 @@ def test_backend_twice_and_on_another_port(shipped):
         assert "Traceback" not in caught.value.traceback
 
 
+@pytest.mark.slow
 def test_frontend_twice_with_and_without_a_backend(backend, own_places, classifier):
     with kernel(FRONTEND) as (run, value):
         assert "No backend is known" in run()
@@ -132,6 +138,7 @@ def test_frontend_twice_with_and_without_a_backend(backend, own_places, classifi
         assert "Page: http://127.0.0.1:" in run(start="from catdog.frontend.page", STOP=False)
 
 
+@pytest.mark.slow
 def test_what_a_user_can_cause_is_told_in_a_sentence(own_places, monkeypatch):
     monkeypatch.setenv("DATA", str(own_places / "nothing"))
     with kernel(FINE_TUNE) as (run, _), pytest.raises(Exception, match="Set DATA to") as caught:

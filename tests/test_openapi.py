@@ -10,9 +10,11 @@ from catdog.backend.app import create_app
 from catdog.backend.limits import Limits
 from catdog.feedback import Feedback
 from catdog.serving import Server
+from hypothesis import settings
 
 CODE = "for-testers"
-CASES = 2000
+EXAMPLES = settings().max_examples
+CASES = 10 * EXAMPLES
 # Left out: no schema says which bytes are a photo, and what is one is taken under any name and content type.
 CHECKS = "all", "positive_data_acceptance,negative_data_rejection,missing_required_header"
 
@@ -27,8 +29,8 @@ def asked(classifier, tmp_path_factory):
     command = [
         sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json",
         "--checks", CHECKS[0], "--exclude-checks", CHECKS[1], "--header", f"Authorization: Bearer {CODE}",
-        "--phases", "examples,coverage,fuzzing", "--max-examples", "640", "--workers", "4", "--continue-on-failure",
-        "--generation-deterministic", "--no-color",
+        "--phases", "examples,coverage,fuzzing", "--max-examples", str(16 * EXAMPLES // 5), "--workers", "4",
+        "--continue-on-failure", "--generation-deterministic", "--no-color",
     ]  # fmt: skip
     same_each_time = {**os.environ, "PYTHONHASHSEED": "0"}
     folder = tmp_path_factory.mktemp("openapi")

@@ -168,6 +168,7 @@ def test_the_chain_computes_what_tensorflow_does(backbone, engine, photos):
         assert np.abs(found - expected).mean() < 0.02 * expected.mean()
 
 
+@pytest.mark.slow
 def test_a_sample_sees_what_the_kernel_sees(slender, photos):
     layer, following = CHAIN[2:4]
     sample = Sample(len(photos), 0, 60)
@@ -182,6 +183,7 @@ def test_a_sample_sees_what_the_kernel_sees(slender, photos):
     assert following.pools is True
 
 
+@pytest.mark.slow
 def test_a_layer_weighs_what_the_features_lose_for_what_it_loses_itself(slender, photos):
     looked = Pruner.__new__(Pruner)
     looked._weights, looked._photos, looked._sample = slender, photos, Sample(len(photos), 0, 600)
@@ -198,6 +200,7 @@ def test_a_layer_weighs_what_the_features_lose_for_what_it_loses_itself(slender,
     assert hardly == pytest.approx(400 * once)
 
 
+@pytest.mark.slow
 def test_doubles_are_gone_and_the_features_stay(slender, photos):
     pruner = Pruner(slender, photos, seed=3)
     narrow = pruner.narrowed(0.4)
@@ -211,6 +214,7 @@ def test_doubles_are_gone_and_the_features_stay(slender, photos):
     assert all((again[name] == narrow[name]).all() for name in narrow)
 
 
+@pytest.mark.slow
 def test_with_all_of_the_arithmetic_nothing_that_matters_goes(slender, photos):
     expected, found = (features(weights, photos) for weights in (slender, Pruner(slender, photos).narrowed(1.0)))
     assert np.abs(found - expected).mean() < 0.03 * expected.mean()

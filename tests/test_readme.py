@@ -3,11 +3,10 @@
 import dataclasses
 import re
 
-import nbformat
 from catdog.address import carriers, repository, with_address
 from catdog.backend.limits import Limits
 from catdog.places import SHIPPED_MODEL
-from conftest import ROOT, tracked
+from conftest import ROOT, notebook_cells, tracked
 
 README = (ROOT / "README.md").read_text()
 
@@ -29,11 +28,7 @@ def test_a_button_for_every_notebook():
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
         link = f"https://colab.research.google.com/github/{path}/blob/main/notebooks/{notebook.name}"
         assert link in README
-        (
-            first,
-            *_,
-        ) = nbformat.read(notebook, 4).cells
-        assert link in first.source
+        assert link in notebook_cells(notebook)[0].source
 
 
 def test_every_command_in_the_readme_is_there():

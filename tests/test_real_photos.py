@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import requests
+from catdog.backend.app import create_app
 from catdog.classifier import Classifier
 from catdog.dataset import TEST, check
 from catdog.engines import OPENVINO_FP32, OPENVINO_INT8, open_engine
 from catdog.engines.proof import compare
 from catdog.features import FeatureStore, compute_features
 from catdog.images import read_photo
+from catdog.serving import Server
 from catdog.sources import PhotoFolder
 from conftest import drawing
 
@@ -16,11 +18,11 @@ BATCH = 20
 
 
 @pytest.fixture(scope="module")
-def unseen(real_photos, classifier, backbone):
+def unseen(real_photos, real_classifier, backbone):
     """The test photos with the features that notebook 1 would compute: (photos, targets, features)."""
     dataset = check(PhotoFolder(real_photos, "photos"))
     photos = dataset.of(TEST)
-    features = compute_features(photos, classifier.engine, FeatureStore(backbone))
+    features = compute_features(photos, real_classifier.engine, FeatureStore(backbone))
     return photos, dataset.targets(photos), features
 
 
@@ -31,24 +33,26 @@ def test_it_tells_cats_from_dogs(unseen, shipped):
     assert right.mean() >= 0.97
 
 
-def test_what_it_is_sure_of_is_right_and_drawings_are_unlike_all(unseen, shipped, classifier):
+def test_what_it_is_sure_of_is_right_and_drawings_are_unlike_all(unseen, shipped, real_classifier):
     _, targets, features = unseen
-    answers = Classifier(shipped, classifier.engine)._answers(features)
+    classifier = Classifier(shipped, real_classifier.engine)
+    answers = classifier._answers(features)
     sure = np.array([answer.sure for answer in answers])
     right = np.array([answer.probabilities.argmax() for answer in answers]) == targets
     assert sure.mean() >= 0.9
     assert right[sure].mean() >= 0.98
     drawn = np.stack([read_photo(drawing(label, seed)) for label in ("cat", "dog") for seed in range(4)])
-    assert not any(answer.sure or answer.familiar for answer in Classifier(shipped, classifier.engine).answer(drawn))
+    assert not any(answer.sure or answer.familiar for answer in classifier.answer(drawn))
 
 
-def test_the_service_says_what_the_notebook_computed(unseen, shipped, backend):
+def test_the_service_says_what_the_notebook_computed(unseen, shipped, real_classifier):
     photos, _, features = unseen
     expected = shipped.head.probabilities(features)
-    served = []
+    server, served = Server(create_app(real_classifier), "127.0.0.1", 0), []
     for start in range(0, len(photos), BATCH):
         files = [("images", (photo.path.name, photo.path.read_bytes())) for photo in photos[start : start + BATCH]]
-        served += requests.post(f"{backend.url}/predict", files=files, timeout=120).json()["predictions"]
+        served += requests.post(f"{server.url}/predict", files=files, timeout=120).json()["predictions"]
+    server.stop()
     probabilities = np.array([[item["probabilities"][label] for label in shipped.classes] for item in served])
     assert [item["filename"] for item in served] == [photo.path.name for photo in photos]
     assert [item["label"] for item in served] == [shipped.classes[number] for number in expected.argmax(axis=1)]

@@ -23,6 +23,8 @@ from catdog.scale.cluster import connect
 from catdog.scale.labelling import label
 from catdog.scale.storage import Place
 
+pytestmark = [pytest.mark.ray, pytest.mark.weights]
+
 PER_FILE = 8
 
 
@@ -46,7 +48,7 @@ def rows(out):
     return sorted(found, key=lambda row: row["path"])
 
 
-def test_rows_say_what_the_service_says_and_only_new_photos_are_looked_at(photos, tmp_path, classifier, shipped):
+def test_rows_say_what_the_service_says_and_only_new_photos_are_looked_at(photos, tmp_path, real_classifier, shipped):
     (photos / "notes.txt").write_text("no photo")
     (photos / ".hidden.jpg").write_bytes(drawing())
     out = tmp_path / "labels.parquet"
@@ -59,7 +61,7 @@ def test_rows_say_what_the_service_says_and_only_new_photos_are_looked_at(photos
     *labelled, refused = first
     assert refused["refused"].startswith("This is not a photo in a known format")
     assert refused["label"] is refused["sure"] is refused["probabilities"] is None
-    expected = classifier.predict(np.stack([read_photo(drawing(("cat", "dog")[n % 2], n % 6)) for n in range(6)]))
+    expected = real_classifier.predict(np.stack([read_photo(drawing(("cat", "dog")[n % 2], n % 6)) for n in range(6)]))
     for row in labelled:
         said = expected[int(row["path"].rpartition("/")[2].removesuffix(".jpg")) % 6]
         assert np.abs([row["probabilities"]["cat"], row["probabilities"]["dog"]] - said).max() < 2e-3

@@ -24,6 +24,8 @@ from catdog.scale.fitting import fine_tune
 from catdog.scale.layout import Layout
 from catdog.scale.storage import Place
 
+pytestmark = [pytest.mark.ray, pytest.mark.weights]
+
 CLASSES = ("cat", "dog")
 
 

@@ -50,6 +50,8 @@ from test_strangers import (  # noqa: F401
     test_the_description_lists_every_problem,
 )
 
+pytestmark = [pytest.mark.ray, pytest.mark.weights]
+
 # Those of a connection; and Serve's proxy says what it is, which it cannot be told not to.
 NOT_PASSED_ON = ("connection", "content-length", "host", "keep-alive", "transfer-encoding", "server")
 

@@ -20,12 +20,12 @@ from catdog.backend.app import create_app, start
 from catdog.backend.deadline import DeadlinePassed
 from catdog.backend.limits import Limits, parse_limits
 from catdog.backend.problems import KINDS
-from catdog.classifier import Answer, load_classifier
+from catdog.classifier import Answer
 from catdog.errors import SuiteError
 from catdog.feedback import Feedback
 from catdog.frontend.page import create_page_app
 from catdog.serving import Server, stop
-from conftest import drawing, encoded, until, without_thresholds
+from conftest import drawing, encoded, until
 from PIL import Image
 from standins.decoders import vulnerable
 from standins.hostile import jpeg_of_many_scans, png_that_says, raw
@@ -449,17 +449,10 @@ def test_no_answer_in_time_is_told_and_gives_its_places_back(gated, gate):
     until(lambda: post(server.url, drawing()).status_code == 200)
 
 
-@pytest.fixture
-def forgetful(shipped):
-    """The service with a network that computes whatever it is asked."""
-    server = Server(create_app(load_classifier(without_thresholds(shipped))), "127.0.0.1", 0)
-    yield server
-    server.stop()
-
-
-def test_eight_threads_get_the_answers_that_they_would_get_one_by_one(forgetful):
+def test_eight_threads_get_the_answers_that_they_would_get_one_by_one(real_classifier):
+    server = Server(create_app(real_classifier), "127.0.0.1", 0)
     photos = [drawing(("cat", "dog")[seed % 2], seed) for seed in range(PHOTOS)]
-    alone = [post(forgetful.url, photo).json()["predictions"][0]["probabilities"] for photo in photos]
+    alone = [post(server.url, photo).json()["predictions"][0]["probabilities"] for photo in photos]
 
     def ask_all(shift):
         """In an order and in requests of a size of its own."""
@@ -468,7 +461,7 @@ def test_eight_threads_get_the_answers_that_they_would_get_one_by_one(forgetful)
             for begin in range(0, PHOTOS, size):
                 places = order[begin : begin + size]
                 files = [("images", (str(place), photos[place])) for place in places]
-                predictions = session.post(f"{forgetful.url}/predict", files=files, timeout=60).json()["predictions"]
+                predictions = session.post(f"{server.url}/predict", files=files, timeout=60).json()["predictions"]
                 assert [item["filename"] for item in predictions] == [str(place) for place in places]
                 found.update((int(item["filename"]), item["probabilities"]) for item in predictions)
         return found
@@ -476,6 +469,7 @@ def test_eight_threads_get_the_answers_that_they_would_get_one_by_one(forgetful)
     with ThreadPoolExecutor(8) as threads:
         everything = list(threads.map(ask_all, range(8)))
     assert [len(found) for found in everything] == [PHOTOS] * 8
+    server.stop()
     off = [abs(found[place]["cat"] - alone[place]["cat"]) for found in everything for place in range(PHOTOS)]
     assert max(off) <= 1e-3
     assert np.ptp([one["cat"] for one in alone]) > 0.2

@@ -12,6 +12,7 @@ from catdog.features import FeatureStore, compute_features, features_by_split
 from catdog.images import read_photo
 from catdog.sources import PhotoFolder
 from catdog.training import class_weights, fit_head
+from standins.network import StandInNetwork
 
 
 @pytest.fixture
@@ -19,14 +20,18 @@ def dataset(drawings):
     return check(PhotoFolder(drawings, "drawings", drawings=True))
 
 
-@pytest.fixture
-def counted(engine, monkeypatch):
-    """The real engine, counting the photos that go through it."""
-    seen, compute = [], type(engine).features
-    monkeypatch.setattr(
-        type(engine), "features", lambda self, photos: seen.append(len(photos)) or compute(self, photos)
-    )
-    return seen
+class Counted(StandInNetwork):
+    """Remembers how many photos go through it, and may be broken off before a batch."""
+
+    def __init__(self, batches=100):
+        super().__init__()
+        self.batches, self.seen = batches, []
+
+    def features(self, photos):
+        if len(self.seen) == self.batches:
+            raise KeyboardInterrupt
+        self.seen.append(len(photos))
+        return super().features(photos)
 
 
 def blobs(n=60, classes=3, seed=0):
@@ -49,38 +54,29 @@ def test_the_base_sees_what_keras_preprocessing_gives(engine, drawings):
     assert expected.max() > 10
 
 
-def test_features_are_computed_once_and_only_for_new_photos(dataset, counted, engine, tmp_path):
-    store = FeatureStore(engine, tmp_path)
-    some = dataset.photos[:5]
-    first = compute_features(some, engine, store)
+def test_features_are_computed_once_and_only_for_new_photos(dataset, tmp_path):
+    network = Counted()
+    first = compute_features(dataset.photos[:5], network, FeatureStore(network, tmp_path))
     assert first.shape == (5, 512)
-    assert sum(counted) == 5
-    again = compute_features(dataset.photos[:8][::-1], engine, FeatureStore(engine, tmp_path))
-    assert sum(counted) == 8
+    assert sum(network.seen) == 5
+    again = compute_features(dataset.photos[:8][::-1], network, FeatureStore(network, tmp_path))
+    assert sum(network.seen) == 8
     assert (again[::-1][:5] == first).all()
 
 
-def test_features_survive_a_broken_off_run(dataset, engine, tmp_path, monkeypatch):
-    store, compute = FeatureStore(engine, tmp_path), type(engine).features
-    done = []
-
-    def break_off(self, photos):
-        if done:
-            raise KeyboardInterrupt
-        done.append(len(photos))
-        return compute(self, photos)
-
-    monkeypatch.setattr(type(engine), "features", break_off)
+def test_features_survive_a_broken_off_run(dataset, tmp_path):
+    network = Counted(batches=1)
+    store = FeatureStore(network, tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        compute_features(dataset.photos, engine, store)
-    assert len(store.digests()) == done[0] < len(dataset.photos)
+        compute_features(dataset.photos, network, store)
+    assert len(store.digests()) == network.seen[0] < len(dataset.photos)
 
 
-def test_another_base_or_door_never_finds_these_features(backbone, tmp_path, monkeypatch):
-    paths = {FeatureStore(backbone, tmp_path).path}
+def test_another_base_or_door_never_finds_these_features(stand_in, tmp_path, monkeypatch):
+    paths = {FeatureStore(stand_in, tmp_path).path}
     monkeypatch.setattr("catdog.features.DOOR", "another")
-    paths.add(FeatureStore(backbone, tmp_path).path)
-    paths.add(FeatureStore(dataclasses.replace(backbone, fingerprint="sha256:another"), tmp_path).path)
+    paths.add(FeatureStore(stand_in, tmp_path).path)
+    paths.add(FeatureStore(dataclasses.replace(stand_in.backbone, fingerprint="sha256:another"), tmp_path).path)
     assert len(paths) == 3
 
 
@@ -108,11 +104,11 @@ def test_settings_that_cannot_be_are_refused_in_words(setting):
 
 
 @pytest.mark.parametrize("damaged", [lambda data: b"no database at all" * 100, lambda data: data[: len(data) // 2]])
-def test_a_damaged_file_of_features_is_set_aside(backbone, tmp_path, capsys, damaged):
-    path = FeatureStore(backbone, tmp_path).path
-    FeatureStore(backbone, tmp_path).write(["ab" * 32] * 99, "fp32", np.zeros((99, 512), np.float32))
+def test_a_damaged_file_of_features_is_set_aside(stand_in, tmp_path, capsys, damaged):
+    path = FeatureStore(stand_in, tmp_path).path
+    FeatureStore(stand_in, tmp_path).write(["ab" * 32] * 99, "fp32", np.zeros((99, 512), np.float32))
     path.write_bytes(damaged(path.read_bytes()))
-    store = FeatureStore(backbone, tmp_path)
+    store = FeatureStore(stand_in, tmp_path)
     assert store.digests() == set()
     assert "damaged" in capsys.readouterr().out
     assert path.with_suffix(".damaged").exists()
@@ -132,37 +128,37 @@ def drive(tmp_path, monkeypatch):
     return machine
 
 
-def test_features_outlive_the_machine_on_drive(backbone, drive):
-    first = FeatureStore(backbone)
+def test_features_outlive_the_machine_on_drive(stand_in, drive):
+    first = FeatureStore(stand_in)
     first.write(["ab" * 32], "fp32", np.ones((1, 512), np.float32))
     assert not first._kept.exists()
     first.keep()
     drive(2)
-    second = FeatureStore(backbone)
+    second = FeatureStore(stand_in)
     assert second.path != first.path
     assert second.digests("fp32") == {"ab" * 32}
 
 
-def test_a_long_computation_is_kept_from_time_to_time(backbone, drive, monkeypatch):
+def test_a_long_computation_is_kept_from_time_to_time(stand_in, drive, monkeypatch):
     monkeypatch.setattr(features, "_KEEP_SECONDS", -1)
-    store = FeatureStore(backbone)
+    store = FeatureStore(stand_in)
     store.write(["ab" * 32], "fp32", np.ones((1, 512), np.float32))
     assert store._kept.exists()
 
 
-def test_a_full_drive_is_told_and_stops_nothing(backbone, drive, dataset, engine, monkeypatch, capsys):
+def test_a_full_drive_is_told_and_stops_nothing(stand_in, drive, dataset, monkeypatch, capsys):
     def full(source, target):
         raise OSError(28, "No space left on device")
 
-    store = FeatureStore(backbone)
+    store = FeatureStore(stand_in)
     monkeypatch.setattr("shutil.copyfileobj", full)
-    assert len(compute_features(dataset.photos[:4], engine, store)) == 4
+    assert len(compute_features(dataset.photos[:4], stand_in, store)) == 4
     assert "was not written (No space left on device)" in capsys.readouterr().out
     assert not list(store._kept.parent.iterdir())
 
 
-def test_another_engines_features_are_kept_apart(backbone, tmp_path):
-    store, digest = FeatureStore(backbone, tmp_path), "ab" * 32
+def test_another_engines_features_are_kept_apart(stand_in, tmp_path):
+    store, digest = FeatureStore(stand_in, tmp_path), "ab" * 32
     store.write([digest], "fp32", np.zeros((1, 512), np.float32))
     store.write([digest], "int8", np.ones((1, 512), np.float32))
     assert store.read([digest], "fp32").max() == 0
@@ -173,11 +169,11 @@ def test_another_engines_features_are_kept_apart(backbone, tmp_path):
         store.read([digest], "bf16")
 
 
-def test_features_by_split_go_with_their_targets(dataset, engine, tmp_path):
-    data = features_by_split(dataset, engine, FeatureStore(engine, tmp_path))
+def test_features_by_split_go_with_their_targets(dataset, stand_in, tmp_path):
+    data = features_by_split(dataset, stand_in, FeatureStore(stand_in, tmp_path))
     features, targets = data[TRAIN]
     assert len(features) == len(targets) == len(dataset.of(TRAIN))
-    expected = engine.features(read_photo(dataset.of(TRAIN)[2].path)[None])
+    expected = stand_in.features(read_photo(dataset.of(TRAIN)[2].path)[None])
     assert np.abs(features[2] - expected[0]).max() < 1e-3
 
 

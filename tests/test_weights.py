@@ -8,6 +8,8 @@ import pytest
 from catdog import weights
 from catdog.errors import SuiteError
 
+pytestmark = pytest.mark.weights
+
 
 @pytest.fixture(scope="module")
 def real():

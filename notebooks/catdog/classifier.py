@@ -1,10 +1,12 @@
 """A loaded model: photos in, probabilities out, after proof that it still answers as when it was saved."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from .backbone import Backbone
 from .bundle import TOLERANCE, Bundle, BundleRefused
 from .engines import COMPACT, OPENVINO_INT8, Engine, has_gpu, is_exact, open_engine
 from .engines.choice import AUTO, choose
@@ -35,7 +37,8 @@ class Classifier:
         self.bundle = bundle
         self.engine = engine
         self._model = bundle.compact if engine.name == COMPACT else bundle  # each has its own last layer and thresholds
-        _check_kin(bundle, engine.fingerprint)
+        _check_weights(bundle, engine.fingerprint)
+        _check_door(bundle)
         self._replay()
 
     def predict(self, photos: np.ndarray) -> np.ndarray:
@@ -89,8 +92,7 @@ def load_classifier(
         BundleRefused: the model was trained on another backbone or behind another image door.
         SuiteError: no engine, or not the one that was wanted, can run it.
     """
-    backbone = bundle.backbone()
-    _check_kin(bundle, backbone.fingerprint)
+    _check_door(bundle)
     proven: dict[str, Classifier] = {}
 
     def objection(engine: Engine) -> str:
@@ -104,13 +106,20 @@ def load_classifier(
             return str(refusal)
         return ""
 
+    @functools.cache
+    def backbone() -> Backbone:
+        """Only where an engine is opened: 59 MB of weights are read and checked."""
+        found = bundle.backbone()
+        _check_weights(bundle, found.fingerprint)
+        return found
+
     def opened(name: str) -> Engine:
         if beside and beside.engine.name == name and _run_alike(name, bundle, beside.bundle):
             return beside.engine
-        return open_engine(name, backbone, bundle.twins.get(name))
+        return open_engine(name, backbone(), bundle.twins.get(name))
 
     own = {COMPACT: f"{COMPACT} {bundle.compact.network.widths}"} if bundle.compact and not has_gpu() else {}
-    return proven[choose(wanted, opened, objection, say, backbone.architecture, own).name]
+    return proven[choose(wanted, opened, objection, say, bundle.architecture, own).name]
 
 
 def _run_alike(name: str, one: Bundle, other: Bundle) -> bool:
@@ -121,10 +130,14 @@ def _run_alike(name: str, one: Bundle, other: Bundle) -> bool:
     return one.card["backbone"]["fingerprint"] == other.card["backbone"]["fingerprint"]
 
 
-def _check_kin(bundle: Bundle, fingerprint: str) -> None:
-    where = f"{bundle.folder} was trained on "
+def _check_weights(bundle: Bundle, fingerprint: str) -> None:
     if bundle.card["backbone"]["fingerprint"] != fingerprint:
-        raise BundleRefused(where + "a backbone with other weights: train again, or get those weights.")
+        raise BundleRefused(
+            f"{bundle.folder} was trained on a backbone with other weights: train again, or get those weights."
+        )
+
+
+def _check_door(bundle: Bundle) -> None:
     if bundle.card["image_door"] != DOOR:
         prepared = f"photos prepared in another way ({bundle.card['image_door']}, here {DOOR})"
-        raise BundleRefused(where + f"{prepared}: train again.")
+        raise BundleRefused(f"{bundle.folder} was trained on {prepared}: train again.")

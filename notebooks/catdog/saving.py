@@ -15,7 +15,6 @@ from .dataset import Dataset
 from .drawings import CLASSES, draw
 from .errors import SuiteError
 from .evaluation import Report
-from .export import save_complete
 from .head import Head
 from .images import DOOR, read_photo
 from .proving import Engines
@@ -74,6 +73,8 @@ def save_model(
             f"Not saved: it is worse than {newest.id} by more than chance explains. Set PUBLISH to always to save it."
         )
         return newest
+    from .export import save_complete  # which takes Keras along, seconds that nothing above needs
+
     head, network = confidence.head, engines.reference.model
     photos, probabilities = _golden(engines, head)
     card = _card(dataset, fit, confidence, reports, engines) | ({"compact": compact.as_card()} if compact else {})

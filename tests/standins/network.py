@@ -1,0 +1,77 @@
+"""A network for tests that need one, whichever it is: without TensorFlow, OpenVINO or weights, in milliseconds.
+
+It is an `engines.Engine` of VGG16's shape, so everything above the engines runs as it is: heads, classifiers, saved
+models, hot swap, heat maps, the service and the page. Its activations are fixed random projections of a thumbnail, and
+its features are their maximum over the picture. Its model tells drawings of cats from drawings of dogs, and gets some
+of them wrong, as a real one does.
+"""
+
+import dataclasses
+
+import numpy as np
+from catdog.backbone import VGG16, Backbone
+from catdog.bundle import Bundle
+from catdog.drawings import CLASSES
+from catdog.head import Head
+from catdog.images import SIDE, read_photo
+from conftest import drawing
+
+NAME = "stand-in"
+_THUMBNAIL = 28  # pixels a side: two by two of them for each cell of the activations
+_DRAWINGS = 16  # of each class, that its last layer is fitted to
+_RIDGE = 0.03  # of the largest singular value: probabilities are neither all near a half nor all near one
+
+
+class StandInNetwork:
+    """See `engines.Engine`. It computes in float32, the same on every machine."""
+
+    name, recipe, fingerprint, architecture = NAME, f"fp32 {NAME}", f"sha256:{NAME}", VGG16
+
+    def __init__(self):
+        cells, values = VGG16.cells**2, 3 * (_THUMBNAIL // VGG16.cells) ** 2
+        chance = np.random.default_rng(16)
+        self._projections = chance.normal(size=(cells, values, VGG16.size)).astype(np.float32)
+
+    @property
+    def backbone(self) -> Backbone:
+        """What a feature store or a bundle asks of a backbone; it has no arrays."""
+        return Backbone(VGG16, {}, self.fingerprint)
+
+    def features(self, photos: np.ndarray) -> np.ndarray:
+        return VGG16.pool(self.activations(photos))
+
+    def activations(self, photos: np.ndarray) -> np.ndarray:
+        side, number = VGG16.cells, len(photos)
+        edges = np.arange(0, SIDE, SIDE // _THUMBNAIL)
+        sums = np.add.reduceat(np.add.reduceat(photos.astype(np.float32), edges, axis=1), edges, axis=2)
+        centred = sums / (127.5 * (SIDE / _THUMBNAIL) ** 2) - 1
+        cells = centred.reshape(number, side, 2, side, 2, 3).transpose(1, 3, 0, 2, 4, 5).reshape(side**2, number, -1)
+        found = np.maximum(cells @ self._projections, 0)
+        return found.transpose(1, 0, 2).reshape(number, side, side, VGG16.size)
+
+
+def stand_in_bundle(network: StandInNetwork, shipped: Bundle) -> Bundle:
+    """A model on the stand-in network as `bundle.read` would give it: the shipped one's card and golden photos, with a
+    last layer that tells drawings apart, without thresholds."""
+    head = _fitted(network)
+    card = {
+        **shipped.card,
+        "backbone": {**shipped.card["backbone"], "fingerprint": network.fingerprint},
+        "thresholds": {},
+    }
+    probabilities = head.probabilities(network.features(shipped.golden_photos))
+    return dataclasses.replace(shipped, card=card, head=head, golden_probabilities=probabilities, familiarity=None)
+
+
+def _fitted(network: StandInNetwork) -> Head:
+    """By least squares on drawings that no test uses."""
+    labels = [label for label in CLASSES for _ in range(_DRAWINGS)]
+    photos = [read_photo(drawing(label, 10_000 + number, "PNG")) for number, label in enumerate(labels)]
+    features = network.features(np.stack(photos))
+    targets = np.where(np.array(labels) == CLASSES[1], 2.0, -2.0)
+    middle = features.mean(axis=0)
+    left, strengths, right = np.linalg.svd(features - middle, full_matrices=False)
+    damped = strengths / (strengths**2 + (_RIDGE * strengths[0]) ** 2)
+    direction = (right.T @ (damped * (left.T @ targets)) / 2).astype(np.float32)
+    kernel = np.stack([-direction, direction], axis=1)
+    return Head(kernel, -(middle @ kernel).astype(np.float32))
