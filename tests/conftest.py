@@ -1,6 +1,7 @@
 """Folders of their own for every run, and the parts that many tests share: networks, a real server."""
 
 import dataclasses
+import functools
 import io
 import json
 import os
@@ -244,6 +245,7 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options) -> bytes:
     return file.getvalue()
 
 
+@functools.cache
 def drawing(label: str = "cat", seed: int = 1, kind: str = "JPEG") -> bytes:
     from catdog.drawings import draw
 

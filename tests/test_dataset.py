@@ -4,7 +4,6 @@ import shutil
 
 import pytest
 from catdog.dataset import SPLITS, TEST, TRAIN, VALID, check, list_photos
-from catdog.drawings import draw
 from catdog.errors import SuiteError
 from catdog.sources import PhotoFolder
 from conftest import drawing, encoded
@@ -19,9 +18,8 @@ def fill(path, labels=("cat", "dog"), count=12, first=0):
     for label in labels:
         (path / label).mkdir(parents=True, exist_ok=True)
         for seed in range(first, first + count):
-            draw("cat" if label == "cat" else "dog", seed + 100 * labels.index(label)).save(
-                path / label / f"{seed}.jpg"
-            )
+            photo = drawing("cat" if label == "cat" else "dog", seed + 100 * labels.index(label))
+            (path / label / f"{seed}.jpg").write_bytes(photo)
     return path
 
 
