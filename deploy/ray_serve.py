@@ -27,7 +27,7 @@ def build(settings: dict | None = None):
     settings = settings or {}
     unknown = set(settings) - set(KNOBS)
     if unknown:
-        raise SuiteError(f"There is no knob {unknown.pop()}: there are {', '.join(KNOBS)}.")
+        raise SuiteError("setting-unknown", f"There is no knob {unknown.pop()}: there are {', '.join(KNOBS)}.")
     knobs = {name: as_typed(name, settings.get(name), value) for name, value in KNOBS.items()}
     model, engine, code, origins, limits, replicas, fewest = environment_first(**knobs)
     connect()

@@ -8,6 +8,8 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -228,6 +230,18 @@ def drawings(tmp_path_factory):
     from catdog.drawings import draw_folder
 
     return draw_folder(tmp_path_factory.mktemp("drawings"), per_class=12)
+
+
+@contextmanager
+def refused(code: str, *facts: str, kind: type[Exception] | None = None) -> Iterator[pytest.ExceptionInfo]:
+    """What happens inside is refused with this code, and the message holds the facts; how it says it is its own."""
+    from catdog.errors import SuiteError
+
+    with pytest.raises(kind or SuiteError) as caught:
+        yield caught
+    assert caught.value.code == code, caught.value
+    for fact in facts:
+        assert fact in str(caught.value)
 
 
 def until(condition, seconds: float = 30) -> None:

@@ -9,8 +9,7 @@ from catdog import link
 from catdog.backend.app import create_app
 from catdog.backend.limits import Limits
 from catdog.backend.problems import KINDS
-from catdog.errors import SuiteError
-from conftest import drawing, encoded
+from conftest import drawing, encoded, refused
 from PIL import Image
 
 
@@ -214,7 +213,7 @@ def test_the_access_code_is_never_written_down(classifier, own_cache):
 
 @pytest.mark.parametrize("code", ["short", "with space", "x" * 65, "schlüssel", "a#b?c=d&e"])
 def test_a_code_that_no_link_can_carry_is_refused(code):
-    with pytest.raises(SuiteError, match="ACCESS_CODE"):
+    with refused("setting-access-code"):
         create_app(None, ACCESS_CODE=code)
 
 

@@ -88,8 +88,7 @@ def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
         run()
         first, computed = value("model.id"), int(value("len(store.digests(engines.chosen.recipe))"))
         app, server = serve(load_classifier(bundle.read(bundle.find("pets")), "openvino-fp32"))
-        monkeypatch.setattr(following, "_LOOK_SECONDS", 0.1)
-        versions = following.follow(app, "pets", "openvino-fp32")
+        versions = following.follow(app, "pets", "openvino-fp32", seconds=0.1)
 
         page.goto(server.url)
         choose(page, strange)

@@ -18,8 +18,7 @@ import requests
 from catdog import colab as ours
 from catdog import places
 from catdog.address import repository
-from catdog.errors import SuiteError
-from conftest import ROOT
+from conftest import ROOT, refused
 from packaging.requirements import Requirement
 from standins.ngrok_server import GOOD_TOKEN
 from test_notebooks import BACKEND, FINE_TUNE, FRONTEND, kernel
@@ -175,7 +174,7 @@ def test_drive_is_asked_for_only_when_wanted_and_its_refusal_is_told(colab_packa
     monkeypatch.setenv("DRIVE_DIR", str(tmp_path / "drive" / "MyDrive"))
     monkeypatch.setenv("COLAB_DRIVE", "refused")
     places.mount_drive(False)
-    with pytest.raises(SuiteError, match=r"not mounted \(mount failed\).*set USE_DRIVE to False"):
+    with refused("drive-not-mounted", "mount failed", "USE_DRIVE"):
         places.mount_drive(True)
     monkeypatch.delenv("COLAB_DRIVE")
     places.mount_drive(True)

@@ -85,16 +85,16 @@ def test_what_cannot_be_compared_is_not(newest, changes):
 
 def test_without_the_weights_of_its_backbone_a_version_is_not_compared_with(newest, capsys):
     def backbone():
-        raise SuiteError("its weights could not be had.")
+        raise SuiteError("weights-missing", "They are nowhere.")
 
     newest(1, backbone={"fingerprint": "g"}).backbone = backbone
     assert compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE) is None
-    assert "pets/1 cannot be compared with: its weights could not be had." in capsys.readouterr().out
+    assert "pets/1 cannot be compared with: They are nowhere. [weights-missing]" in capsys.readouterr().out
 
 
 def test_the_first_version_has_none_before_it(monkeypatch):
     def none(name):
-        raise SuiteError("There is no model.")
+        raise SuiteError("model-missing", "There is none.")
 
     monkeypatch.setattr(bundle, "find", none)
     assert compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE) is None

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from catdog import figures
 from catdog.confidence import calibration_error, fit_confidence, reliability
-from catdog.errors import SuiteError
 from catdog.familiarity import fit_familiarity
 from catdog.head import Head
 from catdog.training import fit_head, unseen_logits
+from conftest import refused
 
 NOBODY = np.empty((0, 8), np.float32), np.empty(0, int)
 
@@ -116,7 +116,7 @@ def test_few_photos_say_nothing():
 
 @pytest.mark.parametrize("target", [0, -1, 1.1, 99])
 def test_a_share_that_is_none_is_refused(target):
-    with pytest.raises(SuiteError, match="SURE_IS_RIGHT must be over 0 and at most 1"):
+    with refused("setting-sure-is-right", "SURE_IS_RIGHT"):
         fit_confidence(IDENTITY, told(40), told(40), np.zeros((40, 2)), target=target)
 
 

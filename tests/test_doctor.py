@@ -11,9 +11,9 @@ from catdog.decisions import KEEP, OUT, Decisions, Suggestion, names, table
 from catdog.doctor import examine, uneven_classes
 from catdog.drawings import draw
 from catdog.engines import OPENVINO_INT8, open_engine
-from catdog.errors import SuiteError
 from catdog.features import FeatureStore, features_by_split
 from catdog.sources import PhotoFolder
+from conftest import refused
 from PIL import Image, ImageEnhance
 
 
@@ -139,9 +139,17 @@ def test_words_become_decisions(places):
     assert decisions.take("", SOME, BOTH) == 0
 
 
-@pytest.mark.parametrize("words", ["3fa1 out, beef out", "3fa1 out, 77b2 giraffe", "3fa1 out, 77b2", "3fa1 out, 7 out"])
-def test_words_without_sense_are_refused_and_nothing_is_decided(places, words):
-    with pytest.raises(SuiteError, match=r"names none of the photos|is no decision"):
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("3fa1 out, beef out", "decision-photo-unknown"),
+        ("3fa1 out, 77b2 giraffe", "decision-invalid"),
+        ("3fa1 out, 77b2", "decision-invalid"),
+        ("3fa1 out, 7 out", "decision-photo-unknown"),
+    ],
+)
+def test_words_without_sense_are_refused_and_nothing_is_decided(places, words, code):
+    with refused(code):
         Decisions("pets").take(words, SOME, BOTH)
     assert not (places / "data_dir" / "notes" / "pets" / "decisions.json").exists()
 
@@ -149,7 +157,7 @@ def test_words_without_sense_are_refused_and_nothing_is_decided(places, words):
 def test_a_damaged_file_of_decisions_is_not_taken_for_none(places):
     path = Decisions("pets").path
     path.write_text("{ no json")
-    with pytest.raises(SuiteError, match="is damaged: repair or remove it"):
+    with refused("decisions-damaged"):
         Decisions("pets")
 
 
@@ -157,7 +165,7 @@ def test_a_class_cannot_be_decided_away(examined):
     dataset, _, decisions = examined()
     every = [Suggestion(photo, "", OUT) for photo in dataset.of("train") if photo.label == "cat"]
     decisions.take("as suggested", every, dataset.classes)
-    with pytest.raises(SuiteError, match=r"After your decisions .* no usable training photo of cat"):
+    with refused("photos-class-empty", "After your decisions", "cat"):
         examined()
 
 

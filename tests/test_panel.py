@@ -15,7 +15,7 @@ from conftest import until
 
 def tunnel(state="up", public=True, provider="ngrok", detail="The link works."):
     return types.SimpleNamespace(
-        url="https://my-cats.example", public=public, provider=provider, status=Status(state, detail)
+        url="https://my-cats.example", public=public, provider=provider, status=Status(state, "", detail)
     )
 
 
@@ -56,11 +56,10 @@ def test_what_comes_from_outside_is_text():
 
 
 def test_it_is_kept_fresh_until_another_is_shown(monkeypatch):
-    monkeypatch.setattr(panel, "_LOOK_SECONDS", 0.02)
     updates, visits = [], Visits()
     handle = types.SimpleNamespace(update=lambda shown: updates.append(str(shown)))
     monkeypatch.setattr(IPython.display, "display", lambda shown, display_id: handle)
-    show_panel(tunnel(), visits)
+    show_panel(tunnel(), visits, seconds=0.02)
     visits.add(visit())
     until(lambda: updates and "Last visitor: 203.0.113.7, POST /predict, at 03:04:05." in updates[-1])
     assert len(updates) == 1

@@ -4,6 +4,7 @@ import pytest
 from catdog import link, places
 from catdog.errors import SuiteError
 from catdog.places import environment_first
+from conftest import refused
 
 
 def test_the_environment_comes_first_with_the_type_of_the_default(monkeypatch):
@@ -16,7 +17,7 @@ def test_the_environment_comes_first_with_the_type_of_the_default(monkeypatch):
 @pytest.mark.parametrize(("default", "word"), [(5000, "a whole number"), (0.5, "a number"), (True, "true or false")])
 def test_text_that_does_not_fit_is_refused_in_words(monkeypatch, default, word):
     monkeypatch.setenv("PORT", "eighty")
-    with pytest.raises(SuiteError, match=f'PORT must be {word}, not "eighty"'):
+    with refused("setting-type", "PORT", word, '"eighty"'):
         environment_first(PORT=default)
 
 
@@ -107,4 +108,4 @@ def test_what_can_be_computed_again_may_fail_to_be_written(tmp_path, capsys):
 
 
 def test_an_error_for_people_shows_no_traceback_in_a_notebook():
-    assert SuiteError("Do this.")._render_traceback_() == ["⚠ Do this."]
+    assert SuiteError("setting-type", "Do this.")._render_traceback_() == ["⚠ Do this. [setting-type]"]

@@ -21,11 +21,10 @@ from catdog.backend.deadline import DeadlinePassed
 from catdog.backend.limits import Limits, parse_limits
 from catdog.backend.problems import KINDS
 from catdog.classifier import Answer
-from catdog.errors import SuiteError
 from catdog.feedback import Feedback
 from catdog.frontend.page import create_page_app
 from catdog.serving import Server, stop
-from conftest import drawing, encoded, until
+from conftest import drawing, encoded, refused, until
 from PIL import Image
 from standins.decoders import vulnerable
 from standins.hostile import jpeg_of_many_scans, png_that_says, raw
@@ -225,9 +224,8 @@ def test_nothing_that_is_sent_is_written_to_disk(backend, monkeypatch):
     assert post(backend.url, photo, photo).json()["predictions"][0]["label"]
 
 
-def test_who_dribbles_is_sent_away(app, monkeypatch):
-    monkeypatch.setattr(receiving, "_PATIENCE_SECONDS", 0.05)
-    server = Server(app, "127.0.0.1", 0, app_refuses=True)
+def test_who_dribbles_is_sent_away(app):
+    server = Server(app, "127.0.0.1", 0, patience=0.05, app_refuses=True)
     for sent in (b"POST / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as slow:
             answer = b""
@@ -294,16 +292,15 @@ def test_limits_are_set_in_words():
     assert parse_limits("") == Limits()
     assert parse_limits(" photos=16, pixels=1_000_000 seconds=2.5") == Limits(photos=16, pixels=10**6, seconds=2.5)
     for wrong in ("photo=1", "photos", "photos=many", "photos=0", "photos=-1", "seconds=nan"):
-        with pytest.raises(SuiteError, match="LIMITS"):
+        with refused("setting-limits"):
             parse_limits(wrong)
 
 
 # --- what a photo does to its decoder ---
 
 
-def test_photos_that_hang_or_crash_are_told_and_take_nothing_with_them(classifier, monkeypatch):
-    monkeypatch.setattr(decoding, "_decoded", vulnerable)
-    client = served(classifier, decode_seconds=1)
+def test_photos_that_hang_or_crash_are_told_and_take_nothing_with_them(classifier):
+    client = create_app(classifier, limits=Limits(decode_seconds=1), READ_PHOTO=vulnerable).test_client()
     bad = {"hangs": jpeg_of_many_scans(20_000), "crashes": b"crash", "eats": b"memory"}
     photos = [("good", drawing("cat", 1))]
     for name, data in bad.items():
@@ -336,7 +333,12 @@ def test_one_client_does_not_keep_the_decoders_busy(classifier):
 
 def test_who_sent_a_slow_photo_waits_aside_and_nobody_for_them(classifier, monkeypatch):
     lines, decode = [], decoding.decode
-    monkeypatch.setattr(decoding, "decode", lambda *args, aside: lines.append(aside) or decode(*args, aside=aside))
+
+    def noted(*arguments, aside, **others):
+        lines.append(aside)
+        return decode(*arguments, aside=aside, **others)
+
+    monkeypatch.setattr(decoding, "decode", noted)
     client = served(classifier, decode_seconds=0.3)
     slow, good = parts(("x", jpeg_of_many_scans(20_000))), parts(("y", drawing()))
     here = {}
@@ -365,18 +367,17 @@ def test_the_line_aside_is_one_of_its_own():
     assert [one.kind.slug for one in ended[0]] == ["photo-slow"] * 2
 
 
-def test_a_photo_that_is_never_heard_of_is_handed_over_once_more(monkeypatch):
-    real, lost = decoding._pool(decoding._WORKERS, aside=False), [Future()]
+def test_a_photo_that_is_never_heard_of_is_handed_over_once_more():
+    real, lost = decoding.decoders(), [Future()]
     once = SimpleNamespace(schedule=lambda *args, **options: lost.pop() if lost else real.schedule(*args, **options))
-    monkeypatch.setattr(decoding, "_pool", lambda workers, aside: once)
-    found = decoding.decode([drawing(), drawing("dog", 2)], 10**8, 0.5, lambda: 60)
+    found = decoding.decode([drawing(), drawing("dog", 2)], 10**8, 0.5, lambda: 60, pool=once)
     assert [type(one) for one in found] == [np.ndarray] * 2
     assert not lost
 
 
 def test_who_has_waited_long_enough_leaves_no_decoder_busy():
     bomb, good = jpeg_of_many_scans(20_000), drawing()
-    for _ in range(decoding._WORKERS):
+    for _ in range(decoding.DECODERS):
         with pytest.raises(DeadlinePassed):
             decoding.decode([bomb] * 2, 10**8, 600, lambda: 0.3)
     assert isinstance(decoding.decode([good], 10**8, 600, lambda: 20)[0], np.ndarray)
@@ -571,5 +572,5 @@ def test_pages_of_which_addresses_may_ask_is_a_setting(classifier):
     for origin in ("https://two.example", "https://oneXexample", "https://one.example.evil.example", "null"):
         assert allowed(origin) is None
     for wrong in ("", "one.example", "https://one.example/path", "https://one.example *"):
-        with pytest.raises(SuiteError, match="ORIGINS"):
+        with refused("setting-origins"):
             create_app(classifier, ORIGINS=wrong)

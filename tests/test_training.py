@@ -4,14 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from catdog import features, figures, rows, training
+from catdog import figures, rows
 from catdog.dataset import TEST, TRAIN, Photo, check
-from catdog.errors import SuiteError
 from catdog.evaluation import evaluate, worst_mistakes
 from catdog.features import FeatureStore, compute_features, features_by_split
 from catdog.images import read_photo
 from catdog.sources import PhotoFolder
-from catdog.training import class_weights, fit_head
+from catdog.training import STRENGTHS, class_weights, fit_head
+from conftest import refused
 from standins.network import StandInNetwork
 
 
@@ -80,17 +80,15 @@ def test_another_base_or_door_never_finds_these_features(stand_in, tmp_path, mon
     assert len(paths) == 3
 
 
-def test_validation_chooses_the_strength_of_regularisation(monkeypatch):
+def test_validation_chooses_the_strength_of_regularisation():
     train, valid = blobs(90), blobs(90, seed=1)
 
     def loss(head):
         return -np.log(head.probabilities(valid[0])[np.arange(90), valid[1]]).mean()
 
     chosen, alone = fit_head(*train, *valid, classes=3), {}
-    for strength in training._STRENGTHS:
-        with monkeypatch.context() as patch:
-            patch.setattr(training, "_STRENGTHS", (strength,))
-            alone[strength] = loss(fit_head(*train, *valid, classes=3).head)
+    for strength in STRENGTHS:
+        alone[strength] = loss(fit_head(*train, *valid, classes=3, strengths=(strength,)).head)
     assert len(set(alone.values())) == 3
     assert loss(chosen.head) == min(alone.values())
     assert chosen.settings["l2"] == pytest.approx(1 / (2 * min(alone, key=alone.get) * 90))
@@ -99,7 +97,7 @@ def test_validation_chooses_the_strength_of_regularisation(monkeypatch):
 @pytest.mark.parametrize("setting", [{"epochs": 0}, {"epochs": -1}, {"seed": -1}])
 def test_settings_that_cannot_be_are_refused_in_words(setting):
     features, targets = np.zeros((4, 512), np.float32), np.array([0, 1, 0, 1])
-    with pytest.raises(SuiteError, match="settings cell"):
+    with refused("setting-training"):
         fit_head(features, targets, features, targets, classes=2, **setting)
 
 
@@ -139,9 +137,8 @@ def test_features_outlive_the_machine_on_drive(stand_in, drive):
     assert second.digests("fp32") == {"ab" * 32}
 
 
-def test_a_long_computation_is_kept_from_time_to_time(stand_in, drive, monkeypatch):
-    monkeypatch.setattr(features, "_KEEP_SECONDS", -1)
-    store = FeatureStore(stand_in)
+def test_a_long_computation_is_kept_from_time_to_time(stand_in, drive):
+    store = FeatureStore(stand_in, keep_seconds=-1)
     store.write(["ab" * 32], "fp32", np.ones((1, 512), np.float32))
     assert store._kept.exists()
 
@@ -259,21 +256,21 @@ def test_the_photo_grid_passes_over_what_cannot_be_read(drawings, tmp_path):
     assert sum(bool(axis.images) for axis in figure.axes) == 16
 
 
-def test_features_in_a_file_give_the_very_same_head(tmp_path, monkeypatch):
-    monkeypatch.setattr(rows, "_CHUNK", 100)  # so that there are several
+def test_features_in_a_file_give_the_very_same_head(tmp_path):
+    train, number = 2 * rows.CHUNK + 100, 3 * rows.CHUNK  # more than are read at once, and no whole number of times
     chance = np.random.default_rng(0)
-    targets = chance.integers(0, 3, 450)
-    features = chance.normal(size=(3, 16))[targets] + chance.normal(size=(450, 16))
+    targets = chance.integers(0, 3, number)
+    features = chance.normal(size=(3, 16))[targets] + chance.normal(size=(number, 16))
     features = (features * np.geomspace(0.01, 100, 16)).astype(np.float32)
-    stored = rows.StoredRows(tmp_path / "features", 450, 16)
-    order = chance.permutation(450)
+    stored = rows.StoredRows(tmp_path / "features", number, 16)
+    order = chance.permutation(number)
     stored[order] = features[order]
     assert np.array_equal(stored[:], features)
-    assert np.array_equal(stored[440:1000], features[440:])
+    assert np.array_equal(stored[number - 10 : number + 99], features[number - 10 :])
     assert np.array_equal(stored[order], features[order])
 
     def fitted(found):
-        return fit_head(found[:350], targets[:350], found[350:], targets[350:], classes=3, epochs=20)
+        return fit_head(found[:train], targets[:train], found[train:], targets[train:], classes=3, epochs=2)
 
     class Part:
         """Some of them, never all at once."""
@@ -289,9 +286,9 @@ def test_features_in_a_file_give_the_very_same_head(tmp_path, monkeypatch):
             return stored[self.numbers[wanted]]
 
     in_memory = fitted(features)
-    from_file = fit_head(Part(0, 350), targets[:350], Part(350, 450), targets[350:], classes=3, epochs=20)
+    from_file = fit_head(Part(0, train), targets[:train], Part(train, number), targets[train:], classes=3, epochs=2)
     assert np.array_equal(in_memory.head.kernel, from_file.head.kernel)
     assert in_memory.history == from_file.history
-    right = (in_memory.head.logits(features[350:]).argmax(axis=1) == targets[350:]).mean()
+    right = (in_memory.head.logits(features[train:]).argmax(axis=1) == targets[train:]).mean()
     assert right == in_memory.history["val_accuracy"][in_memory.best_epoch - 1]
     stored.close()

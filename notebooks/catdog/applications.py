@@ -24,8 +24,9 @@ def load_weights(name: str) -> Weights:
         base = build(name, str(Path(chosen).expanduser()) if chosen else "imagenet")
     except Exception as error:  # Keras raises plain ones where its server is out of reach
         raise SuiteError(
+            "weights-missing",
             f"The weights of {name} could not be had ({first_line(error, 200)}). Connect to the internet once, put the "
-            f"path of Keras' 'notop' file into {variable}, or set BACKBONE to VGG16."
+            f"path of Keras' 'notop' file into {variable}, or set BACKBONE to VGG16.",
         ) from error
     return {f"{name}/{number:03}": array for number, array in enumerate(base.get_weights())}
 

@@ -86,7 +86,9 @@ def load_backbone(name: str = VGG16.name) -> Backbone:
     Raises SuiteError: there is none of this name, or its weights cannot be had (see `weights.load_weights`).
     """
     if name not in ARCHITECTURES:
-        raise SuiteError(f'There is no backbone "{name}": set BACKBONE to one of {", ".join(ARCHITECTURES)}.')
+        raise SuiteError(
+            "backbone-unknown", f'There is no backbone "{name}": set BACKBONE to one of {", ".join(ARCHITECTURES)}.'
+        )
     if name == VGG16.name:
         weights = load_weights()
     else:

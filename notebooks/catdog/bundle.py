@@ -32,7 +32,7 @@ from .errors import SuiteError
 from .familiarity import Familiarity
 from .head import Head
 from .images import SIDE
-from .stored import BundleRefused, read_arrays
+from .stored import INSTEAD, BundleRefused, read_arrays
 
 SCHEMA = 1
 TOLERANCE = 1e-3  # how far a probability may be from the one that was saved, whoever computes it
@@ -89,7 +89,7 @@ class Bundle:
         try:
             return backbone.with_tuned(self.tuned) if self.tuned else backbone
         except ValueError as error:
-            raise BundleRefused(f"{self.folder} cannot be used ({error}): train again.") from error
+            raise BundleRefused("model-damaged", f"{self.folder} cannot be used ({error}): train again.") from error
 
     @property
     def proofs(self) -> dict[str, Proof | CompactProof]:
@@ -151,7 +151,7 @@ def read_card(folder: Path) -> dict:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         if card["schema"] != SCHEMA:
             raise BundleRefused(
-                f"{folder} was saved by another release of this suite: update the suite, or train again."
+                "model-other-release", f"{folder} is of another release: update the suite, or train again."
             )
         if "digest" in card and card != sealed(card):  # cards had none before
             raise ValueError
@@ -159,14 +159,16 @@ def read_card(folder: Path) -> dict:
             raise KeyError
         card["backbone"]["fingerprint"]
         if card["backbone"]["name"] not in ARCHITECTURES:
-            raise BundleRefused(f"{folder} has a backbone that this release does not know: update the suite.")
+            raise BundleRefused(
+                "model-other-release", f"{folder} has a backbone that is unknown here: update the suite."
+            )
         _proofs(card)
         if not (0 <= _threshold(card, "sure") <= 1 and (FAMILIAR in card["files"]) <= (_threshold(card, "far") > 0)):
             raise ValueError
     except FileNotFoundError:
-        raise BundleRefused(f"{folder} holds no saved model: it has no {CARD}.") from None
+        raise BundleRefused("model-missing", f"{folder} holds no saved model: it has no {CARD}.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise BundleRefused(f"{folder / CARD} is damaged: choose another version, or train again.") from None
+        raise BundleRefused("model-damaged", f"{folder / CARD} is damaged: {INSTEAD}") from None
     return card
 
 
@@ -201,15 +203,17 @@ def find(model: str = "") -> Path:
         return Path(model).expanduser()
     if model.lower().endswith(_OTHER_TOOLS):
         raise SuiteError(
+            "model-unsafe",
             f"{model} is never loaded: such files can run code. Set MODEL to a model that notebook 1 saved, or to the "
-            f"folder that holds its {CARD}."
+            f"folder that holds its {CARD}.",
         )
     newest = next((folder for folder in everything if _fits(folder, model)), None)
     if newest is None:
         wanted = f'There is no model "{model}"' if model else "There is no model trained on photos"
         there = ", ".join(sorted({folder.parent.name for folder in everything})) or "none"
         raise SuiteError(
-            f"{wanted} in {places.models_dir()} (there: {there}). Run notebook 1, or set MODEL to one that is there."
+            "model-missing",
+            f"{wanted} in {places.models_dir()} (there: {there}). Run notebook 1, or set MODEL to one that is there.",
         )
     return newest
 
@@ -274,5 +278,6 @@ def _check_shapes(bundle: Bundle) -> None:
     )
     if not fits or not len(photos) or len(set(bundle.classes)) != number:
         raise BundleRefused(
-            f"The arrays in {bundle.folder} do not fit its {number} classes: choose another version, or train again."
+            "model-damaged",
+            f"The arrays in {bundle.folder} do not fit its {number} classes: {INSTEAD}",
         )

@@ -71,7 +71,8 @@ class Classifier:
         off = float(np.abs(now - saved).max())
         if (off > TOLERANCE) if is_exact(self.engine) else compare(now, saved).objection:
             raise BundleRefused(
-                f"{self.bundle.folder} answers its golden photos {off:.4f} away from what was saved: train again."
+                "model-answers-changed",
+                f"{self.bundle.folder} answers its golden photos {off:.4f} away from what was saved: train again.",
             )
 
 
@@ -133,11 +134,12 @@ def _run_alike(name: str, one: Bundle, other: Bundle) -> bool:
 def _check_weights(bundle: Bundle, fingerprint: str) -> None:
     if bundle.card["backbone"]["fingerprint"] != fingerprint:
         raise BundleRefused(
-            f"{bundle.folder} was trained on a backbone with other weights: train again, or get those weights."
+            "model-other-weights",
+            f"{bundle.folder} was trained on a backbone with other weights: train again, or get those weights.",
         )
 
 
 def _check_door(bundle: Bundle) -> None:
     if bundle.card["image_door"] != DOOR:
         prepared = f"photos prepared in another way ({bundle.card['image_door']}, here {DOOR})"
-        raise BundleRefused(f"{bundle.folder} was trained on {prepared}: train again.")
+        raise BundleRefused("model-other-preprocessing", f"{bundle.folder} was trained on {prepared}: train again.")

@@ -61,8 +61,9 @@ def install(wanted: list[Requirement]) -> None:
     if done.returncode:
         reason = " ".join(line for line in done.stderr.splitlines() if line.startswith("ERROR"))[:400]
         raise SuiteError(
+            "install-failed",
             f"Installing failed: {reason or done.stderr.strip()[-400:]} Look at the network and run this cell again; "
-            "if it fails again, use Runtime → Disconnect and delete runtime."
+            "if it fails again, use Runtime → Disconnect and delete runtime.",
         )
     importlib.invalidate_caches()
     print(f"Installed in {time.monotonic() - began:.0f} s; nothing that was there has changed.")

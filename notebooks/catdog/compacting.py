@@ -3,7 +3,9 @@
 import functools
 import json
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -117,6 +119,9 @@ def compact_twins(
     epochs: int = 100,
     target: float = 0.99,
     seed: int = 0,
+    make: Callable[[str], tuple[Compact, dict]] | None = None,
+    photos_at_most: int = PHOTOS,
+    pruning: Mapping = MappingProxyType({}),
 ) -> Dial:
     """Make compact twins of a model's network, prove each, and take the fastest that is proven.
 
@@ -133,6 +138,9 @@ def compact_twins(
         unseen: what is said of each training photo by a head that was not trained on it, from `training.unseen_logits`.
         may_lose: points of accuracy that the twin may lose.
         epochs, target, seed: as for `training.fit_head` and `confidence.fit_confidence`.
+        make: gives the network for one of `TIMES`, and what is to be known of how it was made; without it, `pruning`.
+        photos_at_most: that it is made from.
+        pruning: further arguments of `pruning.Pruner`.
 
     Raises SuiteError where `wanted` or `may_lose` makes no sense, or there can be no twin.
     """
@@ -146,7 +154,7 @@ def compact_twins(
     exact = compute_features(judges, engines.reference, engines.store, "Validation by float32")
     whole = confidence.head.logits(exact)
     targets = dataset.targets([*photos, *judges])
-    networks = _Networks(dataset, engines, seed)
+    networks = _Networks(dataset, engines, seed, make, photos_at_most, pruning)
 
     def candidate(times: str) -> Candidate:
         network, seen, made = networks.of(times)
@@ -177,24 +185,38 @@ def compact_twins(
 
 def _check(wanted: str, may_lose: float, engines: Engines) -> None:
     if wanted not in (NO, AUTO, ALL, *TIMES):
-        raise SuiteError(f'COMPACT must be one of {", ".join((NO, AUTO, ALL, *TIMES))}, not "{wanted}".')
+        raise SuiteError(
+            "setting-compact", f'COMPACT must be one of {", ".join((NO, AUTO, ALL, *TIMES))}, not "{wanted}".'
+        )
     if not 0 <= may_lose <= 100:
-        raise SuiteError("COMPACT_MAY_LOSE must be 0 or more points, such as 0.5: change it in the settings cell.")
+        raise SuiteError(
+            "setting-compact", "COMPACT_MAY_LOSE must be 0 or more points, such as 0.5: change it in the settings cell."
+        )
     backbone = engines.backbone.architecture
     if wanted != NO and backbone is not VGG16:
         raise SuiteError(
+            "setting-compact",
             f"{backbone.name} is no plain chain of convolutions, so it has no compact twin: set COMPACT to no, or "
-            "BACKBONE to VGG16."
+            "BACKBONE to VGG16.",
         )
 
 
 class _Networks:
     """Narrow networks for photos of this name, kept by an earlier run or made now."""
 
-    def __init__(self, dataset: Dataset, engines: Engines, seed: int):
+    def __init__(
+        self,
+        dataset: Dataset,
+        engines: Engines,
+        seed: int,
+        make: Callable[[str], tuple[Compact, dict]] | None = None,
+        most: int = PHOTOS,
+        pruning: Mapping = MappingProxyType({}),
+    ):
         self._name, self._backbone, self._seed = dataset.name, engines.backbone, seed
+        self._make, self._most, self._pruning = make or self._pruned, most, pruning
         photos = dataset.of(TRAIN)
-        self._photos, self._pruner = first(photos, min(PHOTOS, len(photos) // 2)), None
+        self._photos, self._pruner = first(photos, min(most, len(photos) // 2)), None
 
     def of(self, times: str) -> tuple[Compact, set[str], dict]:
         """The network with `times` less arithmetic, digests of the photos that it was made from, and how it was made.
@@ -211,11 +233,11 @@ class _Networks:
         places.write_if_possible(path, lambda file: np.savez(file, **arrays))
         return network, seen, made
 
-    def _make(self, times: str) -> tuple[Compact, dict]:
+    def _pruned(self, times: str) -> tuple[Compact, dict]:
         from .pruning import Pruner, gmacs  # needs OpenVINO
 
         began = time.monotonic()
-        self._pruner = self._pruner or Pruner(self._backbone.weights, self._pixels, self._seed)
+        self._pruner = self._pruner or Pruner(self._backbone.weights, self._pixels, self._seed, **self._pruning)
         narrow = self._pruner.narrowed(1 / float(times))
         network = make_compact(narrow, self._pixels[:CALIBRATION_PHOTOS])
         return network, {
@@ -232,4 +254,4 @@ class _Networks:
     def _pixels(self) -> np.ndarray:
         """Of few photos, mirrored ones too."""
         pixels = np.stack([read_photo(photo.path) for photo in self._photos])
-        return np.concatenate([pixels, pixels[:, :, ::-1]])[:PHOTOS]
+        return np.concatenate([pixels, pixels[:, :, ::-1]])[: self._most]

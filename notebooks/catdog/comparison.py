@@ -74,7 +74,7 @@ def compare(name: str, dataset: Dataset, head: Head, features: np.ndarray, backb
         same = newest.card["backbone"]["fingerprint"] == backbone.fingerprint
         features_before = features if same else _features(newest, photos)
     except SuiteError as error:
-        print(f"{newest.id} cannot be compared with: {error}")
+        print(f"{newest.id} cannot be compared with: {error} [{error.code}]")
         return None
     targets = dataset.targets(photos)
     before = newest.head.logits(features_before).argmax(axis=1) == targets

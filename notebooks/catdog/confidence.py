@@ -87,7 +87,10 @@ def fit_confidence(
     Raises SuiteError when `target` is no share.
     """
     if not 0 < target <= 1:
-        raise SuiteError("SURE_IS_RIGHT must be over 0 and at most 1, such as 0.99: change it in the settings cell.")
+        raise SuiteError(
+            "setting-sure-is-right",
+            "SURE_IS_RIGHT must be over 0 and at most 1, such as 0.99: change it in the settings cell.",
+        )
     judged = np.isfinite(unseen).all(axis=1)
     logits = np.concatenate([unseen[judged], head.logits(valid[0])])
     features, targets = (np.concatenate([of_train[judged], of_valid]) for of_train, of_valid in zip(train, valid))

@@ -42,9 +42,10 @@ class Photo:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that is not used, and why. It stays where it is."""
+    """A file that is not used, and why: `code` is one of `errors.CODES`. It stays where it is."""
 
     path: Path
+    code: str
     reason: str
 
 
@@ -103,20 +104,14 @@ class Dataset:
     def left_out_table(self, most: int = 20) -> str:
         """Each file that is left out, with the reason."""
         lines = [f"{item.path}: {item.reason}" for item in self.left_out[:most]]
-        return "\n".join(
-            [*lines, *([f"… and {len(self.left_out) - most:,} more"] if len(self.left_out) > most else [])]
-        )
+        more = len(self.left_out) - most
+        return "\n".join([*lines, *([f"… and {more:,} more"] if more > 0 else [])])
 
 
 @dataclass(frozen=True)
-class _ClassFolder:
-    path: Path
-    label: str
-    split: str | None
+class _Labelled:
+    """A class folder, or a file in one."""
 
-
-@dataclass(frozen=True)
-class _File:
     path: Path
     label: str
     split: str | None
@@ -148,15 +143,15 @@ def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = pool.map(lambda file: _inspect(file.path, known), files)
         results = list(zip(files, bar(looked, what="Checking", unit="photos", total=len(files))))
-    left_out = [LeftOut(file.path, result.reason) for file, result in results if result.reason]
-    usable, copies = _without_copies([(file, result.digest) for file, result in results if not result.reason])
+    left_out = [LeftOut(file.path, result.code, result.reason) for file, result in results if result.code]
+    usable, copies = _without_copies([(file, result.digest) for file, result in results if not result.code])
     photos = _split(usable)
     classes = tuple(sorted({class_folder.label for class_folder in class_folders}))
     require_training_photos(classes, photos, str(folder.path))
     return Dataset(folder.name, classes, tuple(photos), tuple(left_out + copies), folder.drawings)
 
 
-def _class_folders(folder: PhotoFolder) -> list[_ClassFolder]:
+def _class_folders(folder: PhotoFolder) -> list[_Labelled]:
     root = _below_wrappers(folder.path)
     tops = _folders(root)
     splits = split_folders(path.name for path in tops)
@@ -164,12 +159,13 @@ def _class_folders(folder: PhotoFolder) -> list[_ClassFolder]:
         found = [(path, splits[parent.name]) for parent in tops for path in _folders(parent)]
     else:
         found = [(path, None) for path in tops]
-    class_folders = [_ClassFolder(path, folder.class_names.get(path.name, path.name), split) for path, split in found]
+    class_folders = [_Labelled(path, folder.class_names.get(path.name, path.name), split) for path, split in found]
     labels = {class_folder.label for class_folder in class_folders}
     if len(labels) < 2:
         there = f"only {labels.pop()}" if labels else "none"
         raise SuiteError(
-            f"{folder.path} needs at least two sub-folders with photos, one for each class; there is {there}."
+            "photos-few-classes",
+            f"{folder.path} needs at least two sub-folders with photos, one for each class; there is {there}.",
         )
     return class_folders
 
@@ -180,9 +176,9 @@ def split_folders(names: Iterable[str]) -> dict[str, str]:
     return splits if TRAIN in splits.values() and all(splits.values()) else {}
 
 
-def _files(class_folders: list[_ClassFolder]) -> list[_File]:
+def _files(class_folders: list[_Labelled]) -> list[_Labelled]:
     return [
-        _File(path, class_folder.label, class_folder.split)
+        _Labelled(path, class_folder.label, class_folder.split)
         for class_folder in class_folders
         for path in sorted(class_folder.path.rglob("*"))
         if path.is_file() and not path.name.startswith(".")
@@ -202,6 +198,7 @@ def _below_wrappers(path: Path) -> Path:
 @dataclass(frozen=True)
 class _Look:
     digest: str = ""
+    code: str = ""
     reason: str = ""
 
 
@@ -215,7 +212,7 @@ def read_training_photo(data: bytes, suffix: str) -> np.ndarray:
 def _require_ending(data: bytes, suffix: str) -> None:
     found = photo_format(data)
     if suffix and found not in _FORMATS_BY_ENDING.get(suffix.lower(), ()):
-        raise PhotoRefused("format", f"It is a {found} file but its name ends in {suffix}.")
+        raise PhotoRefused("photo-ending", f"It is a {found} file but its name ends in {suffix}.")
 
 
 def _inspect(path: Path, known: Collection[str]) -> _Look:
@@ -227,13 +224,13 @@ def _inspect(path: Path, known: Collection[str]) -> _Look:
         else:
             read_training_photo(data, path.suffix)
     except PhotoRefused as refusal:
-        return _Look(reason=str(refusal))
+        return _Look(code=refusal.code, reason=str(refusal))
     except OSError as error:
-        return _Look(reason=f"The file cannot be read ({error.strerror}).")
+        return _Look(code="photo-unreadable", reason=f"The file cannot be read ({error.strerror}).")
     return _Look(digest)
 
 
-def _without_copies(found: list[tuple[_File, str]]) -> tuple[list[tuple[_File, str]], list[LeftOut]]:
+def _without_copies(found: list[tuple[_Labelled, str]]) -> tuple[list[tuple[_Labelled, str]], list[LeftOut]]:
     by_digest = defaultdict(list)
     for file, digest in found:
         by_digest[digest].append(file)
@@ -241,15 +238,16 @@ def _without_copies(found: list[tuple[_File, str]]) -> tuple[list[tuple[_File, s
     for digest, files in by_digest.items():
         labels = sorted({file.label for file in files})
         if len(labels) > 1:
-            left_out += [LeftOut(file.path, f"The same photo lies in {' and in '.join(labels)}.") for file in files]
+            why = f"The same photo lies in {' and in '.join(labels)}."
+            left_out += [LeftOut(file.path, "photo-two-classes", why) for file in files]
             continue
         first, *others = sorted(files, key=lambda file: -SPLITS.index(file.split or TRAIN))
         kept.append((first, digest))
-        left_out += [LeftOut(file.path, f"It is the same photo as {first.path}.") for file in others]
+        left_out += [LeftOut(file.path, "photo-copy", f"It is the same photo as {first.path}.") for file in others]
     return kept, left_out
 
 
-def _split(found: list[tuple[_File, str]]) -> list[Photo]:
+def _split(found: list[tuple[_Labelled, str]]) -> list[Photo]:
     given = {file.split for file, _ in found} - {None}
     return [Photo(file.path, file.label, split_of(digest, file.split, given), digest) for file, digest in found]
 
@@ -277,4 +275,6 @@ def require_classes(classes: Iterable[str], trained: Iterable[str], where: str) 
     missing = set(classes) - set(trained)
     if missing:
         labels = ", ".join(sorted(missing))
-        raise SuiteError(f"{where} has no usable training photo of {labels}. Add photos, or remove the folder.")
+        raise SuiteError(
+            "photos-class-empty", f"{where} has no usable training photo of {labels}. Add photos, or remove the folder."
+        )

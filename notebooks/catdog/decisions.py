@@ -70,7 +70,10 @@ class Decisions:
             if self.of(photo.digest) != OUT
         ]
         require_training_photos(dataset.classes, photos, f"After your decisions ({self.path}) {dataset.name}")
-        left_out = (*dataset.left_out, *(LeftOut(photo.path, "You decided to leave it out.") for photo in out))
+        left_out = (
+            *dataset.left_out,
+            *(LeftOut(photo.path, "photo-left-out", "You decided to leave it out.") for photo in out),
+        )
         return dataclasses.replace(dataset, photos=tuple(photos), left_out=left_out)
 
     def take(self, words: str, suggestions: Iterable[Suggestion], classes: Iterable[str]) -> int:
@@ -118,14 +121,20 @@ def table(suggestions: Sequence[Suggestion], most: int = 40) -> str:
 def _named(name: str, digests: Iterable[str]) -> str:
     found = [digest for digest in digests if digest.startswith(name.lower())]
     if len(found) != 1 or len(name) < _SHORT:
-        raise SuiteError(f'"{name}" names none of the photos above: begin with the letters that stand over one.')
+        raise SuiteError(
+            "decision-photo-unknown",
+            f'"{name}" names none of the photos above: begin with the letters that stand over one.',
+        )
     return found[0]
 
 
 def _decision(word: str, entry: str, classes: list[str]) -> str:
     known = {label.lower(): label for label in classes} | {OUT: OUT, KEEP: KEEP}
     if word.lower() not in known:
-        raise SuiteError(f'"{entry}" is no decision: after the letters say {OUT}, {KEEP}, or {" or ".join(classes)}.')
+        raise SuiteError(
+            "decision-invalid",
+            f'"{entry}" is no decision: after the letters say {OUT}, {KEEP}, or {" or ".join(classes)}.',
+        )
     return known[word.lower()]
 
 
@@ -136,4 +145,6 @@ def _read(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError):
-        raise SuiteError(f"{path} is damaged: repair or remove it; without it, all photos count as they lie.") from None
+        raise SuiteError(
+            "decisions-damaged", f"{path} is damaged: repair or remove it; without it, all photos count as they lie."
+        ) from None

@@ -10,12 +10,117 @@ def first_line(error: Exception, most: int = 120) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:most]
 
 
+# What can go wrong, by its code. Codes stay as they are, for whoever looks one up; sentences may change.
+CODES = {
+    "backbone-unknown": "There is no backbone of this name",
+    "cluster-folder-unseen": "A machine of the cluster does not see the folder",
+    "cluster-task-failed": "A worker of the cluster met an error",
+    "cluster-unreachable": "The cluster does not answer",
+    "decision-invalid": "A decision cannot be understood",
+    "decision-photo-unknown": "A decision names no photo",
+    "decisions-damaged": "The file of decisions is damaged",
+    "drive-not-mounted": "Google Drive was not mounted",
+    "engine-no-twin": "The model lacks what the engine needs",
+    "engine-none": "No engine can run the model here",
+    "engine-not-installed": "A package that the engine needs is not installed",
+    "engine-processor": "The processor lacks what the engine needs",
+    "engine-unknown": "There is no engine of this name",
+    "engine-unusable": "The engine cannot be used",
+    "engine-vgg16-only": "The engine runs VGG16 only",
+    "export-answers-differ": "The exported file answers differently from the model",
+    "features-damaged": "The file of features was damaged",
+    "features-not-writable": "Features cannot be kept",
+    "folder-holds-photos": "The folder for the table holds the photos",
+    "folder-not-writable": "The folder cannot be written to",
+    "folder-other-files": "The folder for the table holds other files",
+    "folder-other-table": "The table in the folder was made by something else",
+    "folder-unusable": "The folder cannot be used",
+    "install-failed": "A package could not be installed",
+    "link-leads-elsewhere": "The link leads to another service",
+    "link-not-downloaded": "The tunnel's program could not be downloaded",
+    "link-program": "The path does not lead to a tunnel's program",
+    "link-refused": "The tunnel's provider refused the link",
+    "link-silent": "Nothing answers at the link",
+    "link-timeout": "The tunnel's provider gave no address in time",
+    "link-unreachable": "The tunnel's provider was not reached",
+    "model-answers-changed": "The model no longer gives the answers that were saved with it",
+    "model-damaged": "The saved model is damaged",
+    "model-missing": "There is no such model",
+    "model-name": "The model's name cannot be used",
+    "model-name-taken": "A model of another kind has this name",
+    "model-not-saved": "The model was not saved",
+    "model-other-preprocessing": "The model was trained on photos that were prepared differently",
+    "model-other-release": "The model was saved by another release",
+    "model-other-weights": "The model was trained on other weights",
+    "model-unsafe": "The file is never loaded, since it can run code",
+    "ngrok-address-taken": "Another notebook uses the account's only address",
+    "ngrok-agent-running": "Another ngrok agent already runs",
+    "ngrok-certificate": "The certificate for ngrok's server cannot be read",
+    "ngrok-not-installed": "ngrok's SDK is not installed",
+    "ngrok-token-missing": "ngrok needs an authtoken",
+    "photo-copy": "The photo is a copy of another one",
+    "photo-empty": "The file is empty",
+    "photo-ending": "The file's name does not say what it is",
+    "photo-format": "The file is not a photo in a known format",
+    "photo-left-out": "You decided to leave the photo out",
+    "photo-name": "The file's name cannot be read",
+    "photo-pixels": "The photo has too many pixels",
+    "photo-small": "The photo is too small",
+    "photo-two-classes": "The photo lies in several classes",
+    "photo-unreadable": "The photo cannot be read",
+    "photos-class-empty": "A class lacks photos to train on",
+    "photos-few-classes": "There are fewer than two classes",
+    "photos-folder-in-the-way": "A folder is in the way of unpacking",
+    "photos-missing": "There are no photos at the place that was named",
+    "photos-not-a-folder": "The path leads to neither a folder nor a zip",
+    "photos-not-downloaded": "The public photos could not be downloaded",
+    "photos-zip-damaged": "The zip could not be unpacked",
+    "ray-not-installed": "Ray is not installed",
+    "service-refused": "The service refused the test photo",
+    "service-unreachable": "The service does not answer",
+    "setting-access-code": "ACCESS_CODE cannot be used",
+    "setting-compact": "COMPACT or COMPACT_MAY_LOSE cannot be used",
+    "setting-limits": "LIMITS cannot be used",
+    "setting-origins": "ORIGINS cannot be used",
+    "setting-sure-is-right": "SURE_IS_RIGHT cannot be used",
+    "setting-training": "EPOCHS or SEED cannot be used",
+    "setting-tunnel": "TUNNEL cannot be used",
+    "setting-type": "A setting is of the wrong type",
+    "setting-unfreeze": "UNFREEZE cannot be used",
+    "setting-unknown": "There is no setting of this name",
+    "table-places-missing": "The command lacks the places of photos and table",
+    "test-photo-unreadable": "The photo named by PHOTO cannot be read",
+    "version-no-earlier": "There is no earlier version to go back to",
+    "weights-missing": "The network's weights could not be had",
+}
+
+
 class SuiteError(Exception):
-    """Something a user can put right: the message says what happened and what to do next."""
+    """Something a user can put right.
+
+    Args:
+        code: one of `CODES`.
+        message: says to a person what happened and what to do next; it is what `str` gives.
+
+    Raises:
+        KeyError: the code is not in the table.
+    """
+
+    def __init__(self, code: str, message: str):
+        CODES[code]
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self):
+        return type(self), (self.code, str(self))  # or it cannot come back from another process
+
+    def shown(self) -> str:
+        """Return what a person gets to see in the place of a traceback."""
+        return f"⚠ {self} [{self.code}]"
 
     def _render_traceback_(self):
-        """Called by IPython instead of printing a traceback: in a notebook the message is enough."""
-        return [f"⚠ {self}"]
+        """Called by IPython."""
+        return [self.shown()]
 
 
 @contextmanager
@@ -24,6 +129,6 @@ def for_the_command_line(stopped: str) -> Iterator[None]:
     try:
         yield
     except SuiteError as error:
-        sys.exit(f"⚠ {error}")
+        sys.exit(error.shown())
     except KeyboardInterrupt:
         sys.exit(stopped)

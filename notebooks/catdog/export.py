@@ -33,4 +33,7 @@ def save_complete(
         read_back = keras.models.load_model(folder / name, compile=False)
         off = float(np.abs(read_back.predict_on_batch(photos.astype(np.float32)) - probabilities).max())
         if off > TOLERANCE:
-            raise SuiteError(f"{name} answers {off:.4f} away from the model it was saved from, and is not kept.")
+            raise SuiteError(
+                "export-answers-differ",
+                f"{name} answers {off:.4f} away from the model it was saved from, and is not kept.",
+            )

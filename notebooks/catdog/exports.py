@@ -83,7 +83,9 @@ def _exported(complete: keras.Model, form: _Format, home: Path, model: Bundle) -
         told = form.load(path)(model.golden_photos.astype(np.float32))
     apart = float(np.abs(told - model.golden_probabilities).max())
     if apart > TOLERANCE:
-        raise SuiteError(f"{path} answers {apart:.4f} away from the model it was made from: do not use it.")
+        raise SuiteError(
+            "export-answers-differ", f"{path} answers {apart:.4f} away from the model it was made from: do not use it."
+        )
     return Exported(form.what, path, _size(path), apart, form.snippet.format(path=path))
 
 

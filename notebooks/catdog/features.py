@@ -20,7 +20,6 @@ from .images import DOOR, read_photo
 from .progress import bar
 
 _TABLE = "CREATE TABLE IF NOT EXISTS features (digest BLOB, recipe TEXT, vector BLOB, UNIQUE (digest, recipe))"
-_KEEP_SECONDS = 300
 Item, Read = TypeVar("Item"), TypeVar("Read")
 
 
@@ -36,15 +35,20 @@ class FeatureStore:
     looked up without reading 200 MB. A database on a mounted Drive would be slow and soon broken: there, it is a copy
     that is kept, fetched when this machine has none.
 
+    Args:
+        backbone: what computes the features, or an engine of it.
+        folder: where they lie, if not in the cache.
+        keep_seconds: between two copies to Drive while features are computed.
+
     All methods raise SuiteError where the file cannot be used, FeaturesDamaged when it has been set aside.
     """
 
-    def __init__(self, backbone: Backbone, folder: Path | None = None):
+    def __init__(self, backbone: Backbone, folder: Path | None = None, keep_seconds: float = 300):
         made_for = f"{DOOR} {backbone.fingerprint} {backbone.architecture.features}"
         self._size = backbone.architecture.size
         self.path = places.cache_file("features", made_for, ".sqlite", folder or places.cache_dir())
         self._kept = places.cache_file("features", made_for, ".sqlite", folder)
-        self._kept_at = time.monotonic()
+        self._kept_at, self._keep_seconds = time.monotonic(), keep_seconds
         if _size(self._kept) > _size(self.path):
             _copy(self._kept, self.path)
         try:
@@ -76,7 +80,7 @@ class FeatureStore:
         ]
         with self._open() as db:
             db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", rows)
-        if time.monotonic() - self._kept_at > _KEEP_SECONDS:
+        if time.monotonic() - self._kept_at > self._keep_seconds:
             self.keep()
 
     def keep(self) -> None:
@@ -93,13 +97,15 @@ class FeatureStore:
                 yield db
         except sqlite3.OperationalError as error:
             raise SuiteError(
-                f"Features cannot be kept in {self.path} ({error}): set CATDOG_CACHE to a folder that can be written."
+                "features-not-writable",
+                f"Features cannot be kept in {self.path} ({error}): set CATDOG_CACHE to a folder that can be written.",
             ) from error
         except sqlite3.DatabaseError as error:
             self.path.replace(self.path.with_suffix(".damaged"))
             raise FeaturesDamaged(
+                "features-damaged",
                 f"The file of features was damaged ({error}); it now ends in .damaged. "
-                "Should this cell have stopped, run it again: features are computed anew."
+                "Should this cell have stopped, run it again: features are computed anew.",
             ) from error
 
 

@@ -27,16 +27,7 @@ _SRGB = ImageCms.createProfile("sRGB")
 
 
 class PhotoRefused(SuiteError):
-    """A photo that cannot come in. `reason` is one of `REASONS`; the message says it to a person."""
-
-    REASONS = ("empty", "format", "pixels", "small", "unreadable")
-
-    def __init__(self, reason: str, message: str):
-        super().__init__(message)
-        self.reason = reason
-
-    def __reduce__(self):
-        return type(self), (self.reason, str(self))  # or it cannot come back from another process
+    """A photo that cannot come in. The message says it to a person."""
 
 
 def as_picture(photo: np.ndarray) -> Image.Image:
@@ -70,13 +61,13 @@ def read_photo(source: bytes | Path, min_side: int = 1, max_pixels: int = MAX_PI
     image = _opened(source, max_pixels)
     if min(image.size) < min_side:
         raise PhotoRefused(
-            "small", f"The photo is too small: {image.width}×{image.height} pixels, {min_side} a side are needed."
+            "photo-small", f"The photo is too small: {image.width}×{image.height} pixels, {min_side} a side are needed."
         )
     _decode_reduced(image)
     try:
         return np.array(_prepared(image))
     except Exception as error:  # decoders fail in many ways on damaged or hostile files: every one is a refusal
-        raise PhotoRefused("unreadable", f"The photo is damaged or incomplete ({first_line(error)}).") from error
+        raise PhotoRefused("photo-unreadable", f"The photo is damaged or incomplete ({first_line(error)}).") from error
 
 
 def photo_format(source: bytes | Path) -> str:
@@ -88,29 +79,31 @@ def photo_format(source: bytes | Path) -> str:
 def _opened(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     data = source if isinstance(source, bytes) else _read(source)
     if not data:
-        raise PhotoRefused("empty", "The file is empty.")
+        raise PhotoRefused("photo-empty", "The file is empty.")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
-        raise PhotoRefused("format", f"This is not a photo in a known format ({FORMATS_IN_WORDS}).") from error
+        raise PhotoRefused("photo-format", f"This is not a photo in a known format ({FORMATS_IN_WORDS}).") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels(max_pixels) from error
     except Exception as error:
-        raise PhotoRefused("unreadable", f"The photo's header is damaged ({first_line(error)}).") from error
+        raise PhotoRefused("photo-unreadable", f"The photo's header is damaged ({first_line(error)}).") from error
     if image.width * image.height > max_pixels:
         raise _too_many_pixels(max_pixels)
     return image
 
 
 def _too_many_pixels(most: int) -> PhotoRefused:
-    return PhotoRefused("pixels", f"The photo has more than {most / 1e6:g} million pixels: make it smaller first.")
+    return PhotoRefused(
+        "photo-pixels", f"The photo has more than {most / 1e6:g} million pixels: make it smaller first."
+    )
 
 
 def _read(path: Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise PhotoRefused("unreadable", f"The file cannot be read ({error.strerror}).") from error
+        raise PhotoRefused("photo-unreadable", f"The file cannot be read ({error.strerror}).") from error
 
 
 def _decode_reduced(image: Image.Image) -> None:

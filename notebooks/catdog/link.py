@@ -24,7 +24,8 @@ def check_code(code: str) -> str:
     """`code` itself, if a link can carry it. Raises SuiteError for one that is too short or needs escaping."""
     if code and not _CODE.fullmatch(code):
         raise SuiteError(
-            "ACCESS_CODE must be 6 to 64 letters, digits, - or _, so that it fits into a link and is not guessed."
+            "setting-access-code",
+            "ACCESS_CODE must be 6 to 64 letters, digits, - or _, so that it fits into a link and is not guessed.",
         )
     return code
 

@@ -7,7 +7,6 @@ import segno
 
 from . import link
 
-_LOOK_SECONDS = 5
 _ONLY_HERE = {
     "none": "Only this machine reaches it. For testers, set TUNNEL to ngrok (free account) or cloudflared (none).",
     "colab": "A preview for you alone: do not send it. For testers, set TUNNEL to ngrok or cloudflared.",
@@ -65,8 +64,13 @@ class Panel:
         )
 
 
-def show_panel(tunnel, visits, code: str = "") -> Panel:
-    """Show the panel and keep it fresh; one that was shown before stays as it is."""
+def show_panel(tunnel, visits, code: str = "", seconds: float = 5) -> Panel:
+    """Show the panel and keep it fresh; one that was shown before stays as it is.
+
+    Args:
+        tunnel, visits, code: as for `Panel`.
+        seconds: between two looks whether anything has changed.
+    """
     from IPython.display import display
 
     global _showing
@@ -74,13 +78,14 @@ def show_panel(tunnel, visits, code: str = "") -> Panel:
     _showing, panel = threading.Event(), Panel(tunnel, visits, code)
     handle = display(panel, display_id=True)
     if handle:  # None outside a notebook
-        threading.Thread(target=_keep_fresh, args=(panel, handle, _showing), name="link panel", daemon=True).start()
+        arguments = panel, handle, _showing, seconds
+        threading.Thread(target=_keep_fresh, args=arguments, name="link panel", daemon=True).start()
     return panel
 
 
-def _keep_fresh(panel: Panel, handle, ended: threading.Event) -> None:
+def _keep_fresh(panel: Panel, handle, ended: threading.Event, seconds: float) -> None:
     shown = str(panel)
-    while not ended.wait(_LOOK_SECONDS):
+    while not ended.wait(seconds):
         if str(panel) != shown:
             shown = str(panel)
             handle.update(panel)

@@ -39,7 +39,8 @@ def mount_drive(wanted: bool = True) -> None:
         drive.mount(str(_drive().parent))
     except Exception as error:  # refused, timed out and a closed tab are unrelated classes there
         raise SuiteError(
-            f"Google Drive was not mounted ({error}). Allow access when asked, or set USE_DRIVE to False."
+            "drive-not-mounted",
+            f"Google Drive was not mounted ({error}). Allow access when asked, or set USE_DRIVE to False.",
         ) from error
 
 
@@ -155,12 +156,12 @@ def as_typed(name: str, text: str | None, default):
             return True
         if text.lower() in ("0", "false", "no", "off"):
             return False
-        raise SuiteError(f'{name} must be true or false, not "{text}".')
+        raise SuiteError("setting-type", f'{name} must be true or false, not "{text}".')
     try:
         return type(default)(text)
     except ValueError:
         kind = "a whole number" if isinstance(default, int) else "a number"
-        raise SuiteError(f'{name} must be {kind}, not "{text}".') from None
+        raise SuiteError("setting-type", f'{name} must be {kind}, not "{text}".') from None
 
 
 def environment_first(**settings) -> tuple:

@@ -53,7 +53,9 @@ def publish(
         SuiteError: the name does not do as a folder's name, or the files cannot be written.
     """
     if not name or set(name) - set("abcdefghijklmnopqrstuvwxyz0123456789-"):
-        raise SuiteError(f'A model cannot be called "{name}": use lower-case letters, digits and hyphens.')
+        raise SuiteError(
+            "model-name", f'A model cannot be called "{name}": use lower-case letters, digits and hyphens.'
+        )
     home = places.models_dir() / name
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -76,8 +78,9 @@ def publish(
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
         raise SuiteError(
+            "model-not-saved",
             f"The model was not saved: {error.strerror or error} ({home}). The versions that were there are untouched; "
-            "make room, and run this cell again."
+            "make room, and run this cell again.",
         ) from error
 
 

@@ -17,7 +17,7 @@ from waitress.task import WSGITask
 from waitress.utilities import Error, RequestEntityTooLarge
 
 REFUSED = "catdog.refused"  # in a request's environ: the status with which the app is to refuse it
-_PATIENCE_SECONDS, _LEAST_RATE = 30, 500  # bytes a second on average, asked for after that time
+_LEAST_RATE = 500  # bytes a second on average, asked for once the server's patience is at an end
 _READ_AND_THROWN_AWAY = 1 << 30  # bytes of one body, before the connection is cut
 
 
@@ -55,7 +55,8 @@ class _Nowhere(OverflowableBuffer):
 
 
 class Parser(HTTPRequestParser):
-    """Reads one request; `adj.budget` is the `Budget` of its server."""
+    """Reads one request; `adj.budget` is the `Budget` of its server, `adj.patience` how many seconds it may take at
+    any rate."""
 
     def __init__(self, adj):
         super().__init__(adj)
@@ -110,7 +111,7 @@ class Parser(HTTPRequestParser):
         self.error = self._refusal if self.completed else None
 
     def _too_slow(self) -> bool:
-        return self._read < (time.monotonic() - self._began - _PATIENCE_SECONDS) * _LEAST_RATE
+        return self._read < (time.monotonic() - self._began - self.adj.patience) * _LEAST_RATE
 
 
 class _Refusal(WSGITask):

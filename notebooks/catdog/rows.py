@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-_CHUNK = 16_384
+CHUNK = 16_384  # rows in memory at a time
 
 
 class Rows(Protocol):
@@ -77,7 +77,7 @@ class Standardised:
 
 def chunks(number: int) -> Iterator[slice]:
     """The first `number` rows, some at a time."""
-    return (slice(start, start + _CHUNK) for start in range(0, number, _CHUNK))
+    return (slice(start, start + CHUNK) for start in range(0, number, CHUNK))
 
 
 def moments(rows: Rows) -> tuple[np.ndarray, np.ndarray]:

@@ -59,7 +59,8 @@ def save_model(
     if newest and newest.card["drawings"] != dataset.drawings:
         kinds = ("photos", "drawings") if dataset.drawings else ("drawings", "photos")
         raise SuiteError(
-            "The model {} was trained on {}, these are {}: set MODEL_NAME to another name.".format(name, *kinds)
+            "model-name-taken",
+            "The model {} was trained on {}, these are {}: set MODEL_NAME to another name.".format(name, *kinds),
         )
     if (
         newest

@@ -22,6 +22,7 @@ class Server:
         max_body: bytes of a request, at most; larger ones are refused with 413.
         all_bodies: bytes of all requests together that are arriving or being answered; what is more gets a 503.
         threads: requests that are answered at a time.
+        patience: seconds that a request may take to come in, however slowly it comes.
         app_refuses: `app` words the refusals of what never becomes a request to it (see `receiving.REFUSED`); without,
             waitress does so in plain text.
 
@@ -36,6 +37,7 @@ class Server:
         max_body: int = 64 << 20,
         all_bodies: int = 256 << 20,
         threads: int = _THREADS,
+        patience: float = 30,
         app_refuses: bool = False,
     ):
         listener = socket.create_server(
@@ -57,7 +59,7 @@ class Server:
             ident=None,
             clear_untrusted_proxy_headers=False,  # behind a tunnel they tell who asks; the app knows whom to believe
         )
-        self._server.adj.budget = Budget(all_bodies)
+        self._server.adj.budget, self._server.adj.patience = Budget(all_bodies), patience
         self._server.channel_class = RefusingChannel if app_refuses else Channel
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.run, name=f"server on port {self.port}", daemon=True)

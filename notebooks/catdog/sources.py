@@ -89,11 +89,14 @@ def _own(path: Path) -> PhotoFolder:
         return PhotoFolder(_unpacked(path, places.data_dir() / path.stem), model_name(path.stem))
     if path.exists():
         raise SuiteError(
-            f"{path} is neither a folder nor an undamaged zip. Set DATA to a folder or a zip with a sub-folder a class."
+            "photos-not-a-folder",
+            f"{path} is neither a folder nor an undamaged zip. "
+            "Set DATA to a folder or a zip with a sub-folder a class.",
         )
     choices = ", ".join((AUTO, *PUBLIC_SETS, DRAWINGS))
     raise SuiteError(
-        f"There is nothing at {path.absolute()}. Set DATA to the path of a folder or a zip, or to one of: {choices}."
+        "photos-missing",
+        f"There is nothing at {path.absolute()}. Set DATA to the path of a folder or a zip, or to one of: {choices}.",
     )
 
 
@@ -126,7 +129,9 @@ def _download(url: str, target: Path) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         reason = getattr(error, "reason", error)
-        raise SuiteError(f"{target.stem} could not be downloaded from {url} ({reason}).") from error
+        raise SuiteError(
+            "photos-not-downloaded", f"{target.stem} could not be downloaded from {url} ({reason})."
+        ) from error
     part.replace(target)
 
 
@@ -144,11 +149,16 @@ def _unpacked(archive: Path, folder: Path) -> Path:
                 files.extract(member, part)
     except (zipfile.BadZipFile, OSError, RuntimeError) as error:
         shutil.rmtree(part, ignore_errors=True)
-        raise SuiteError(f"{archive} could not be unpacked ({error}). Make or download the zip again.") from error
+        raise SuiteError(
+            "photos-zip-damaged", f"{archive} could not be unpacked ({error}). Make or download the zip again."
+        ) from error
     part.mkdir(exist_ok=True)
     (part / mark.name).write_text(marked)
     if folder.exists() and not mark.is_file():
-        raise SuiteError(f"{folder} is in the way of unpacking {archive.name}: rename the zip or the folder.")
+        raise SuiteError(
+            "photos-folder-in-the-way",
+            f"{folder} is in the way of unpacking {archive.name}: rename the zip or the folder.",
+        )
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(folder)
     part.rename(folder)

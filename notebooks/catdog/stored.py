@@ -9,6 +9,7 @@ import numpy as np
 
 from .errors import SuiteError
 
+INSTEAD = "choose another version, or train again."
 _MOST_BYTES = 256 << 20  # of the arrays in one file
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
@@ -21,13 +22,13 @@ def read_arrays(path: Path, wanted_digest: str, names: Iterable[str] | None = No
     """The arrays `names` of a file, or all of them. Raises BundleRefused where it is not the file that was saved."""
     try:
         if digest(path) != wanted_digest:
-            raise BundleRefused(f"{path} is not the file that was saved: choose another version, or train again.")
+            raise BundleRefused("model-damaged", f"{path} is not the file that was saved: {INSTEAD}")
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             if sum(part.file_size for part in arrays.zip.infolist()) > _MOST_BYTES:
                 raise ValueError("a few kilobytes that unpack to very many")
             return {name: arrays[name] for name in names or arrays.files}
     except _DAMAGED:
-        raise BundleRefused(f"{path} is missing or damaged: choose another version, or train again.") from None
+        raise BundleRefused("model-damaged", f"{path} is missing or damaged: {INSTEAD}") from None
 
 
 def kept_arrays(path: Path) -> dict[str, np.ndarray]:

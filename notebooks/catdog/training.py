@@ -5,7 +5,7 @@ Keras spends on setting up its input pipeline anew for each epoch.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +18,7 @@ from .rows import Rows, Standardised, chunks, moments
 
 # Strengths of the L2 penalty to choose from, as scikit-learn's LogisticRegression(C=…) counts them; more photos make
 # each weigh less. With too few validation photos to choose by, the first.
-_STRENGTHS = (0.1, 0.01, 1.0)
+STRENGTHS = (0.1, 0.01, 1.0)
 _FEW = 30
 _FOLDS = 5
 # Heads that judge labels must not learn wrong ones by heart. With 3 % of the labels of 1,300 photos turned round (six
@@ -58,11 +58,12 @@ def fit_head(
     epochs: int = 100,
     patience: int = 10,
     seed: int = 0,
+    strengths: Sequence[float] = STRENGTHS,
 ) -> Fit:
     """Softmax regression on standardised features with Adam, stopped when validation loss stops falling.
 
     The standardisation is folded into the returned layer, so the head takes features as the base gives them.
-    Uneven classes are weighted so that each counts the same. Of three strengths of the L2 penalty the one with the
+    Uneven classes are weighted so that each counts the same. Of the strengths of the L2 penalty the one with the
     lowest validation loss is taken.
 
     Args:
@@ -72,13 +73,16 @@ def fit_head(
         classes: how many there are.
         epochs: at most this many; `patience`: stop after so many epochs without improvement.
         seed: fixes the order of the photos.
+        strengths: of the L2 penalty, as scikit-learn's C; the first alone where validation photos are few.
 
     Raises SuiteError when `epochs` or `seed` cannot be.
     """
     if epochs < 1 or seed < 0:
-        raise SuiteError("EPOCHS must be 1 or more, and SEED 0 or more: change them in the settings cell.")
+        raise SuiteError(
+            "setting-training", "EPOCHS must be 1 or more, and SEED 0 or more: change them in the settings cell."
+        )
     train, valid, fold = _standardised(features, targets, valid_features, valid_targets)
-    strengths = _STRENGTHS if len(valid_targets) >= _FEW else _STRENGTHS[:1]
+    strengths = strengths if len(valid_targets) >= _FEW else strengths[:1]
     with bar(what="Training", unit="epochs", total=epochs * len(strengths)) as progress:
         found = [
             _descend(train, valid, classes, 1 / (2 * c * len(features)), epochs, patience, seed, progress)

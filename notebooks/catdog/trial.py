@@ -19,7 +19,8 @@ def photo_or_drawing(path: str = "") -> bytes:
             return Path(path).expanduser().read_bytes()
         except OSError as error:
             raise SuiteError(
-                f"{path} cannot be read ({error.strerror}): set PHOTO to the path of a photo, or to nothing."
+                "test-photo-unreadable",
+                f"{path} cannot be read ({error.strerror}): set PHOTO to the path of a photo, or to nothing.",
             ) from error
     file = io.BytesIO()
     draw("cat", seed=7).save(file, "PNG")
@@ -41,9 +42,10 @@ def ask(url: str, photo: bytes, code: str = "") -> dict:
         answer = response.json()
     except (requests.RequestException, ValueError) as error:
         raise SuiteError(
-            f"The service at {url} does not answer: run the cells above again. ({type(error).__name__})"
+            "service-unreachable",
+            f"The service at {url} does not answer: run the cells above again. ({type(error).__name__})",
         ) from error
     problem = answer if not response.ok else answer["predictions"][0].get("error")
     if problem:
-        raise SuiteError(f"The service refused: {problem.get('detail', response.status_code)}")
+        raise SuiteError("service-refused", f"The service refused: {problem.get('detail', response.status_code)}")
     return answer["predictions"][0]

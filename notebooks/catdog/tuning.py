@@ -19,13 +19,14 @@ from .weights import Weights
 
 _LAYERS = ("block5_conv1", "block5_conv2", "block5_conv3")
 _BEFORE, _SHAPE = "block4_pool", (14, 14, 512)
-_LEARNING_RATE, _EPOCHS, _PATIENCE = 1e-5, 10, 2
+_LEARNING_RATE, _PATIENCE = 1e-5, 2
 
 
-def train_block5(frozen: Engines, dataset: Dataset, seed: int) -> Weights:
+def train_block5(frozen: Engines, dataset: Dataset, seed: int, epochs: int) -> Weights:
     """The arrays of block 5, trained on the dataset's training photos.
 
-    Adam at a rate that moves weights a little, all classes counting the same, until validation no longer improves.
+    Adam at a rate that moves weights a little, all classes counting the same, until validation no longer
+    improves, for `epochs` at most.
     The last layer begins as it is for the frozen backbone (Kumar et al. 2022, https://arxiv.org/abs/2202.10054).
     """
     keras.utils.set_random_seed(seed)
@@ -34,11 +35,11 @@ def train_block5(frozen: Engines, dataset: Dataset, seed: int) -> Weights:
     with tempfile.TemporaryDirectory(dir=places.cache_dir()) as folder:
         train, valid = (_Batches(split, frozen, dataset, Path(folder), seed) for split in (TRAIN, VALID))
         watched = "val_loss" if len(valid) else "loss"
-        with bar(what="Training block 5", unit="batches", total=_EPOCHS * len(train)) as progress:
+        with bar(what="Training block 5", unit="batches", total=epochs * len(train)) as progress:
             shown = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: progress.update(1))
             stop = keras.callbacks.EarlyStopping(watched, patience=_PATIENCE, restore_best_weights=True)
             network.fit(
-                train, validation_data=valid if len(valid) else None, epochs=_EPOCHS, callbacks=[shown, stop],
+                train, validation_data=valid if len(valid) else None, epochs=epochs, callbacks=[shown, stop],
                 class_weight=class_weights(data[TRAIN][1], classes), verbose=0,
             )  # fmt: skip
             progress.total = progress.n  # stopped early is done, not broken off

@@ -13,10 +13,13 @@ from .stored import kept_arrays
 from .weights import Weights
 
 NOTHING, BLOCK5 = "nothing", "block5"
+_EPOCHS = 10
 _RECIPE = "block5 1"  # changes when tuning.py gives other weights
 
 
-def unfrozen(frozen: Engines, what: str, dataset: Dataset, wanted: str, seed: int = 0) -> Engines:
+def unfrozen(
+    frozen: Engines, what: str, dataset: Dataset, wanted: str, seed: int = 0, epochs: int = _EPOCHS
+) -> Engines:
     """Engines for the backbone with `what` of it trained on the dataset's training photos; for "nothing", `frozen`.
 
     What comes before is still frozen and sees each photo once. The same photos with the same seed give the same
@@ -26,26 +29,33 @@ def unfrozen(frozen: Engines, what: str, dataset: Dataset, wanted: str, seed: in
         frozen: the engines of the backbone as it is.
         what: "nothing" or "block5".
         wanted: the engine, as for `Engines`.
+        epochs: at most this many.
 
     Raises SuiteError for another `what`, and for another backbone than VGG16.
     """
     if what not in (NOTHING, BLOCK5):
-        raise SuiteError(f'UNFREEZE must be "{NOTHING}" or "{BLOCK5}", not "{what}": change it in the settings cell.')
+        raise SuiteError(
+            "setting-unfreeze",
+            f'UNFREEZE must be "{NOTHING}" or "{BLOCK5}", not "{what}": change it in the settings cell.',
+        )
     if what == NOTHING:
         return frozen
     if frozen.backbone.architecture is not VGG16:
-        raise SuiteError("Only VGG16 can be unfrozen: set BACKBONE to VGG16, or UNFREEZE to nothing.")
-    tuned = frozen.backbone.with_tuned(_kept_or_trained(frozen, dataset, seed))
+        raise SuiteError(
+            "setting-unfreeze", "Only VGG16 can be unfrozen: set BACKBONE to VGG16, or UNFREEZE to nothing."
+        )
+    tuned = frozen.backbone.with_tuned(_kept_or_trained(frozen, dataset, seed, epochs))
     return Engines(dataset, tuned, FeatureStore(tuned), wanted)
 
 
-def _kept_or_trained(frozen: Engines, dataset: Dataset, seed: int) -> Weights:
+def _kept_or_trained(frozen: Engines, dataset: Dataset, seed: int, epochs: int) -> Weights:
     made_for = f"{_RECIPE} {DOOR} {frozen.backbone.fingerprint} {dataset.digest()} {seed}"
+    made_for += f" {epochs} epochs" if epochs != _EPOCHS else ""  # names that earlier releases gave stay
     path = places.cache_file("unfrozen", made_for, ".npz")
     if kept := kept_arrays(path):
         return kept
     from .tuning import train_block5  # loads TensorFlow
 
-    found = train_block5(frozen, dataset, seed)
+    found = train_block5(frozen, dataset, seed, epochs)
     places.write_if_possible(path, lambda file: np.savez(file, **found))
     return found

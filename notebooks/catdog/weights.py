@@ -69,8 +69,9 @@ def load_weights() -> Weights:
         except Exception as error:  # each source fails in ways of its own; all that counts is to try the next
             tried.append(f"{name}: {_short(error)}")
     raise SuiteError(
+        "weights-missing",
         "VGG16's weights could not be had. Tried " + "; ".join(tried) + ". "
-        "Connect to the internet once, or put the path of Keras' vgg16 'notop' .h5 file into VGG16_WEIGHTS."
+        "Connect to the internet once, or put the path of Keras' vgg16 'notop' .h5 file into VGG16_WEIGHTS.",
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from catdog.backend.decoding import _decoded
+from catdog.backend.decoding import read_or_refuse
 
 
 def vulnerable(data: bytes, pixels: int):
@@ -10,5 +10,5 @@ def vulnerable(data: bytes, pixels: int):
     if data.startswith(b"crash"):
         os.abort()
     if data.startswith(b"memory"):
-        return _decoded(b"x" * len(bytearray(8 << 30)), pixels)
-    return _decoded(data, pixels)
+        return read_or_refuse(b"x" * len(bytearray(8 << 30)), pixels)
+    return read_or_refuse(data, pixels)

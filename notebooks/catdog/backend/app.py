@@ -52,7 +52,8 @@ def create_app(
         limits: without them, the defaults.
         feedback: where testers' corrections are kept; without it, none are taken.
         config: `ACCESS_CODE` that whoever asks must bring (default none), `ORIGINS` whose pages may ask (default `*`,
-            all), `MAX_BATCH` photos at once through the network (default 16); and Flask's own configuration.
+            all), `MAX_BATCH` photos at once through the network (default 16), `READ_PHOTO`, what a decoder does with a
+            file (default `decoding.read_or_refuse`); and Flask's own configuration.
 
     The app's `extensions["catdog"]` holds "limits", "feedback", "visits" (the last requests), "metrics", and what `use`
     put there.
@@ -65,6 +66,7 @@ def create_app(
     app.config.from_mapping(
         MAX_CONTENT_LENGTH=limits.request_bytes,
         MAX_BATCH=batching.MOST,
+        READ_PHOTO=decoding.read_or_refuse,
         ACCESS_CODE="",
         ORIGINS="*",
         AUTO_404_RESPONSE=False,

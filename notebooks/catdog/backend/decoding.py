@@ -18,7 +18,7 @@ from .deadline import DeadlinePassed
 from .problems import Problem
 
 # Decoding takes up to 400 MB a photo: few at a time, for all requests.
-_WORKERS = min(4, os.cpu_count() or 1)
+DECODERS = min(4, os.cpu_count() or 1)
 _MOST_BYTES = 1536 << 20  # beside what a worker has when it starts
 _PHOTOS_A_LIFE = 2000  # decoders leak a little
 _MOST_SLOW = 2  # of one request
@@ -27,12 +27,18 @@ _PATIENCE = 4  # times as long as a photo may take
 
 def warm_up() -> None:
     """Start the processes, so that the first photo need not wait for them."""
-    for _ in range(_WORKERS):
-        _pool(_WORKERS, aside=False).schedule(_decoded, args=[b"", 1])
+    for _ in range(DECODERS):
+        decoders().schedule(read_or_refuse, args=[b"", 1])
 
 
 def decode(
-    photos: Iterable[bytes], pixels: int, seconds: float, left: Callable[[], float], aside: bool = False
+    photos: Iterable[bytes],
+    pixels: int,
+    seconds: float,
+    left: Callable[[], float],
+    aside: bool = False,
+    read: Callable[[bytes, int], np.ndarray | tuple[str, str]] | None = None,
+    pool: ProcessPool | None = None,
 ) -> list:
     """For each photo's file what `images.read_photo` makes of it, or the Problem of one that is refused.
 
@@ -44,13 +50,16 @@ def decode(
         seconds: that one may take; its process is ended then, and another takes its place.
         left: seconds until the request's deadline.
         aside: in a process for whoever has sent slow photos, where they wait for each other and nobody for them.
+        read: what a process does with a file; without it, `read_or_refuse`.
+        pool: the processes; without it, `decoders(aside)`.
 
     Raises DeadlinePassed.
     """
-    workers = 1 if aside else _WORKERS
+    workers = 1 if aside else DECODERS
 
     def hand_over(photo: bytes) -> ProcessFuture:
-        return _pool(workers, aside=aside).schedule(_decoded, args=[photo, pixels], timeout=seconds)
+        processes = pool or decoders(aside)
+        return processes.schedule(read or read_or_refuse, args=[photo, pixels], timeout=seconds)
 
     waiting, running, outcomes, slow = deque(photos), deque(), [], 0
     while waiting or running:
@@ -112,17 +121,23 @@ def _found(future: ProcessFuture) -> np.ndarray | Problem:
     return found if isinstance(found, np.ndarray) else Problem(*found)
 
 
-def _decoded(data: bytes, pixels: int) -> np.ndarray | tuple[str, str]:
+def read_or_refuse(data: bytes, pixels: int) -> np.ndarray | tuple[str, str]:
+    """A photo of at most so many pixels as `images.read_photo` gives it, or code and message of its refusal."""
     try:
         return read_photo(data, max_pixels=pixels)
     except PhotoRefused as refusal:
-        return f"photo-{refusal.reason}", str(refusal)
+        return refusal.code, str(refusal)
+
+
+def decoders(aside: bool = False) -> ProcessPool:
+    """The processes of this service: one for those who have sent slow photos, some for all others."""
+    return _pool(aside)
 
 
 @functools.cache
-def _pool(workers: int, *, aside: bool) -> ProcessPool:
+def _pool(aside: bool) -> ProcessPool:
     return ProcessPool(
-        workers,
+        1 if aside else DECODERS,
         max_tasks=_PHOTOS_A_LIFE,
         initializer=_prepare,
         context=multiprocessing.get_context("spawn"),  # forking a process that has threads may hang

@@ -13,7 +13,6 @@ from ..engines.choice import AUTO
 from ..errors import SuiteError
 from .app import use
 
-_LOOK_SECONDS = 5
 _following: "Versions | None" = None
 
 
@@ -75,11 +74,13 @@ class Versions:
                 self._before = [before for before in self._before if before not in (folder, left)]
                 self._known |= {folder, left}
                 return
-            raise SuiteError(f"There is no version before {self.serving.id} that can be served: it goes on.")
+            raise SuiteError(
+                "version-no-earlier", f"There is no version before {self.serving.id} that can be served: it goes on."
+            )
 
-    def follow(self) -> None:
-        """Look every few seconds, in the background, until `end`."""
-        threading.Thread(target=self._follow, name="versions", daemon=True).start()
+    def follow(self, seconds: float) -> None:
+        """Look every so many seconds, in the background, until `end`."""
+        threading.Thread(target=self._follow, args=(seconds,), name="versions", daemon=True).start()
 
     def end(self) -> None:
         self._ended.set()
@@ -92,8 +93,8 @@ class Versions:
             lines.append("A newer one takes over within seconds of being saved.")
         return "\n".join(lines + ([f"Not taken: {self._refused}"] if self._refused else []))
 
-    def _follow(self) -> None:
-        while not self._ended.wait(_LOOK_SECONDS):
+    def _follow(self, seconds: float) -> None:
+        while not self._ended.wait(seconds):
             try:
                 self.look()
             except Exception:  # a Drive that is gone for a while, say: the next look may do better
@@ -111,13 +112,18 @@ class Versions:
         self._refused = str(refusal)
 
 
-def follow(app: APIFlask, wanted: str = "", engine: str = AUTO) -> Versions:
-    """The versions of what `app` serves, followed unless one is pinned; who was followed before is no longer."""
+def follow(app: APIFlask, wanted: str = "", engine: str = AUTO, seconds: float = 5) -> Versions:
+    """The versions of what `app` serves, followed unless one is pinned; who was followed before is no longer.
+
+    Args:
+        wanted, engine: as for `Versions`.
+        seconds: between two looks for a newer version.
+    """
     global _following
     unfollow()
     _following = Versions(app, wanted, engine)
     if not _following.pinned:
-        _following.follow()
+        _following.follow(seconds)
     return _following
 
 

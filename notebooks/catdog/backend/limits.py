@@ -53,11 +53,15 @@ def parse_limits(text: str) -> Limits:
         if not part:
             continue
         if name not in defaults:
-            raise SuiteError(f'LIMITS knows no "{name}", only {", ".join(defaults)}: write them like photos=16.')
+            raise SuiteError(
+                "setting-limits", f'LIMITS knows no "{name}", only {", ".join(defaults)}: write them like photos=16.'
+            )
         try:
             changes[name] = type(defaults[name])(value)
         except ValueError:
             changes[name] = 0
         if not changes[name] > 0:
-            raise SuiteError(f'LIMITS: {name} must be a number above 0, such as {defaults[name]}, not "{value}".')
+            raise SuiteError(
+                "setting-limits", f'LIMITS: {name} must be a number above 0, such as {defaults[name]}, not "{value}".'
+            )
     return Limits(**changes)

@@ -12,6 +12,7 @@ def parse_origins(text: str) -> list[str] | str:
     wrong = [origin for origin in origins if link.origin(origin) != origin]
     if wrong or not origins:
         raise SuiteError(
-            f'ORIGINS must be * or addresses such as https://page.example, without a path, not "{" ".join(wrong)}".'
+            "setting-origins",
+            f'ORIGINS must be * or addresses such as https://page.example, without a path, not "{" ".join(wrong)}".',
         )
     return origins

@@ -47,7 +47,10 @@ def decoded(files: list[bytes]) -> list[np.ndarray | Problem]:
     refused = Problem("photo-too-large", f"The photo's file has more than {limits.photo_bytes >> 20} MB.")
     small = [file for file in files if len(file) <= limits.photo_bytes]
     admission = current_app.extensions["catdog"]["admission"]
-    outcomes = decoding.decode(small, limits.pixels, limits.decode_seconds, g.left, aside=admission.sends_slow_photos())
+    outcomes = decoding.decode(
+        small, limits.pixels, limits.decode_seconds, g.left, aside=admission.sends_slow_photos(),
+        read=current_app.config["READ_PHOTO"],
+    )  # fmt: skip
     admission.note_slow_photos(sum(map(decoding.is_slow, outcomes)))
     found = iter(outcomes)
     return [next(found) if len(file) <= limits.photo_bytes else refused for file in files]

@@ -89,7 +89,9 @@ def open_engine(name: str, backbone: Backbone, twin=None) -> Engine:
         SuiteError: there is no engine of this name.
     """
     if name not in NAMES:
-        raise SuiteError(f'There is no engine "{name}": set ENGINE to auto or to one of {", ".join(NAMES)}.')
+        raise SuiteError(
+            "engine-unknown", f'There is no engine "{name}": set ENGINE to auto or to one of {", ".join(NAMES)}.'
+        )
     if name in (TENSORFLOW, TENSORFLOW_MIXED):
         from .tensorflow import TensorFlowEngine
 

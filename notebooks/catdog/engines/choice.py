@@ -46,7 +46,7 @@ def choose(
     if wanted != AUTO:
         engine, reason = _tried(wanted, opened, objection)
         if reason:
-            raise SuiteError(f"The engine {wanted} cannot be used: {reason} Set ENGINE to auto.")
+            raise SuiteError("engine-unusable", f"The engine {wanted} cannot be used: {reason} Set ENGINE to auto.")
         say(f"Engine: {wanted}.")
         return engine
     names = {name: name for name in candidates()} | dict(own or {})
@@ -59,7 +59,7 @@ def choose(
             say(f"Engine: {name}{speed}.")
             return engine
         say(f"Engine {name} is passed over: {reason}")
-    raise SuiteError("No engine can run the model here: the lines above say why.")
+    raise SuiteError("engine-none", "No engine can run the model here: the lines above say why.")
 
 
 def _tried(name: str, opened: Callable[[str], Engine], objection: Callable[[Engine], str]) -> tuple[Engine | None, str]:

@@ -16,7 +16,7 @@ try:
     import openvino as ov
     from openvino import opset13 as op
 except ImportError as error:
-    raise EngineUnavailable("OpenVINO is not installed (pip install openvino).") from error
+    raise EngineUnavailable("engine-not-installed", "OpenVINO is not installed (pip install openvino).") from error
 
 _RECIPE = {OPENVINO_FP32: "fp32 openvino", OPENVINO_BF16: "bf16 openvino"}
 _QUANTISED = {
@@ -34,11 +34,11 @@ class OpenVINOEngine:
 
     def __init__(self, name: str, backbone: Backbone, twin: Twin | None = None):
         if name == OPENVINO_BF16 and not has_bfloat16():
-            raise EngineUnavailable("this processor does not compute in bfloat16.")
+            raise EngineUnavailable("engine-processor", "this processor does not compute in bfloat16.")
         if name in _QUANTISED and backbone.architecture is not VGG16:
-            raise EngineUnavailable("it is made for VGG16 only.")
+            raise EngineUnavailable("engine-vgg16-only", "it is made for VGG16 only.")
         if name in _QUANTISED and twin is None:
-            raise EngineUnavailable(_QUANTISED[name])
+            raise EngineUnavailable("engine-no-twin", _QUANTISED[name])
         self.name = name
         self.fingerprint, self.architecture = backbone.fingerprint, backbone.architecture
         self.recipe = f"int8 {twin.digest[:16]}" if name in _QUANTISED else _RECIPE[name]

@@ -63,7 +63,7 @@ def make_twin(backbone: Backbone, photos: Iterable[np.ndarray]) -> Twin:
     try:
         import nncf
     except ImportError as error:
-        raise EngineUnavailable("NNCF is not installed (pip install nncf).") from error
+        raise EngineUnavailable("engine-not-installed", "NNCF is not installed (pip install nncf).") from error
     inputs = [photo[None] for photo in photos]
     quantised = nncf.quantize(
         build_graph(backbone),

@@ -1,6 +1,7 @@
 """What notebook 3 shows: whether the backend answers, and the page itself."""
 
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -12,8 +13,21 @@ from .page import FILES
 _ANSWER_SECONDS = 10
 
 
-def backend_state(setting: str = "", code: str = "") -> str:
-    """A sentence about the backend at the address in the setting, else in its link file. Never raises.
+@dataclass(frozen=True)
+class BackendState:
+    """Whether the backend answers: `code` is "answers", "wants-code", "silent", "unknown" or "elsewhere", `sentence`
+    says it to a person, and `model` answers, if any does."""
+
+    code: str
+    sentence: str
+    model: str = ""
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def backend_state(setting: str = "", code: str = "") -> BackendState:
+    """Ask the backend at the address in the setting, else in its link file, for its model. Never raises.
 
     Args:
         code: the backend's access code, if it has one.
@@ -27,32 +41,37 @@ def backend_state(setting: str = "", code: str = "") -> str:
     except requests.RequestException as error:
         return _silent(url, type(error).__name__, known)
     if answer.status_code == 401:
-        return f"The backend at {url} asks for its access code: set ACCESS_CODE to the one of notebook 2."
+        return BackendState(
+            "wants-code", f"The backend at {url} asks for its access code: set ACCESS_CODE to the one of notebook 2."
+        )
     try:
         model = f"{answer.json()['name']}/{answer.json()['version']}"
     except (ValueError, KeyError, TypeError):
         return _silent(url, answer.headers.get("ngrok-error-code") or f"status {answer.status_code}", known)
     only_here = "" if _public(url) else " Only this machine reaches it."
-    return f"The backend at {url} answers with the model {model}.{only_here}"
+    return BackendState("answers", f"The backend at {url} answers with the model {model}.{only_here}", model)
 
 
-def _silent(url: str, reason: str, known: dict) -> str:
+def _silent(url: str, reason: str, known: dict) -> BackendState:
     last = f" Its link was last known to work {_ago(known['time'])}." if known else ""
-    return f"The backend at {url} does not answer ({reason}).{last} Run notebook 2, then this cell again."
+    return BackendState(
+        "silent", f"The backend at {url} does not answer ({reason}).{last} Run notebook 2, then this cell again."
+    )
 
 
 def _public(url: str) -> bool:
     return urlsplit(url).hostname not in ("127.0.0.1", "localhost")
 
 
-def _why_unknown(known: dict) -> str:
+def _why_unknown(known: dict) -> BackendState:
     if known and known["state"] != "stopped":
-        return (
+        return BackendState(
+            "elsewhere",
             "Notebook 2 runs on another machine and has no public link: set TUNNEL there to ngrok or cloudflared, "
-            "and run its link cell again."
+            "and run its link cell again.",
         )
     stopped = f" It was stopped {_ago(known['time'])}." if known else f" (Looked in {places.link_file('backend')}.)"
-    return f"No backend is known: run notebook 2, or set BACKEND_URL.{stopped}"
+    return BackendState("unknown", f"No backend is known: run notebook 2, or set BACKEND_URL.{stopped}")
 
 
 def _ago(time: str) -> str:

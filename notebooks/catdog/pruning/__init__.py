@@ -22,7 +22,6 @@ from .importance import importance
 from .moments import Moments
 from .refitting import refit
 
-_PATCHES = 32_000
 _JUDGED = 16  # photos by which a layer's weight is measured
 
 
@@ -38,11 +37,12 @@ class Pruner:
         weights: VGG16's, or others of its shape (see `weights.load_weights`).
         photos: uint8 RGB (n, 224, 224, 3) from the door, some hundred; no labels.
         seed: chooses the places where is looked.
+        patches: how many places.
     """
 
-    def __init__(self, weights: Weights, photos: np.ndarray, seed: int = 0):
+    def __init__(self, weights: Weights, photos: np.ndarray, seed: int = 0, patches: int = 32_000):
         self._weights, self._photos = weights, photos
-        self._sample = Sample(len(photos), seed, _PATCHES)
+        self._sample = Sample(len(photos), seed, patches)
         moments, self._targets = self._look()
         eliminations = [one.eliminated(STEP // 2) for one in bar(moments, what="Which channels matter", unit="layers")]
         weighty = importance(self._weights, centred(photos[:_JUDGED]), moments, eliminations)

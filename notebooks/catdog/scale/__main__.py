@@ -11,7 +11,10 @@ from ..places import environment_first
 def _label() -> None:
     photos, out, model, engine = environment_first(PHOTOS="", OUT="", MODEL="", ENGINE=AUTO)
     if not photos or not out:
-        raise SuiteError("Say where the photos are and where the result goes: make label PHOTOS=… OUT=….parquet")
+        raise SuiteError(
+            "table-places-missing",
+            "Say where the photos are and where the result goes: make label PHOTOS=… OUT=….parquet",
+        )
     from .labelling import label
 
     print(label(photos, out, model, engine))
@@ -22,7 +25,10 @@ def _fit() -> None:
         PHOTOS="", FEATURES="", MODEL_NAME="", BACKBONE=VGG16.name, ENGINE=AUTO, EPOCHS=100, SEED=0, SURE_IS_RIGHT=0.99
     )
     if not photos or not features:
-        raise SuiteError("Say where the photos are and where features are kept: make fit PHOTOS=… FEATURES=….parquet")
+        raise SuiteError(
+            "table-places-missing",
+            "Say where the photos are and where features are kept: make fit PHOTOS=… FEATURES=….parquet",
+        )
     from .fitting import fine_tune
 
     model = fine_tune(photos, features, name, backbone=backbone, engine=engine, epochs=epochs, seed=seed, target=target)

@@ -17,7 +17,9 @@ try:
     import ray
     import ray.data
 except ImportError:
-    raise SuiteError("Ray is not installed: run `pip install -r requirements-scale.txt` first.") from None
+    raise SuiteError(
+        "ray-not-installed", "Ray is not installed: run `pip install -r requirements-scale.txt` first."
+    ) from None
 
 _KNOCK_SECONDS = 10
 
@@ -57,7 +59,7 @@ def _knock_at(address: str) -> None:
 
 
 def _nobody_at(address: str) -> SuiteError:
-    return SuiteError(f"No cluster answers at RAY_ADDRESS={address}: is Ray running there?")
+    return SuiteError("cluster-unreachable", f"No cluster answers at RAY_ADDRESS={address}: is Ray running there?")
 
 
 def _for_workers(elsewhere: bool) -> dict:
@@ -83,7 +85,7 @@ def plain_words() -> Iterator[None]:
         told = re.findall(r"^catdog\.\S+: (.+)$", str(error), re.MULTILINE)
         if not told:
             raise
-        raise SuiteError(told[-1]) from None
+        raise SuiteError("cluster-task-failed", told[-1]) from None
 
 
 def has_gpus() -> bool:

@@ -47,7 +47,9 @@ class Layout:
         """In alphabetical order. Raises SuiteError for fewer than two."""
         classes = tuple(sorted({label for label in map(self.label, paths) if label}))
         if len(classes) < 2:
-            raise SuiteError(f"{self.root} needs at least two sub-folders with photos, one for each class.")
+            raise SuiteError(
+                "photos-few-classes", f"{self.root} needs at least two sub-folders with photos, one for each class."
+            )
         return classes
 
 

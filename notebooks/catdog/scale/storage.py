@@ -41,7 +41,9 @@ class Place:
                 return cls(name, *fs.FileSystem.from_uri(name))
             return cls(name, fs.LocalFileSystem(), str(Path(name).expanduser().resolve()))
         except (OSError, ValueError) as error:  # pyarrow's errors are of these
-            raise SuiteError(f"{name} is no folder that can be used ({first_line(error)}).") from None
+            raise SuiteError(
+                "folder-unusable", f"{name} is no folder that can be used ({first_line(error)})."
+            ) from None
 
     @property
     def is_there(self) -> bool:
@@ -55,11 +57,14 @@ class Place:
             paths = sorted(found)
             _require_text(paths)
         except OSError as error:
-            raise SuiteError(f"{self.name} cannot be listed ({first_line(error)}).") from None
+            raise SuiteError("folder-unusable", f"{self.name} cannot be listed ({first_line(error)}).") from None
         if but is None or but.system.type_name != self.system.type_name:
             return paths
         if but.path == self.path:
-            raise SuiteError(f"{self.name} holds the photos: choose a folder for the table that holds nothing else.")
+            raise SuiteError(
+                "folder-holds-photos",
+                f"{self.name} holds the photos: choose a folder for the table that holds nothing else.",
+            )
         return [path for path in paths if not path.startswith(f"{but.path}/")]
 
     def _in_storage(self) -> Iterator[str]:
@@ -109,7 +114,9 @@ class Place:
         try:
             yield
         except OSError as error:
-            raise SuiteError(f"{self.name} cannot be written to ({first_line(error)}).") from None
+            raise SuiteError(
+                "folder-not-writable", f"{self.name} cannot be written to ({first_line(error)})."
+            ) from None
 
     def tables(self, columns: list[str]) -> Iterator[pyarrow.Table]:
         """`columns` of each Parquet file, one file after the other; of none where nothing was written yet. Raises
@@ -120,7 +127,8 @@ class Place:
                     table = parquet.read_table(path, filesystem=self.system, columns=columns)
                 except pyarrow.ArrowException as error:
                     raise SuiteError(
-                        f"{path} is no file of such a table ({first_line(error)}): choose another folder for it."
+                        "folder-other-files",
+                        f"{path} is no file of such a table ({first_line(error)}): choose another folder for it.",
                     ) from None
                 yield table
 
@@ -141,4 +149,4 @@ def _require_text(paths: list[str]) -> None:
     """Python hands on bytes that are no text as half of a surrogate pair, which nothing can store."""
     odd = next((path for path in paths if re.search("[\\ud800-\\udfff]", path)), None)
     if odd:
-        raise SuiteError(f"Rename {odd!a}: it is no text in UTF-8.")
+        raise SuiteError("photo-name", f"Rename {odd!a}: it is no text in UTF-8.")

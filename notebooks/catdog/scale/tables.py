@@ -88,7 +88,7 @@ def make_table(source: Place, target: Place, paths: list[str], columns: Columns,
     Raises SuiteError where there are no photos, or the target was made by something else.
     """
     if not paths:
-        raise SuiteError(f"There are no files in {source.name}.")
+        raise SuiteError("photos-missing", f"There are no files in {source.name}.")
     done = _done(target, *columns.made_by)
     missing = [path for path in paths if path not in done]
     before, counts = len(paths) - len(missing), np.zeros(2, int)
@@ -112,7 +112,9 @@ def _done(target: Place, column: str, value: str) -> set[str]:
     for table in target.tables(["path", column]):
         others = set(table[column].unique().to_pylist()) - {value}
         if others:
-            raise SuiteError(f"{target.name} was made by {others.pop()}: choose another folder for {value}.")
+            raise SuiteError(
+                "folder-other-table", f"{target.name} was made by {others.pop()}: choose another folder for {value}."
+            )
         done.update(table["path"].to_pylist())
     return done
 
@@ -143,7 +145,8 @@ class _Worker:
     def __init__(self, source: Place, target: Place, kept: list):
         if not source.is_there:
             raise SuiteError(
-                f"A machine of the cluster does not see {source.name}: use storage that all of them reach."
+                "cluster-folder-unseen",
+                f"A machine of the cluster does not see {source.name}: use storage that all of them reach.",
             )
         self._source, self._target = source, target
         self._columns = ray.get(kept[0]).opened()
@@ -192,6 +195,6 @@ def surviving(read: Reader) -> Iterator[Reader]:
             try:
                 return pool.schedule(read, args=[data, suffix], timeout=_PATIENCE_SECONDS).result()
             except (ProcessExpired, TimeoutError):
-                raise PhotoRefused("unreadable", "The photo breaks whatever reads it.") from None
+                raise PhotoRefused("photo-unreadable", "The photo breaks whatever reads it.") from None
 
         yield apart

@@ -3,20 +3,27 @@
 from .. import link, places
 from ..errors import SuiteError
 from . import authtoken, ngrok_errors, probe
-from .connection import Connection, LinkRefused
+from .connection import Connection, LinkRefused, Timing
 from .preview import local_url
 from .tunnel import Settings, Status, Tunnel
 
-__all__ = ["PROVIDERS", "Status", "Tunnel", "close_tunnel", "open_tunnel", "run_with_ngrok"]
+__all__ = ["PROVIDERS", "Status", "Timing", "Tunnel", "close_tunnel", "open_tunnel", "run_with_ngrok"]
 
 PROVIDERS = ("auto", "ngrok", "cloudflared", "flask-ngrok", "colab", "none")
 _PUBLIC = ("ngrok", "cloudflared", "flask-ngrok")
 _WITH_TOKEN = ("ngrok", "flask-ngrok")
+_PATIENT = Timing()
 _open: dict[str, Tunnel] = {}
 
 
 def open_tunnel(
-    port: int, provider: str = "auto", *, name: str = "backend", token: str = "", domain: str = ""
+    port: int,
+    provider: str = "auto",
+    *,
+    name: str = "backend",
+    token: str = "",
+    domain: str = "",
+    timing: Timing = _PATIENT,
 ) -> Tunnel:
     """Open a link to `port` of this machine, and keep it open.
 
@@ -31,19 +38,20 @@ def open_tunnel(
         token: ngrok's authtoken; empty looks for NGROK_AUTHTOKEN in the environment and in Colab's secrets, and with
             the provider "ngrok" or "flask-ngrok" asks for it where somebody sits at the notebook.
         domain: a domain that your ngrok account holds, as a bare host; empty takes the account's dev domain.
+        timing: how long to wait for what.
 
     Raises:
         SuiteError: the provider is unknown, its token is missing, nothing listens on the port, or there is no link.
             "auto" raises for the port alone.
     """
     if provider not in PROVIDERS:
-        raise SuiteError(f'TUNNEL is "{provider}", but must be one of {", ".join(PROVIDERS)}.')
+        raise SuiteError("setting-tunnel", f'TUNNEL is "{provider}", but must be one of {", ".join(PROVIDERS)}.')
     if provider != "auto":
-        return _opened(name, _settings(port, provider, token, domain))
+        return _opened(name, _settings(port, provider, token, domain, timing))
     try:
-        return _opened(name, _settings(port, "ngrok", token, domain, ask=False))
+        return _opened(name, _settings(port, "ngrok", token, domain, timing, ask=False))
     except SuiteError as reason:
-        print(f"No public link: {reason}")
+        print(f"No public link: {reason} [{reason.code}]")
     return _preview(name, port)
 
 
@@ -60,13 +68,16 @@ def run_with_ngrok(app, token: str = "") -> None:
     agent.run_with_ngrok(app, token)
 
 
-def _settings(port: int, provider: str, token: str, domain: str, ask: bool = True) -> Settings:
+def _settings(port: int, provider: str, token: str, domain: str, timing: Timing, ask: bool = True) -> Settings:
     if provider not in _WITH_TOKEN:
-        return Settings(port, provider)
+        return Settings(port, provider, timing=timing)
     found, why_not = authtoken.find_token(token, ask)
     if not found:
-        raise SuiteError(f"{why_not or 'ngrok needs an authtoken.'} {authtoken.GET_ONE}, and run this cell again.")
-    return Settings(port, provider, found, _bare_host(domain))
+        raise SuiteError(
+            "ngrok-token-missing",
+            f"{why_not or 'ngrok needs an authtoken.'} {authtoken.GET_ONE}, and run this cell again.",
+        )
+    return Settings(port, provider, found, _bare_host(domain), timing)
 
 
 def _bare_host(domain: str) -> str:
@@ -79,7 +90,7 @@ def _preview(name: str, port: int) -> Tunnel:
         try:
             return _opened(name, Settings(port, "colab"))
         except LinkRefused as refusal:
-            print(refusal)
+            print(refusal.shown())
     return _opened(name, Settings(port, "none"))
 
 
@@ -92,7 +103,7 @@ def _opened(name: str, settings: Settings) -> Tunnel:
     try:
         tunnel = Tunnel(name, settings, settings.provider in _PUBLIC, lambda: _connected(settings))
     except LinkRefused as refusal:
-        if refusal.code in ngrok_errors.TOKEN_REFUSED:
+        if refusal.provider_code in ngrok_errors.TOKEN_REFUSED:
             authtoken.forget()
         raise
     _open[name] = tunnel
@@ -104,20 +115,20 @@ def _opened(name: str, settings: Settings) -> Tunnel:
 
 
 def _connected(settings: Settings) -> Connection:
-    port, token, domain = settings.port, settings.token, settings.domain
+    port, token, domain, timing = settings.port, settings.token, settings.domain, settings.timing
     match settings.provider:
         case "ngrok":
             from .ngrok import NgrokConnection
 
-            return NgrokConnection(port, token, domain)
+            return NgrokConnection(port, token, domain, timing)
         case "flask-ngrok":
             from .agent import FlaskNgrokConnection
 
-            return FlaskNgrokConnection(port, token, domain)
+            return FlaskNgrokConnection(port, token, domain, timing.program)
         case "cloudflared":
             from .cloudflared import CloudflaredConnection
 
-            return CloudflaredConnection(port)
+            return CloudflaredConnection(port, timing.program)
         case "colab":
             from .preview import ColabConnection
 
@@ -139,8 +150,9 @@ def _refuse_to_collide(name: str, settings: Settings) -> None:
         if same_domain and not (other == name and known.get("instance") == link.INSTANCE) and _answers(known):
             shown_too = ", which shows the page, too" if other == "backend" else ""
             raise SuiteError(
+                "ngrok-address-taken",
                 f"A free ngrok account has one address, and {known['url']} leads to the {other} of another notebook"
-                f"{shown_too}. Stop that one, set NGROK_DOMAIN to a second domain of yours, or TUNNEL to cloudflared."
+                f"{shown_too}. Stop that one, set NGROK_DOMAIN to a second domain of yours, or TUNNEL to cloudflared.",
             )
 
 

@@ -20,12 +20,11 @@ import requests
 
 from ..errors import SuiteError
 from . import authtoken, ngrok_errors
-from .connection import Connection, LinkRefused
+from .connection import Connection, LinkRefused, Timing
 from .processes import end
 
 _RUN, _START = flask_ngrok._run_ngrok, flask_ngrok.start_ngrok
 _API = "http://localhost:4040/api/tunnels"  # where flask-ngrok looks
-_OPEN_SECONDS = 30
 _PAUSE = 0.1
 WORD = (
     "This is the compatibility way, through the package flask-ngrok and ngrok's agent: it works, but TUNNEL=ngrok "
@@ -37,12 +36,12 @@ class FlaskNgrokConnection(Connection):
     """The agent, as flask-ngrok starts it, leading to `port`.
 
     Raises:
-        LinkRefused: ngrok says no, or the agent gave no address within half a minute.
+        LinkRefused: ngrok says no, or the agent gave no address within `seconds`.
         SuiteError: the agent cannot be had, or another one runs on this machine.
     """
 
-    def __init__(self, port: int, token: str, domain: str = ""):
-        self._agent = _Agent(port, token, domain)
+    def __init__(self, port: int, token: str, domain: str, seconds: float):
+        self._agent = _Agent(port, token, domain, seconds)
         _put_parts_around(self._agent)
         try:
             super().__init__(flask_ngrok._run_ngrok())
@@ -69,7 +68,7 @@ def run_with_ngrok(app, token: str = "") -> None:
     """
     found, _ = authtoken.find_token(token, ask=True)
     if not found:
-        raise SuiteError(f"ngrok needs an authtoken. {authtoken.GET_ONE}, and run this again.")
+        raise SuiteError("ngrok-token-missing", f"ngrok needs an authtoken. {authtoken.GET_ONE}, and run this again.")
     serve, options = app.run, {}
     app.run = lambda: serve(**options)
     flask_ngrok.run_with_ngrok(app)
@@ -77,7 +76,7 @@ def run_with_ngrok(app, token: str = "") -> None:
 
     def run(host: str | None = None, port: int | None = None, debug: bool | None = None, **more) -> None:
         options.update(more, host=host, port=port or 5000, debug=debug, use_reloader=False)  # or two agents
-        agent = _Agent(options["port"], found)
+        agent = _Agent(options["port"], found, "", Timing().program)
         _put_parts_around(agent)
         print(WORD)
         try:
@@ -91,7 +90,8 @@ def run_with_ngrok(app, token: str = "") -> None:
 class _Agent:
     """ngrok's agent as a process; stands in for `subprocess` and `time` in flask-ngrok."""
 
-    def __init__(self, port: int, token: str, domain: str = ""):
+    def __init__(self, port: int, token: str, domain: str, seconds: float):
+        self._seconds = seconds
         self._options = [f"127.0.0.1:{port}", "--log=stdout", *([f"--url=https://{domain}"] if domain else [])]
         self._token, self._process, self._folder = token, None, None
 
@@ -111,7 +111,7 @@ class _Agent:
 
     def wait(self, seconds: float) -> None:
         """In place of sleep(1): until the agent has its address."""
-        deadline = time.monotonic() + _OPEN_SECONDS
+        deadline = time.monotonic() + self._seconds
         while not _addresses():
             if not self.alive or time.monotonic() > deadline:
                 refusal = self._refusal()
@@ -130,10 +130,11 @@ class _Agent:
     def _refusal(self) -> LinkRefused:
         said = ngrok_errors.without(self._token, self._log.read_text(errors="replace"))
         if code := ngrok_errors.code_in(said):
-            return LinkRefused(ngrok_errors.explain(code, said[-300:]), code)
+            return LinkRefused("link-refused", ngrok_errors.explain(code, said[-300:]), code)
         return LinkRefused(
-            f"ngrok's agent gave no address within {_OPEN_SECONDS} s: look whether this machine reaches the internet. "
-            f"{said[-300:].strip()}"
+            "link-timeout",
+            f"ngrok's agent gave no address within {self._seconds:g} s: look whether this machine reaches the "
+            f"internet. {said[-300:].strip()}",
         )
 
     def close(self) -> None:
@@ -158,7 +159,7 @@ def _start_or_say_why() -> None:
     try:
         _START()
     except SuiteError as error:
-        print(f"⚠ {error}")
+        print(error.shown())
 
 
 def place_agent() -> Path:
@@ -169,7 +170,7 @@ def place_agent() -> Path:
     target = Path(tempfile.gettempdir()) / "ngrok" / ("ngrok.exe" if platform.system() == "Windows" else "ngrok")
     if named := os.environ.get("NGROK_PATH"):
         if not os.access(named, os.X_OK) or not Path(named).is_file():
-            raise SuiteError(f"NGROK_PATH names {named}, which is no program that can be run.")
+            raise SuiteError("link-program", f"NGROK_PATH names {named}, which is no program that can be run.")
         _put(target, lambda part: shutil.copy(named, part))
     elif not _current(target):
         _put(target, _download)
@@ -202,16 +203,18 @@ def _download(target: Path) -> None:
         install_ngrok(str(target))
     except (PyngrokError, OSError) as error:
         raise SuiteError(
+            "link-not-downloaded",
             f"ngrok's agent cannot be downloaded ({error}): set NGROK_PATH to one, or set TUNNEL to ngrok, which needs "
-            "none."
+            "none.",
         ) from None
 
 
 def _refuse_a_second_agent() -> None:
     if _addresses() is not None:
         raise SuiteError(
+            "ngrok-agent-running",
             "Another ngrok agent already runs on this machine (port 4040): stop it, or set TUNNEL to ngrok, which can "
-            "run beside it."
+            "run beside it.",
         )
 
 

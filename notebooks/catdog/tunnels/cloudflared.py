@@ -13,7 +13,6 @@ from .connection import Connection, LinkRefused
 from .preview import local_url
 from .processes import end
 
-_OPEN_SECONDS = 30
 _URL = re.compile(r"https://(?!api\.)[a-z0-9-]+\.trycloudflare\.com")
 _BUSY = re.compile(r"\b429\b|\b1015\b|Too Many Requests")
 
@@ -22,11 +21,11 @@ class CloudflaredConnection(Connection):
     """A process of Cloudflare's own program.
 
     Raises:
-        LinkRefused: Cloudflare is busy, the program ended, or said no address within half a minute.
+        LinkRefused: Cloudflare is busy, the program ended, or said no address within `seconds`.
         SuiteError: the program cannot be had.
     """
 
-    def __init__(self, port: int):
+    def __init__(self, port: int, seconds: float):
         command = [executable(), "tunnel", "--no-autoupdate", "--url", local_url(port)]
         self._process = subprocess.Popen(
             command,
@@ -40,9 +39,9 @@ class CloudflaredConnection(Connection):
         self._told, self._found = threading.Event(), ""
         self._reader = threading.Thread(target=self._listen, name="cloudflared", daemon=True)
         self._reader.start()
-        if not self._told.wait(_OPEN_SECONDS) or not self._found:
+        if not self._told.wait(seconds) or not self._found:
             self.close()
-            raise self._refusal()
+            raise self._refusal(seconds)
         super().__init__(self._found)
 
     def _listen(self) -> None:
@@ -54,15 +53,20 @@ class CloudflaredConnection(Connection):
                     self._told.set()
         self._told.set()
 
-    def _refusal(self) -> LinkRefused:
+    def _refusal(self, seconds: float) -> LinkRefused:
         said = "\n".join(self._said)
         if _BUSY.search(said):
-            return LinkRefused("Cloudflare gives out no more quick tunnels just now: try again in some minutes, or "
-                               "take a free ngrok account (TUNNEL=ngrok).", "429")  # fmt: skip
+            return LinkRefused(
+                "link-refused",
+                "Cloudflare gives out no more quick tunnels just now: try again in some minutes, or take a free ngrok "
+                "account (TUNNEL=ngrok).",
+                "429",
+            )
         last = f' Its last words: "{self._said[-1]}".' if self._said else ""
         return LinkRefused(
-            f"cloudflared gave no address within {_OPEN_SECONDS} s: look whether this machine reaches the internet, "
-            f"and run this cell again.{last}"
+            "link-timeout",
+            f"cloudflared gave no address within {seconds:g} s: look whether this machine reaches the internet, "
+            f"and run this cell again.{last}",
         )
 
     def failure(self) -> str:
@@ -80,7 +84,7 @@ def executable() -> str:
     """
     if named := os.environ.get("CLOUDFLARED_PATH"):
         if not os.access(named, os.X_OK):
-            raise SuiteError(f"CLOUDFLARED_PATH names {named}, which is no program that can be run.")
+            raise SuiteError("link-program", f"CLOUDFLARED_PATH names {named}, which is no program that can be run.")
         return named
     return shutil.which("cloudflared") or _downloaded()
 
@@ -93,5 +97,6 @@ def _downloaded() -> str:
         return info.executable if Path(info.executable).exists() else util.download(info)
     except (OSError, RuntimeError) as error:
         raise SuiteError(
-            f"cloudflared cannot be downloaded ({error}): install it and set CLOUDFLARED_PATH, or set TUNNEL to ngrok."
+            "link-not-downloaded",
+            f"cloudflared cannot be downloaded ({error}): install it and set CLOUDFLARED_PATH, or set TUNNEL to ngrok.",
         ) from None

@@ -17,12 +17,10 @@ from pathlib import Path
 from .. import __version__
 from ..errors import SuiteError
 from . import ngrok_errors
-from .connection import Connection, LinkRefused
+from .connection import Connection, LinkRefused, Timing
 from .preview import local_url
 
-_ANSWER_SECONDS, _CLOSE_SECONDS = 8, 2
-_BEAT_SECONDS, _TOLERANCE_SECONDS = 5, 5
-_SILENT_SECONDS = 12  # two beats missed
+_CLOSE_SECONDS = 2
 _TROUBLE = (TimeoutError, ValueError, RuntimeError)  # of which the SDK raises the second, and once closed the third
 _INTERNET = "look whether this machine reaches the internet"
 _sessions: dict[tuple[str, str], "_Session"] = {}  # by server and token
@@ -36,21 +34,21 @@ class NgrokConnection(Connection):
         SuiteError: the SDK is not installed, or NGROK_CA_CERT cannot be read.
     """
 
-    def __init__(self, port: int, token: str, domain: str):
-        self._session = _session(token)
+    def __init__(self, port: int, token: str, domain: str, timing: Timing):
+        self._session = _session(token, timing)
         self._listener, self._cuts = None, self._session.cuts
         try:
-            self._listener = _in_loop(self._session.listen(port, domain), _ANSWER_SECONDS)
+            self._listener = _in_loop(self._session.listen(port, domain), timing.ngrok)
         except BaseException as error:
             self.close()
             if isinstance(error, _TROUBLE):
-                raise _refusal(error, token) from None
+                raise _refusal(error, token, timing) from None
             raise
         super().__init__(self._listener.url())
 
     def failure(self) -> str:
-        silent = self._session.silent_seconds
-        return f"ngrok has been silent for {silent:.0f} s." if silent > _SILENT_SECONDS else ""
+        session = self._session
+        return f"ngrok has been silent for {session.silent_seconds:.0f} s." if session.silent else ""
 
     def doubt(self) -> str:
         seen, self._cuts = self._cuts, self._session.cuts
@@ -72,13 +70,13 @@ class NgrokConnection(Connection):
 class _Session:
     """A connection to ngrok, for all endpoints of this process that have the same token."""
 
-    def __init__(self, key: tuple[str, str], builder):
-        self._key, self.cuts, self._lost, self._beat = key, 0, False, time.monotonic()
-        builder.heartbeat_interval(_BEAT_SECONDS)
-        builder.heartbeat_tolerance(_TOLERANCE_SECONDS)
+    def __init__(self, key: tuple[str, str], builder, timing: Timing):
+        self._key, self.cuts, self._lost, self._beat, self._timing = key, 0, False, time.monotonic(), timing
+        builder.heartbeat_interval(timing.beat)
+        builder.heartbeat_tolerance(timing.beat)
         builder.handle_heartbeat(self._heard)
         builder.handle_disconnection(self._cut)
-        self._session = _in_loop(_opened(builder.connect), _ANSWER_SECONDS)
+        self._session = _in_loop(_opened(builder.connect), timing.ngrok)
         _sessions[key] = self
 
     async def listen(self, port: int, domain: str):
@@ -92,8 +90,12 @@ class _Session:
         return time.monotonic() - self._beat
 
     @property
+    def silent(self) -> bool:
+        return self.silent_seconds > self._timing.silent
+
+    @property
     def healthy(self) -> bool:
-        return not self._lost and self.silent_seconds <= _SILENT_SECONDS
+        return not self._lost and not self.silent
 
     def give_up(self) -> None:
         """Or the SDK would one day bring it back, to fight with the next session over the address."""
@@ -110,7 +112,7 @@ class _Session:
         self.cuts += 1
 
 
-def _session(token: str) -> _Session:
+def _session(token: str, timing: Timing) -> _Session:
     key = (os.environ.get("NGROK_SERVER_ADDR", ""), token)
     known = _sessions.get(key)
     if known and known.healthy:
@@ -118,16 +120,18 @@ def _session(token: str) -> _Session:
     if known:
         known.give_up()
     try:
-        return _Session(key, _builder(*key))
+        return _Session(key, _builder(*key), timing)
     except _TROUBLE as error:
-        raise _refusal(error, token) from None
+        raise _refusal(error, token, timing) from None
 
 
 def _builder(server: str, token: str):
     try:
         import ngrok
     except ImportError:
-        raise SuiteError("ngrok's SDK is not installed: run `pip install ngrok`, then run this cell again.") from None
+        raise SuiteError(
+            "ngrok-not-installed", "ngrok's SDK is not installed: run `pip install ngrok`, then run this cell again."
+        ) from None
     builder = ngrok.SessionBuilder().authtoken(token).client_info("catdog", __version__)
     if server:
         builder.server_addr(server)
@@ -135,19 +139,21 @@ def _builder(server: str, token: str):
         try:
             builder.ca_cert(bytearray(Path(certificate).read_bytes()))
         except OSError as error:
-            raise SuiteError(f"NGROK_CA_CERT names {certificate}, which cannot be read ({error.strerror}).") from None
+            raise SuiteError(
+                "ngrok-certificate", f"NGROK_CA_CERT names {certificate}, which cannot be read ({error.strerror})."
+            ) from None
     return builder
 
 
-def _refusal(error: Exception, token: str) -> LinkRefused:
+def _refusal(error: Exception, token: str, timing: Timing) -> LinkRefused:
     """The SDK raises ValueError(context, ngrok's words, code); without a code ngrok was not reached at all."""
     if isinstance(error, TimeoutError):
-        return LinkRefused(f"ngrok did not answer within {_ANSWER_SECONDS} s: {_INTERNET}.")
+        return LinkRefused("link-timeout", f"ngrok did not answer within {timing.ngrok:g} s: {_INTERNET}.")
     _, words, code = (*error.args, "", "", "")[:3]
     words = ngrok_errors.without(token, str(words))
     if not code:
-        return LinkRefused(f"ngrok was not reached: {_INTERNET}. ({words.strip()})")
-    return LinkRefused(ngrok_errors.explain(code, words), code)
+        return LinkRefused("link-unreachable", f"ngrok was not reached: {_INTERNET}. ({words.strip()})")
+    return LinkRefused("link-refused", ngrok_errors.explain(code, words), code)
 
 
 async def _opened(opening: Callable, *arguments):

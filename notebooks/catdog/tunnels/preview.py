@@ -19,6 +19,7 @@ class ColabConnection(Connection):
             url = output.eval_js(f"google.colab.kernel.proxyPort({port})", timeout_sec=_ANSWER_SECONDS)
         except Exception as error:  # unrelated classes: the tab is closed, the browser refuses, no answer in time
             raise LinkRefused(
-                f"Colab gave no preview address ({type(error).__name__}): keep this tab open, and run this cell again."
+                "link-timeout",
+                f"Colab gave no preview address ({type(error).__name__}): keep this tab open, and run this cell again.",
             ) from None
         super().__init__(url.rstrip("/"))

@@ -22,20 +22,23 @@ def instance(url: str, seconds: float = 10) -> str:
         try:
             answer = session.get(f"{url}/healthz", headers=link.headers(), timeout=seconds)
         except requests.RequestException as error:
-            raise LinkRefused(f"{url} does not answer ({type(error).__name__}).") from None
+            raise LinkRefused("link-silent", f"{url} does not answer ({type(error).__name__}).") from None
     if code := answer.headers.get("ngrok-error-code", ""):
-        raise LinkRefused(explain(code), code)
+        raise LinkRefused("link-refused", explain(code), code)
     try:
         return answer.json()["instance"]
     except (ValueError, KeyError, TypeError):
-        raise LinkRefused(f"{url} is answered by something else than this suite's service.") from None
+        raise LinkRefused(
+            "link-leads-elsewhere", f"{url} is answered by something else than this suite's service."
+        ) from None
 
 
 def expect(url: str, wanted: str, seconds: float) -> None:
     """Raises LinkRefused where `url` does not lead to the service that tells `wanted`."""
     if instance(url, seconds) != wanted:
         raise LinkRefused(
-            f"{url} leads to another notebook's service: stop that one, or give this one an address of its own."
+            "link-leads-elsewhere",
+            f"{url} leads to another notebook's service: stop that one, or give this one an address of its own.",
         )
 
 

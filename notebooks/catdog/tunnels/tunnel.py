@@ -10,33 +10,33 @@ from datetime import datetime
 from .. import link
 from ..errors import SuiteError
 from . import ngrok_errors, probe
-from .connection import Connection, LinkRefused
+from .connection import Connection, LinkRefused, Timing
 from .preview import local_url
 
-LOOK_SECONDS = 2
-PROBE_SECONDS, PROBE_RED_SECONDS = 600, 60  # 4,300 requests a month of ngrok's 20,000
-_FIRST_ANSWER_SECONDS, _ANSWER_SECONDS, _QUICK_ANSWER_SECONDS = 20, 10, 3
-_PAUSES, _LONG_PAUSE = (0.5, 1, 2, 4), 60
 UP, DOWN, CLOSED = "up", "down", "closed"
-_WORKS, _CHANGED = "The link works.", "The link has changed: send the new one to your testers."
+_WORKS = "works", "The link works."
+_CHANGED = "changed", "The link has changed: send the new one to your testers."
 _log = logging.getLogger("catdog")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a tunnel was opened with: with the same again, a healthy one stays."""
+    """What a tunnel was opened with: with the same again, a healthy one stays, whatever its timing."""
 
     port: int
     provider: str
     token: str = field(default="", repr=False)
     domain: str = ""
+    timing: Timing = field(default=Timing(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Status:
-    """`state` ("up", "down" or "closed") since when, with a sentence about it."""
+    """`state` ("up", "down" or "closed") since when, with a sentence about it; `code` says as much to programs:
+    "works", "changed", "reopening", "closed", or why it is down, one of `errors.CODES`."""
 
     state: str
+    code: str
     detail: str
     since: datetime = field(default_factory=datetime.now)
 
@@ -59,8 +59,8 @@ class Tunnel:
         self._connect, self._instance = connect, _served_at(settings.port)
         self._status: Status | None = None
         self._closing = threading.Event()
-        self._connection = self._opened(_FIRST_ANSWER_SECONDS)
-        self._becomes(UP, _WORKS)
+        self._connection = self._opened(self._timing.first_answer)
+        self._becomes(UP, *_WORKS)
         self._watchdog = threading.Thread(target=self._watch, name=f"watchdog of the {name}'s link", daemon=True)
         if public:
             self._watchdog.start()
@@ -72,6 +72,10 @@ class Tunnel:
     def url(self) -> str:
         """What to open in a browser, without a slash at the end."""
         return self._connection.url
+
+    @property
+    def _timing(self) -> Timing:
+        return self.settings.timing
 
     @property
     def provider(self) -> str:
@@ -91,7 +95,7 @@ class Tunnel:
         if self.status.state != UP or self._connection.failure():
             return False
         try:
-            probe.expect(self.service_url, self._instance, _QUICK_ANSWER_SECONDS)
+            probe.expect(self.service_url, self._instance, self._timing.quick_answer)
         except LinkRefused:
             return False
         return True
@@ -105,7 +109,7 @@ class Tunnel:
             self._watchdog.join(timeout=15)
         self._connection.close()
         self._write_down(link.withdraw)
-        self._status = Status(CLOSED, "The link is closed: run the cell that opens it again.")
+        self._status = Status(CLOSED, "closed", "The link is closed: run the cell that opens it again.")
 
     def _opened(self, seconds: float) -> Connection:
         connection = self._connect()
@@ -117,7 +121,7 @@ class Tunnel:
                 raise
         return connection
 
-    def _becomes(self, state: str, detail: str) -> None:
+    def _becomes(self, state: str, code: str, detail: str) -> None:
         if self._closing.is_set():
             return
         # The file first: who sees the new state may go on to read it.
@@ -127,7 +131,7 @@ class Tunnel:
         else:
             self._write_down(link.mark_down)
         same = self._status is not None and self._status.state == state
-        self._status = Status(state, detail, self._status.since if same else datetime.now())
+        self._status = Status(state, code, detail, self._status.since if same else datetime.now())
 
     def _write_down(self, write: Callable, *arguments, **known) -> None:
         try:
@@ -141,18 +145,20 @@ class Tunnel:
         looked = time.monotonic()
         while not self._closing.is_set():
             asleep = time.monotonic()
-            self._closing.wait(LOOK_SECONDS)
-            if time.monotonic() - asleep > 2 * LOOK_SECONDS:
+            self._closing.wait(self._timing.look)
+            if time.monotonic() - asleep > 2 * self._timing.look:
                 continue  # this process stood still: heartbeats may be waiting for their turn, too
-            due = looked + (PROBE_SECONDS if self._status.state == UP else PROBE_RED_SECONDS)
+            due = looked + (self._timing.probe if self._status.state == UP else self._timing.probe_down)
             try:
                 if failure := self._connection.failure():
                     self._reopen(failure)
                 elif doubt := self._connection.doubt():
-                    self._look(doubt, pauses=(1,), seconds=_QUICK_ANSWER_SECONDS)
+                    self._look(doubt, pauses=(1,), seconds=self._timing.quick_answer)
                 elif time.monotonic() > due:
                     looked = time.monotonic()
-                    self._look("Its address no longer answers.", pauses=(0, 5), seconds=_ANSWER_SECONDS)
+                    self._look(
+                        "Its address no longer answers.", pauses=self._timing.doubts, seconds=self._timing.answer
+                    )
             except Exception:  # the watchdog outlives whatever it meets
                 _log.exception("The watchdog of the %s's link", self.name)
 
@@ -162,33 +168,33 @@ class Tunnel:
             self._closing.wait(pause)
             try:
                 probe.expect(self.url, self._instance, seconds)
-                return self._becomes(UP, _WORKS)
+                return self._becomes(UP, *_WORKS)
             except LinkRefused as refusal:
-                if refusal.code in ngrok_errors.QUOTA | ngrok_errors.SERVICE_SILENT:
-                    return self._becomes(DOWN, str(refusal))  # a new session would meet the same
+                if refusal.provider_code in ngrok_errors.QUOTA | ngrok_errors.SERVICE_SILENT:
+                    return self._becomes(DOWN, refusal.code, str(refusal))  # a new session would meet the same
         try:
             _served_at(self.settings.port)
         except SuiteError as silent:
-            return self._becomes(DOWN, str(silent))
+            return self._becomes(DOWN, silent.code, str(silent))
         self._reopen(suspicion)
 
     def _reopen(self, why: str) -> None:
         before, tries = self.url, 0
-        self._becomes(DOWN, f"{why} It is being opened again.")
+        self._becomes(DOWN, "reopening", f"{why} It is being opened again.")
         self._connection.close()
         while not self._closing.is_set():
             try:
-                self._connection = self._opened(_ANSWER_SECONDS)
+                self._connection = self._opened(self._timing.answer)
                 break
             except SuiteError as refusal:
-                self._becomes(DOWN, str(refusal))
-                self._closing.wait(_pause_after(refusal, tries))
+                self._becomes(DOWN, refusal.code, str(refusal))
+                self._closing.wait(_pause_after(refusal, tries, self._timing))
                 tries += 1
         if self._closing.is_set():  # by somebody who did not wait for us
             return self._connection.close()
         if self.url != before:
-            print(f"\n{_CHANGED}\n{self.name.capitalize()}: {self.url}")
-        self._becomes(UP, _WORKS if self.url == before else _CHANGED)
+            print(f"\n{_CHANGED[1]}\n{self.name.capitalize()}: {self.url}")
+        self._becomes(UP, *(_WORKS if self.url == before else _CHANGED))
 
 
 def _served_at(port: int) -> str:
@@ -196,13 +202,16 @@ def _served_at(port: int) -> str:
         return probe.instance(local_url(port))
     except LinkRefused:
         raise SuiteError(
-            f"The service does not answer on port {port}: run the cell that starts it, then this one, again."
+            "service-unreachable",
+            f"The service does not answer on port {port}: run the cell that starts it, then this one, again.",
         ) from None
 
 
-def _pause_after(refusal: SuiteError, tries: int) -> float:
+def _pause_after(refusal: SuiteError, tries: int, timing: Timing) -> float:
     """Seconds until the next try: soon where the net is away, or ngrok has not yet noticed that we lost our session."""
-    code = getattr(refusal, "code", "")
+    code = getattr(refusal, "provider_code", "")
     if code in ngrok_errors.QUOTA:
-        return PROBE_SECONDS
-    return _LONG_PAUSE if code and code not in ngrok_errors.PASSING else _PAUSES[min(tries, len(_PAUSES) - 1)]
+        return timing.probe
+    if code and code not in ngrok_errors.PASSING:
+        return timing.long_pause
+    return timing.pauses[min(tries, len(timing.pauses) - 1)]
