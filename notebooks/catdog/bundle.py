@@ -35,6 +35,7 @@ from .images import SIDE
 from .stored import INSTEAD, BundleRefused, read_arrays
 
 SCHEMA = 1
+_UPDATE = "update the suite"
 TOLERANCE = 1e-3  # how far a probability may be from the one that was saved, whoever computes it
 CARD, HEAD, GOLDEN, FAMILIAR = "card.json", "head.npz", "golden.npz", "familiar.npz"
 TUNED, TWIN, COMPACT_TWIN = "tuned.npz", "twin.npz", "compact.npz"
@@ -150,18 +151,14 @@ def read_card(folder: Path) -> dict:
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         if card["schema"] != SCHEMA:
-            raise BundleRefused(
-                "model-other-release", f"{folder} is of another release: update the suite, or train again."
-            )
+            raise BundleRefused("model-other-release", f"{folder} is of another release: {_UPDATE}, or train again.")
         if "digest" in card and card != sealed(card):  # cards had none before
             raise ValueError
         if not all(key in card for key in ("name", "version", "classes", "image_door", "files")):
             raise KeyError
         card["backbone"]["fingerprint"]
         if card["backbone"]["name"] not in ARCHITECTURES:
-            raise BundleRefused(
-                "model-other-release", f"{folder} has a backbone that is unknown here: update the suite."
-            )
+            raise BundleRefused("model-other-release", f"{folder} has a backbone that is unknown here: {_UPDATE}.")
         _proofs(card)
         if not (0 <= _threshold(card, "sure") <= 1 and (FAMILIAR in card["files"]) <= (_threshold(card, "far") > 0)):
             raise ValueError
@@ -277,7 +274,4 @@ def _check_shapes(bundle: Bundle) -> None:
         and all(array.dtype == np.float32 and np.isfinite(array).all() for array in numbers)
     )
     if not fits or not len(photos) or len(set(bundle.classes)) != number:
-        raise BundleRefused(
-            "model-damaged",
-            f"The arrays in {bundle.folder} do not fit its {number} classes: {INSTEAD}",
-        )
+        raise BundleRefused("model-damaged", f"Arrays in {bundle.folder} do not fit its {number} classes: {INSTEAD}")
