@@ -182,7 +182,7 @@ def test_one_that_fails_its_proof_or_cannot_run_is_passed_over_and_it_is_said(ti
     assert choice.choose("auto", opened, lambda one: "it lies." if one.name == "b" else "").name == "a"
     said = capsys.readouterr().out
     assert "Engine b is passed over: it lies." in said
-    assert "Engine c is passed over: this processor cannot." in said
+    assert "Engine c is passed over: this processor cannot. [engine-processor]" in said
     with refused("engine-unusable", "engine b", "it lies.", "ENGINE"):
         choice.choose("b", opened, lambda one: "it lies.")
     with refused("engine-none"):
@@ -206,7 +206,7 @@ def test_without_openvino_tensorflow_serves(shipped, monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "catdog.engines.openvino", raising=False)
     classifier = load_classifier(shipped)
     assert classifier.engine.name == TENSORFLOW
-    assert capsys.readouterr().out.count("OpenVINO is not installed") == 3
+    assert capsys.readouterr().out.count("[engine-not-installed]") == 3
 
 
 def test_on_a_gpu_tensorflow_is_measured_and_no_twin_is_made(monkeypatch, drawings, backbone, own_cache, shipped):

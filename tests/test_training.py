@@ -108,7 +108,7 @@ def test_a_damaged_file_of_features_is_set_aside(stand_in, tmp_path, capsys, dam
     path.write_bytes(damaged(path.read_bytes()))
     store = FeatureStore(stand_in, tmp_path)
     assert store.digests() == set()
-    assert "damaged" in capsys.readouterr().out
+    assert "[features-damaged]" in capsys.readouterr().out
     assert path.with_suffix(".damaged").exists()
 
 

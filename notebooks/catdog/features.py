@@ -55,7 +55,7 @@ class FeatureStore:
             with self._open():
                 pass
         except FeaturesDamaged as damaged:
-            print(damaged)
+            print(damaged.shown())
 
     def digests(self, recipe: str = "") -> set[str]:
         """Digests of the photos whose features are here, by `recipe` or by any."""

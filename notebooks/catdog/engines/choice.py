@@ -67,7 +67,7 @@ def _tried(name: str, opened: Callable[[str], Engine], objection: Callable[[Engi
         engine = opened(name)
         return engine, objection(engine)
     except EngineUnavailable as unavailable:
-        return None, str(unavailable)
+        return None, f"{unavailable} [{unavailable.code}]"
 
 
 def _measured(names: Mapping[str, str], opened: Callable[[str], Engine], memory: Path) -> dict[str, float]:

@@ -13,7 +13,7 @@ def _label() -> None:
     if not photos or not out:
         raise SuiteError(
             "table-places-missing",
-            "Say where the photos are and where the result goes: make label PHOTOS=… OUT=….parquet",
+            "Say where the photos are and where the result goes: make label PHOTOS=… OUT=….parquet.",
         )
     from .labelling import label
 
@@ -27,7 +27,7 @@ def _fit() -> None:
     if not photos or not features:
         raise SuiteError(
             "table-places-missing",
-            "Say where the photos are and where features are kept: make fit PHOTOS=… FEATURES=….parquet",
+            "Say where the photos are and where features are kept: make fit PHOTOS=… FEATURES=….parquet.",
         )
     from .fitting import fine_tune
 

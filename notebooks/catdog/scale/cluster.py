@@ -59,7 +59,9 @@ def _knock_at(address: str) -> None:
 
 
 def _nobody_at(address: str) -> SuiteError:
-    return SuiteError("cluster-unreachable", f"No cluster answers at RAY_ADDRESS={address}: is Ray running there?")
+    return SuiteError(
+        "cluster-unreachable", f"No cluster answers at RAY_ADDRESS={address}: start Ray there, or correct the address."
+    )
 
 
 def _for_workers(elsewhere: bool) -> dict:
