@@ -5,7 +5,7 @@ import io
 import json
 
 import pytest
-from catdog import link
+from catdog import link, trial
 from catdog.backend.app import create_app
 from catdog.backend.limits import Limits
 from catdog.backend.problems import KINDS
@@ -183,6 +183,17 @@ def test_without_the_access_code_nothing_of_the_model_is_told(classifier):
         assert call(headers={"Authorization": "Bearer for-testers"}).status_code == 200
     for path in ("/", "/page/page.js", "/healthz", "/readyz", "/docs", "/openapi.json"):
         assert client.get(path).status_code == 200
+
+
+def test_the_notebook_tries_the_service_as_a_tester_would(backend, tmp_path):
+    answer = trial.ask(backend.url, trial.photo_or_drawing())
+    assert answer["label"] in answer["probabilities"]
+    with refused("service-refused"):
+        trial.ask(backend.url, b"words")
+    with refused("service-unreachable", "http://127.0.0.1:9"):
+        trial.ask("http://127.0.0.1:9", b"")
+    with refused("test-photo-unreadable", "nothing.jpg", "PHOTO"):
+        trial.photo_or_drawing(str(tmp_path / "nothing.jpg"))
 
 
 def test_the_access_code_may_be_asked_for_from_another_origin(classifier):

@@ -302,7 +302,10 @@ def test_what_is_missing_is_installed_and_nothing_moves(tmp_path):
     assert run("install([R('shipped>=1')])").stdout == "1.0\n"
     done = run("install([R('gentle'), R('shipped>=1')])", "import gentle")
     assert re.fullmatch(r"Installing gentle …\nInstalled in \d+ s; .*\n1\.0\n", done.stdout)
-    assert "Installing failed: ERROR: Cannot install greedy" in run("install([R('greedy')])").stderr
+    plainly = "from catdog.errors import for_the_command_line"
+    failed = run(plainly, "with for_the_command_line(''): install([R('greedy')])").stderr
+    assert "Cannot install greedy" in failed
+    assert failed.endswith("[install-failed]\n")
     assert run().stdout == "1.0\n"
     assert run("install([R('shipped>=2')])").stdout.endswith("2.0\n")
 

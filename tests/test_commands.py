@@ -11,6 +11,7 @@ import psutil
 import pytest
 import requests
 from catdog.drawings import draw_folder
+from catdog.scale import __main__
 from conftest import ROOT, drawing
 from PIL import Image
 from test_serving import port_is_free
@@ -119,6 +120,19 @@ def test_stopping_while_it_starts_leaves_nothing(command, number):
     assert not alive
 
 
+@pytest.mark.parametrize("command", ["label", "fit"])
+def test_what_very_many_photos_need_is_told(command, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["catdog.scale", command])
+    with pytest.raises(SystemExit, match=r"\[table-places-missing\]"):
+        __main__.main()
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "catdog.scale.cluster", raising=False)
+    for name in ("PHOTOS", "OUT", "FEATURES"):
+        monkeypatch.setenv(name, "somewhere")
+    with pytest.raises(SystemExit, match=r"\[ray-not-installed\]"):
+        __main__.main()
+
+
 def test_a_path_is_meant_from_where_you_are(headless, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -147,5 +161,5 @@ def test_a_wrong_setting_ends_with_a_sentence_and_a_failure(command):
     process = command("backend", MODEL="no-such-model")
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert 'There is no model "no-such-model"' in said
+    assert "[model-missing]" in said
     assert "Traceback" not in said

@@ -100,6 +100,15 @@ def test_an_unknown_code_is_told_in_ngroks_own_words():
     assert told == "ngrok says: Something new. (ERR_NGROK_9) See ngrok.com/docs/errors/err_ngrok_9."
 
 
+def test_a_link_that_leads_elsewhere_is_told(page):
+    with refused("link-leads-elsewhere", page.url):
+        probe.expect(page.url, "of another process", 5)
+    other = Server(Flask("another"), "127.0.0.1", 0)
+    with refused("link-leads-elsewhere", other.url):
+        probe.instance(other.url)
+    other.stop()
+
+
 # Colab's preview
 
 
