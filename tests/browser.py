@@ -1,6 +1,7 @@
 """What the tests of the page share: a real browser, tabs, and how photos are chosen in them."""
 
 import io
+import re
 import threading
 from collections import Counter
 
@@ -95,7 +96,7 @@ class Watched:
         kind = [("Content-Type", "application/problem+json"), ("Access-Control-Allow-Origin", "*"),
                 ("Access-Control-Expose-Headers", "Retry-After")]  # fmt: skip
         start_response(status, kind + headers)
-        return [b'{"type": "/docs#x", "title": "x", "status": 0, "detail": "Not now."}']
+        return [b'{"type": "/docs#not-now", "title": "x", "status": 0, "detail": "Not now."}']
 
 
 @pytest.fixture
@@ -119,8 +120,29 @@ def choose(page, *photos):
     page.set_input_files("#photos", list(photos))
 
 
+def expect_data(place, **facts):
+    """What stands in an element's data- attributes, whatever it says."""
+    for name, value in facts.items():
+        text = str(value).lower() if isinstance(value, bool) else value if isinstance(value, re.Pattern) else str(value)
+        expect(place).to_have_attribute(f"data-{name.replace('_', '-')}", text)
+
+
+def expect_connected(page):
+    """It knows its model."""
+    expect_data(page.locator("#model"), classes="cat, dog")
+
+
+def expect_trouble(page, code):
+    """The link, or what is behind it, is in the way, and a person gets to know why."""
+    expect_data(page.locator("#trouble p"), code=code)
+    expect(page.locator("#trouble p")).not_to_be_empty()
+
+
 def labels(page):
-    return page.locator(".card .label").all_text_contents()
+    """The classes that the cards answer with; of a photo that has none, the code of the reason."""
+    return page.locator(".card").evaluate_all(
+        "cards => cards.map(({dataset}) => dataset.state === 'done' ? dataset.label : dataset.code)"
+    )
 
 
 def names(page):

@@ -21,11 +21,16 @@ ROOT = Path(__file__).resolve().parents[1]
 _HOME = Path(tempfile.mkdtemp(prefix="catdog-tests-"))
 _ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ  # which share a cache: features are computed once for all tests
 
+# Or workers would take each other's processors away: with two on two, a tenth fewer photos a second.
+_EACH = str(max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))))
+_A_SHARE_OF_THE_PROCESSORS = {"OMP_NUM_THREADS": _EACH, "TF_NUM_INTRAOP_THREADS": _EACH} if _ONE_OF_SEVERAL else {}
+
 # Before anything of the suite or a notebook's kernel starts: they inherit it.
 os.environ.update(
     MODELS_DIR=str(_HOME / "models"),
     DATA_DIR=str(_HOME / "data"),
     CATDOG_CACHE=os.environ["CATDOG_CACHE"] if _ONE_OF_SEVERAL else str(_HOME / "cache"),
+    **_A_SHARE_OF_THE_PROCESSORS,
     DATA="drawings",
     TUNNEL="none",
     PORT="0",
@@ -67,7 +72,7 @@ for name in (
     os.environ.pop(name, None)
 
 # What a test needs, told by its fixtures; the tests that need it without a fixture say so themselves.
-_MARKED_BY_FIXTURE = {"backbone": "weights", "browser": "browser"}
+_MARKED_BY_FIXTURE = {"backbone": "weights", "slim": "slow", "browser": "browser"}
 _LONGEST_FIRST = ("slow", "weights", "browser")  # or at the end one worker waits for the other
 
 # Hypothesis and Schemathesis: how many cases they try. `make check` takes the few.
@@ -136,6 +141,14 @@ def backbone():
 
 
 @pytest.fixture(scope="session")
+def slim():
+    """VGG16 with a quarter of its channels and random weights: all of its code, a thirteenth of its arithmetic."""
+    from standins.network import slim_backbone
+
+    return slim_backbone()
+
+
+@pytest.fixture(scope="session")
 def engine(backbone):
     """Float32 TensorFlow, the reference."""
     from catdog.engines import TENSORFLOW, open_engine
@@ -164,9 +177,9 @@ def stand_in():
 def classifier(stand_in, shipped):
     """A model on the stand-in network, without thresholds: most tests send drawings, which are unlike photos."""
     from catdog.classifier import Classifier
-    from standins.network import stand_in_bundle
+    from standins.network import model_on
 
-    return Classifier(stand_in_bundle(stand_in, shipped), stand_in)
+    return Classifier(model_on(stand_in, shipped), stand_in)
 
 
 @pytest.fixture(scope="session")

@@ -160,12 +160,12 @@ def test_a_card_with_an_unknown_backbone_is_refused(shipped, tmp_path):
 
 
 @pytest.fixture
-def frozen(pets, backbone, own_places):
-    return Engines(pets, backbone, FeatureStore(backbone), TENSORFLOW)
+def frozen(pets, slim, own_places):
+    return Engines(pets, slim, FeatureStore(slim), TENSORFLOW)
 
 
 @pytest.mark.slow
-def test_block_5_is_trained_once_saved_with_the_model_and_served(frozen, pets, photos, monkeypatch):
+def test_block_5_is_trained_once_saved_with_the_model_and_served(frozen, slim, pets, photos, monkeypatch):
     from catdog import tuning
 
     engines = unfrozen(frozen, "block5", pets, OPENVINO_FP32, epochs=1)
@@ -177,7 +177,7 @@ def test_block_5_is_trained_once_saved_with_the_model_and_served(frozen, pets, p
     assert again.backbone.fingerprint == engines.backbone.fingerprint != frozen.backbone.fingerprint
     _, head, model = trained(pets, engines)
     assert set(model.tuned) == changed
-    served = load_classifier(bundle.read(model.folder), OPENVINO_FP32)
+    served = load_classifier(bundle.read(model.folder), OPENVINO_FP32, public=slim)
     expected = head.probabilities(engines.reference.features(photos))
     assert np.abs(served.predict(photos) - expected).max() < 1e-3
     with refused("model-other-weights", kind=BundleRefused):
@@ -186,12 +186,12 @@ def test_block_5_is_trained_once_saved_with_the_model_and_served(frozen, pets, p
 
 
 @pytest.mark.parametrize("damage", ["shape", "name", "nan"])
-def test_tuned_arrays_that_do_not_fit_are_refused(backbone, damage):
-    array = backbone.weights["block5_conv1/bias"].copy()
+def test_tuned_arrays_that_do_not_fit_are_refused(slim, damage):
+    array = slim.weights["block5_conv1/bias"].copy()
     array[0] = np.nan if damage == "nan" else 7
     tuned = {"block9/bias" if damage == "name" else "block5_conv1/bias": array[:9] if damage == "shape" else array}
     with pytest.raises(ValueError, match="makes no sense"):
-        backbone.with_tuned(tuned)
+        slim.with_tuned(tuned)
 
 
 def test_what_cannot_be_unfrozen_is_told(pets):

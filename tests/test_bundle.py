@@ -227,14 +227,15 @@ def test_a_save_that_breaks_off_leaves_no_version(saved):
 
 
 @pytest.fixture
-def trained(drawings, backbone):
+def trained(drawings, slim):
     dataset = check(PhotoFolder(drawings, "drawings", drawings=True))
     fit = Fit(a_head(), {"loss": [1.0]}, 1, {"seed": 0})
     report = evaluate(np.empty((0, 2)), np.empty(0, int), dataset.classes)
-    engines = Engines(dataset, backbone, FeatureStore(backbone), "tensorflow")
+    engines = Engines(dataset, slim, FeatureStore(slim), "tensorflow")
     return dataset, fit, confident(fit.head), {"test": report}, engines
 
 
+@pytest.mark.slow
 def test_saving_again_without_a_change_saves_nothing(trained, capsys):
     model = save_model("", *trained)
     assert model.id.startswith("drawings/")
@@ -259,6 +260,7 @@ def keeps_what_is_known_of_sureness(model, confidence):
             bundle.read(model.folder)
 
 
+@pytest.mark.slow
 def test_drawings_never_take_the_name_of_a_model_of_photos(trained):
     with refused("model-name-taken", "cats-and-dogs", "MODEL_NAME"):
         save_model("cats-and-dogs", *trained)
@@ -275,6 +277,7 @@ for file in sys.argv[2:]:
 """
 
 
+@pytest.mark.slow
 def test_plain_keras_gives_the_same_probabilities_from_raw_rgb(trained, tmp_path):
     model = save_model("", *trained, save_h5=True)
     without_suite = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

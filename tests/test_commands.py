@@ -1,5 +1,6 @@
 """`make run` and its parts, as processes of their own, from nothing to answers, and nothing left behind."""
 
+import importlib
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ import pytest
 import requests
 from catdog.drawings import draw_folder
 from catdog.scale import __main__
-from conftest import ROOT, drawing
+from conftest import ROOT, drawing, refused
 from PIL import Image
 from test_serving import port_is_free
 
@@ -125,12 +126,13 @@ def test_what_very_many_photos_need_is_told(command, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["catdog.scale", command])
     with pytest.raises(SystemExit, match=r"\[table-places-missing\]"):
         __main__.main()
+
+
+def test_without_ray_it_is_told_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "catdog.scale.cluster", raising=False)
-    for name in ("PHOTOS", "OUT", "FEATURES"):
-        monkeypatch.setenv(name, "somewhere")
-    with pytest.raises(SystemExit, match=r"\[ray-not-installed\]"):
-        __main__.main()
+    with refused("ray-not-installed", "requirements-scale.txt"):
+        importlib.import_module("catdog.scale.cluster")
 
 
 def test_a_path_is_meant_from_where_you_are(headless, tmp_path, monkeypatch):

@@ -65,17 +65,25 @@ def test_smaller_numbers_stay_near(name, error, backbone, shipped, photos, expec
     assert features.dtype == np.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW])
-def test_any_number_of_photos(name, backbone, shipped, photos, expected):
-    engine = opened(name, backbone, shipped.twin)
+def test_any_number_of_photos(name, slim, slim_twin, photos):
+    engine = opened(name, slim, slim_twin)
     assert engine.features(photos[:0]).shape == (0, 512)
     many = np.concatenate([photos] * 4)
     assert len(many) > BATCH
-    assert np.abs(engine.features(many)[-5:] - engine.features(photos)).max() < 0.02 * expected.max()
+    found = engine.features(photos)
+    assert np.abs(engine.features(many)[-5:] - found).max() < 0.02 * found.max()
 
 
-def test_tensorflow_is_compiled_once(backbone, photos):
-    engine = open_engine(TENSORFLOW, backbone)
+@pytest.fixture(scope="module")
+def slim_twin(slim, photos):
+    return make_twin(slim, photos)
+
+
+@pytest.mark.slow
+def test_tensorflow_is_compiled_once(slim, photos):
+    engine = open_engine(TENSORFLOW, slim)
     for count in (1, 3, 5, 2):
         engine.features(photos[:count])
     assert engine.compiled.experimental_get_tracing_count() == 1
@@ -209,13 +217,14 @@ def test_without_openvino_tensorflow_serves(shipped, monkeypatch, capsys):
     assert capsys.readouterr().out.count("[engine-not-installed]") == 3
 
 
-def test_on_a_gpu_tensorflow_is_measured_and_no_twin_is_made(monkeypatch, drawings, backbone, own_cache, shipped):
+@pytest.mark.slow
+def test_on_a_gpu_tensorflow_is_measured_and_no_twin_is_made(monkeypatch, drawings, slim, own_cache, shipped):
     monkeypatch.setattr("catdog.engines.has_gpu", lambda: True)
     monkeypatch.setattr("catdog.proving.has_gpu", lambda: True)
     monkeypatch.setattr(choice, "seconds_per_photo", lambda engine: {TENSORFLOW_MIXED: 1, TENSORFLOW: 2}[engine.name])
     assert candidates() == (TENSORFLOW_MIXED, TENSORFLOW)
     dataset = check(PhotoFolder(drawings, "drawings", drawings=True))
-    engines = Engines(dataset, backbone, FeatureStore(backbone))
+    engines = Engines(dataset, slim, FeatureStore(slim))
     assert engines.twin is None
     assert engines.chosen.name == TENSORFLOW_MIXED
     assert set(engines.proofs(shipped.head)) == {TENSORFLOW_MIXED}
@@ -257,16 +266,17 @@ def test_a_model_serves_without_its_twin(shipped, own_places, tmp_path):
     assert load_classifier(bundle.read(folder)).engine.name != OPENVINO_INT8
 
 
-def test_the_twin_is_made_once_for_photos_of_one_name(drawings, backbone, own_cache, capsys, monkeypatch, shipped):
-    dataset, store = check(PhotoFolder(drawings, "drawings", drawings=True)), FeatureStore(backbone)
-    first = Engines(dataset, backbone, store)
+@pytest.mark.slow
+def test_the_twin_is_made_once_for_photos_of_one_name(drawings, slim, own_cache, capsys, monkeypatch, shipped):
+    dataset, store = check(PhotoFolder(drawings, "drawings", drawings=True)), FeatureStore(slim)
+    first = Engines(dataset, slim, store)
     assert capsys.readouterr().out.count("Making the int8 twin") == 1
-    again = Engines(dataset, backbone, store)
+    again = Engines(dataset, slim, store)
     assert "Making" not in capsys.readouterr().out
     assert first.twin.digest == again.twin.digest
     monkeypatch.setitem(sys.modules, "openvino", None)
     monkeypatch.delitem(sys.modules, "catdog.engines.openvino")
-    without_openvino = Engines(dataset, backbone, store, TENSORFLOW)
+    without_openvino = Engines(dataset, slim, store, TENSORFLOW)
     assert without_openvino.twin.digest == first.twin.digest
     assert set(without_openvino.proofs(shipped.head)) == {TENSORFLOW}
     (kept,) = places.cache_dir().glob("twin-*.npz")
@@ -275,14 +285,15 @@ def test_the_twin_is_made_once_for_photos_of_one_name(drawings, backbone, own_ca
         assert kept_arrays(kept) == {}
 
 
+@pytest.mark.slow
 def test_without_the_shipped_model_tensorflow_needs_no_proof_and_others_get_none(
-    drawings, backbone, own_places, monkeypatch
+    drawings, slim, own_places, monkeypatch
 ):
     monkeypatch.setattr(places, "SHIPPED_MODEL", own_places / "gone")
-    dataset, store = check(PhotoFolder(drawings, "drawings", drawings=True)), FeatureStore(backbone)
-    assert Engines(dataset, backbone, store, TENSORFLOW).chosen.name == TENSORFLOW
+    dataset, store = check(PhotoFolder(drawings, "drawings", drawings=True)), FeatureStore(slim)
+    assert Engines(dataset, slim, store, TENSORFLOW).chosen.name == TENSORFLOW
     with refused("engine-unusable", "openvino-fp32"):
-        Engines(dataset, backbone, store, OPENVINO_FP32)
+        Engines(dataset, slim, store, OPENVINO_FP32)
 
 
 SERVE = """

@@ -66,7 +66,7 @@ def test_the_page_follows_the_link_file_at_every_load(own_places):
         ("https://[", ""),
     ],
 )
-def test_the_policy_allows_the_backend_and_nothing_else(backend, elsewhere):
+def test_the_policy_allows_the_backend_and_nothing_else(own_places, backend, elsewhere):
     policy = page(create_page_app(backend)).headers["Content-Security-Policy"]
     assert f"connect-src 'self'{elsewhere};" in policy
     assert "unsafe" not in policy

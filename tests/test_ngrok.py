@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 import requests
 from catdog import link, places
+from catdog.engines import OPENVINO_INT8
 from catdog.errors import SuiteError
 from catdog.frontend.page import create_page_app
 from catdog.serving import Server
@@ -411,8 +412,8 @@ def test_a_hidden_prompt_asks_for_the_token_once_and_again_if_it_was_wrong(ngrok
 @pytest.mark.slow
 @pytest.mark.weights
 def test_notebook_2_shares_its_service_and_runs_again(ngrok, monkeypatch):
-    monkeypatch.setenv("TUNNEL", "auto")
-    monkeypatch.setenv("ACCESS_CODE", "for-testers")
+    for name, value in {"TUNNEL": "auto", "ACCESS_CODE": "for-testers", "ENGINE": OPENVINO_INT8}.items():
+        monkeypatch.setenv(name, value)
     with kernel(BACKEND) as (run, value):
         assert f"Backend: {ngrok.url_of()}/#code=for-testers\n" in run()
         assert "POST /predict" in run()

@@ -20,7 +20,8 @@ from catdog.backend.app import create_app, start
 from catdog.backend.deadline import DeadlinePassed
 from catdog.backend.limits import Limits, parse_limits
 from catdog.backend.problems import KINDS
-from catdog.classifier import Answer
+from catdog.classifier import Answer, Classifier
+from catdog.engines import OPENVINO_FP32, open_engine
 from catdog.feedback import Feedback
 from catdog.frontend.page import create_page_app
 from catdog.serving import Server, stop
@@ -28,6 +29,7 @@ from conftest import drawing, encoded, refused, until
 from PIL import Image
 from standins.decoders import vulnerable
 from standins.hostile import jpeg_of_many_scans, png_that_says, raw
+from standins.network import model_on
 from test_backend import is_problem, parts
 from test_batching import Gate
 
@@ -450,8 +452,10 @@ def test_no_answer_in_time_is_told_and_gives_its_places_back(gated, gate):
     until(lambda: post(server.url, drawing()).status_code == 200)
 
 
-def test_eight_threads_get_the_answers_that_they_would_get_one_by_one(real_classifier):
-    server = Server(create_app(real_classifier), "127.0.0.1", 0)
+@pytest.mark.slow
+def test_eight_threads_get_the_answers_that_they_would_get_one_by_one(slim, shipped):
+    engine = open_engine(OPENVINO_FP32, slim)
+    server = Server(create_app(Classifier(model_on(engine, shipped), engine)), "127.0.0.1", 0)
     photos = [drawing(("cat", "dog")[seed % 2], seed) for seed in range(PHOTOS)]
     alone = [post(server.url, photo).json()["predictions"][0]["probabilities"] for photo in photos]
 

@@ -83,10 +83,10 @@ class Bundle:
     def architecture(self) -> Architecture:
         return ARCHITECTURES[self.card["backbone"]["name"]]
 
-    def backbone(self) -> Backbone:
-        """With ImageNet's weights as they are here, and the tuned ones. Raises BundleRefused where these do not fit,
-        SuiteError where those cannot be had."""
-        backbone = load_backbone(self.architecture.name)
+    def backbone(self, public: Backbone | None = None) -> Backbone:
+        """With ImageNet's weights, `public` or as they are here, and the tuned ones. Raises BundleRefused where these
+        do not fit, SuiteError where those cannot be had."""
+        backbone = public or load_backbone(self.architecture.name)
         try:
             return backbone.with_tuned(self.tuned) if self.tuned else backbone
         except ValueError as error:

@@ -77,7 +77,11 @@ class Classifier:
 
 
 def load_classifier(
-    bundle: Bundle, wanted: str = AUTO, beside: Classifier | None = None, say: Callable[[str], object] = print
+    bundle: Bundle,
+    wanted: str = AUTO,
+    beside: Classifier | None = None,
+    say: Callable[[str], object] = print,
+    public: Backbone | None = None,
 ) -> Classifier:
     """Put a saved model on the engine `wanted`, or for "auto" on the fastest here that is proven for it.
 
@@ -88,6 +92,7 @@ def load_classifier(
     Args:
         beside: one that serves now; where both can share an engine, no second one is loaded.
         say: told which engine it is, and which are passed over and why.
+        public: the backbone without what was tuned for the model; without it, it is loaded where it is needed.
 
     Raises:
         BundleRefused: the model was trained on another backbone or behind another image door.
@@ -110,7 +115,7 @@ def load_classifier(
     @functools.cache
     def backbone() -> Backbone:
         """Only where an engine is opened: 59 MB of weights are read and checked."""
-        found = bundle.backbone()
+        found = bundle.backbone(public)
         _check_weights(bundle, found.fingerprint)
         return found
 

@@ -1,5 +1,6 @@
 """The backbone as a Keras network: the reference that other engines are held against, and what is exported."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,16 +26,25 @@ def build_network(backbone: Backbone, mixed: bool = False) -> keras.Model:
 
 
 def _vgg16(backbone: Backbone) -> keras.Model:
-    """One flat graph: a nested VGG16 hides its last convolution from Grad-CAM (tensorflow #44462).
-    Of plain layers only, preprocessing as a 1×1 convolution: Keras' .h5 files cannot hold `keras.ops`."""
+    """keras.applications.VGG16 without its dense layers, as wide as the arrays are.
+
+    One flat graph: a nested one hides its last convolution from Grad-CAM (tensorflow #44462). Of plain layers only,
+    preprocessing as a 1×1 convolution: Keras' .h5 files cannot hold `keras.ops`.
+    """
     photos = keras.Input((SIDE, SIDE, 3), name="photo")
     to_centred_bgr = keras.layers.Conv2D(3, 1, name="to_centred_bgr", dtype="float32")
-    base = keras.applications.VGG16(include_top=False, weights=None, input_tensor=to_centred_bgr(photos), pooling="max")
-    model = keras.Model(photos, _in_float32(base.output), name="vgg16_features")
+    values = to_centred_bgr(photos)
     to_centred_bgr.set_weights([np.eye(3)[::-1].reshape(1, 1, 3, 3), -np.array(RGB_MEAN[::-1])])
-    for layer in LAYERS:
-        model.get_layer(layer).set_weights([backbone.weights[f"{layer}/kernel"], backbone.weights[f"{layer}/bias"]])
-    return model
+    for layer, following in itertools.zip_longest(LAYERS, LAYERS[1:], fillvalue=""):
+        arrays = [backbone.weights[f"{layer}/{part}"] for part in ("kernel", "bias")]
+        convolution = keras.layers.Conv2D(arrays[1].size, 3, padding="same", activation="relu", name=layer)
+        values = convolution(values)
+        convolution.set_weights(arrays)
+        block = layer.split("_")[0]
+        if not following.startswith(block):
+            values = keras.layers.MaxPooling2D(name=f"{block}_pool")(values)
+    features = keras.layers.GlobalMaxPooling2D()(values)
+    return keras.Model(photos, _in_float32(features), name="vgg16_features")
 
 
 def _application(backbone: Backbone) -> keras.Model:

@@ -18,7 +18,7 @@ from .training import class_weights, fit_head
 from .weights import Weights
 
 _LAYERS = ("block5_conv1", "block5_conv2", "block5_conv3")
-_BEFORE, _SHAPE = "block4_pool", (14, 14, 512)
+_BEFORE = "block4_pool"
 _LEARNING_RATE, _PATIENCE = 1e-5, 2
 
 
@@ -50,9 +50,10 @@ def train_block5(frozen: Engines, dataset: Dataset, seed: int, epochs: int) -> W
 
 def _end(backbone: Backbone, head: Head) -> keras.Model:
     """From what block 4 gives, float (n, 14, 14, 512), to probabilities (n, classes)."""
-    values = entry = keras.Input(_SHAPE)
+    values = entry = keras.Input(_shape(backbone))
     for layer in _LAYERS:
-        values = keras.layers.Conv2D(_SHAPE[-1], 3, padding="same", activation="relu", name=layer)(values)
+        width = backbone.weights[f"{layer}/bias"].size
+        values = keras.layers.Conv2D(width, 3, padding="same", activation="relu", name=layer)(values)
     last = keras.layers.Dense(len(head.bias), activation="softmax")
     network = keras.Model(entry, last(keras.layers.GlobalMaxPooling2D()(values)))
     for layer in _LAYERS:
@@ -60,6 +61,11 @@ def _end(backbone: Backbone, head: Head) -> keras.Model:
     last.set_weights([head.kernel, head.bias])
     network.compile(keras.optimizers.Adam(_LEARNING_RATE), "sparse_categorical_crossentropy")
     return network
+
+
+def _shape(backbone: Backbone) -> tuple[int, int, int]:
+    """Of what block 4 gives: (14, 14, 512)."""
+    return 14, 14, backbone.weights[f"{_LAYERS[0]}/kernel"].shape[2]
 
 
 def _names(layer: str) -> tuple[str, str]:
@@ -75,7 +81,9 @@ class _Batches(keras.utils.PyDataset):
         self._targets, self._chance = dataset.targets(photos), np.random.default_rng(seed)
         self._order = np.arange(len(photos))
         if photos:
-            self._kept = np.lib.format.open_memmap(folder / split, "w+", np.float16, (len(photos), *_SHAPE))
+            self._kept = np.lib.format.open_memmap(
+                folder / split, "w+", np.float16, (len(photos), *_shape(frozen.backbone))
+            )
             self._fill(photos, frozen.reference.model, f"What block 4 gives ({split})")
 
     def _fill(self, photos: list[Photo], model: keras.Model, what: str) -> None:

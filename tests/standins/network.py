@@ -12,13 +12,16 @@ import numpy as np
 from catdog.backbone import VGG16, Backbone
 from catdog.bundle import Bundle
 from catdog.drawings import CLASSES
+from catdog.engines import Engine
 from catdog.head import Head
 from catdog.images import SIDE, read_photo
+from catdog.weights import LAYERS, fingerprint
 from conftest import drawing
 
 NAME = "stand-in"
 _THUMBNAIL = 28  # pixels a side: two by two of them for each cell of the activations
 _DRAWINGS = 16  # of each class, that its last layer is fitted to
+_WIDTHS = {"block1": 16, "block2": 32, "block3": 64, "block4": 128, "block5": 128}
 _RIDGE = 0.03  # of the largest singular value: probabilities are neither all near a half nor all near one
 
 
@@ -50,9 +53,20 @@ class StandInNetwork:
         return found.transpose(1, 0, 2).reshape(number, side, side, VGG16.size)
 
 
-def stand_in_bundle(network: StandInNetwork, shipped: Bundle) -> Bundle:
-    """A model on the stand-in network as `bundle.read` would give it: the shipped one's card and golden photos, with a
-    last layer that tells drawings apart, without thresholds."""
+def slim_backbone() -> Backbone:
+    """VGG16 with a quarter of its channels, all of its features, and weights at random that let signals through."""
+    chance, weights, entering = np.random.default_rng(4), {}, 3
+    for layer in LAYERS:
+        width = VGG16.size if layer == LAYERS[-1] else _WIDTHS[layer.split("_")[0]]
+        kernel = chance.normal(0, np.sqrt(2 / (9 * entering)), (3, 3, entering, width))
+        weights |= {f"{layer}/kernel": kernel.astype(np.float32), f"{layer}/bias": np.zeros(width, np.float32)}
+        entering = width
+    return Backbone(VGG16, weights, fingerprint(weights))
+
+
+def model_on(network: Engine, shipped: Bundle) -> Bundle:
+    """A model on `network` as `bundle.read` would give it: the shipped one's card and golden photos, with a last layer
+    that tells drawings apart, without thresholds."""
     head = _fitted(network)
     card = {
         **shipped.card,
@@ -63,7 +77,7 @@ def stand_in_bundle(network: StandInNetwork, shipped: Bundle) -> Bundle:
     return dataclasses.replace(shipped, card=card, head=head, golden_probabilities=probabilities, familiarity=None)
 
 
-def _fitted(network: StandInNetwork) -> Head:
+def _fitted(network: Engine) -> Head:
     """By least squares on drawings that no test uses."""
     labels = [label for label in CLASSES for _ in range(_DRAWINGS)]
     photos = [read_photo(drawing(label, 10_000 + number, "PNG")) for number, label in enumerate(labels)]

@@ -1,5 +1,6 @@
 // The form for the access code, where the service asks for one.
 
+import { say } from "./say.js";
 import { code, codeIn, keepCode, useCode } from "./service.js";
 
 const byId = (id) => document.getElementById(id);
@@ -11,7 +12,8 @@ export function start(connect) {
     byId("code").focus();
     useCode(byId("code").value);
     // Something in between, or the same refusal would not be read out twice.
-    byId("refusal").textContent = code ? "Asking the service…" : "A code is made of letters and digits.";
+    if (code) tell("asking", "Asking the service…");
+    else tell("code-characters", "A code is made of letters and digits.");
     if (code) connect();
   });
   window.addEventListener("hashchange", () => {
@@ -26,9 +28,10 @@ export function isWanted() {
 }
 
 /** However many requests were refused, once. */
-export function askFor({ message, refusal }) {
+export function askFor({ code: reason, message, refusal }) {
   const wrong = refusal === "wrong" || code !== "";
-  byId("refusal").textContent = wrong ? message : "";
+  if (wrong) tell(reason, message);
+  else say(byId("refusal"), "");
   byId("code").setAttribute("aria-invalid", wrong);
   if (isWanted()) return;
   byId("access").hidden = false;
@@ -36,8 +39,8 @@ export function askFor({ message, refusal }) {
 }
 
 /** What else goes wrong while a code is checked is said beside it. */
-export function say(message) {
-  byId("refusal").textContent = message;
+export function tell(reason, message) {
+  say(byId("refusal"), message, { code: reason });
 }
 
 export function accepted() {

@@ -1,5 +1,6 @@
 // The photos on the page: as cards or as a table, sorted, filtered and counted.
 
+import { say } from "./say.js";
 import { small } from "./shrink.js";
 
 const BARS_ON_A_CARD = 5; // of many classes, the rest is shown where the photo is opened
@@ -146,7 +147,8 @@ function showFilters() {
   for (const photo of photos) for (const group of groups(photo)) counts.set(group, (counts.get(group) ?? 0) + 1);
   const words = { [NOT_SURE]: WORDS.notSure.toLowerCase(), [FAILED]: WORDS.failed, [WRONG]: WORDS.wrong };
   const found = [...counts].sort(([a], [b]) => (a in words) - (b in words) || a.localeCompare(b));
-  byId("totals").textContent = found.map(([group, count]) => `${words[group] ?? group}: ${count}`).join(" · ");
+  const sentence = found.map(([group, count]) => `${words[group] ?? group}: ${count}`).join(" · ");
+  say(byId("totals"), sentence, { counts: JSON.stringify(Object.fromEntries(found)) });
   offer(byId("show"), [["", "all"], ...found.map(([group]) => [group, words[group] ?? group])]);
 }
 
@@ -195,19 +197,32 @@ export async function showPicture(image, file) {
 }
 
 function showCard(photo) {
-  const { card, state, why } = photo;
-  card.dataset.state = state;
-  card.dataset.sure = photo.answer?.sure !== false;
-  card.dataset.wrong = isWrong(photo);
+  const { card } = photo;
+  Object.assign(card.dataset, facts(photo));
   card.querySelector(".label").textContent = words(photo);
-  card.querySelector(".retry").hidden = state !== "failed";
+  card.querySelector(".retry").hidden = photo.state !== "failed";
   showBars(card.querySelector(".classes"), photo.answer, BARS_ON_A_CARD);
+}
+
+/** A photo's state and answer as they stand in data- attributes. */
+export function facts(photo) {
+  const { state, code, answer } = photo;
+  return {
+    state, code: isHeldUp(photo) ? "code-missing" : (code ?? ""), label: answer?.label ?? "",
+    sure: answer?.sure !== false, familiar: answer?.familiar !== false,
+    wrong: isWrong(photo), truth: act.truth(photo),
+  };
+}
+
+/** It waits for the access code. */
+function isHeldUp({ state }) {
+  return state === "waiting" && !byId("access").hidden;
 }
 
 /** A photo's state or answer in words. */
 export function words(photo) {
   if (photo.state === "failed") return photo.why;
-  if (photo.state === "waiting" && !byId("access").hidden) return WORDS.code;
+  if (isHeldUp(photo)) return WORDS.code;
   if (!photo.answer) return WORDS[photo.state];
   const really = isWrong(photo) ? ` (really ${act.truth(photo)})` : "";
   const why = photo.answer.familiar === false ? WORDS.unfamiliar : `perhaps ${photo.answer.label}`;
@@ -237,7 +252,7 @@ function makeRow(photo) {
 
 function showRow(photo) {
   const cell = (name) => photo.row.querySelector(name);
-  cell(".label").textContent = words(photo);
+  say(cell(".label"), words(photo), facts(photo));
   cell(".percent").textContent = photo.answer ? percent(confidence(photo)) : "";
   cell(".truth").textContent = act.truth(photo);
 }

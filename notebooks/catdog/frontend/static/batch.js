@@ -1,6 +1,6 @@
 // Sending: a few photos a request, a few requests at a time; nothing is lost, nothing that was answered is sent again.
 
-import { ask } from "./service.js";
+import { ask, slugOf } from "./service.js";
 import { small } from "./shrink.js";
 
 const LANES = 3; // requests at a time
@@ -21,10 +21,10 @@ let returning = null; // a timer, while the link is lost
 export const tell = { changed() {}, halted() {}, paused() {}, connect: async () => {} };
 export const settings = { originals: false };
 
-/** Photos have `number`, `name`, `size` and `open`; here they get `state`, and `answer` or `why` there is none. */
+/** Photos have `number`, `name`, `size` and `open`; here they get `state`, and `answer`, or `code` and `why` there is none. */
 export function enqueue(photos) {
   const idle = photos.filter(({ state }) => state !== "waiting" && state !== "sending");
-  for (const photo of idle) Object.assign(photo, { answer: null, heat: null, why: "", attempts: 0, alone: false });
+  for (const photo of idle) Object.assign(photo, { answer: null, heat: null, code: "", why: "", attempts: 0, alone: false });
   putBack(idle);
   if (trouble?.kind === "cancelled") goOn();
   else work();
@@ -145,14 +145,15 @@ async function packed(chunk) {
       form.append("images", file, photo.name);
       photos.push(photo);
     } catch (error) {
-      fail(photo, error.name === "Error" ? error.message : "The file cannot be read any more: choose it again.");
+      const gone = "The file cannot be read any more: choose it again.";
+      fail(photo, "file-unreadable", error.name === "Error" ? error.message : gone);
     }
   }
   return { form, photos };
 }
 
 function settle(photo, said, { error, ...answer }) {
-  if (error) return fail(photo, error.detail);
+  if (error) return fail(photo, slugOf(error), error.detail);
   photo.answer = { ...answer, ...said };
   setState(photo, "done");
 }
@@ -166,11 +167,11 @@ function afterTrouble(photos, reason) {
 }
 
 /** One photo may be to blame: those that were sent together are sent once more, each alone. */
-function blame(photos, { kind, message }) {
+function blame(photos, { kind, code, message }) {
   for (const photo of photos) {
     photo.attempts += 1;
     const hopeless = photos.length === 1 && (kind === "refused" || photo.attempts >= ATTEMPTS);
-    if (hopeless) fail(photo, message);
+    if (hopeless) fail(photo, code, message);
     else putBack([Object.assign(photo, { alone: true })]);
   }
 }
@@ -181,17 +182,17 @@ function putBack(photos) {
   waiting.sort((a, b) => a.number - b.number);
 }
 
-function waitFor({ message, seconds }) {
-  tell.paused(message, seconds);
+function waitFor({ message, code, seconds }) {
+  tell.paused({ message, code, seconds });
   pause ??= new Promise((done) => setTimeout(done, 1000 * seconds)).then(() => {
     pause = null;
-    tell.paused("", 0);
+    tell.paused({});
     work();
   });
 }
 
-function fail(photo, why) {
-  photo.why = why;
+function fail(photo, code, why) {
+  Object.assign(photo, { code, why });
   setState(photo, "failed");
 }
 

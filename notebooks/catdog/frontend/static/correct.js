@@ -1,6 +1,7 @@
 // "Wrong? It is a …": a tester's word about one photo goes to the author, where the service keeps corrections.
 
 import { act } from "./album.js";
+import { say } from "./say.js";
 import { ask } from "./service.js";
 import { small } from "./shrink.js";
 
@@ -22,24 +23,25 @@ export function show(opened) {
   byId("correct").textContent = truth ? `Send: it is ${truth}` : "Choose above what it really is";
   byId("correct").disabled = !truth || photo.isSending;
   byId("neither").disabled = Boolean(photo.isSending);
-  byId("correction-words").textContent = photo.correction ?? "";
+  const { words, ...data } = photo.correction ?? { words: "" };
+  say(byId("correction-words"), words, data);
 }
 
 async function send(label) {
   const asked = photo;
-  tell(asked, "Sending…", true);
+  tell(asked, { words: "Sending…", code: "sending" }, true);
   try {
     const form = new FormData();
     form.append("images", await small(asked), "photo");
     if (label) form.append("label", label);
     const { kept } = await ask("corrections", { method: "POST", body: form });
-    tell(asked, `Sent: ${kept}. Thank you.`);
+    tell(asked, { words: `Sent: ${kept}. Thank you.`, code: "sent", label: label || "none" });
   } catch (trouble) {
-    tell(asked, trouble.message);
+    tell(asked, { words: trouble.message, code: trouble.code });
   }
 }
 
-function tell(asked, words, isSending = false) {
-  Object.assign(asked, { correction: words, isSending });
+function tell(asked, correction, isSending = false) {
+  Object.assign(asked, { correction, isSending });
   if (asked === photo) show(asked);
 }

@@ -1,7 +1,8 @@
 // One photo, large: its full answer, why, and what it really is.
 
-import { act, isWrong, offer, percent, photos, showBars, showPicture, shown, words } from "./album.js";
+import { act, facts, offer, percent, photos, showBars, showPicture, shown, words } from "./album.js";
 import * as correct from "./correct.js";
+import { say } from "./say.js";
 import { ask } from "./service.js";
 import { small } from "./shrink.js";
 
@@ -44,8 +45,7 @@ export function refresh() {
   if (!photo) return;
   const { answer, state } = photo;
   byId("detail-label").textContent = words(photo);
-  dialog.dataset.state = state;
-  dialog.dataset.wrong = isWrong(photo);
+  Object.assign(dialog.dataset, facts(photo));
   showBars(dialog.querySelector(".classes"), answer);
   byId("answered").hidden = !answer;
   byId("detail-retry").hidden = state !== "failed";
@@ -62,7 +62,7 @@ function showAnswered({ probabilities, label, model }) {
   offer(byId("truth"), [["", "not said"], ...classes]);
   if (!isExplained()) byId("why-class").value = label;
   byId("truth").value = act.truth(photo);
-  byId("detail-model").textContent = `Answered by ${model}.`;
+  say(byId("detail-model"), `Answered by ${model}.`, { model });
 }
 
 /** The original, or what stands for it: an address of it lives only until it is shown. */
@@ -116,21 +116,21 @@ function isExplained() {
 
 function hideHeat() {
   byId("why").setAttribute("aria-pressed", "false");
-  byId("why-words").textContent = "";
+  say(byId("why-words"), "");
   canvas.hidden = true;
 }
 
 async function explain() {
   const [asked, label] = [photo, byId("why-class").value];
   byId("why").setAttribute("aria-pressed", "true");
-  byId("why-words").textContent = "Looking…";
+  say(byId("why-words"), "Looking…", { state: "looking" });
   try {
     const heat = await heatOf(asked, label);
     if (asked === photo && label === byId("why-class").value && isExplained()) showHeat(heat, label);
   } catch (trouble) {
     if (asked !== photo) return;
     hideHeat();
-    byId("why-words").textContent = trouble.message;
+    say(byId("why-words"), trouble.message, { state: "failed", code: trouble.code });
   }
 }
 
@@ -152,17 +152,19 @@ function showHeat(heat, label) {
   heat.flat().forEach((value, i) => pixels.data.set(colour(value), 4 * i));
   context.putImageData(pixels, 0, 0);
   canvas.hidden = false;
-  byId("why-words").textContent = inWords(heat, label);
+  sayWhere(heat, label);
 }
 
 /** For those who do not see the colours. */
-function inWords(heat, label) {
+function sayWhere(heat, label) {
   const third = (cell) => Math.floor((3 * cell) / heat.length);
   const shares = REGIONS.map(() => 0);
   heat.forEach((row, y) => row.forEach((value, x) => (shares[3 * third(y) + third(x)] += value)));
   const all = shares.reduce((sum, share) => sum + share, 0);
-  if (!all) return `Nothing in the photo speaks for ${label}.`;
+  if (!all) return say(byId("why-words"), `Nothing in the photo speaks for ${label}.`, { state: "nothing", label });
   const most = Math.max(...shares);
   const where = REGIONS[shares.indexOf(most)];
-  return `Bright places speak for ${label}: most in the ${where} of the photo (${percent(most / all)}).`;
+  const [region, share] = [where.replace(" ", "-"), percent(most / all)];
+  const words = `Bright places speak for ${label}: most in the ${where} of the photo (${share}).`;
+  say(byId("why-words"), words, { state: "shown", label, region, share });
 }

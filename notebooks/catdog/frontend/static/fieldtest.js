@@ -1,6 +1,7 @@
 // How often the model is right about photos whose class is known: from their folder, a CSV file, or the tester.
 
 import { isWrong, photos, percent } from "./album.js";
+import { say } from "./say.js";
 
 const Z = 1.959963984540054; // two-sided 95 % of the normal distribution
 const NAME_COLUMNS = /^(file|filename|name|path|image|photo)$/i;
@@ -31,13 +32,14 @@ function asClass(name) {
   return classes.find((label) => [label.toLowerCase(), `${label.toLowerCase()}s`].includes(plain)) ?? "";
 }
 
-/** Take the labels of a CSV file of names and labels, and say how that went. */
+/** Take the labels of a CSV file of names and labels, and say how that went: {code, text, …}. */
 export async function readLabels(file) {
   const found = namesAndLabels(parsed((await file.text()).replace(/^\uFEFF/, "")));
   for (const [name, label] of found) fromFile.set(name.trim().replaceAll("\\", "/"), label);
   const unknown = [...new Set(found.map(([, label]) => label.trim()).filter((label) => !asClass(label)))];
   const some = [...unknown.slice(0, MOST_UNKNOWN), ...(unknown.length > MOST_UNKNOWN ? ["…"] : [])].join(", ");
-  return `${found.length} labels were read from ${file.name}.${some && ` Not a class of this model: ${some}.`}`;
+  const text = `${found.length} labels were read from ${file.name}.${some && ` Not a class of this model: ${some}.`}`;
+  return { code: "labels-read", labels: found.length, unknown: some, text };
 }
 
 /** [name, label] of each row: from the columns that are headed so, else from the first two. */
@@ -76,20 +78,21 @@ export function show(open) {
   byId("field-test").hidden = known.length === 0;
   if (!known.length) return;
   const misses = known.filter(isWrong);
-  byId("accuracy").textContent = inWords(known, misses.length);
+  sayAccuracy(known, misses.length);
   showConfusion(known);
   showMisses(misses, open);
 }
 
-function inWords(known, missed) {
+function sayAccuracy(known, missed) {
   const right = known.length - missed;
   const [low, high] = interval(right, known.length);
-  const share = `${percent(right / known.length)} (95 % interval ${percent(low)} to ${percent(high)})`;
-  const words = `${right} of ${known.length} right: ${share}.`;
+  const [share, from, to] = [percent(right / known.length), percent(low), percent(high)];
+  const words = `${right} of ${known.length} right: ${share} (95 % interval ${from} to ${to}).`;
   const sure = known.filter(({ answer }) => answer.sure !== false);
-  if (sure.length === known.length) return words;
   const sureRight = sure.filter((photo) => !isWrong(photo)).length;
-  return `${words} Not sure of ${known.length - sure.length}; of the others ${sureRight} of ${sure.length} right.`;
+  const unsure = known.length - sure.length;
+  const others = unsure ? ` Not sure of ${unsure}; of the others ${sureRight} of ${sure.length} right.` : "";
+  say(byId("accuracy"), words + others, { right, known: known.length, share, low: from, high: to, unsure, sureRight });
 }
 
 function showConfusion(known) {
@@ -122,7 +125,8 @@ function headCell(text, scope) {
 function showMisses(misses, open) {
   const place = byId("misses");
   place.hidden = misses.length === 0;
-  place.querySelector("summary").textContent = misses.length === 1 ? "1 miss" : `${misses.length} misses`;
+  const many = misses.length;
+  say(place.querySelector("summary"), many === 1 ? "1 miss" : `${many} misses`, { misses: many });
   place.querySelector("ul").replaceChildren(...misses.slice(0, MOST_MISSES).map((photo) => {
     const [item, button] = [document.createElement("li"), document.createElement("button")];
     button.textContent = `${photo.path}: really ${truth(photo)}, answered ${photo.answer.label}`;

@@ -10,8 +10,8 @@ const TYPES = {
 const inOrder = new Intl.Collator(undefined, { numeric: true }).compare; // 9 before 10
 
 /**
- * Tell `take` of everything that comes in, as {photos, labels, words}: `photos` as [{name, path, size, open}], `labels`
- * as CSV files, `words` for the tester about what is left out. `began` is told before anything slow.
+ * Tell `take` of everything that comes in, as {photos, labels, notes}: `photos` as [{name, path, size, open}], `labels`
+ * as CSV files, `notes` for the tester about what is left out, {code, text, …} each. `began` is told before anything slow.
  */
 export function listen(zone, inputs, began, take) {
   const come = async (finding) => {
@@ -68,28 +68,30 @@ async function inside(entry) {
 }
 
 async function sorted(files) {
-  const [photos, labels, words] = [[], [], []];
+  const [photos, labels, notes] = [[], [], []];
   let others = 0;
   for (const { file, path } of files) {
-    if (ending(path) === "zip") await fromZip(file, photos, words);
+    if (ending(path) === "zip") await fromZip(file, photos, notes);
     else if (ending(path) === "csv") labels.push(file);
     else if (isPhoto(path, file.type)) photos.push(asPhoto(path, file.size, async () => typed(file, path)));
     else others += 1;
   }
-  if (others === 1) words.push("One file that is no photo was left out.");
-  if (others > 1) words.push(`${others} files that are no photos were left out.`);
+  if (others) {
+    const text = others > 1 ? `${others} files that are no photos were left out.` : "One file that is no photo was left out.";
+    notes.push({ code: "not-photos", skipped: others, text });
+  }
   // Folders and zips come in any order, what somebody has chosen in theirs.
   if (photos.some(({ path }) => path.includes("/"))) photos.sort((a, b) => inOrder(a.path, b.path));
-  return { photos, labels, words };
+  return { photos, labels, notes };
 }
 
-async function fromZip(file, photos, words) {
+async function fromZip(file, photos, notes) {
   try {
     const entries = (await unzip(file)).filter(({ path }) => isPhoto(path, ""));
-    if (!entries.length) words.push(`There is no photo in ${file.name}.`);
+    if (!entries.length) notes.push({ code: "zip-empty", text: `There is no photo in ${file.name}.` });
     for (const { path, size, open } of entries) photos.push(asPhoto(path, size, async () => typed(await open(), path)));
   } catch (error) {
-    words.push(error.message);
+    notes.push({ code: "zip-unreadable", text: error.message });
   }
 }
 

@@ -8,6 +8,7 @@ import * as fieldTest from "./fieldtest.js";
 import * as intake from "./intake.js";
 import * as progress from "./progress.js";
 import { saveCsv, saveJson } from "./save.js";
+import { say } from "./say.js";
 import { ask, code } from "./service.js";
 
 const byId = (id) => document.getElementById(id);
@@ -22,7 +23,7 @@ function start() {
   Object.assign(batch.tell, { changed: photoChanged, halted: showTrouble, paused: progress.setBusy, connect });
   const retry = (photo) => batch.enqueue([photo]);
   Object.assign(album.act, { open: detail.open, remove, retry, truth: fieldTest.truth });
-  intake.listen(byId("drop"), ["photos", "camera", "folder", "archive"].map(byId), () => note("Reading…"), take);
+  intake.listen(byId("drop"), ["photos", "camera", "folder", "archive"].map(byId), () => note({ code: "reading", text: "Reading…" }), take);
   detail.start({ truth: setTruth });
   access.start(batch.tryAgain);
   onClick("again", () => batch.tryAgain());
@@ -49,15 +50,18 @@ function askBeforeLeaving(event) {
   if (batch.isWorking()) event.preventDefault();
 }
 
-function note(words) {
-  byId("notice").textContent = words;
+/** `notes` are {code, text, …}: what is said, and what it is about. */
+function note(...notes) {
+  const about = notes.map(({ text, ...rest }) => rest);
+  const data = Object.assign({}, ...about, { code: about.map(({ code }) => code).join(" ") });
+  say(byId("notice"), notes.map(({ text }) => text).join(" "), data);
 }
 
-async function take({ photos, labels, words }) {
+async function take({ photos, labels, notes }) {
   album.add(photos);
   batch.enqueue(photos);
-  for (const file of labels) words.push(await fieldTest.readLabels(file));
-  note(words.join(" "));
+  for (const file of labels) notes.push(await fieldTest.readLabels(file));
+  note(...notes);
   if (labels.length) album.refreshAll();
   showTools();
 }
@@ -86,7 +90,7 @@ async function connect() {
   const card = await ask("model");
   if (asked !== code) return; // another code is being tried by now
   model = `${card.name}/${card.version}`;
-  byId("model").textContent = describe(card);
+  say(byId("model"), describe(card), { model, classes: card.classes.join(", ") });
   fieldTest.setClasses(card.classes);
   access.accepted();
   album.refreshAll();
@@ -109,20 +113,21 @@ async function noticeModel() {
   await connect().catch(() => {}); // the next photo will tell what is wrong
   asking = false;
   if (!before || model === before) return;
-  note(`The model has changed: from now on ${model} answers. Each photo, when opened, says which model answered it.`);
+  const text = `The model has changed: from now on ${model} answers. Each photo, when opened, says which model answered it.`;
+  note({ code: "model-changed", model, text });
 }
 
 /** `reason` is null when it goes on. */
 function showTrouble(reason) {
   if (reason?.kind === "code") access.askFor(reason);
-  else if (reason && access.isWanted()) access.say(reason.message);
+  else if (reason && access.isWanted()) access.tell(reason.code, reason.message);
   const shown = reason && reason.message && !access.isWanted();
   byId("trouble").hidden = !shown;
-  byId("trouble").querySelector("p").textContent = shown ? reason.message : "";
+  say(byId("trouble").querySelector("p"), shown ? reason.message : "", shown ? { code: reason.code } : {});
   byId("open").hidden = !reason?.open;
   byId("open").href = reason?.open ?? "";
   byId("go-on").hidden = reason?.kind !== "cancelled";
-  if (reason && !model) byId("model").textContent = "";
+  if (reason && !model) say(byId("model"), "");
   album.refreshAll();
   showTools();
 }
@@ -141,7 +146,7 @@ function remove(photo) {
 function clear() {
   for (const photo of album.photos) batch.forget(photo);
   album.clear();
-  note("");
+  note();
   showTools();
   byId("photos").focus();
 }

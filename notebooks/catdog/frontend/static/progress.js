@@ -2,6 +2,7 @@
 
 import { isWorking } from "./batch.js";
 import { answerTo, percent, photos, confidence } from "./album.js";
+import { say } from "./say.js";
 
 const SPOKEN_EVERY = 15_000; // milliseconds
 const FEW = 3; // photos, of which each answer is spoken
@@ -9,12 +10,12 @@ const FEW = 3; // photos, of which each answer is spoken
 const byId = (id) => document.getElementById(id);
 let run = null; // {began, done}: when the photos began to be sent that are under way now, and how many were done then
 let spoken = 0;
-let busy = { message: "", until: 0 };
+let busy = { message: "", code: "", until: 0 };
 let ticking = null;
 
-/** The service is busy for so long; no message: not any more. */
-export function setBusy(message, seconds) {
-  busy = { message, until: Date.now() + 1000 * seconds };
+/** The service is busy for so long, and says why; no message: not any more. */
+export function setBusy({ message = "", code = "", seconds = 0 }) {
+  busy = { message, code, until: Date.now() + 1000 * seconds };
   clearInterval(ticking);
   if (message) ticking = setInterval(show, 1000);
   show();
@@ -33,14 +34,19 @@ export function show() {
   byId("retry-all").hidden = working || failed === 0;
   const others = [failed && `${failed} without an answer`, !working && waiting && `${waiting} waiting`];
   const words = [`${done} of ${all} photos done`, ...others.filter(Boolean)].join(", ");
-  byId("status").textContent = all ? words + (working ? hurry(done + failed, all) : ".") : "";
+  const sentence = all ? words + (working ? hurry(done + failed, all) : ".") : "";
+  say(byId("status"), sentence, { done, failed, waiting, all, working, ...(working && paused()) });
   speak(working, words, done);
   if (!working) run = null;
 }
 
+/** Why nothing is sent for so many seconds more, if so. */
+function paused() {
+  return busy.message && { code: busy.code, seconds: Math.max(1, Math.round((busy.until - Date.now()) / 1000)) };
+}
+
 function hurry(settled, all) {
-  const rest = Math.max(1, Math.round((busy.until - Date.now()) / 1000));
-  if (busy.message) return `. ${busy.message} Going on in ${rest} s.`;
+  if (paused()) return `. ${busy.message} Going on in ${paused().seconds} s.`;
   const [seconds, count] = [(Date.now() - run.began) / 1000, settled - run.done];
   if (count < 1 || seconds < 1) return "…";
   return `, ${(count / seconds).toFixed(1)} a second, about ${duration(((all - settled) * seconds) / count)} left…`;
@@ -56,7 +62,8 @@ function speak(working, words, done) {
   if (!working && !run) return; // the end has been told
   spoken = Date.now();
   const few = photos.length <= FEW ? photos.filter(({ answer }) => answer).map(inWords) : [];
-  byId("spoken").textContent = working && done === 0 ? "Sending photos." : [`${words}.`, ...few].join(" ");
+  if (working && done === 0) say(byId("spoken"), "Sending photos.", { code: "sending" });
+  else say(byId("spoken"), [`${words}.`, ...few].join(" "), { code: working ? "progress" : "done", done });
 }
 
 function inWords(photo) {

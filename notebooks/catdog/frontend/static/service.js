@@ -42,10 +42,11 @@ export class Trouble extends Error {
    *   "broken-off" at once, for the service is there
    *   "lost"       when the link is back; where `open` is set, the tester has to look at that address before
    *   "cancelled"  when the tester wants it
+   * `code` names it: the slug of the service's problem, "ngrok-…" with the number of ngrok's, or one of the page's own.
    */
-  constructor(message, kind, { open = "", refusal = "", seconds = 0 } = {}) {
+  constructor(code, message, kind, { open = "", refusal = "", seconds = 0 } = {}) {
     super(message);
-    Object.assign(this, { kind, open, refusal, seconds });
+    Object.assign(this, { code, kind, open, refusal, seconds });
   }
 }
 
@@ -60,14 +61,14 @@ function serviceAddress() {
 
 /** The service's answer as an object; whatever goes wrong is thrown as Trouble. `signal` cancels. */
 export async function ask(path, { signal, ...options } = {}) {
-  if (!address) throw new Trouble(NO_SERVICE, "lost");
+  if (!address) throw new Trouble("no-service", NO_SERVICE, "lost");
   const asked = code;
   let response, text;
   try {
     response = await reach(path, { ...options, signal: withDeadline(signal, SECONDS[path] ?? FEW_SECONDS) });
     text = await response.text();
   } catch {
-    if (signal?.aborted) throw new Trouble("Cancelled.", "cancelled");
+    if (signal?.aborted) throw new Trouble("cancelled", "Cancelled.", "cancelled");
     throw await whyNothingCame();
   }
   if (response.status === 401 && asked !== code) return ask(path, { signal, ...options }); // another is there by now
@@ -112,13 +113,15 @@ function ngrokCode(response, text) {
 
 function ngrokTrouble(name) {
   const number = Number(name.replace(/\D/g, ""));
-  if (number === TOO_MANY_A_MINUTE) return new Trouble(NGROK[number], "busy", { seconds: 60 });
+  const code = `ngrok-${number}`;
+  if (number === TOO_MANY_A_MINUTE) return new Trouble(code, NGROK[number], "busy", { seconds: 60 });
   const unknown = `The link refuses with ${name}. Tell the person who sent it to you, and try again later.`;
-  return new Trouble(NGROK[number] ?? unknown, "lost", { open: number === TO_BE_OPENED ? openable() : "" });
+  return new Trouble(code, NGROK[number] ?? unknown, "lost", { open: number === TO_BE_OPENED ? openable() : "" });
 }
 
 function somethingElse() {
   return new Trouble(
+    "something-else",
     "Something answers at the service's address, but it is not the service. " +
       "Open the link itself to see what: a warning to click away, or word that it is offline.",
     "lost",
@@ -128,12 +131,19 @@ function somethingElse() {
 
 function refused({ status, headers }, body) {
   if (!body?.detail) {
-    return new Trouble(`The link answers with an error (${status}). If it stays, tell the person who sent it.`, "lost");
+    const words = `The link answers with an error (${status}). If it stays, tell the person who sent it.`;
+    return new Trouble("link-error", words, "lost");
   }
-  if (status === 401) return new Trouble(body.detail, "code", { refusal: String(body.type).split("#code-")[1] });
-  if (status === 429 || status === 503) return new Trouble(body.detail, "busy", { seconds: retryAfter(headers) });
-  if (status === 408 || status === 504) return new Trouble(body.detail, "broken-off");
-  return new Trouble(body.detail, "refused");
+  const code = slugOf(body);
+  if (status === 401) return new Trouble(code, body.detail, "code", { refusal: code.split("code-")[1] });
+  if (status === 429 || status === 503) return new Trouble(code, body.detail, "busy", { seconds: retryAfter(headers) });
+  if (status === 408 || status === 504) return new Trouble(code, body.detail, "broken-off");
+  return new Trouble(code, body.detail, "refused");
+}
+
+/** What the service calls a problem: its type is "/docs#<slug>". */
+export function slugOf({ type }) {
+  return String(type).split("#")[1] ?? "";
 }
 
 /** The header holds seconds or a date (RFC 9110, section 10.2.3). */
@@ -145,17 +155,19 @@ function retryAfter(headers) {
 
 /** A browser does not tell scripts why a request failed, so some more of them have to find out. */
 async function whyNothingCame() {
-  if (navigator.onLine === false) return new Trouble("You are offline. Connect to the internet.", "lost");
+  if (navigator.onLine === false) return new Trouble("offline", "You are offline. Connect to the internet.", "lost");
   const signal = withDeadline(null, FEW_SECONDS);
   try {
     const response = await reach("healthz", { signal });
     understand("healthz", response, await response.text());
-    return new Trouble("The connection broke off. Try again, perhaps where the reception is better.", "broken-off");
+    const words = "The connection broke off. Try again, perhaps where the reception is better.";
+    return new Trouble("connection-broken", words, "broken-off");
   } catch (trouble) {
     if (trouble instanceof Trouble) return trouble;
   }
   if (address.origin !== location.origin && (await answersAtAll(signal))) return somethingElse();
   return new Trouble(
+    "unreachable",
     "The service cannot be reached. Its notebook may be stopped: ask the person who sent you the link.",
     "lost"
   );
