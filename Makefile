@@ -1,11 +1,14 @@
-# make run · make label · make fit · make serve · make test · make bench · make soak · make audit · make backend · make frontend · make train · make colab-check · make address
 PYTHON ?= python3
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 PYTEST := $(IN_VENV) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export PYTHONPATH := $(CURDIR)/notebooks
 
-.PHONY: run label fit serve scale-check test test-scale bench soak audit train backend frontend colab-check setup setup-tests lint address clean
+.DEFAULT_GOAL := run
+.PHONY: help check run label fit serve scale-check test test-scale bench soak audit train backend frontend colab-check setup setup-tests lint address clean
+
+help:  ## this list
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup  ## fine-tune, then serve the backend and the page until Ctrl-C
 	@$(IN_VENV) -m catdog.headless run
