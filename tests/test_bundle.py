@@ -241,11 +241,11 @@ def test_saving_again_without_a_change_saves_nothing(trained, capsys):
     assert model.id.startswith("drawings/")
     assert model.card["drawings"]
     assert save_model("", *trained).id == model.id
-    assert "Nothing has changed" in capsys.readouterr().out
+    assert model.id in capsys.readouterr().out
     changed = trained[0], trained[1], confident(a_head(seed=1)), *trained[3:]
     worse = SimpleNamespace(is_worse=True)
     assert save_model("", *changed, unless_worse=worse).id == model.id
-    assert f"worse than {model.id}" in capsys.readouterr().out
+    assert model.id in capsys.readouterr().out
     assert save_model("", *changed, unless_worse=SimpleNamespace(is_worse=False)).id != model.id
     keeps_what_is_known_of_sureness(model, trained[2])
 

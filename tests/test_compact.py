@@ -330,7 +330,7 @@ def test_where_nothing_can_be_proven_nothing_is_made(trained, drawings, capsys):
     arguments, _ = trained
     few = check(PhotoFolder(drawings, "few"))
     assert compact_twins("auto", few, arguments[5], arguments[3], None).candidates == ()
-    assert "No compact twin is made: it takes some 30 photos to prove one, here are" in capsys.readouterr().out
+    assert "30 photos" in capsys.readouterr().out
 
 
 def test_another_backbone_has_none(pets):

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -124,6 +125,27 @@ def test_text_enters_the_page_as_text_only():
     for script in STATIC.glob("*.js"):
         for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "setHTML"):
             assert forbidden not in script.read_text()
+
+
+PAGE_CODES = {
+    code
+    for script in STATIC.glob("*.js")
+    for code in re.findall(r'(?:code: |Trouble\(\s*|tell\(|fail\(photo, |code \?\? )"([a-z-]+)"', script.read_text())
+}
+SEEN_BY_NO_TEST = {
+    "asking", "cancelled", "link-error", "reading",  # for a moment, or never shown by themselves
+    "zip-too-large",  # gigabytes
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", sorted(PAGE_CODES))
+def test_every_code_of_the_page_is_looked_at_in_a_browser(code):
+    tests = [path.read_text() for path in (ROOT / "tests").glob("test_browser*.py")]
+    assert any(f'"{code}"' in text for text in tests) != (code in SEEN_BY_NO_TEST)
+
+
+def test_the_pages_codes_are_all_found():
+    assert {"unreachable", "no-service", "code-characters", "file-unreadable", "sent"} <= PAGE_CODES
 
 
 def test_the_backend_serves_the_very_page(app):

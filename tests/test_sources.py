@@ -102,7 +102,7 @@ def test_where_nothing_can_be_downloaded_auto_draws_and_says_so(monkeypatch, web
     assert folder.drawings
     assert folder.name == "drawings"
     said = capsys.readouterr().out
-    assert "could not be downloaded" in said
+    assert "[photos-not-downloaded]" in said
     assert "drawings" in said
     with refused("photos-not-downloaded"):
         find_photos("cats_and_dogs_filtered")

@@ -74,7 +74,7 @@ def _public_or_drawings() -> PhotoFolder:
     try:
         return _public("cats_and_dogs_filtered")
     except SuiteError as error:
-        print(f"{error}\nGoing on with drawings of cats and dogs, so that you can see how everything works.")
+        print(f"{error.shown()}\nGoing on with drawings of cats and dogs, so that you can see how everything works.")
         return _drawings()
 
 

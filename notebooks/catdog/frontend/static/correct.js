@@ -2,7 +2,7 @@
 
 import { act } from "./album.js";
 import { say } from "./say.js";
-import { ask } from "./service.js";
+import { ask, codeOf } from "./service.js";
 import { small } from "./shrink.js";
 
 const NONE = ""; // of the classes
@@ -37,7 +37,7 @@ async function send(label) {
     const { kept } = await ask("corrections", { method: "POST", body: form });
     tell(asked, { words: `Sent: ${kept}. Thank you.`, code: "sent", label: label || "none" });
   } catch (trouble) {
-    tell(asked, { words: trouble.message, code: trouble.code });
+    tell(asked, { words: trouble.message, code: codeOf(trouble) });
   }
 }
 

@@ -3,7 +3,7 @@
 import { act, facts, offer, percent, photos, showBars, showPicture, shown, words } from "./album.js";
 import * as correct from "./correct.js";
 import { say } from "./say.js";
-import { ask } from "./service.js";
+import { ask, codeOf } from "./service.js";
 import { small } from "./shrink.js";
 
 const COLD = [10, 10, 60, 190]; // red, green, blue, opacity: what does not matter lies in the dark
@@ -130,7 +130,7 @@ async function explain() {
   } catch (trouble) {
     if (asked !== photo) return;
     hideHeat();
-    say(byId("why-words"), trouble.message, { state: "failed", code: trouble.code });
+    say(byId("why-words"), trouble.message, { state: "failed", code: codeOf(trouble) });
   }
 }
 

@@ -91,7 +91,7 @@ async function fromZip(file, photos, notes) {
     if (!entries.length) notes.push({ code: "zip-empty", text: `There is no photo in ${file.name}.` });
     for (const { path, size, open } of entries) photos.push(asPhoto(path, size, async () => typed(await open(), path)));
   } catch (error) {
-    notes.push({ code: "zip-unreadable", text: error.message });
+    notes.push({ code: error.code ?? "zip-unreadable", text: error.message });
   }
 }
 

@@ -50,6 +50,11 @@ export class Trouble extends Error {
   }
 }
 
+/** Of whatever was thrown where a photo was to be sent: what is no Trouble comes from the photo's file. */
+export function codeOf(error) {
+  return error instanceof Trouble ? error.code : "file-unreadable";
+}
+
 function serviceAddress() {
   const backend = document.documentElement.dataset.backend;
   try {

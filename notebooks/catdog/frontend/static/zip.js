@@ -32,7 +32,7 @@ async function directory(file) {
   const count = tail.getUint16(at + 10, true);
   const [size, offset] = [12, 16].map((from) => tail.getUint32(at + from, true));
   const larger = count === 0xffff || offset === 0xffffffff; // and described elsewhere, which is not read here
-  if (larger) throw new Error(`${file.name} is too large a zip: drop the folder itself.`);
+  if (larger) throw Object.assign(new Error(`${file.name} is too large a zip: drop the folder itself.`), { code: "zip-too-large" });
   return { count, entries: await view(file.slice(offset, offset + size)) };
 }
 
