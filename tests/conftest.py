@@ -31,7 +31,7 @@ os.environ.update(
     DATA_DIR=str(_HOME / "data"),
     CATDOG_CACHE=os.environ["CATDOG_CACHE"] if _ONE_OF_SEVERAL else str(_HOME / "cache"),
     **_A_SHARE_OF_THE_PROCESSORS,
-    DATA="drawings",
+    DATA=str(_HOME / "Pets"),
     TUNNEL="none",
     PORT="0",
     MPLBACKEND="agg",
@@ -96,6 +96,13 @@ def pytest_collection_modifyitems(items) -> None:
 def _place(item) -> int:
     marked = [place for place, mark in enumerate(_LONGEST_FIRST) if item.get_closest_marker(mark)]
     return min(marked, default=len(_LONGEST_FIRST))
+
+
+def pytest_sessionstart() -> None:
+    """What notebooks find when nothing else is said: few photos, or computing takes minutes."""
+    from catdog.drawings import draw_folder
+
+    draw_folder(_HOME / "Pets", per_class=10)
 
 
 def pytest_sessionfinish() -> None:

@@ -15,7 +15,7 @@ from conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.weights]
 
-COUNTS = {"train": 10, "valid": 5, "test": 8}  # a class
+COUNTS = {"train": 1, "valid": 2, "test": 8}  # a class
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,8 @@ def results(tmp_path_factory):
             "1",
             "--trials",
             "1",
+            "--engine",
+            "openvino-int8",
             "--seconds",
             "0.2",
             "--write",

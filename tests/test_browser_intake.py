@@ -250,7 +250,7 @@ def test_what_is_made_small_is_what_the_door_would_have_seen(page, watched, serv
 @ONCE
 def test_small_photos_get_the_answers_of_the_originals(page, backend, real_photos, real_classifier):
     """Enlarged, so that there is something to be made small. `make bench` looks at more of them."""
-    paths = sorted((real_photos / "test").rglob("*.jpg"))[::5]
+    paths = sorted((real_photos / "test").rglob("*.jpg"))[::10]
     page.goto(backend.url)
     expect_connected(page)
     shrink = """async (data) => {

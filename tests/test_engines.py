@@ -301,7 +301,7 @@ import json, sys
 from catdog import bundle
 from catdog.backend.app import create_app
 from catdog.classifier import load_classifier
-app = create_app(load_classifier(bundle.read(bundle.find()), sys.argv[1]))
+app = create_app(load_classifier(bundle.read(bundle.find("cats-and-dogs")), sys.argv[1]))
 heavy = {"tensorflow", "keras", "openvino", "nncf", "sklearn", "scipy", "matplotlib", "onnx", "h5py"}
 print(json.dumps(sorted(heavy & set(sys.modules))))
 """

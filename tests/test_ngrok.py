@@ -412,7 +412,12 @@ def test_a_hidden_prompt_asks_for_the_token_once_and_again_if_it_was_wrong(ngrok
 @pytest.mark.slow
 @pytest.mark.weights
 def test_notebook_2_shares_its_service_and_runs_again(ngrok, monkeypatch):
-    for name, value in {"TUNNEL": "auto", "ACCESS_CODE": "for-testers", "ENGINE": OPENVINO_INT8}.items():
+    for name, value in {
+        "TUNNEL": "auto",
+        "ACCESS_CODE": "for-testers",
+        "ENGINE": OPENVINO_INT8,
+        "MODEL": "cats-and-dogs",
+    }.items():
         monkeypatch.setenv(name, value)
     with kernel(BACKEND) as (run, value):
         assert f"Backend: {ngrok.url_of()}/#code=for-testers\n" in run()

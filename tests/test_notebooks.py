@@ -106,8 +106,17 @@ def test_fine_tune_twice_and_with_another_setting(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_without_photos_of_ones_own_there_are_drawings(monkeypatch):
+    monkeypatch.setenv("DATA", "drawings")
+    with kernel(FINE_TUNE) as (run, value):
+        run(until="## Choose the engine")
+        assert value("folder.drawings, dataset.drawings, len(dataset.photos)") == "True True 80"
+
+
+@pytest.mark.slow
 @pytest.mark.weights
-def test_backend_twice_and_on_another_port(shipped):
+def test_backend_twice_and_on_another_port(shipped, monkeypatch):
+    monkeypatch.setenv("MODEL", shipped.id)
     with kernel(BACKEND) as (run, value):
         said = run()
         assert shipped.id in said

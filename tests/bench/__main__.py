@@ -37,7 +37,9 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, help="measure one part")
     parser.add_argument("--rounds", type=int, default=3, help="how often each thing is measured (default 3)")
     parser.add_argument("--seconds", type=float, default=6, help="how long each load lasts (default 6)")
-    parser.add_argument("--trials", type=int, default=5, help="how often the original's steps are timed (default 5)")
+    parser.add_argument(
+        "--trials", type=int, default=5, help="how often the original's steps, and batch sizes, are timed (default 5)"
+    )
     parser.add_argument("--engine", default="auto", help="the engine that serves (default auto)")
     parser.add_argument("--write", type=Path, default=RESULTS, help="where the figures go as JSON")
     options = parser.parse_args()

@@ -1,7 +1,7 @@
 """The limit: OpenVINO's own loop over ready arrays, no HTTP, no decoding, at its best batch size.
 
 For each number of seconds on standard input runs that long and prints photos per second.
-usage: bare_engine.py ENGINE PHOTOS.npy
+usage: bare_engine.py ENGINE PHOTOS.npy TRIALS, of each batch size
 """
 
 import itertools
@@ -15,7 +15,6 @@ from catdog.backbone import load_backbone
 from catdog.engines import open_engine
 
 BATCHES = (1, 4, 8, 16)
-TRIALS = 5
 
 
 def rate(engine, photos: np.ndarray, batch: int, seconds: float) -> float:
@@ -26,20 +25,20 @@ def rate(engine, photos: np.ndarray, batch: int, seconds: float) -> float:
             return turn * batch / spent
 
 
-def best_batch(engine, photos: np.ndarray, seconds: float) -> int:
-    trials = [{batch: rate(engine, photos, batch, seconds) for batch in BATCHES} for _ in range(TRIALS)]
+def best_batch(engine, photos: np.ndarray, seconds: float, number: int) -> int:
+    trials = [{batch: rate(engine, photos, batch, seconds) for batch in BATCHES} for _ in range(number)]
     return max(BATCHES, key=lambda batch: statistics.median(trial[batch] for trial in trials))
 
 
-def main(name: str, path: str) -> None:
+def main(name: str, path: str, trials: int) -> None:
     engine = open_engine(name, load_backbone(), bundle.read(places.SHIPPED_MODEL).twin)
     photos = np.resize(np.load(path), (max(BATCHES), 224, 224, 3))
     engine.features(photos)
     best = None
     for seconds in map(float, sys.stdin):
-        best = best or best_batch(engine, photos, seconds / TRIALS)
+        best = best or best_batch(engine, photos, seconds / trials, trials)
         print(rate(engine, photos, best, seconds), flush=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:3], int(sys.argv[3]))

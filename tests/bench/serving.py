@@ -47,7 +47,7 @@ def measure_serving(report, material, options) -> None:
     photos = material.to_serve()
     with ExitStack() as stack:
         up = dict(_servers(stack, report, photos, engine, material.folder))
-        bare = stack.enter_context(_bare_engine(engine, material.ready(), options.seconds))
+        bare = stack.enter_context(_bare_engine(engine, material.ready(), options))
         measured = _rounds(options, up, photos, bare)
         _rows(report, up, measured)
         _figures(report, up, measured)
@@ -73,10 +73,10 @@ def _servers(stack: ExitStack, report, photos: list[bytes], engine: str, logs: P
 
 
 @contextmanager
-def _bare_engine(engine: str, ready: Path, seconds: float) -> Iterator[Callable[[float], float]]:
+def _bare_engine(engine: str, ready: Path, options) -> Iterator[Callable[[float], float]]:
     """A function: seconds to run → photos per second."""
     with subprocess.Popen(
-        [sys.executable, str(HERE / "bare_engine.py"), engine, str(ready)],
+        [sys.executable, str(HERE / "bare_engine.py"), engine, str(ready), str(options.trials)],
         env={**os.environ, "PYTHONPATH": str(ROOT / "notebooks")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -88,7 +88,7 @@ def _bare_engine(engine: str, ready: Path, seconds: float) -> Iterator[Callable[
             process.stdin.flush()
             return float(process.stdout.readline())
 
-        run(seconds)  # so that it has found its best batch size before any server is measured
+        run(options.seconds)  # so that it has found its best batch size before any server is measured
         yield run
         process.stdin.close()
 
