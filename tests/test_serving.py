@@ -9,6 +9,7 @@ from http.client import HTTPConnection
 import pytest
 from catdog import serving
 from catdog.serving import serve, stop
+from waitress.trigger import trigger
 
 
 def hello(text="hello"):
@@ -89,14 +90,15 @@ def test_stopped_means_no_port_and_no_thread():
 
 def test_stopping_just_when_an_answer_ends(monkeypatch):
     server = serve(hello(), "test", 0)
-    trigger, thread = server._server.trigger, server._thread
-    pull = trigger._physical_pull
+    (thread,) = (one for one in threading.enumerate() if one.name == f"server on port {server.port}")
+    pull, begun = trigger.pull_trigger, threading.Event()
 
-    def after_an_answers_own():
-        pull()
-        thread.join(0.5)
-        pull()
+    def after_an_answers_own(self, work):
+        pull(self, lambda: (begun.set(), work()))
+        assert begun.wait(10)
+        thread.join(0.5)  # where `work` closes at once, this thread ends
+        pull(self)
 
-    monkeypatch.setattr(trigger, "_physical_pull", after_an_answers_own)
+    monkeypatch.setattr(trigger, "pull_trigger", after_an_answers_own)
     server.stop()
     assert not server.running
