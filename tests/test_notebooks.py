@@ -106,6 +106,7 @@ def test_fine_tune_twice_and_with_another_setting(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.weights
 def test_without_photos_of_ones_own_there_are_drawings(monkeypatch):
     monkeypatch.setenv("DATA", "drawings")
     with kernel(FINE_TUNE) as (run, value):
