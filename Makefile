@@ -56,7 +56,7 @@ colab-check:  ## beside the versions that Colab ships: installing moves none, an
 	@$(PYTHON) tests/colab_check.py $(CHECK)
 
 lint: $(VENV)/ready-for-tests  ## style alone
-	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/ruff format --check --quiet .
 
 address: setup  ## put the repository's address from pyproject.toml into README and notebooks

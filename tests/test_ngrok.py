@@ -140,6 +140,7 @@ def test_closed_and_opened_again_and_again_it_is_one_agent_for_ngrok(ngrok, page
     assert len(ngrok.sessions) == 1
 
 
+@pytest.mark.slow
 def test_a_session_that_broke_while_nothing_was_open_is_not_used_again(ngrok, page):
     open_tunnel(page.port, "ngrok").close()
     (old,) = ours._sessions.values()
@@ -271,6 +272,7 @@ def test_after_a_drop_it_is_back(ngrok, page):
     until(lambda: len(ngrok.sessions) == 1 and tunnel.works() and leads_here(tunnel))
 
 
+@pytest.mark.slow
 def test_after_an_outage_that_outlasts_many_tries_it_is_back(ngrok, page):
     tunnel = open_tunnel(page.port, timing=IMPATIENT)
     ngrok.go_down()
@@ -287,6 +289,7 @@ def test_after_an_outage_that_outlasts_many_tries_it_is_back(ngrok, page):
     assert len(ngrok.sessions) == 1
 
 
+@pytest.mark.slow
 def test_after_a_line_that_went_silent_it_is_back_and_the_old_session_stays_away(ngrok, page):
     tunnel = open_tunnel(page.port, timing=dataclasses.replace(IMPATIENT, probe=600))
     with one_that_comes_back(ngrok):
@@ -387,6 +390,7 @@ def test_photos_by_the_page_contract_through_the_link(ngrok, backend):
 # In a notebook
 
 
+@pytest.mark.slow
 def test_a_hidden_prompt_asks_for_the_token_once_and_again_if_it_was_wrong(ngrok, monkeypatch):
     monkeypatch.delenv("NGROK_AUTHTOKEN")
     manager, client = start_new_kernel(kernel_name="python3", cwd=str(ROOT / "notebooks"))

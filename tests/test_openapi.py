@@ -14,6 +14,7 @@ from hypothesis import settings
 
 CODE = "for-testers"
 EXAMPLES = settings().max_examples
+PHASES = "examples,coverage,fuzzing" if EXAMPLES >= 200 else "examples,fuzzing"  # coverage is always of hundreds
 CASES = 10 * EXAMPLES
 # Left out: no schema says which bytes are a photo, and what is one is taken under any name and content type.
 CHECKS = "all", "positive_data_acceptance,negative_data_rejection,missing_required_header"
@@ -29,7 +30,7 @@ def asked(classifier, tmp_path_factory):
     command = [
         sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json",
         "--checks", CHECKS[0], "--exclude-checks", CHECKS[1], "--header", f"Authorization: Bearer {CODE}",
-        "--phases", "examples,coverage,fuzzing", "--max-examples", str(16 * EXAMPLES // 5), "--workers", "4",
+        "--phases", PHASES, "--max-examples", str(16 * EXAMPLES // 5), "--workers", "4",
         "--continue-on-failure", "--generation-deterministic", "--no-color",
     ]  # fmt: skip
     same_each_time = {**os.environ, "PYTHONHASHSEED": "0"}

@@ -96,6 +96,7 @@ def pets():
     return Path(os.environ["MODELS_DIR"]) / "pets"
 
 
+@pytest.mark.slow
 def test_killed_at_twenty_moments(saving):
     _, steps = saving()
     moments = [("steps", int(step)) for step in np.linspace(2, int(steps), 14)]

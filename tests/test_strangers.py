@@ -319,6 +319,7 @@ def test_photos_that_hang_or_crash_are_told_and_take_nothing_with_them(classifie
     assert all(one == good[0] for one in good)
 
 
+@pytest.mark.slow
 def test_one_client_does_not_keep_the_decoders_busy(classifier):
     client = served(classifier, decode_seconds=0.3, slow_photos=3)
     bomb = jpeg_of_many_scans(20_000)
@@ -333,6 +334,7 @@ def test_one_client_does_not_keep_the_decoders_busy(classifier):
     assert other.json["predictions"][0]["label"]
 
 
+@pytest.mark.slow
 def test_who_sent_a_slow_photo_waits_aside_and_nobody_for_them(classifier, monkeypatch):
     lines, decode = [], decoding.decode
 
@@ -353,6 +355,7 @@ def test_who_sent_a_slow_photo_waits_aside_and_nobody_for_them(classifier, monke
     assert lines[4:] == [False, False]
 
 
+@pytest.mark.slow
 def test_the_line_aside_is_one_of_its_own():
     """While a photo there takes its time, all other decoders answer."""
     bomb, good, ended = jpeg_of_many_scans(20_000), drawing(), []
@@ -377,6 +380,7 @@ def test_a_photo_that_is_never_heard_of_is_handed_over_once_more():
     assert not lost
 
 
+@pytest.mark.slow
 def test_who_has_waited_long_enough_leaves_no_decoder_busy():
     bomb, good = jpeg_of_many_scans(20_000), drawing()
     for _ in range(decoding.DECODERS):

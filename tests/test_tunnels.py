@@ -262,6 +262,7 @@ def test_flask_ngrok_opens_any_port_with_the_token_and_https(page, agent, monkey
     assert not psutil.pid_exists(call["pid"])
 
 
+@pytest.mark.slow
 def test_an_agent_slower_than_a_second_loses_nothing(page, agent, monkeypatch):
     monkeypatch.setattr(probe, "wait_for", lambda url, wanted, seconds: None)
     agent(slow=2.5)
@@ -312,6 +313,7 @@ def test_an_agent_that_cannot_be_had(page, agent, monkeypatch):
         open_tunnel(page.port, "flask-ngrok")
 
 
+@pytest.mark.slow
 def test_the_originals_two_lines_with_a_port_of_ones_own(agent, capsys):
     folder, served = agent(slow=1.5), threading.Event()
     app = Flask("original")
