@@ -22,11 +22,6 @@ def places(own_places):
     return own_places
 
 
-@pytest.fixture(scope="module")
-def fast_engine(backbone, shipped):
-    return open_engine(OPENVINO_INT8, backbone, shipped.twin)
-
-
 @pytest.fixture
 def folder(tmp_path):
     """Drawings, split by folder, each file named by what it shows."""
@@ -38,33 +33,48 @@ def folder(tmp_path):
     return tmp_path / "ill"
 
 
-@pytest.fixture
-def examined(folder, backbone, fast_engine):
-    """examined(): (dataset, suggestions, decisions) of what lies in the folder now, decisions applied."""
+def examination(folder, engine, backbone):
+    """A function: (dataset, suggestions, decisions) of what lies in the folder now, decisions applied."""
 
     def examined():
         decisions = Decisions("ill")
         dataset = decisions.apply(check(PhotoFolder(folder, "ill", drawings=True)))
-        data = features_by_split(dataset, fast_engine, FeatureStore(backbone))
+        data = features_by_split(dataset, engine, FeatureStore(backbone))
         return dataset, examine(dataset, data, decisions), decisions
 
     return examined
+
+
+@pytest.fixture
+def examined(folder, stand_in):
+    return examination(folder, stand_in, stand_in.backbone)
+
+
+@pytest.fixture(scope="module")
+def fast_engine(backbone, shipped):
+    return open_engine(OPENVINO_INT8, backbone, shipped.twin)
+
+
+@pytest.fixture
+def examined_by_vgg16(folder, backbone, fast_engine):
+    """For what takes a network that has learned to see."""
+    return examination(folder, fast_engine, backbone)
 
 
 def told(suggestions):
     return {one.photo.path.name: (one.why, one.suggested) for one in suggestions}
 
 
-def test_labels_that_are_wrong_are_found_and_put_right(folder, examined):
+def test_labels_that_are_wrong_are_found_and_put_right(folder, examined_by_vgg16):
     for label, other in (("cat", "dog"), ("dog", "cat")):
         shutil.move(folder / "train" / label / f"{label}3.png", folder / "train" / other)
-    dataset, found, decisions = examined()
+    dataset, found, decisions = examined_by_vgg16()
     assert told(found)["cat3.png"][1] == "cat"
     assert told(found)["dog3.png"][1] == "dog"
     assert "probably no dog but a cat" in table(found)
     assert sum("probably" in why for why, _ in told(found).values()) <= 4
     assert decisions.take("as suggested", found, dataset.classes) == len(found)
-    again, nothing, _ = examined()
+    again, nothing, _ = examined_by_vgg16()
     assert not set(told(nothing)) & set(told(found))
     assert next(photo.label for photo in again.photos if photo.path.name == "cat3.png") == "cat"
     assert (folder / "train" / "dog" / "cat3.png").exists()
@@ -95,7 +105,7 @@ def test_what_is_almost_in_the_test_never_trains_whatever_else_is_wrong_with_it(
     assert told(examined()[1])["near.png"] == ("almost the same as cat200.png in test, which is a cat", OUT)
 
 
-def test_odd_looks(folder, examined):
+def test_odd_looks(folder, examined_by_vgg16):
     photo = draw("cat", 300).convert("RGB").resize((224, 224))
     odd = {
         "blank": Image.new("RGB", (224, 224), (120, 130, 140)),
@@ -103,7 +113,7 @@ def test_odd_looks(folder, examined):
     }
     for name, image in odd.items():
         image.save(folder / "train" / "cat" / f"{name}.png")
-    looks = {name: why.partition(" (")[0] for name, (why, _) in told(examined()[1]).items()}
+    looks = {name: why.partition(" (")[0] for name, (why, _) in told(examined_by_vgg16()[1]).items()}
     assert looks["blank.png"] in ("almost blank", "probably no cat but a dog")
     assert looks["dark.png"] in ("very dark", "probably no cat but a dog")
 

@@ -65,7 +65,6 @@ def test_smaller_numbers_stay_near(name, error, backbone, shipped, photos, expec
     assert features.dtype == np.float32
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW])
 def test_any_number_of_photos(name, slim, slim_twin, photos):
     engine = opened(name, slim, slim_twin)
@@ -81,7 +80,6 @@ def slim_twin(slim, photos):
     return make_twin(slim, photos)
 
 
-@pytest.mark.slow
 def test_tensorflow_is_compiled_once(slim, photos):
     engine = open_engine(TENSORFLOW, slim)
     for count in (1, 3, 5, 2):
@@ -97,7 +95,7 @@ def int8_kernels(graph):
         yield multiplied.input_value(0).get_node().input_value(0).get_node().data.astype(int)
 
 
-def test_the_twin_is_what_nncf_quantised(backbone, photos, monkeypatch):
+def test_the_twin_is_what_nncf_quantised(slim, photos, monkeypatch):
     """Rebuilt from ranges, scales and biases, the network is as NNCF left it, but for a few kernel values that lie
     half-way between two steps."""
     import nncf
@@ -108,8 +106,8 @@ def test_the_twin_is_what_nncf_quantised(backbone, photos, monkeypatch):
     monkeypatch.setattr(
         nncf, "quantize", lambda *args, **options: graphs.append(quantize(*args, **options)) or graphs[0]
     )
-    twin = make_twin(backbone, photos)
-    graphs.append(build_graph(backbone, twin))
+    twin = make_twin(slim, photos)
+    graphs.append(build_graph(slim, twin))
     for theirs, ours in zip(*map(int8_kernels, graphs)):
         assert np.abs(theirs - ours).max() <= 1
         assert (theirs != ours).sum() < 100

@@ -11,7 +11,8 @@ from catdog.backend.app import create_app
 from catdog.backend.limits import Limits
 from catdog.bundle import BundleRefused
 from catdog.classifier import Classifier
-from catdog.engines import NAMES, EngineUnavailable, open_engine
+from catdog.engines import NAMES, TENSORFLOW, EngineUnavailable, open_engine
+from catdog.engines.twin import make_twin
 from catdog.explanation import grad_cam
 from catdog.familiarity import Familiarity
 from catdog.head import Head
@@ -29,11 +30,12 @@ def photos():
 
 
 @pytest.fixture(scope="module")
-def with_gradients(engine, shipped, photos):
+def with_gradients(slim, shipped, photos):
     """Grad-CAM as the paper has it: (photos, classes, 14, 14), through the whole Keras network and its gradients."""
     import keras
     import tensorflow as tf
 
+    engine = open_engine(TENSORFLOW, slim)
     network = keras.Model(engine.model.input, [engine.model.get_layer("block5_conv3").output, engine.model.output])
     maps = []
     for number in range(2):
@@ -46,8 +48,8 @@ def with_gradients(engine, shipped, photos):
     return np.stack(maps, axis=1)
 
 
-def test_the_closed_form_is_grad_cam(engine, shipped, photos, with_gradients):
-    found = engine.activations(photos)
+def test_the_closed_form_is_grad_cam(slim, shipped, photos, with_gradients):
+    found = open_engine(TENSORFLOW, slim).activations(photos)
     assert found.shape == (3, SIDE, SIDE, 512)
     assert found.dtype == np.float32
     for activations, maps in zip(found, with_gradients):
@@ -57,10 +59,15 @@ def test_the_closed_form_is_grad_cam(engine, shipped, photos, with_gradients):
             assert np.abs(heat - maps[number] / maps[number].max()).max() < 1e-4
 
 
+@pytest.fixture(scope="module")
+def slim_twin(slim, photos):
+    return make_twin(slim, photos)
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_engine_gives_the_same_picture(name, backbone, shipped, photos, with_gradients):
+def test_every_engine_gives_the_same_picture(name, slim, slim_twin, shipped, photos, with_gradients):
     try:
-        engine = open_engine(name, backbone, shipped.twin)
+        engine = open_engine(name, slim, slim_twin)
     except EngineUnavailable as reason:
         pytest.skip(str(reason))
     found = engine.activations(photos)
