@@ -15,6 +15,8 @@ from werkzeug import Request
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 ONCE = pytest.mark.parametrize("page", [DESK], indirect=True, ids=["desk"])  # where nothing depends on the size
 
+expect.set_options(timeout=30_000)  # milliseconds: what is late on a slow machine is not wrong
+
 
 @pytest.fixture(scope="module")
 def browser():

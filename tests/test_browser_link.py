@@ -129,7 +129,7 @@ def expect_answered(tab, count=1):
 
 def expect_refused(tab, code):
     """The link is in the way: it is said once, and the photo waits."""
-    expect(tab.locator(f'#trouble p[data-code="{code}"]')).to_be_visible(timeout=30_000)
+    expect(tab.locator(f'#trouble p[data-code="{code}"]')).to_be_visible()
     expect(tab.locator("#again")).to_be_visible()
     expect(tab.locator('.card[data-state="waiting"]')).to_have_count(1)
 
