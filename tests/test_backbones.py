@@ -25,29 +25,20 @@ from catdog.sources import PhotoFolder
 from catdog.training import fit_head, unseen_logits
 from catdog.unfreezing import unfrozen
 from conftest import drawing, refused
+from standins.network import SMALL, save_random
 
 OTHERS = sorted(set(ARCHITECTURES) - {VGG16.name})
-SMALL = "MobileNetV3Large"
 
 
 @pytest.fixture(scope="module")
 def random_weights(tmp_path_factory):
     """random_weights(name, seed): Keras' own network with weights that let signals through, and a file of them."""
-    from catdog.frameworks import keras
-
     folder, known = tmp_path_factory.mktemp("weights"), {}
 
     def made(name, seed=0):
         path = folder / f"{name}-{seed}.weights.h5"
         if path not in known:
-            chance = np.random.default_rng(seed)
-            base = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(224, 224, 3))
-            for weight in base.trainable_weights:
-                if weight.path.endswith("kernel"):
-                    fan_in = np.prod(weight.shape[:-1] if weight.shape[-1] > 1 else weight.shape[:2])
-                    weight.assign(chance.normal(size=weight.shape, scale=np.sqrt(2 / fan_in)))
-            base.save_weights(path)
-            known[path] = base
+            known[path] = save_random(name, path, seed)
         return known[path], str(path)
 
     return made

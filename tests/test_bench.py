@@ -15,7 +15,7 @@ from conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.weights]
 
-COUNTS = {"train": 1, "valid": 2, "test": 8}  # a class
+COUNTS = {"train": 1, "valid": 2, "test": 2}  # a class
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,8 @@ def results(tmp_path_factory):
             "openvino-int8",
             "--seconds",
             "0.2",
+            "--most",
+            "4",
             "--write",
             str(written),
         ],

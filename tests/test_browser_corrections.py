@@ -79,7 +79,7 @@ def test_nothing_is_offered_where_nothing_is_kept(page, backend):
 @ONCE
 def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
     folder = draw_folder(tmp_path / "pets", per_class=12)
-    for name, value in {"DATA": str(folder), "MODEL_NAME": "pets", "ENGINE": "openvino-fp32"}.items():
+    for name, value in {"DATA": str(folder), "MODEL_NAME": "pets", "ENGINE": "tensorflow"}.items():
         monkeypatch.setenv(name, value)
     noise = np.random.default_rng(3).integers(0, 255, (40, 60, 3), np.uint8)
     strange = photo("strange.png", encoded(Image.fromarray(noise).resize((300, 200)), "PNG"), "image/png")
@@ -87,8 +87,8 @@ def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
     with kernel(FINE_TUNE) as (run, value):
         run()
         first, computed = value("model.id"), int(value("len(store.digests(engines.chosen.recipe))"))
-        app, server = serve(load_classifier(bundle.read(bundle.find("pets")), "openvino-fp32"))
-        versions = following.follow(app, "pets", "openvino-fp32", seconds=0.1)
+        app, server = serve(load_classifier(bundle.read(bundle.find("pets")), "tensorflow"))
+        versions = following.follow(app, "pets", "tensorflow", seconds=0.1)
 
         page.goto(server.url)
         choose(page, strange)

@@ -79,7 +79,7 @@ def address(said, what):
 @pytest.mark.slow
 @pytest.mark.weights
 def test_three_classes_from_nothing_to_answers_and_nothing_left_behind(command, three_classes):
-    process = command("run", DATA=str(three_classes), ENGINE="openvino-fp32")
+    process = command("run", DATA=str(three_classes), ENGINE="tensorflow")
     said = read_until(process, "Up and running")
     assert "Time by section" in said
     assert "three-kinds/" in said

@@ -208,8 +208,8 @@ def test_on_real_photos_it_finds_most_of_what_was_put_wrong(real_photos, tmp_pat
     for draw_number in range(3):
         chance, turned, folder = np.random.default_rng(draw_number), set(), tmp_path / f"real {draw_number}"
         for label, other in (("cat", "dog"), ("dog", "cat")):
-            places = set(chance.choice(60, 3, replace=False).tolist())
-            for place, path in enumerate(sorted((real_photos / "train" / label).iterdir())[:60]):
+            places = set(chance.choice(40, 3, replace=False).tolist())
+            for place, path in enumerate(sorted((real_photos / "train" / label).iterdir())[:40]):
                 target = folder / (other if place in places else label)
                 target.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, target)

@@ -90,6 +90,7 @@ def test_every_knob_stands_in_the_settings_and_is_explained(path):
 def test_fine_tune_twice_and_with_another_setting(tmp_path, monkeypatch):
     monkeypatch.setenv("MODELS_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("DATA", str(draw_folder(tmp_path / "Pets", per_class=10)))
+    monkeypatch.setenv("ENGINE", "tensorflow")
     with kernel(FINE_TUNE) as (run, value):
         run()
         first = value("model.id")

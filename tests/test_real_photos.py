@@ -14,7 +14,7 @@ from catdog.serving import Server
 from catdog.sources import PhotoFolder
 from conftest import drawing
 
-BATCH = 20
+BATCH = 10
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_what_it_is_sure_of_is_right_and_drawings_are_unlike_all(unseen, shipped
 
 
 def test_the_service_says_what_the_notebook_computed(unseen, shipped, real_classifier):
-    photos, features = unseen[0][::4], unseen[2][::4]
+    photos, features = unseen[0][::8], unseen[2][::8]
     expected = shipped.head.probabilities(features)
     server, served = Server(create_app(real_classifier), "127.0.0.1", 0), []
     for start in range(0, len(photos), BATCH):
@@ -61,7 +61,7 @@ def test_the_service_says_what_the_notebook_computed(unseen, shipped, real_class
 
 def test_the_int8_twin_answers_as_float32_does(unseen, shipped, backbone):
     photos, targets, _ = unseen
-    photos, targets = photos[::4], targets[::4]
+    photos, targets = photos[::5], targets[::5]
     engines = [open_engine(name, backbone, shipped.twin) for name in (OPENVINO_INT8, OPENVINO_FP32)]
     store = FeatureStore(backbone)
     answers = [shipped.head.probabilities(compute_features(photos, engine, store)) for engine in engines]

@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument(
         "--trials", type=int, default=5, help="how often the original's steps, and batch sizes, are timed (default 5)"
     )
+    parser.add_argument("--most", type=int, default=32, help="clients, and photos a request or batch (default 32)")
     parser.add_argument("--engine", default="auto", help="the engine that serves (default auto)")
     parser.add_argument("--write", type=Path, default=RESULTS, help="where the figures go as JSON")
     options = parser.parse_args()

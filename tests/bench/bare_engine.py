@@ -1,7 +1,7 @@
 """The limit: OpenVINO's own loop over ready arrays, no HTTP, no decoding, at its best batch size.
 
 For each number of seconds on standard input runs that long and prints photos per second.
-usage: bare_engine.py ENGINE PHOTOS.npy TRIALS, of each batch size
+usage: bare_engine.py ENGINE PHOTOS.npy TRIALS MOST: of each batch size, and the largest one
 """
 
 import itertools
@@ -26,13 +26,14 @@ def rate(engine, photos: np.ndarray, batch: int, seconds: float) -> float:
 
 
 def best_batch(engine, photos: np.ndarray, seconds: float, number: int) -> int:
-    trials = [{batch: rate(engine, photos, batch, seconds) for batch in BATCHES} for _ in range(number)]
-    return max(BATCHES, key=lambda batch: statistics.median(trial[batch] for trial in trials))
+    batches = [batch for batch in BATCHES if batch <= len(photos)]
+    trials = [{batch: rate(engine, photos, batch, seconds) for batch in batches} for _ in range(number)]
+    return max(batches, key=lambda batch: statistics.median(trial[batch] for trial in trials))
 
 
-def main(name: str, path: str, trials: int) -> None:
+def main(name: str, path: str, trials: int, most: int) -> None:
     engine = open_engine(name, load_backbone(), bundle.read(places.SHIPPED_MODEL).twin)
-    photos = np.resize(np.load(path), (max(BATCHES), 224, 224, 3))
+    photos = np.resize(np.load(path), (min(most, max(BATCHES)), 224, 224, 3))
     engine.features(photos)
     best = None
     for seconds in map(float, sys.stdin):
@@ -41,4 +42,4 @@ def main(name: str, path: str, trials: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3], int(sys.argv[3]))
+    main(*sys.argv[1:3], *map(int, sys.argv[3:]))

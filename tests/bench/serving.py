@@ -22,7 +22,7 @@ SCRIPTS = {
     GRADIO: ("with_gradio.py", as_gradio),
 }
 PEER_NAMES = (LITSERVE, GRADIO)
-ONE, SIXTEEN = (1, 1), (16, 1)  # clients, photos in each request
+ONE, SIXTEEN = (1, 1), (16, 1)  # clients, photos in each request; fewer where --most says so
 LOADS = {OURS: (ONE, (1, 16), (4, 1), (32, 1), SIXTEEN)}  # the last is next to the bare engine, its comparison
 
 
@@ -44,6 +44,8 @@ def measure_serving(report, material, options) -> None:
     wanted = options.engine
     engine = load_classifier(bundle.read(places.SHIPPED_MODEL)).engine.name if wanted == "auto" else wanted
     report.note(f"serving on {engine}, photos: {material.what}")
+    if options.most < max(max(load) for load in LOADS[OURS]):
+        report.note(f"at most {options.most} clients, or photos a request, whatever a row says")
     photos = material.to_serve()
     with ExitStack() as stack:
         up = dict(_servers(stack, report, photos, engine, material.folder))
@@ -76,7 +78,7 @@ def _servers(stack: ExitStack, report, photos: list[bytes], engine: str, logs: P
 def _bare_engine(engine: str, ready: Path, options) -> Iterator[Callable[[float], float]]:
     """A function: seconds to run → photos per second."""
     with subprocess.Popen(
-        [sys.executable, str(HERE / "bare_engine.py"), engine, str(ready), str(options.trials)],
+        [sys.executable, str(HERE / "bare_engine.py"), engine, str(ready), str(options.trials), str(options.most)],
         env={**os.environ, "PYTHONPATH": str(ROOT / "notebooks")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -98,10 +100,11 @@ def _rounds(options, up: dict[str, Server], photos: list[bytes], bare: Callable[
     for _ in bar(range(options.rounds), what="Serving", unit="rounds"):
         for who, server in up.items():
             with server.turn():
-                for clients, each in LOADS.get(who, (ONE, SIXTEEN)):
+                for load in LOADS.get(who, (ONE, SIXTEEN)):
+                    clients, each = (min(number, options.most) for number in load)
                     before = server.cpu_seconds()
                     found = measure(server.port, clients, options.seconds, _requests(who, photos, each), each)
-                    measured.loads[who, (clients, each)].append(found)
+                    measured.loads[who, load].append(found)
                 measured.cpu[who].append((server.cpu_seconds() - before) / found.photos)
             if who == OURS:
                 measured.limits.append(bare(options.seconds))

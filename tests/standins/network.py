@@ -7,6 +7,7 @@ of them wrong, as a real one does.
 """
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 from catdog.backbone import VGG16, Backbone
@@ -19,6 +20,7 @@ from catdog.weights import LAYERS, fingerprint
 from conftest import drawing
 
 NAME = "stand-in"
+SMALL = "MobileNetV3Large"  # the smallest backbone that notebook 1 offers
 _THUMBNAIL = 28  # pixels a side: two by two of them for each cell of the activations
 _DRAWINGS = 16  # of each class, that its last layer is fitted to
 _WIDTHS = {"block1": 16, "block2": 32, "block3": 64, "block4": 128, "block5": 128}
@@ -62,6 +64,21 @@ def slim_backbone() -> Backbone:
         weights |= {f"{layer}/kernel": kernel.astype(np.float32), f"{layer}/bias": np.zeros(width, np.float32)}
         entering = width
     return Backbone(VGG16, weights, fingerprint(weights))
+
+
+def save_random(name: str, path: Path, seed: int = 0):
+    """A network of keras.applications with weights at random that let signals through, and a file of them: for
+    `<NAME>_WEIGHTS`, where ImageNet's may be out of reach."""
+    from catdog.frameworks import keras
+
+    chance = np.random.default_rng(seed)
+    base = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3))
+    for weight in base.trainable_weights:
+        if weight.path.endswith("kernel"):
+            fan_in = np.prod(weight.shape[:-1] if weight.shape[-1] > 1 else weight.shape[:2])
+            weight.assign(chance.normal(size=weight.shape, scale=np.sqrt(2 / fan_in)))
+    base.save_weights(path)
+    return base
 
 
 def model_on(network: Engine, shipped: Bundle) -> Bundle:
