@@ -46,6 +46,7 @@ for name in (
     "ACCESS_CODE",
     "MODEL",
     "MODEL_NAME",
+    "LABELS",
     "BACKEND_URL",
     "VGG16_WEIGHTS",
     "BACKBONE",

@@ -15,6 +15,7 @@ from catdog.serving import stop
 from conftest import drawing, encoded, until
 from PIL import Image
 from playwright.sync_api import expect
+from standins.network import SMALL, save_random
 from test_notebooks import FINE_TUNE, kernel
 
 
@@ -75,11 +76,13 @@ def test_nothing_is_offered_where_nothing_is_kept(page, backend):
 
 
 @pytest.mark.slow
-@pytest.mark.weights
 @ONCE
 def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
     folder = draw_folder(tmp_path / "pets", per_class=12)
-    for name, value in {"DATA": str(folder), "MODEL_NAME": "pets", "ENGINE": "tensorflow"}.items():
+    weights = tmp_path / "random.weights.h5"
+    save_random(SMALL, weights)
+    settings = {"DATA": str(folder), "MODEL_NAME": "pets", "ENGINE": "tensorflow", "BACKBONE": SMALL}
+    for name, value in {**settings, f"{SMALL.upper()}_WEIGHTS": str(weights)}.items():
         monkeypatch.setenv(name, value)
     noise = np.random.default_rng(3).integers(0, 255, (40, 60, 3), np.uint8)
     strange = photo("strange.png", encoded(Image.fromarray(noise).resize((300, 200)), "PNG"), "image/png")

@@ -15,13 +15,14 @@ from catdog.classifier import Classifier, load_classifier
 from catdog.compact import CompactTwin
 from catdog.compacting import compact_twins
 from catdog.confidence import fit_confidence
-from catdog.dataset import TEST, check
+from catdog.dataset import check
 from catdog.engines import COMPACT, OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, EngineUnavailable, choice, open_engine
 from catdog.engines.compact import Compact, make_compact
 from catdog.engines.proof import CompactProof, compare_compact
 from catdog.evaluation import evaluate
 from catdog.familiarity import Familiarity
 from catdog.features import FeatureStore, features_by_split
+from catdog.folders import TEST
 from catdog.images import read_photo
 from catdog.proving import Engines
 from catdog.saving import save_model

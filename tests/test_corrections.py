@@ -8,7 +8,7 @@ import pytest
 from catdog.backend.app import create_app
 from catdog.corrections import Corrections
 from catdog.dataset import Dataset, Photo
-from catdog.decisions import Decisions
+from catdog.decisions import OUT, Decisions
 from catdog.feedback import Feedback, FeedbackFull
 from catdog.images import as_png, read_photo
 from conftest import drawing, encoded
@@ -132,7 +132,7 @@ def test_accepted_ones_join_training_and_rejected_ones_are_removed(places):
     decisions = Decisions("pets")
     corrections = Corrections("pets", "pets", decisions)
     sent = corrections.suggestions()
-    assert [one.suggested for one in sent] == ["dog", "dog", "out", "cat"]
+    assert [one.suggested for one in sent] == ["dog", "dog", OUT, "cat"]
     assert sent[0].why == "pets/1 said cat, a tester dog"
     accept, relabel, _, _ = names_of(sent)
     decisions.take(f"{accept} dog, {relabel} cat, {names_of(sent)[2]} out", sent, ("cat", "dog"))

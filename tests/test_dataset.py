@@ -3,10 +3,16 @@
 import shutil
 
 import pytest
-from catdog.dataset import SPLITS, TEST, TRAIN, VALID, check, list_photos
+from catdog.dataset import check, describe_layout, list_photos
+from catdog.folders import SPLITS, TEST, TRAIN, VALID
 from catdog.sources import PhotoFolder
 from conftest import drawing, encoded, refused
 from PIL import Image
+
+
+@pytest.fixture(autouse=True)
+def places(own_places):
+    return own_places
 
 
 def folder(path, **options) -> PhotoFolder:
@@ -101,10 +107,9 @@ def test_bad_files_are_listed_left_out_and_not_deleted(tmp_path):
     bad = {
         "words.jpg": b"words",
         "empty.jpg": b"",
-        "cut.jpg": drawing("cat", 900)[:-500],
-        "liar.jpg": drawing("cat", 901, "PNG"),
+        "cut.jpg": drawing("cat", 900)[:2000],
         "tiny.png": encoded(Image.new("RGB", (20, 200), "red"), "PNG"),
-        "notes.txt": drawing("cat", 902),
+        "notes.txt": b"of mine",
     }
     for name, data in bad.items():
         (tmp_path / "cat" / name).write_bytes(data)
@@ -113,14 +118,40 @@ def test_bad_files_are_listed_left_out_and_not_deleted(tmp_path):
         "words.jpg": "photo-format",
         "empty.jpg": "photo-empty",
         "cut.jpg": "photo-unreadable",
-        "liar.jpg": "photo-ending",
         "tiny.png": "photo-small",
-        "notes.txt": "photo-ending",
+        "notes.txt": "photo-format",
     }
     assert all((tmp_path / "cat" / name).exists() for name in bad)
     assert len(dataset.photos) == 24
-    assert "liar.jpg" in dataset.left_out_table()
-    assert "6 files are left out" in dataset.summary()
+    assert "cut.jpg" in dataset.left_out_table()
+    assert "2: This is not a photo" in dataset.left_out_table()  # those of one reason in one line
+    assert "5 files are left out" in dataset.summary()
+
+
+def test_what_a_name_says_of_the_content_costs_no_photo(tmp_path):
+    fill(tmp_path)
+    others = {
+        "liar.jpg": "PNG",
+        "3.jpg_large": "JPEG",
+        "p.jpg?w=640": "JPEG",
+        "4.php": "WEBP",
+        "5": "GIF",
+        "s.tif": "TIFF",
+    }
+    for seed, (name, kind) in enumerate(others.items()):
+        (tmp_path / "cat" / name).write_bytes(drawing("cat", 900 + seed, kind))
+    dataset = check(folder(tmp_path))
+    assert not dataset.left_out
+    assert others.keys() <= {photo.path.name for photo in dataset.photos}
+    assert "1 of 30: content is PNG, name says .jpg" in dataset.summary()
+
+
+def test_a_photo_that_was_cut_off_is_used_as_far_as_it_is_there_and_that_is_said(tmp_path):
+    fill(tmp_path)
+    (tmp_path / "cat" / "cut.jpg").write_bytes(drawing("cat", 900)[:-300])
+    dataset = check(folder(tmp_path))
+    assert "cut.jpg" in {photo.path.name for photo in dataset.photos}
+    assert "1 of 25: cut off" in dataset.summary()
 
 
 def test_copies_stay_on_one_side(tmp_path):
@@ -160,18 +191,68 @@ def test_the_digest_follows_the_photos_and_their_labels(tmp_path):
     assert check(folder(tmp_path)).digest() != one
 
 
-@pytest.mark.parametrize("labels", [(), ("cat",)])
-def test_fewer_than_two_classes_are_refused_in_words(tmp_path, labels):
+@pytest.mark.parametrize(("labels", "code"), [((), "photos-layout"), (("cat",), "photos-few-classes")])
+def test_fewer_than_two_classes_are_refused_in_words(tmp_path, labels, code):
     fill(tmp_path, labels)
-    with refused("photos-few-classes"):
+    with refused(code):
         list_photos(folder(tmp_path))
 
 
-@pytest.mark.parametrize("files", [[], ["a.jpg"]])
-def test_a_class_without_a_usable_photo_is_refused_in_words(tmp_path, files):
+def test_a_class_without_a_usable_photo_is_refused_with_the_reasons(tmp_path):
     fill(tmp_path)
     (tmp_path / "owl").mkdir()
-    for name in files:
-        (tmp_path / "owl" / name).write_bytes(b"nothing")
-    with refused("photos-class-empty", "owl"):
+    (tmp_path / "owl" / "a.jpg").write_bytes(b"\xff\x0anothing")
+    with refused("photos-class-empty", "owl", "JPEG XL", "a.jpg"):
         check(folder(tmp_path))
+
+
+def test_an_empty_folder_is_not_a_class_and_that_is_said(tmp_path):
+    fill(tmp_path)
+    (tmp_path / "owl").mkdir()
+    assert check(folder(tmp_path)).classes == ("cat", "dog")
+    assert "Skipped: owl: it is empty" in describe_layout(folder(tmp_path))
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
+    fill(tmp_path)
+
+    def away(path):
+        raise OSError(5, "Input/output error", str(path))
+
+    monkeypatch.setattr("catdog.folders.os.scandir", away)
+    with refused("folder-unusable", str(tmp_path), "Input/output error"):
+        check(folder(tmp_path))
+
+
+def test_links_are_followed_and_never_in_a_circle(tmp_path):
+    fill(tmp_path / "elsewhere")
+    (tmp_path / "set").mkdir()
+    for label in ("cat", "dog"):
+        (tmp_path / "set" / label).symlink_to(tmp_path / "elsewhere" / label)
+    (tmp_path / "elsewhere" / "cat" / "up").symlink_to(tmp_path / "set")
+    (tmp_path / "elsewhere" / "dog" / "dead.jpg").symlink_to("/nowhere")
+    dataset = check(folder(tmp_path / "set"))
+    assert dataset.classes == ("cat", "dog")
+    assert len(dataset.photos) == 24
+
+
+# --- a set is known by its photos ---
+
+
+def test_another_set_of_the_same_name_gets_a_name_of_its_own(tmp_path):
+    one, other = fill(tmp_path / "a" / "pets"), fill(tmp_path / "b" / "pets", ("owl", "hen"), first=300)
+    first, second = (check(PhotoFolder(path, "pets")) for path in (one, other))
+    assert (first.name, second.name) == ("pets", "pets-2")
+    assert "cat, dog" in second.summary()
+    assert "MODEL_NAME" in second.summary()
+    again = [check(PhotoFolder(path, "pets")).name for path in (other, one)]
+    assert again == ["pets-2", "pets"]
+
+
+def test_other_classes_under_a_name_are_told(tmp_path):
+    check(PhotoFolder(fill(tmp_path), "pets"))
+    assert "were" not in check(PhotoFolder(tmp_path, "pets")).summary()
+    fill(tmp_path, ("cat", "dog", "owl"))
+    dataset = check(PhotoFolder(tmp_path, "pets"))
+    assert dataset.name == "pets"
+    assert 'The classes of "pets" were cat, dog before; now they are cat, dog, owl.' in dataset.summary()

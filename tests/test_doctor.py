@@ -164,6 +164,53 @@ def test_words_without_sense_are_refused_and_nothing_is_decided(places, words, c
     assert not (places / "data_dir" / "notes" / "pets" / "decisions.json").exists()
 
 
+def test_a_class_may_be_called_as_an_action_is_or_hold_commas(places):
+    classes = ("in", "out", "keep", "a, b", 'say "so"', "c; d")
+    decisions = Decisions("tennis")
+    some = [a_photo(number) for number in range(0x1000, 0x8000, 0x1000)]
+    suggestions = [Suggestion(some[0], "x", "out"), *(Suggestion(photo, "x", KEEP) for photo in some[1:])]
+    words = '2000 a, b; 3000 "c; d", 4000 out\n5000 leave out, as suggested, 6000 say "so", 7000 keep as is'
+    assert decisions.take(words, suggestions, classes) == len(some)
+    expected = ["out", "a, b", "c; d", "out", OUT, 'say "so"', KEEP]
+    for read in (decisions, Decisions("tennis")):
+        assert [read.of(photo.digest) for photo in some] == expected
+    assert Decisions("tennis").of(some[0].digest) != OUT
+
+
+def test_a_decision_for_a_class_that_is_gone_leaves_the_photo_out_and_says_so(folder, examined):
+    dataset, _, decisions = examined()
+    cat, other = [photo for photo in dataset.of("train") if photo.label == "cat"][:2]
+    decisions.take(f"{cat.digest[:6]} dog, {other.digest[:6]} dog", [Suggestion(cat, "", "dog"),
+                   Suggestion(other, "", "dog")], dataset.classes)  # fmt: skip
+    for split in ("train", "valid", "test"):
+        (folder / split / "dog").rename(folder / split / "hound")
+    again, _, _ = examined()
+    assert [item.code for item in again.left_out] == ["photo-class-gone"] * 2
+    assert "dog" in again.left_out[0].reason
+    for split in ("train", "valid", "test"):
+        (folder / split / "hound").rename(folder / split / "Dog")
+    spelt, _, _ = examined()
+    assert {photo.label for photo in spelt.photos if photo.digest in (cat.digest, other.digest)} == {"Dog"}
+
+
+def test_a_folder_that_was_renamed_keeps_its_decisions_and_corrections(folder, places, capsys):
+    before = check(PhotoFolder(folder, "pets"))
+    out = before.photos[0]
+    decisions = Decisions("pets")
+    decisions.take(f"{out.digest[:6]} out", [Suggestion(out, "", OUT)], before.classes)
+    accepted = decisions.path.parent / "corrections" / "a.png"
+    accepted.parent.mkdir()
+    accepted.write_bytes(b"a photo")
+    now = check(PhotoFolder(folder, "pets-of-2026"))
+    after = Decisions(now.name).apply(now)
+    assert out.digest not in {photo.digest for photo in after.photos}
+    assert '"pets"' in capsys.readouterr().out
+    assert out in Decisions("pets-of-2026")
+    assert out in Decisions("pets")
+    assert (Decisions("pets-of-2026").path.parent / "corrections" / "a.png").exists()
+    assert accepted.exists()
+
+
 def test_a_damaged_file_of_decisions_is_not_taken_for_none(places):
     path = Decisions("pets").path
     path.write_text("{ no json")

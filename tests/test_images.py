@@ -2,11 +2,13 @@
 
 import contextlib
 import io
+import struct
 import zlib
 
 import numpy as np
 import pytest
-from catdog.images import MAX_PIXELS, SIDE, PhotoRefused, photo_format, read_photo
+from catdog.images import SIDE, STRANGERS_PIXELS, PhotoRefused, photo_format, read_photo
+from catdog.salvage import missing
 from conftest import drawing, encoded
 from PIL import Image, ImageCms, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
@@ -21,7 +23,7 @@ def refused(source, **options) -> PhotoRefused:
     return caught.value
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "HEIF", "MPO"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF", "MPO"])
 def test_every_format_comes_in(kind):
     photo = read_photo(encoded(LEFT_RED, kind))
     assert photo.shape == (SIDE, SIDE, 3)
@@ -135,11 +137,12 @@ def test_colours_follow_the_icc_profile():
         (drawing()[:-2000], "photo-unreadable"),
         (encoded(LEFT_RED, "PNG")[:60], "photo-unreadable"),
         (encoded(Image.new("L", (6000, 6000)), "PNG"), "photo-pixels"),
-        (encoded(LEFT_RED, "TIFF"), "photo-format"),
+        (b"\xff\x0a" + bytes(50), "photo-format"),
+        (b"II*\0\x10\0\0\0CR\x02\0" + bytes(100), "photo-format"),
     ],
 )
 def test_refusals(data, code):
-    refusal = refused(data)
+    refusal = refused(data, max_pixels=STRANGERS_PIXELS)
     assert refusal.code == code
     assert str(refusal).endswith((".", "first.", ")."))
 
@@ -149,8 +152,103 @@ def test_pixels_are_counted_before_decoding():
     huge = (100_000).to_bytes(4, "big") * 2
     checked = b"IHDR" + huge + header[24:29]
     bomb = header[:12] + checked + zlib.crc32(checked).to_bytes(4, "big") + header[33:]
-    assert MAX_PIXELS < 100_000**2
+    assert STRANGERS_PIXELS < 100_000**2
     assert refused(bomb).code == "photo-pixels"
+    assert refused(bomb, max_pixels=STRANGERS_PIXELS).code == "photo-pixels"
+
+
+def test_a_phones_own_photos_are_read_however_many_pixels_they_have():
+    data = encoded(clouds(1200, 900).resize((12_000, 9_000)), "JPEG", quality=80)
+    assert read_photo(data).shape == (SIDE, SIDE, 3)
+    assert refused(data, max_pixels=STRANGERS_PIXELS).code == "photo-pixels"
+
+
+def test_other_formats_that_are_often_taken_for_photos_are_named():
+    for data, kind in ((b"\xff\x0a" + bytes(50), "JPEG XL"), (b"%PDF-1.4", "PDF"), (b"PK\3\4" + bytes(50), "zip")):
+        assert kind in str(refused(data))
+
+
+# --- what is beside the picture never costs it ---
+
+
+def with_exif(exif: bytes, kind="JPEG") -> bytes:
+    data = encoded(LEFT_RED, kind)
+    if kind == "JPEG":
+        return data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
+    return with_chunks((b"eXIf", exif))
+
+
+def with_chunks(*chunks) -> bytes:
+    data = encoded(LEFT_RED, "PNG")
+    added = [len(c).to_bytes(4, "big") + kind + c + zlib.crc32(kind + c).to_bytes(4, "big") for kind, c in chunks]
+    return data[:33] + b"".join(added) + data[33:]
+
+
+def tiff(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """EXIF of entries (tag, kind, count, value), little-endian."""
+    body = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in entries)
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + body + bytes(4)
+
+
+TURNED = (0x112, 3, 1, struct.pack("<HH", 6, 0))
+
+
+@pytest.mark.parametrize(
+    ("exif", "kind", "turned"),
+    [
+        (b"Exif\0\0GARBAGE!", "JPEG", False),
+        (b"abcd", "PNG", False),
+        (b"GARBAGE!" * 3, "PNG", False),
+        (tiff((0x112, 2, 2, b"6\0\0\0")), "JPEG", False),
+        (tiff(TURNED, (0x102, 9, 1, struct.pack("<i", -5))), "JPEG", True),
+        (tiff(TURNED, (0x11A, 10, 1, struct.pack("<I", 4))), "JPEG", True),
+    ],
+)
+def test_odd_exif_costs_no_photo(exif, kind, turned):
+    photo = read_photo(with_exif(exif, kind))
+    top_left, top_right, bottom_left = (photo[y, x].astype(int) for y, x in ((20, 20), (20, 200), (200, 20)))
+    assert np.abs(top_left - (top_right if turned else bottom_left)).max() < 40
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [(b"zTXt", b"a\0\0" + zlib.compress(b"x" * 2_000_000))],
+        [(b"zTXt", b"a\0\0" + zlib.compress(b"x" * 900_000))] * 80,
+        [(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(b"x" * 2_000_000))],
+        [(b"iCCP", b"a\0\0" + zlib.compress(b"x" * 1_500_000))],
+    ],
+    ids=["a long text", "many texts", "an international text", "a large profile"],
+)
+def test_texts_and_profiles_cost_no_photo(chunks):
+    assert (read_photo(with_chunks(*chunks)) == read_photo(encoded(LEFT_RED, "PNG"))).all()
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_deep_greys_are_as_bright_as_they_were_meant(bits):
+    grey = np.asarray(clouds(300, 200).convert("L"))
+    deep = np.round(grey.astype(float) / grey.max() * (2**bits - 1)).astype(np.uint16)
+    shallow = read_photo(encoded(Image.fromarray(np.round(grey / grey.max() * 255).astype(np.uint8)), "PNG"))
+    assert np.abs(read_photo(encoded(Image.fromarray(deep), "PNG")).astype(int) - shallow).max() <= 1
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
+@pytest.mark.parametrize("lost", [1, 2, 23, 400])
+def test_of_a_cut_jpeg_the_rows_that_are_there_are_read(options, lost):
+    data = encoded(clouds(600, 400), "JPEG", quality=90, **options)
+    whole, photo = read_photo(data).astype(int), read_photo(data[:-lost])
+    share = missing(data[:-lost])
+    assert 0 <= share < 0.25
+    assert missing(data) == missing(data + b"trailer" * 100) == 0
+    rows = round(SIDE * (1 - share))
+    stretched = np.asarray(Image.fromarray(photo).resize((SIDE, rows), Image.Resampling.BILINEAR))
+    assert np.abs(stretched[: rows // 2] - whole[: rows // 2]).mean() < 4
+
+
+def test_a_jpeg_of_which_too_little_is_there_is_refused_with_the_share():
+    data = encoded(clouds(600, 400), "JPEG", quality=90)
+    assert "% of its rows" in str(refused(data[: len(data) // 2]))
+    assert missing(data[: len(data) // 2]) > 0.3
 
 
 def test_too_small_only_where_asked():

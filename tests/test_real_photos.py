@@ -5,10 +5,11 @@ import pytest
 import requests
 from catdog.backend.app import create_app
 from catdog.classifier import Classifier
-from catdog.dataset import TEST, check
+from catdog.dataset import check
 from catdog.engines import OPENVINO_FP32, OPENVINO_INT8, open_engine
 from catdog.engines.proof import compare
 from catdog.features import FeatureStore, compute_features
+from catdog.folders import TEST
 from catdog.images import read_photo
 from catdog.serving import Server
 from catdog.sources import PhotoFolder

@@ -65,16 +65,35 @@ def test_a_damaged_zip_is_refused_and_leaves_nothing(archive, places):
         file.write(b"\0" * 4000)
     with refused("photos-zip-damaged"):
         find_photos(archive)
-    assert not [path for path in (places / "data_dir").iterdir() if path.is_dir()]
+    assert not list((places / "data_dir" / "unpacked").iterdir())
 
 
 def test_a_zip_never_overwrites_a_folder_of_yours(archive, places):
     mine = places / "data_dir" / "My Photos (2)"
     mine.mkdir(parents=True)
     (mine / "precious.jpg").write_bytes(b"x")
-    with refused("photos-folder-in-the-way"):
-        find_photos(archive)
-    assert (mine / "precious.jpg").exists()
+    assert find_photos(archive).path.parent.name == "unpacked"
+    assert [path.name for path in mine.iterdir()] == ["precious.jpg"]
+
+
+@pytest.mark.parametrize("around", ["{}", "  {}\n", '"{}"', "'{}'", "“{}”", "file://{}", "{}/"])
+def test_a_path_as_people_paste_it(drawings, around):
+    assert find_photos(around.format(drawings)).path == drawings
+
+
+def test_a_home_in_a_path(drawings, monkeypatch):
+    monkeypatch.setenv("HOME", str(drawings.parent))
+    for text in ("~/{}", "$HOME/{}", "${HOME}/{}"):
+        assert find_photos(text.replace("{}", drawings.name)).path == drawings
+    with refused("photos-missing"):
+        find_photos("~nobody-of-this-name/drawings")
+
+
+def test_an_address_and_a_single_photo_are_told(drawings):
+    with refused("photos-address", "https://example.org/pets.zip", "wget"):
+        find_photos("https://example.org/pets.zip")
+    with refused("photos-not-a-folder", "one photo"):
+        find_photos(str(next((drawings / "cat").iterdir())))
 
 
 def test_nothing_there_says_what_to_do(tmp_path):

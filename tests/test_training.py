@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 from catdog import figures, rows
-from catdog.dataset import TEST, TRAIN, Photo, check
+from catdog.dataset import Photo, check
 from catdog.evaluation import evaluate, worst_mistakes
 from catdog.features import FeatureStore, compute_features, features_by_split
+from catdog.folders import TEST, TRAIN
 from catdog.images import read_photo
 from catdog.sources import PhotoFolder
 from catdog.training import STRENGTHS, class_weights, fit_head

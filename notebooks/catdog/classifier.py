@@ -12,7 +12,7 @@ from .engines import COMPACT, OPENVINO_INT8, Engine, has_gpu, is_exact, open_eng
 from .engines.choice import AUTO, choose
 from .engines.proof import compare
 from .explanation import grad_cam
-from .images import DOOR
+from .images import DOOR, SAME_DOORS
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,6 @@ def _check_weights(bundle: Bundle, fingerprint: str) -> None:
 
 
 def _check_door(bundle: Bundle) -> None:
-    if bundle.card["image_door"] != DOOR:
+    if bundle.card["image_door"] not in SAME_DOORS:
         prepared = f"photos prepared in another way ({bundle.card['image_door']}, here {DOOR})"
         raise BundleRefused("model-other-preprocessing", f"{bundle.folder} was trained on {prepared}: train again.")

@@ -13,7 +13,7 @@ from . import places
 from .backbone import VGG16
 from .compact import CompactTwin
 from .confidence import Confidence, fit_confidence
-from .dataset import TRAIN, VALID, Dataset
+from .dataset import Dataset
 from .engines import COMPACT, Engine, open_engine
 from .engines.choice import seconds_per_photo
 from .engines.compact import Compact, make_compact
@@ -22,6 +22,7 @@ from .engines.twin import CALIBRATION_PHOTOS
 from .errors import SuiteError
 from .evaluation import Report, evaluate
 from .features import compute_features, features_by_split
+from .folders import TRAIN, VALID
 from .images import DOOR, read_photo
 from .proving import Engines, first
 from .stored import kept_arrays

@@ -8,12 +8,13 @@ from scipy.stats import binomtest
 from . import bundle
 from .backbone import Backbone
 from .bundle import Bundle
-from .dataset import TEST, TRAIN, Dataset, Photo
+from .dataset import Dataset, Photo
 from .engines import TENSORFLOW, EngineUnavailable, open_engine
 from .errors import SuiteError
 from .features import FeatureStore, compute_features
+from .folders import TEST, TRAIN
 from .head import Head
-from .images import DOOR
+from .images import SAME_DOORS
 
 _SIGNIFICANT = 0.05
 
@@ -68,7 +69,7 @@ def compare(name: str, dataset: Dataset, head: Head, features: np.ndarray, backb
         backbone: that gave them. For a version with another one they are computed by that.
     """
     newest, photos = bundle.newest(name), dataset.of(TEST)
-    if newest is None or newest.classes != dataset.classes or newest.card["image_door"] != DOOR:
+    if newest is None or newest.classes != dataset.classes or newest.card["image_door"] not in SAME_DOORS:
         return None
     try:
         same = newest.card["backbone"]["fingerprint"] == backbone.fingerprint

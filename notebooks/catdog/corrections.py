@@ -4,9 +4,10 @@ import dataclasses
 import shutil
 
 from . import places
-from .dataset import TRAIN, Dataset, Photo
+from .dataset import Dataset, Photo
 from .decisions import KEEP, OUT, Decisions, Suggestion
 from .feedback import Feedback
+from .folders import TRAIN
 
 
 class Corrections:

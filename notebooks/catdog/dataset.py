@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +11,20 @@ from pathlib import Path
 import numpy as np
 
 from .errors import SuiteError
+from .folders import SPLITS, TEST, TRAIN, list_files
 from .images import PhotoRefused, photo_format, read_photo
+from .known_sets import KnownSet, recognised, remember, short
+from .layout import Layout
+from .layout_reader import read_layout
+from .names import printable
 from .progress import bar
+from .salvage import missing
 from .sources import PhotoFolder
+from .splitting import Given, deal
 
-TRAIN, VALID, TEST = SPLITS = ("train", "valid", "test")
-VALID_SHARE = TEST_SHARE = 0.15
 MIN_SIDE = 32
 FEW = 10
-
-_SPLIT_FOLDERS = {
-    "train": TRAIN, "training": TRAIN, "valid": VALID, "validation": VALID, "val": VALID, "test": TEST, "testing": TEST,
-}  # fmt: skip
+_NAMED_EACH, _NAMED_CLASSES = 3, 10  # files of a reason, classes in a sentence
 _FORMATS_BY_ENDING = {
     **{key: {"JPEG", "MPO"} for key in (".jpg", ".jpeg", ".jpe", ".jfif")},
     **{key: {"HEIF"} for key in (".heic", ".heif", ".hif")},
@@ -59,6 +61,7 @@ class Dataset:
         photos: every usable photo once.
         left_out: the files that are not used, each with the reason.
         drawings: True for the suite's own drawings.
+        notes: what else a person should know of the files, in sentences.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Dataset:
     photos: tuple[Photo, ...]
     left_out: tuple[LeftOut, ...]
     drawings: bool = False
+    notes: tuple[str, ...] = ()
 
     def of(self, split: str) -> list[Photo]:
         """The photos of one split, in a fixed order."""
@@ -97,102 +101,83 @@ class Dataset:
             lines.append(
                 f"Few test photos of {', '.join(scarce)}: the accuracy below says little about them. Add photos."
             )
+        lines += self.notes
         if self.left_out:
             lines.append(f"{len(self.left_out):,} files are left out; the list below says why.")
         return "\n".join(lines)
 
     def left_out_table(self, most: int = 20) -> str:
-        """Each file that is left out, with the reason."""
-        lines = [f"{item.path}: {item.reason}" for item in self.left_out[:most]]
-        more = len(self.left_out) - most
-        return "\n".join([*lines, *([f"… and {more:,} more"] if more > 0 else [])])
+        """The files that are left out by reason, with how many share it."""
+        return "\n".join(_by_reason(self.left_out, most))
 
 
 @dataclass(frozen=True)
 class _Labelled:
-    """A class folder, or a file in one."""
+    """A file with the class and the split that its folder, its name or a table gives."""
 
     path: Path
     label: str
     split: str | None
 
 
+def find_layout(folder: PhotoFolder) -> tuple[Layout, list[str]]:
+    """How the photos of `folder` are sorted, and the paths of all its files relative to it.
+
+    Raises SuiteError where that is not clear, or the folder cannot be listed.
+    """
+    paths = list_files(folder.path)
+    return read_layout(paths, folder.labels, lambda path: (folder.path / path).read_bytes(), str(folder.path)), paths
+
+
+def describe_layout(folder: PhotoFolder) -> str:
+    """What was understood of `folder`, as a table; no photo is read. Raises SuiteError as `find_layout` does."""
+    layout, paths = find_layout(folder)
+    return layout.describe(layout.counted(paths))
+
+
 def list_photos(folder: PhotoFolder) -> list[tuple[Path, str]]:
-    """(path, class) of every file in the class folders, unchecked. Raises SuiteError for fewer than two classes."""
-    return [(file.path, file.label) for file in _files(_class_folders(folder))]
+    """(path, class) of every file that has a class, unchecked. Raises SuiteError as `find_layout` does."""
+    return [(file.path, file.label) for file in _files(folder, *find_layout(folder))]
+
+
+def _files(folder: PhotoFolder, layout: Layout, paths: Iterable[str]) -> list[_Labelled]:
+    labelled = ((path, layout.label(path)) for path in paths)
+    return [
+        _Labelled(folder.path / path, folder.class_names.get(label, label), layout.split(path))
+        for path, label in labelled
+        if label
+    ]
 
 
 def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
     """Read every file once, leave out what cannot be used, and split the rest by content.
 
-    A folder that has train/valid/test keeps them; where it lacks one, that is taken from another by content.
-    Otherwise a photo's digest alone decides its split, so photos added later never move an old one. Files
-    that cannot be read, are smaller than `MIN_SIDE` pixels or are not what their ending says are left out. So
-    are further copies of a photo (the one in test stays, before valid, before train) and all copies of one that
-    lies in two classes.
+    Folders for train, valid and test are kept; where one is missing, it is taken from another by content. Otherwise a
+    photo's content decides its split, and each class gets its share (see `splitting.deal`). What was dealt once stays,
+    so photos added later never move an old one. Files that cannot be read or
+    are smaller than `MIN_SIDE` pixels are left out. So are further copies of a photo (the one in test stays, before
+    valid, before train) and all copies of one that lies in two classes.
 
     Args:
         folder: from `sources.find_photos`.
-        known: digests of photos that came through the door before and need no decoding again.
+        known: digests of photos that were prepared before and need no decoding again.
 
     Raises:
-        SuiteError: fewer than two classes, or a class without a photo to learn from.
+        SuiteError: the folders are not understood, or a class has no photo to learn from.
     """
-    class_folders = _class_folders(folder)
-    files = _files(class_folders)
+    layout, paths = find_layout(folder)
+    files = _files(folder, layout, paths)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = pool.map(lambda file: _inspect(file.path, known), files)
-        results = list(zip(files, bar(looked, what="Checking", unit="photos", total=len(files))))
+        results = list(zip(files, bar(looked, what="Checking", unit="photos", total=len(files)), strict=True))
     left_out = [LeftOut(file.path, result.code, result.reason) for file, result in results if result.code]
     usable, copies = _without_copies([(file, result.digest) for file, result in results if not result.code])
-    photos = _split(usable)
-    classes = tuple(sorted({class_folder.label for class_folder in class_folders}))
-    require_training_photos(classes, photos, str(folder.path))
-    return Dataset(folder.name, classes, tuple(photos), tuple(left_out + copies), folder.drawings)
-
-
-def _class_folders(folder: PhotoFolder) -> list[_Labelled]:
-    root = _below_wrappers(folder.path)
-    tops = _folders(root)
-    splits = split_folders(path.name for path in tops)
-    if splits:
-        found = [(path, splits[parent.name]) for parent in tops for path in _folders(parent)]
-    else:
-        found = [(path, None) for path in tops]
-    class_folders = [_Labelled(path, folder.class_names.get(path.name, path.name), split) for path, split in found]
-    labels = {class_folder.label for class_folder in class_folders}
-    if len(labels) < 2:
-        there = f"only {labels.pop()}" if labels else "none"
-        raise SuiteError(
-            "photos-few-classes",
-            f"{folder.path} needs at least two sub-folders with photos, one for each class; there is {there}.",
-        )
-    return class_folders
-
-
-def split_folders(names: Iterable[str]) -> dict[str, str]:
-    """Folder → split, where all of them are named after splits, and one is for training; else nothing."""
-    splits = {name: _SPLIT_FOLDERS.get(name.lower()) for name in names}
-    return splits if TRAIN in splits.values() and all(splits.values()) else {}
-
-
-def _files(class_folders: list[_Labelled]) -> list[_Labelled]:
-    return [
-        _Labelled(path, class_folder.label, class_folder.split)
-        for class_folder in class_folders
-        for path in sorted(class_folder.path.rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
-    ]
-
-
-def _folders(path: Path) -> list[Path]:
-    return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
-
-
-def _below_wrappers(path: Path) -> Path:
-    """Zips often hold one folder around everything: look inside it, unless it is a class among none."""
-    inner = _folders(path)
-    return _below_wrappers(inner[0]) if len(inner) == 1 and _folders(inner[0]) else path
+    classes = tuple(sorted({file.label for file in files}))
+    known_set, about_name = recognised(folder.name, classes, {short(digest) for _, digest in usable})
+    photos = _split(usable, known_set)
+    require_training_photos(classes, photos, str(folder.path), left_out)
+    notes = (*about_name, *_notes_on_files(results))
+    return Dataset(known_set.name, classes, tuple(photos), tuple(left_out + copies), folder.drawings, notes)
 
 
 @dataclass(frozen=True)
@@ -200,34 +185,36 @@ class _Look:
     digest: str = ""
     code: str = ""
     reason: str = ""
+    note: str = ""
 
 
-def read_training_photo(data: bytes, suffix: str) -> np.ndarray:
-    """As `images.read_photo`, and PhotoRefused too where the shorter side has fewer than `MIN_SIDE` pixels or the file
-    is not what its name's `suffix` says."""
-    _require_ending(data, suffix)
+def read_training_photo(data: bytes) -> np.ndarray:
+    """As `images.read_photo`, and PhotoRefused too where the shorter side has fewer than `MIN_SIDE` pixels."""
     return read_photo(data, MIN_SIDE)
-
-
-def _require_ending(data: bytes, suffix: str) -> None:
-    found = photo_format(data)
-    if suffix and found not in _FORMATS_BY_ENDING.get(suffix.lower(), ()):
-        raise PhotoRefused("photo-ending", f"It is a {found} file but its name ends in {suffix}.")
 
 
 def _inspect(path: Path, known: Collection[str]) -> _Look:
     try:
         data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
-        if digest in known:
-            _require_ending(data, path.suffix)
-        else:
-            read_training_photo(data, path.suffix)
+        if digest not in known:
+            read_training_photo(data)
+        cut = "cut off, some of the last rows are missing" if missing(data) else ""
+        return _Look(digest, note=cut or _on_ending(photo_format(data), path.suffix.lower()))
     except PhotoRefused as refusal:
         return _Look(code=refusal.code, reason=str(refusal))
     except OSError as error:
         return _Look(code="photo-unreadable", reason=f"The file cannot be read ({error.strerror}).")
-    return _Look(digest)
+
+
+def _on_ending(content: str, ending: str) -> str:
+    said = _FORMATS_BY_ENDING.get(ending, ())
+    return f"content is {content}, name says {ending}" if said and content not in said else ""
+
+
+def _notes_on_files(results: Iterable[tuple[_Labelled, _Look]]) -> tuple[str, ...]:
+    notes = Counter(look.note for _, look in results if look.note)
+    return tuple(f"{count:,} of {len(results):,}: {note}. They are used." for note, count in notes.most_common())
 
 
 def _without_copies(found: list[tuple[_Labelled, str]]) -> tuple[list[tuple[_Labelled, str]], list[LeftOut]]:
@@ -247,34 +234,42 @@ def _without_copies(found: list[tuple[_Labelled, str]]) -> tuple[list[tuple[_Lab
     return kept, left_out
 
 
-def _split(found: list[tuple[_Labelled, str]]) -> list[Photo]:
-    given = {file.split for file, _ in found} - {None}
-    return [Photo(file.path, file.label, split_of(digest, file.split, given), digest) for file, digest in found]
+def _split(found: Sequence[tuple[_Labelled, str]], known: KnownSet) -> list[Photo]:
+    """Dealt as they were before, and what is new by content; it is remembered."""
+    given = [Given(digest, file.label, file.split) for file, digest in found]
+    dealt = {digest: known.splits[short(digest)] for _, digest in found if short(digest) in known.splits}
+    splits = deal(given, dealt)
+    remember(known, {short(digest): split for (_, digest), split in zip(found, splits)})
+    return [Photo(file.path, file.label, split, digest) for (file, digest), split in zip(found, splits)]
 
 
-def split_of(digest: str, given: str | None, splits_given: Collection[str]) -> str:
-    """The split of a photo: the one that its folder says, `given`, or what its content says where there is none, or
-    where among `splits_given`, those of all folders, one is missing."""
-    place = int(digest[:8], 16) / 2**32  # uniform in [0, 1), for ever the same for the same photo
-    if given is None or set(splits_given) == {TRAIN}:
-        return TEST if place < TEST_SHARE else VALID if place < TEST_SHARE + VALID_SHARE else TRAIN
-    if given == VALID and TEST not in splits_given:
-        return TEST if place < 0.5 else VALID
-    if given == TRAIN and VALID not in splits_given:
-        return VALID if place < VALID_SHARE else TRAIN
-    return given
+def _by_reason(left_out: Iterable[LeftOut], most: int = 20) -> list[str]:
+    paths = defaultdict(list)
+    for item in left_out:
+        paths[item.reason].append(printable(item.path))
+    lines = []
+    for reason, files in sorted(paths.items(), key=lambda pair: -len(pair[1])):
+        more = f" and {len(files) - _NAMED_EACH:,} more" if len(files) > _NAMED_EACH else ""
+        lines.append(f"{len(files):,}: {reason} {', '.join(files[:_NAMED_EACH])}{more}")
+    return lines[:most] + ([f"… and {len(lines) - most:,} more reasons"] if len(lines) > most else [])
 
 
-def require_training_photos(classes: Iterable[str], photos: Iterable[Photo], where: str) -> None:
-    """Raises SuiteError where a class has no photo to learn from."""
-    require_classes(classes, {photo.label for photo in photos if photo.split == TRAIN}, where)
+def require_training_photos(
+    classes: Iterable[str], photos: Iterable[Photo], where: str, left_out: Iterable[LeftOut] = ()
+) -> None:
+    """Raises SuiteError where a class has no photo to learn from; it tells why files were left out."""
+    require_classes(classes, {photo.label for photo in photos if photo.split == TRAIN}, where, left_out)
 
 
-def require_classes(classes: Iterable[str], trained: Iterable[str], where: str) -> None:
+def require_classes(
+    classes: Iterable[str], trained: Iterable[str], where: str, left_out: Iterable[LeftOut] = ()
+) -> None:
     """Raises SuiteError for classes that are not among those with a photo to learn from."""
-    missing = set(classes) - set(trained)
+    missing = sorted(set(classes) - set(trained))
     if missing:
-        labels = ", ".join(sorted(missing))
+        labels = ", ".join(missing[:_NAMED_CLASSES]) + (" and others" if len(missing) > _NAMED_CLASSES else "")
+        reasons = "".join(f"\n{line}" for line in _by_reason(left_out, 5))
         raise SuiteError(
-            "photos-class-empty", f"{where} has no usable training photo of {labels}. Add photos, or remove the folder."
+            "photos-class-empty",
+            f"{printable(where)} has no usable training photo of {labels}. Add photos, or remove the folder.{reasons}",
         )

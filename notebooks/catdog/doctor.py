@@ -12,8 +12,9 @@ from cleanlab.filter import find_label_issues
 from cleanvision.issue_managers.image_property_issue_manager import ImagePropertyIssueManager
 
 from . import places
-from .dataset import SPLITS, TRAIN, Dataset, Photo
+from .dataset import Dataset, Photo
 from .decisions import KEEP, OUT, Decisions, Suggestion
+from .folders import SPLITS, TRAIN
 from .images import DOOR, as_picture, read_photo
 from .progress import bar
 from .training import cross_validated

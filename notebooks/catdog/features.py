@@ -13,9 +13,10 @@ import numpy as np
 
 from . import places
 from .backbone import Backbone
-from .dataset import SPLITS, Dataset, Photo
+from .dataset import Dataset, Photo
 from .engines import BATCH, Engine, threads
 from .errors import SuiteError
+from .folders import SPLITS
 from .images import DOOR, read_photo
 from .progress import bar
 

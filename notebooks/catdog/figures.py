@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from .decisions import names
 from .images import PhotoRefused, read_photo
+from .lettering import drawable, with_names
 
 if TYPE_CHECKING:  # notebook 2 shows pictures, too, but has no use for scikit-learn
     from .compacting import Dial
@@ -21,9 +22,11 @@ if TYPE_CHECKING:  # notebook 2 shows pictures, too, but has no use for scikit-l
 
 _COLUMNS = 8
 _MOST_ROWS = 12
+_MOST_LETTERS = 24
 _MOST_COUNTS = 25  # classes up to which the numbers in a confusion matrix can be read
 
 
+@with_names
 def photo_grid(photos: Sequence[tuple[Path, str]], per_class: int = _COLUMNS, seed: int = 0) -> Figure:
     """A row of random photos for each of the first twelve classes, as the network will see them.
 
@@ -40,7 +43,7 @@ def photo_grid(photos: Sequence[tuple[Path, str]], per_class: int = _COLUMNS, se
     shown = sorted(by_class.items())[:_MOST_ROWS]
     figure, rows = plt.subplots(len(shown), per_class, figsize=(1.5 * per_class, 1.7 * len(shown)), squeeze=False)
     for row, (label, paths) in zip(rows, shown):
-        row[0].set_title(f"{label} ({len(paths):,} files)", loc="left", fontsize=10)
+        row[0].set_title(f"{_cut(drawable(label))} ({len(paths):,} files)", loc="left", fontsize=10)
         _fill(row, _readable(chance.sample(paths, len(paths)), per_class))
     return _finished(figure)
 
@@ -58,6 +61,7 @@ def learning_curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
     return _finished(figure)
 
 
+@with_names
 def reliability(probabilities: dict[str, np.ndarray], targets: np.ndarray) -> Figure:
     """Confidence against the share of right answers, one line a model, with its calibration error.
 
@@ -79,6 +83,7 @@ def reliability(probabilities: dict[str, np.ndarray], targets: np.ndarray) -> Fi
     return _finished(figure)
 
 
+@with_names
 def dial(found: "Dial") -> Figure:
     """Speed against accuracy: the whole network and its compact twins, each with the 95 % interval of its accuracy."""
     figure, axis = plt.subplots(figsize=(6, 3.6))
@@ -96,6 +101,7 @@ def dial(found: "Dial") -> Figure:
     return _finished(figure)
 
 
+@with_names
 def confusion_matrix(report: "Report") -> Figure:
     """How often each class (row) was taken for which (column)."""
     few = len(report.classes) <= _MOST_COUNTS
@@ -108,35 +114,41 @@ def confusion_matrix(report: "Report") -> Figure:
             axis.text(column, row, f"{count:,}", ha="center", va="center", color="white" if dark else "black")
     if few:
         places = range(len(report.classes))
-        axis.set_xticks(places, report.classes, rotation=45 if len(places) > 4 else 0)
-        axis.set_yticks(places, report.classes)
+        labels = [_cut(drawable(label)) for label in report.classes]
+        axis.set_xticks(places, labels, rotation=45 if len(places) > 4 else 0)
+        axis.set_yticks(places, labels)
     axis.set(xlabel="predicted", ylabel="true")
     return _finished(figure)
 
 
+@with_names
 def mistakes(worst: "Sequence[Mistake]") -> Figure:
     """The photos of `worst`, each with what it is and what it was taken for."""
-    titles = [f"{one.photo.label}, taken for\n{one.predicted} ({one.probability:.0%})" for one in worst]
+    titles = [f"{_cut(one.photo.label)}, taken for\n{_cut(one.predicted)} ({one.probability:.0%})" for one in worst]
     return _titled([one.photo.path for one in worst], titles, "No mistakes.")
 
 
+@with_names
 def suggestions(found: "Sequence[Suggestion]", most: int = 5 * _COLUMNS) -> Figure:
     """Photos that something is suggested about: the letters that name each, its class, and what is suggested. One that
     is almost the same as another stands beside that."""
     paths, titles, named = [], [], names(found)
     for one in found[:most]:
         paths.append(one.photo.path)
-        titles.append(f"{named[one.photo.digest]}: {one.photo.label}\n→ {one.suggested}")
+        titles.append(f"{named[one.photo.digest]}: {_cut(one.photo.label)}\n→ {one.suggested}")
         if one.beside:
             paths.append(one.beside.path)
-            titles.append(f"like this {one.beside.label}\nin {one.beside.split}")
+            titles.append(f"like this {_cut(one.beside.label)}\nin {one.beside.split}")
     return _titled(paths, titles, "Nothing to decide.")
 
 
+@with_names
 def changed(comparison: "Comparison | None") -> Figure:
     """The test photos that two versions judge differently."""
     lost, won = (comparison.lost, comparison.won) if comparison else ((), ())
-    titles = [f"{photo.label}:\nno longer right" for photo in lost] + [f"{photo.label}:\nright now" for photo in won]
+    titles = [f"{_cut(photo.label)}:\nno longer right" for photo in lost] + [
+        f"{_cut(photo.label)}:\nright now" for photo in won
+    ]
     return _titled([photo.path for photo in (*lost, *won)], titles, "No test photo is judged differently.")
 
 
@@ -145,23 +157,30 @@ def _titled(paths: Sequence[Path], titles: Sequence[str], nothing: str) -> Figur
     figure, rows = plt.subplots(lines, _COLUMNS, figsize=(1.5 * _COLUMNS, 2.0 * lines), squeeze=False)
     _fill(rows.flat, [read_photo(path) for path in paths])
     for axis, title in zip(rows.flat, titles):
-        axis.set_title(title, fontsize=8)
+        axis.set_title(drawable(title), fontsize=8)
     if not paths:
         rows.flat[0].set_title(nothing, loc="left")
     return _finished(figure)
 
 
+@with_names
 def answer(photo: bytes, prediction: dict) -> Figure:
     """A photo beside the service's prediction for it (an item of `predictions` as `/predict` answers)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.8), width_ratios=(1, 1.4))
     _fill([left], [read_photo(photo)])
-    labels, values = list(prediction["probabilities"]), list(prediction["probabilities"].values())
+    labels = [_cut(drawable(label)) for label in prediction["probabilities"]]
+    values = list(prediction["probabilities"].values())
     right.bar_label(right.barh(labels, values), labels=[f"{value:.1%}" for value in values], padding=3)
     right.invert_yaxis()
     title = prediction["label"] if prediction["sure"] else f"not sure, perhaps {prediction['label']}"
-    right.set(xlim=(0, 1.2), title=title, xticks=[])
+    right.set(xlim=(0, 1.2), title=_cut(drawable(title)), xticks=[])
     right.spines[["top", "right", "bottom"]].set_visible(False)
     return _finished(figure)
+
+
+def _cut(name: str) -> str:
+    """A name short enough to leave room for the picture."""
+    return name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
 
 
 def _readable(paths: Sequence[Path], most: int) -> list:

@@ -9,19 +9,37 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
 from .errors import SuiteError, first_line
+from .names import printable
+from .salvage import png_without_extras, rows_there
 
 register_heif_opener()
 
-DOOR = "rgb-224-bilinear-2"
+DOOR = "rgb-224-bilinear-3"
+SAME_DOORS = (DOOR, "rgb-224-bilinear-2")  # which refused cut photos, and took greys of 10 to 14 bits for nearly black
 SIDE = 224
 _KEPT_WHEN_REDUCING = 6 * SIDE
-MAX_PIXELS = 25_000_000
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF", "HEIF")
-FORMATS_IN_WORDS = "JPEG, PNG, WebP, GIF, BMP, AVIF or HEIC"
+STRANGERS_PIXELS = 25_000_000
+OWN_PIXELS = 400_000_000
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+FORMATS_IN_WORDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
+_OTHERS = {  # how files begin that are often taken for photos
+    b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL", b"\0\0\0\x0cjP  ": "JPEG 2000", b"%PDF": "PDF",
+    b"<svg": "SVG", b"<?xml": "SVG or XML", b"<!DOC": "web page", b"<html": "web page", b"8BPS": "Photoshop",
+    b"PK\3\4": "zip", b"\0\0\1\0": "icon",
+}  # fmt: skip
+_TURNED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+_ORIENTATION, _SUB_FILES, _DNG_VERSION = 0x0112, 330, 50706  # tags
+_DEEP_BITS = (8, 10, 12, 14, 16)
+
+Image.MAX_IMAGE_PIXELS = None  # `max_pixels` is asked for at each photo, by its header, before anything is decoded
 
 _SRGB = ImageCms.createProfile("sRGB")
 
@@ -42,23 +60,25 @@ def as_png(photo: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def read_photo(source: bytes | Path, min_side: int = 1, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_photo(source: bytes | Path, min_side: int = 1, max_pixels: int = OWN_PIXELS) -> np.ndarray:
     """Decode one photo as the network sees it.
 
     Args:
         source: the file's bytes, or its path.
         min_side: refuse photos whose shorter side has fewer pixels than this.
-        max_pixels: refuse photos that have more, by their header, before anything is decoded.
+        max_pixels: refuse photos that have more, by their header, before anything is decoded. Where they come from
+            strangers, `STRANGERS_PIXELS` hold.
 
     Returns:
         uint8 array (224, 224, 3), RGB in sRGB, upright by its EXIF orientation, transparency on white,
         the first frame of an animation, squeezed to the square (aspect ratio not kept) with Pillow's
-        antialiased bilinear filter.
+        antialiased bilinear filter. Of a JPEG that was cut off, the rows that are there.
 
     Raises:
         PhotoRefused: whatever else `source` holds. Hostile files can raise nothing else.
     """
-    image = _opened(source, max_pixels)
+    data = source if isinstance(source, bytes) else _read(source)
+    image = _opened(data, max_pixels)
     if min(image.size) < min_side:
         raise PhotoRefused(
             "photo-small", f"The photo is too small: {image.width}×{image.height} pixels, {min_side} a side are needed."
@@ -67,6 +87,13 @@ def read_photo(source: bytes | Path, min_side: int = 1, max_pixels: int = MAX_PI
     try:
         return np.array(_prepared(image))
     except Exception as error:  # decoders fail in many ways on damaged or hostile files: every one is a refusal
+        share, rows = rows_there(data)
+        if rows is not None:
+            return np.array(_prepared(rows))
+        if share:
+            raise PhotoRefused(
+                "photo-unreadable", f"The photo was cut off: {share:.0%} of its rows are there."
+            ) from error
         raise PhotoRefused("photo-unreadable", f"The photo is damaged or incomplete ({first_line(error)}).") from error
 
 
@@ -76,21 +103,44 @@ def photo_format(source: bytes | Path) -> str:
     return _opened(source).format
 
 
-def _opened(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def _opened(source: bytes | Path, max_pixels: int = OWN_PIXELS) -> Image.Image:
     data = source if isinstance(source, bytes) else _read(source)
     if not data:
         raise PhotoRefused("photo-empty", "The file is empty.")
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = _identified(data)
     except UnidentifiedImageError as error:
-        raise PhotoRefused("photo-format", f"This is not a photo in a known format ({FORMATS_IN_WORDS}).") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_many_pixels(max_pixels) from error
+        raise _unknown_format(data) from error
     except Exception as error:
         raise PhotoRefused("photo-unreadable", f"The photo's header is damaged ({first_line(error)}).") from error
+    if image.format == "TIFF" and _is_raw(image, data):
+        raise PhotoRefused("photo-format", "This is a camera's raw file: save it as JPEG or PNG.")
     if image.width * image.height > max_pixels:
         raise _too_many_pixels(max_pixels)
     return image
+
+
+def _identified(data: bytes) -> Image.Image:
+    """A PNG's texts and profile are passed over where they are too large: they never cost the photo."""
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except Exception:
+        bare = png_without_extras(data)
+        if bare is None:
+            raise
+        return Image.open(io.BytesIO(bare), formats=FORMATS)
+
+
+def _unknown_format(data: bytes) -> PhotoRefused:
+    kind = next((kind for start, kind in _OTHERS.items() if data.startswith(start)), "")
+    if kind:
+        return PhotoRefused("photo-format", f"This is a {kind} file: save it as JPEG or PNG.")
+    return PhotoRefused("photo-format", f"This is not a photo in a known format ({FORMATS_IN_WORDS}).")
+
+
+def _is_raw(image: Image.Image, data: bytes) -> bool:
+    """Cameras' raw files are TIFFs whose first picture is a stamp."""
+    return data[8:10] == b"CR" or any(tag in image.tag_v2 for tag in (_SUB_FILES, _DNG_VERSION))
 
 
 def _too_many_pixels(most: int) -> PhotoRefused:
@@ -103,7 +153,11 @@ def _read(path: Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise PhotoRefused("photo-unreadable", f"The file cannot be read ({error.strerror}).") from error
+        raise PhotoRefused(
+            "photo-unreadable",
+            f"{printable(path)} cannot be read any more ({error.strerror}). Run the notebook again from "
+            "*Check them* on: it is left out then.",
+        ) from error
 
 
 def _decode_reduced(image: Image.Image) -> None:
@@ -119,18 +173,31 @@ def _decode_reduced(image: Image.Image) -> None:
 
 def _prepared(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
-    ImageOps.exif_transpose(image, in_place=True)  # in place, or a photo that is upright would be copied
-    image = _on_white(_eight_bit(image))
+    image = _on_white(_eight_bit(_upright(image)))
     if image.mode not in ("RGB", "CMYK"):
         image, profile = image.convert("RGB"), None
     return _in_srgb(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR), profile)
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as EXIF says; as it is where that cannot be told, since it only serves to turn the photo."""
+    try:
+        turned = _TURNED.get(image.getexif().get(_ORIENTATION))
+    except Exception:  # what reads EXIF fails in many ways on what is no EXIF
+        turned = None
+    return image if turned is None else image.transpose(turned)
+
+
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey scaled to 8 bits: Pillow's own conversion would cut everything above 255 off."""
-    if not image.mode.startswith("I"):
+    """Deep greys scaled to 8 bits by the bits that they use, since cameras put 10, 12 or 14 into 16: Pillow's own
+    conversion would cut everything above 255 off."""
+    if not image.mode.startswith(("I", "F")):
         return image
-    return Image.fromarray((np.asarray(image, dtype=np.float32) / 257 + 0.5).astype(np.uint8))
+    greys = np.nan_to_num(np.asarray(image, dtype=np.float32)).clip(0)
+    most = float(greys.max(initial=0))
+    floats = image.mode == "F" and most <= 1
+    top = 1 if floats else next((2**bits - 1 for bits in _DEEP_BITS if most < 2**bits), most)
+    return Image.fromarray((greys * (255 / top) + 0.5).astype(np.uint8))
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -44,6 +44,15 @@ def mount_drive(wanted: bool = True) -> None:
         ) from error
 
 
+def open_folders(use_drive: bool) -> None:
+    """Mount Drive, if wanted, and make sure that photos, models and what is computed can be kept.
+
+    Raises SuiteError when access to Drive is refused, or a folder cannot be written to.
+    """
+    mount_drive(use_drive)
+    require_writable()
+
+
 def _drive() -> Path:
     return Path(os.environ.get("DRIVE_DIR") or DRIVE)
 
@@ -55,8 +64,33 @@ def drive_folder() -> Path | None:
 
 def _from_environment(name: str, default: Path) -> Path:
     folder = Path(os.environ.get(name) or default).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
+    return _made(folder, name)
+
+
+def _made(folder: Path, setting: str) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(folder, setting, error) from error
     return folder
+
+
+def _not_writable(folder: Path, setting: str, error: OSError) -> SuiteError:
+    return SuiteError(
+        "folder-not-writable",
+        f"{folder} cannot be written to ({error.strerror}): set {setting} to a folder that can be.",
+    )
+
+
+def require_writable() -> None:
+    """Raises SuiteError where data, models or what is computed could not be kept: before anything is computed."""
+    for setting, folder in {"DATA_DIR": data_dir, "MODELS_DIR": models_dir, "CATDOG_CACHE": cache_dir}.items():
+        path = folder()
+        try:
+            with tempfile.TemporaryFile(dir=path):
+                pass
+        except OSError as error:
+            raise _not_writable(path, setting, error) from error
 
 
 def models_dir() -> Path:
@@ -70,15 +104,15 @@ def data_dir() -> Path:
     return _from_environment("DATA_DIR", ROOT / "data")
 
 
-def notes_dir(kind: str, name: str) -> Path:
-    """data/<kind>/<name>/ for what people say of photos: in `DATA_DIR`, else on Drive, else in the repository's data/.
+def unpacked_dir() -> Path:
+    """Where archives are unpacked: data/unpacked/, a folder each, which holds nothing else."""
+    return _made(data_dir() / "unpacked", "DATA_DIR")
 
-    Not beside the photos themselves, whose folder is replaced when their zip changes.
-    """
+
+def notes_dir(kind: str, name: str) -> Path:
+    """data/<kind>/<name>/ for what people say of photos: in `DATA_DIR`, else on Drive, else in the repository."""
     drive = drive_folder()
-    folder = _from_environment("DATA_DIR", drive / "data" if drive else ROOT / "data") / kind / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return _made(_from_environment("DATA_DIR", drive / "data" if drive else ROOT / "data") / kind / name, "DATA_DIR")
 
 
 def cache_dir() -> Path:

@@ -8,12 +8,13 @@ import numpy as np
 
 from . import bundle, places
 from .backbone import VGG16, Backbone
-from .dataset import TRAIN, Dataset, Photo
+from .dataset import Dataset, Photo
 from .engines import OPENVINO_INT8, TENSORFLOW, Engine, EngineUnavailable, has_gpu, open_engine
 from .engines.choice import AUTO, choose
 from .engines.proof import Proof, compare
 from .engines.twin import CALIBRATION_PHOTOS, Twin, make_twin
 from .features import FeatureStore, compute_features
+from .folders import TRAIN
 from .head import Head
 from .images import DOOR, read_photo
 from .stored import kept_arrays

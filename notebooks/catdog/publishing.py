@@ -19,6 +19,7 @@ from .engines.twin import Twin
 from .errors import SuiteError
 from .familiarity import Familiarity
 from .head import Head
+from .names import require_model_name
 from .stored import digest
 
 _PART = ".writing-"  # hidden, so nobody takes it for a version
@@ -52,10 +53,7 @@ def publish(
     Raises:
         SuiteError: the name does not do as a folder's name, or the files cannot be written.
     """
-    if not name or set(name) - set("abcdefghijklmnopqrstuvwxyz0123456789-"):
-        raise SuiteError(
-            "model-name", f'A model cannot be called "{name}": use lower-case letters, digits and hyphens.'
-        )
+    require_model_name(name)
     home = places.models_dir() / name
     try:
         home.mkdir(parents=True, exist_ok=True)

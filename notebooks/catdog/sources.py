@@ -1,19 +1,27 @@
 """Where photos come from: your folder or zip, a public set, or the suite's own drawings."""
 
-import contextlib
-import shutil
+import os
+import re
+import tempfile
+import urllib.parse
 import urllib.request
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import places
+from .archives import is_readable, kind_of, stem
 from .drawings import draw_folder
 from .errors import SuiteError
+from .folders import is_archive, may_be_a_photo
+from .images import PhotoRefused, photo_format
+from .layout import AUTO
+from .names import model_name
 from .progress import bar
+from .unpacking import unpacked
 
-AUTO, DRAWINGS = "auto", "drawings"
+DRAWINGS = "drawings"
 _ANSWER_SECONDS = 20
+_WANTED = "Set DATA to a folder, or to a zip or tar, that holds a folder of photos for each class."
 
 
 @dataclass(frozen=True)
@@ -25,12 +33,14 @@ class PhotoFolder:
         name: what a model trained on it is called unless you say otherwise.
         drawings: True for the suite's own drawings, which teach nothing about real animals.
         class_names: folder name → class name, where the two differ.
+        labels: where the labels stand, see `layout_reader.read_layout`.
     """
 
     path: Path
     name: str
     drawings: bool = False
     class_names: dict[str, str] = field(default_factory=dict)
+    labels: str = AUTO
 
 
 @dataclass(frozen=True)
@@ -51,23 +61,25 @@ PUBLIC_SETS = {
 _PUBLIC_NAME = "cats-and-dogs"
 
 
-def find_photos(data: str = AUTO) -> PhotoFolder:
+def find_photos(data: str = AUTO, labels: str = AUTO) -> PhotoFolder:
     """Get the photos that `data` names, downloading or unpacking them where that is not done yet.
 
     Args:
-        data: the path of a folder or a zip; the name of one of `PUBLIC_SETS`; "drawings"; or "auto": the 3,000
+        data: the path of a folder or an archive; the name of one of `PUBLIC_SETS`; "drawings"; or "auto": the 3,000
             photos of cats_and_dogs_filtered, and where they cannot be downloaded, drawings.
+        labels: where the labels stand, see `layout_reader.read_layout`.
 
     Raises:
-        SuiteError: nothing is there, the zip is damaged, or the download failed.
+        SuiteError: nothing is there, the archive is damaged, or the download failed.
     """
+    data = data.strip()
     if data in (AUTO, ""):
         return _public_or_drawings()
     if data in PUBLIC_SETS:
         return _public(data)
     if data == DRAWINGS:
         return _drawings()
-    return _own(Path(data).expanduser())
+    return _own(as_path(data), labels or AUTO)
 
 
 def _public_or_drawings() -> PhotoFolder:
@@ -79,42 +91,78 @@ def _public_or_drawings() -> PhotoFolder:
 
 
 def _drawings() -> PhotoFolder:
-    return PhotoFolder(draw_folder(places.data_dir() / DRAWINGS), DRAWINGS, drawings=True)
+    return PhotoFolder(draw_folder(places.unpacked_dir() / DRAWINGS), DRAWINGS, drawings=True)
 
 
-def _own(path: Path) -> PhotoFolder:
+def _own(path: Path, labels: str) -> PhotoFolder:
     if path.is_dir():
-        return PhotoFolder(path, model_name(path.resolve().name))
-    if zipfile.is_zipfile(path):
-        return PhotoFolder(_unpacked(path, places.data_dir() / path.stem), model_name(path.stem))
-    if path.exists():
-        raise SuiteError(
-            "photos-not-a-folder",
-            f"{path} is neither a folder nor an undamaged zip. "
-            "Set DATA to a folder or a zip with a sub-folder a class.",
-        )
+        inside = [] if labels_or_photos(path) else sorted(one for one in path.iterdir() if is_archive(one.name))
+        where = unpacked(inside, path.resolve().name) if inside else path
+        return PhotoFolder(where, model_name(path.resolve().name), labels=labels)
+    if not path.exists():
+        raise _missing(path)
+    if is_readable(path) or kind_of(path):
+        return PhotoFolder(unpacked([path], stem(path)), model_name(stem(path)), labels=labels)
+    raise SuiteError("photos-not-a-folder", f"{path} is {_what_it_is(path)}. {_WANTED}")
+
+
+def labels_or_photos(folder: Path) -> bool:
+    """Whether anything below `folder` may be a photo."""
+    return any(may_be_a_photo(name) for _, _, names in os.walk(folder) for name in names if not name.startswith("."))
+
+
+def _what_it_is(path: Path) -> str:
+    try:
+        photo_format(path)
+    except PhotoRefused:
+        return "damaged, or incomplete" if is_archive(path.name) else "neither a folder nor an archive"
+    return "one photo"
+
+
+def _missing(path: Path) -> SuiteError:
     choices = ", ".join((AUTO, *PUBLIC_SETS, DRAWINGS))
-    raise SuiteError(
-        "photos-missing",
-        f"There is nothing at {path.absolute()}. Set DATA to the path of a folder or a zip, or to one of: {choices}.",
+    return SuiteError(
+        "photos-missing", f"There is nothing at {path.absolute()}. {_WANTED[:-1]}, or to one of: {choices}."
     )
 
 
-def model_name(text: str) -> str:
-    """Lower-case letters, digits and single hyphens, as the name of a folder and a part of an address."""
-    words = "".join(c if c.isascii() and c.isalnum() else " " for c in text.lower()).split()
-    return "-".join(words) or "photos"
+def as_path(text: str) -> Path:
+    """A path as people paste it: with blanks or quotes around it, `file://` before it, `~` or `$HOME` in it.
+
+    Raises SuiteError for the address of a web page, and for a person who has no home here.
+    """
+    plain = text.strip().strip("\"'“”„‘’«»").strip()
+    if re.match(r"(https?|ftp|s3|gs)://", plain, re.IGNORECASE):
+        raise SuiteError(
+            "photos-address",
+            f"{plain} is an address, not a path. Download it first, on Colab with !wget -O photos.zip '{plain}' in a "
+            "cell of its own, then set DATA to photos.zip.",
+        )
+    if plain.lower().startswith("file:"):
+        plain = urllib.request.url2pathname(urllib.parse.urlsplit(plain).path)
+    try:
+        return Path(os.path.expandvars(plain)).expanduser()
+    except RuntimeError:
+        raise _missing(Path(plain)) from None
 
 
 def _public(name: str) -> PhotoFolder:
     public = PUBLIC_SETS[name]
-    folder = places.data_dir() / name
-    if not folder.is_dir():
-        archive = folder.with_suffix(".zip")
-        _download(public.url, archive)
-        _unpacked(archive, folder)
-        archive.unlink()
+    folder = _downloaded_before(name)
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=places.unpacked_dir()) as place:
+            archive = Path(place) / f"{name}.zip"
+            _download(public.url, archive)
+            folder = unpacked([archive], name)
     return PhotoFolder(folder, _PUBLIC_NAME, class_names=public.class_names)
+
+
+def _downloaded_before(name: str) -> Path | None:
+    """Also by an earlier release, which left its mark."""
+    earlier = places.data_dir() / name
+    if (earlier / ".unpacked_from").is_file():
+        return earlier
+    return next(iter(sorted(places.unpacked_dir().glob(f"{name}-????????"))), None)
 
 
 def _download(url: str, target: Path) -> None:
@@ -133,33 +181,3 @@ def _download(url: str, target: Path) -> None:
             "photos-not-downloaded", f"{target.stem} could not be downloaded from {url} ({reason})."
         ) from error
     part.replace(target)
-
-
-def _unpacked(archive: Path, folder: Path) -> Path:
-    """Unpack into `folder`, whole or not at all; nothing is done where that was done and the archive is the same."""
-    state = archive.stat()
-    mark, marked = folder / ".unpacked_from", f"{state.st_size} {state.st_mtime_ns}"
-    if mark.is_file() and mark.read_text() == marked:
-        return folder
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        with zipfile.ZipFile(archive) as files:
-            for member in bar(files.infolist(), what=f"Unpacking {archive.name}", unit="files"):
-                files.extract(member, part)
-    except (zipfile.BadZipFile, OSError, RuntimeError) as error:
-        shutil.rmtree(part, ignore_errors=True)
-        raise SuiteError(
-            "photos-zip-damaged", f"{archive} could not be unpacked ({error}). Make or download the zip again."
-        ) from error
-    part.mkdir(exist_ok=True)
-    (part / mark.name).write_text(marked)
-    if folder.exists() and not mark.is_file():
-        raise SuiteError(
-            "photos-folder-in-the-way",
-            f"{folder} is in the way of unpacking {archive.name}: rename the zip or the folder.",
-        )
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(folder)
-    part.rename(folder)
-    return folder

@@ -7,9 +7,10 @@ import numpy as np
 
 from . import places
 from .backbone import Backbone
-from .dataset import TRAIN, VALID, Dataset, Photo
+from .dataset import Dataset, Photo
 from .engines import BATCH
 from .features import decoded_ahead, features_by_split
+from .folders import TRAIN, VALID
 from .frameworks import keras, tf
 from .head import Head
 from .progress import bar

@@ -12,12 +12,13 @@ from contextlib import ExitStack
 import numpy as np
 from catdog.backbone import VGG16, Backbone, load_backbone
 from catdog.compacting import PHOTOS, TIMES
-from catdog.dataset import TEST, TRAIN, VALID, Dataset, check
+from catdog.dataset import Dataset, check
 from catdog.engines import COMPACT, OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, open_engine
 from catdog.engines.choice import seconds_per_photo
 from catdog.engines.compact import make_compact
 from catdog.engines.twin import CALIBRATION_PHOTOS, make_twin
 from catdog.features import FeatureStore, compute_features
+from catdog.folders import TEST, TRAIN, VALID
 from catdog.images import read_photo
 from catdog.progress import bar
 from catdog.pruning import Pruner, gmacs

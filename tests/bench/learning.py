@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from catdog.backbone import load_backbone
 from catdog.confidence import calibration_error, fit_confidence
-from catdog.dataset import TEST, TRAIN, VALID, Dataset, Photo, check
+from catdog.dataset import Dataset, Photo, check
 from catdog.decisions import AS_SUGGESTED, Decisions
 from catdog.doctor import examine
 from catdog.features import FeatureStore, features_by_split
+from catdog.folders import TEST, TRAIN, VALID
 from catdog.images import read_photo
 from catdog.proving import Engines
 from catdog.sources import PhotoFolder

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from ..errors import SuiteError
-from ..images import MAX_PIXELS
+from ..images import STRANGERS_PIXELS
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Limits:
     request_bytes: int = 64 << 20
     photo_bytes: int = 25 << 20
     photos: int = 64
-    pixels: int = MAX_PIXELS
+    pixels: int = STRANGERS_PIXELS
     decode_seconds: float = 5.0
     waiting: int = 256
     requests: int = 32

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow
 
 from ..backbone import Backbone, load_backbone
-from ..dataset import SPLITS, read_training_photo
+from ..dataset import read_training_photo
 from ..engines import Engine, open_engine
 from ..engines.twin import Twin
+from ..folders import SPLITS
 from ..images import DOOR
 from ..rows import StoredRows
 from .layout import Layout

@@ -5,7 +5,7 @@ import heapq
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -13,15 +13,16 @@ from .. import bundle, places
 from ..backbone import VGG16, load_backbone
 from ..bundle import Bundle
 from ..confidence import fit_confidence
-from ..dataset import SPLITS, TEST, TRAIN, VALID, Dataset, Photo, read_training_photo, require_classes
+from ..dataset import Dataset, Photo, read_training_photo, require_classes
 from ..engines import TENSORFLOW_MIXED
 from ..engines.choice import AUTO
 from ..evaluation import evaluate
 from ..features import FeatureStore
+from ..folders import SPLITS, TEST, TRAIN, VALID
 from ..images import PhotoRefused
+from ..names import model_name
 from ..proving import SAMPLES, Engines
 from ..saving import save_model
-from ..sources import model_name
 from ..training import fit_head, no_logits, unseen_logits
 from .cluster import connect, has_gpus
 from .features import FeatureColumns, StoredFeatures
@@ -63,6 +64,7 @@ def fine_tune(
     paths = source.files(but=table)
     layout = Layout.of(source, paths)
     classes = layout.classes(paths)
+    print(layout.describe(paths))
     paths = [path for path in paths if layout.label(path)]
     connect()
     with tempfile.TemporaryDirectory(dir=places.cache_dir()) as scratch:
@@ -133,7 +135,7 @@ def _sample(source: Place, paths: list[str], layout: Layout, classes: tuple[str,
 def _copied(source: Place, path: str, layout: Layout, folder: Path, read: Reader) -> Photo | None:
     try:
         data = source.read(path)
-        read(data, PurePosixPath(path).suffix)
+        read(data)
     except (OSError, PhotoRefused):
         return None
     digest = hashlib.sha256(data).hexdigest()

@@ -46,7 +46,7 @@ class _Labels:
         self._sent = SentModel.of(saved, engine)
 
     @staticmethod
-    def read(data: bytes, suffix: str) -> np.ndarray:
+    def read(data: bytes) -> np.ndarray:
         return read_photo(data)
 
     def opened(self) -> "_Labels":

@@ -1,65 +1,60 @@
-"""Class and split of photos in storage, by the folders they lie in, as `dataset.check` has them on a disk."""
+"""Class and split of photos in storage, by the rules that `dataset.check` follows on a disk."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from ..dataset import split_folders, split_of
-from ..errors import SuiteError
+from .. import layout
+from ..layout_reader import read_layout
+from ..splitting import split_of
 from .storage import Place
-
-_MACOS = "__MACOSX"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One folder a class, in folders for train, valid and test or without them.
+    """See `layout.Layout`; its paths are those of the storage.
 
     Attributes:
         root: path of the folder that holds them all.
-        splits: folder → split, where there are folders for splits.
     """
 
     root: str
-    splits: dict[str, str]
+    _layout: layout.Layout
 
     @classmethod
     def of(cls, source: Place, paths: Collection[str]) -> "Layout":
-        """That of `paths` in `source`; below folders that are alone and hold others, as zips have them."""
-        root, tops = source.path, _tops(source.path, paths)
-        while len(tops) == 1 and (inner := _tops(wrapped := f"{root}/{min(tops)}", paths)):
-            root, tops = wrapped, inner
-        return cls(root, split_folders(tops))
-
-    def label(self, path: str) -> str | None:
-        """The class; None for a file that lies in no class's folder."""
-        names = _folders(self.root, path)
-        if any(name.startswith(_MACOS) for name in names[:2]):
-            return None
-        folders = names[bool(self.splits) : -1]
-        return folders[0] if folders else None
-
-    def split(self, path: str, digest: str) -> str:
-        """See `dataset.split_of`."""
-        folder = _folders(self.root, path)[0]
-        return split_of(digest, self.splits.get(folder), set(self.splits.values()))
+        """That of `paths` in `source`. Raises SuiteError where they are not understood."""
+        root = source.path.rstrip("/")
+        inside = _Inside(root, paths)
+        return cls(root, read_layout(inside, read=lambda path: source.read(f"{root}/{path}"), where=source.name))
 
     def classes(self, paths: Iterable[str]) -> tuple[str, ...]:
-        """In alphabetical order. Raises SuiteError for fewer than two."""
-        classes = tuple(sorted({label for label in map(self.label, paths) if label}))
-        if len(classes) < 2:
-            raise SuiteError(
-                "photos-few-classes", f"{self.root} needs at least two sub-folders with photos, one for each class."
-            )
-        return classes
+        """Those of `paths`, in alphabetical order."""
+        return tuple(sorted({label for label in map(self.label, paths) if label}))
+
+    def label(self, path: str) -> str | None:
+        """The class; None for a file that is not used."""
+        return self._layout.label(path[len(self.root) + 1 :])
+
+    def split(self, path: str, digest: str) -> str:
+        """See `splitting.split_of`."""
+        return split_of(digest, self._layout.split(path[len(self.root) + 1 :]), self._layout.splits)
+
+    def describe(self, paths: Collection[str]) -> str:
+        """What was understood, as a table."""
+        return self._layout.describe(self._layout.counted(_Inside(self.root, paths)))
 
 
-def _tops(root: str, paths: Iterable[str]) -> set[str]:
-    """Folders in `root` that hold files, in themselves or below."""
-    tops = {names[0] for path in paths if len(names := _folders(root, path)) > 1}
-    return {top for top in tops if not top.startswith(_MACOS)}
+class _Inside(Collection):
+    """`paths` relative to `root`, without a copy of them: there may be millions."""
 
+    def __init__(self, root: str, paths: Collection[str]):
+        self._from, self._paths = len(root) + 1, paths
 
-def _folders(root: str, path: str) -> list[str]:
-    """Names below `root`, the file's own last; none for a file that is elsewhere."""
-    inside = f"{root.rstrip('/')}/"
-    return path[len(inside) :].split("/") if path.startswith(inside) else []
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self):
+        return (path[self._from :] for path in self._paths)
+
+    def __contains__(self, path) -> bool:
+        return any(one == path for one in self)

@@ -1,7 +1,6 @@
 """Folders, on a disk or in object storage (`s3://`, `gs://`), through pyarrow's file systems."""
 
 import itertools
-import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ import pyarrow
 from pyarrow import fs, parquet
 
 from ..errors import SuiteError, first_line
+from ..folders import list_files
 
 _PART = ".part"
 _LARGEST = 256 << 20  # bytes of a photo's file: whatever is larger is a film
@@ -50,8 +50,8 @@ class Place:
         return self.system.get_file_info(self.path).type == fs.FileType.Directory
 
     def files(self, but: "Place | None" = None) -> list[str]:
-        """Paths of all files below, sorted; hidden ones and folders that are links are left out, and so is the folder
-        `but`. Raises SuiteError where there is no such folder."""
+        """Paths of all files below, sorted; hidden ones are left out, and so is the folder `but`. Raises SuiteError
+        where there is no such folder."""
         try:
             found = _on_this_disk(self.path) if isinstance(self.system, fs.LocalFileSystem) else self._in_storage()
             paths = sorted(found)
@@ -134,15 +134,9 @@ class Place:
 
 
 def _on_this_disk(folder: str) -> Iterator[str]:
-    def stop(error: OSError) -> None:
-        raise error
-
-    for here, folders, names in os.walk(folder, onerror=stop):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = os.path.join(here, name)
-            if not name.startswith(".") and os.path.isfile(path):
-                yield path
+    for path in list_files(folder):
+        if not path.endswith("/") and not any(name.startswith(".") for name in path.split("/")):
+            yield f"{folder.rstrip('/')}/{path}"
 
 
 def _require_text(paths: list[str]) -> None:

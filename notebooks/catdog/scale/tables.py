@@ -10,7 +10,6 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Protocol
 
 import numpy as np
@@ -29,7 +28,7 @@ _FILES, _FILES_A_WORKER = 2000, 20  # that there shall be about: at the end, wor
 _PATIENCE_SECONDS = 60  # for a photo among those that a worker has died of
 _TEXT = pyarrow.string()
 
-Reader = Callable[[bytes, str], np.ndarray]  # see `Columns.read`
+Reader = Callable[[bytes], np.ndarray]  # see `Columns.read`
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,8 @@ class Columns(Protocol):
     made_by: tuple[str, str]
 
     @staticmethod
-    def read(data: bytes, suffix: str) -> np.ndarray:
-        """A file's bytes and how its name ends, ".jpg" → pixels, uint8 (224, 224, 3). Raises PhotoRefused."""
+    def read(data: bytes) -> np.ndarray:
+        """A file's bytes → pixels, uint8 (224, 224, 3). Raises PhotoRefused."""
         ...
 
     def opened(self) -> "Columns":
@@ -166,7 +165,7 @@ class _Worker:
     def _look(self, read: Reader, path: str) -> Looked | dict:
         try:
             data = self._source.read(path)
-            return Looked(path, hashlib.sha256(data).hexdigest(), read(data, PurePosixPath(path).suffix))
+            return Looked(path, hashlib.sha256(data).hexdigest(), read(data))
         except PhotoRefused as refusal:
             return {"path": path, "refused": str(refusal)}
         except OSError as error:
@@ -191,9 +190,9 @@ def surviving(read: Reader) -> Iterator[Reader]:
     """`read` in a process of its own: PhotoRefused for a photo that it dies of, or takes a minute for."""
     with ProcessPool(1, context=multiprocessing.get_context("spawn")) as pool:
 
-        def apart(data: bytes, suffix: str) -> np.ndarray:
+        def apart(data: bytes) -> np.ndarray:
             try:
-                return pool.schedule(read, args=[data, suffix], timeout=_PATIENCE_SECONDS).result()
+                return pool.schedule(read, args=[data], timeout=_PATIENCE_SECONDS).result()
             except (ProcessExpired, TimeoutError):
                 raise PhotoRefused("photo-unreadable", "The photo breaks whatever reads it.") from None
 

@@ -1,0 +1,195 @@
+"""A tree of folders with photos, and what the names of folders and files say."""
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from .errors import SuiteError
+from .names import printable, same
+
+TRAIN, VALID, TEST = SPLITS = ("train", "valid", "test")
+UNLABELLED = "unlabelled"
+
+_SPLIT_WORDS = {
+    TRAIN: "train training trn entrainement apprentissage entrenamiento treino addestramento 训练 訓練 학습 훈련",
+    VALID: "val valid validation validate dev development eval evaluation validierung validacion 验证 検証 검증",
+    TEST: "test testing tests tst holdout prueba teste 测试 測試 テスト 시험",
+    UNLABELLED: "pred predict prediction predictions unlabeled unlabelled unlabel inference submission",
+}
+_SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words.split()}
+_AROUND = "seg|data|dataset|daten|datas|sets?|images?|imgs?|photos?|pictures?|pics?|folder|files?|split|集|用|데이터"
+
+# What programs and file servers make for themselves: no person's photos lie there.
+_PROGRAMS = re.compile(
+    r"[.@~].*|#[a-z]+|\$[A-Z]{2,}[A-Z._]*|__MACOSX|__pycache__|lost\+found|System Volume Information|RECYCLER|Thumbs",
+    re.IGNORECASE,
+)
+UNNAMED = re.compile(
+    r"(new|untitled) folder( ?\(?\d+\)?)?|neuer ordner.*|nouveau dossier.*|新しいフォルダー?", re.IGNORECASE
+)
+FILES_OF_PROGRAMS = re.compile(r"\..*|Thumbs\.db|desktop\.ini|Icon\r", re.IGNORECASE)
+_NO_PHOTOS = """
+    txt csv tsv json jsonl ndjson xml md html htm pdf mat npy npz pkl pickle py ipynb zip tar gz tgz bz2 xz 7z rar db
+    ini yaml yml log mp4 mov avi mkv mp3 wav doc docx xls xlsx ods ppt pptx h5 hdf5 pt pth onnx tfrecord lnk url exe aae
+    xmp thm names cfg data license parquet
+"""
+
+
+def is_of_a_program(name: str) -> bool:
+    """Whether a folder of this name is a program's own."""
+    return bool(_PROGRAMS.fullmatch(name))
+
+
+def split_named(name: str) -> str | None:
+    """`TRAIN`, `VALID`, `TEST` or `UNLABELLED` for a folder named after one, such as `Train_data` or `seg_test`."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    plain = "".join(c for c in unicodedata.normalize("NFKD", spaced) if not "\u0300" <= c <= "\u036f")
+    words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", plain).casefold())
+    left = [word for word in (_bare(word) for word in words) if word]
+    return _SPLIT_OF.get(left[0]) if len(left) == 1 else None
+
+
+def _bare(word: str) -> str:
+    """`trainingset` → `training`, `images` → nothing."""
+    if word in _SPLIT_OF:
+        return word
+    cut = re.sub(rf"^({_AROUND})+|({_AROUND})+$", "", word)
+    return cut if not cut or cut in _SPLIT_OF else word
+
+
+def may_be_a_photo(name: str) -> bool:
+    """Whether a file of this name counts when folders are judged; its content decides later."""
+    return "." not in name or name.rpartition(".")[2].lower() not in _NO_PHOTOS.split()
+
+
+def list_files(root: Path) -> list[str]:
+    """Paths below `root`, "/" between names, sorted; those of folders without files end in "/". Links are followed, but
+    never in a circle. Raises SuiteError where a folder cannot be listed."""
+    found: list[str] = []
+    try:
+        _list(os.fspath(root), "", frozenset(), found)
+    except OSError as error:
+        raise SuiteError(
+            "folder-unusable",
+            f"{printable(error.filename or root)} cannot be listed ({error.strerror}): the disk or Drive may be away. "
+            "Run this cell again.",
+        ) from error
+    return sorted(found)
+
+
+def _list(folder: str, path: str, above: frozenset[tuple[int, int]], found: list[str]) -> None:
+    state = os.stat(folder)
+    here = (state.st_dev, state.st_ino)
+    if here in above:
+        return
+    before = len(found)
+    for entry in list(os.scandir(folder)):
+        if entry.is_dir():
+            _list(entry.path, f"{path}{entry.name}/", above | {here}, found)
+        elif entry.is_file():
+            found.append(f"{path}{entry.name}")
+    if len(found) == before and path:
+        found.append(path)
+
+
+class Folder:
+    """Sub-folders, and how many photos and other files lie in it directly."""
+
+    __slots__ = ("folders", "others", "photos")
+
+    def __init__(self):
+        self.folders: dict[str, Folder] = {}
+        self.photos = self.others = 0
+
+    @property
+    def total(self) -> int:
+        return self.photos + sum(folder.total for folder in self.folders.values())
+
+    @property
+    def files(self) -> int:
+        return self.photos + self.others + sum(folder.files for folder in self.folders.values())
+
+    @property
+    def inner(self) -> dict[str, "Folder"]:
+        return {name: folder for name, folder in sorted(self.folders.items()) if folder.total}
+
+
+def tree_of(paths: Iterable[str]) -> tuple[Folder, Counter]:
+    """(the tree of what people put there, programs' own folders → number of files in them)."""
+    root, of_programs = Folder(), Counter()
+    for path in paths:
+        *names, file = path.split("/")
+        depth = next((depth for depth, name in enumerate(names) if is_of_a_program(name)), None)
+        if depth is not None:
+            of_programs["…/" * bool(depth) + names[depth]] += bool(file)
+            continue
+        folder = root
+        for name in names:
+            folder = folder.folders.setdefault(name, Folder())
+        if file and not FILES_OF_PROGRAMS.fullmatch(file):
+            folder.photos += may_be_a_photo(file)
+            folder.others += not may_be_a_photo(file)
+    return root, of_programs
+
+
+def below_wrappers(path: str, folder: Folder) -> tuple[str, Folder]:
+    """Archives often hold one folder around everything: look inside it, unless it is a class among none."""
+    while len(folder.inner) == 1 and not folder.photos:
+        ((name, only),) = folder.inner.items()
+        if not only.inner:
+            break
+        path, folder = joined(path, name), only
+    return path, folder
+
+
+def with_photos(path: str, folder: Folder) -> Iterator[tuple[str, Folder]]:
+    if folder.photos:
+        yield path, folder
+    for name, kid in folder.inner.items():
+        yield from with_photos(joined(path, name), kid)
+
+
+def joined(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name
+
+
+def is_photo(path: str) -> bool:
+    file = path.rpartition("/")[2]
+    return bool(file) and may_be_a_photo(file) and not FILES_OF_PROGRAMS.fullmatch(file)
+
+
+def is_archive(path: str) -> bool:
+    return path.lower().endswith((".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"))
+
+
+def labels_below(folder: Folder) -> set[str]:
+    """Also those of the splits below it: a copy of everything may lie beside the splits."""
+    return {same(name) for name in folder.inner} | {same(n) for kid in folder.inner.values() for n in kid.inner}
+
+
+def is_split_in_itself(kid: Folder) -> bool:
+    splits = {split_named(name) for name in kid.inner}
+    return TRAIN in splits and splits <= set(SPLITS)
+
+
+def repeated_below(folders: Iterable[Folder]) -> list[str]:
+    """Names that lie in more than one of `folders`, where these are at least two."""
+    seen = Counter(same(name) for folder in folders for name in folder.inner)
+    names = {same(name): name for folder in folders for name in folder.inner}
+    repeated = [names[key] for key, count in seen.items() if count > 1]
+    return repeated if len(repeated) > 1 else []
+
+
+def tree_in_lines(root: Folder, paths: Iterable[str], most: int = 20) -> list[str]:
+    """What lies below `root`, two folders deep, with the archives among `paths`: a line for each."""
+    path, root = below_wrappers("", root)
+    lines = [f"  {printable(path) or '.'}/  {root.photos:,} photos"] if root.photos or path else []
+    for name, kid in root.inner.items():
+        shown = printable(name)
+        lines.append(f"  {shown}/  {kid.photos:,} photos")
+        lines += [f"  {shown}/{printable(below)}/  {one.total:,} photos" for below, one in kid.inner.items()]
+    lines += [f"  {printable(path)}" for path in paths if is_archive(path)][:5]
+    return [*lines[:most], *(["  …"] if len(lines) > most else [])]

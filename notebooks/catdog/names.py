@@ -1,0 +1,131 @@
+"""Names as people give them: of classes, of models, of files from other alphabets and other machines."""
+
+import contextlib
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from .errors import SuiteError
+
+_IN_ASCII = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d"})
+_MODEL = re.compile(r"[a-z0-9-]+")
+
+# What Windows writes names in, undeclared. Of detectors, charset-normalizer and chardet fail on names this short.
+_CODE_PAGES = {
+    "utf-8": "Unicode",
+    "cp932": "Japanese",
+    "gb18030": "Chinese",
+    "cp949": "Korean",
+    "big5": "traditional Chinese",
+    "cp1252": "Western European",
+    "cp850": "Western European, DOS",
+    "cp437": "DOS",
+}
+# Letters that names are made of. Two alphabets may both make sense of the same bytes: the usual letters tell.
+_CHINESE = frozenset(
+    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事成方多经么去法学如都同现当没"
+    "动面起看定天分还进好小部其些主样理心本前开但因只从想实日军者意无力它与长把机十民第公此已工使情明性知全三又关点正业外将两高间由问很最重并物手应战"
+    "向头文体政美相见被利什二等产或新己制身加西斯月话合回特代内信表化老给世位次度门任常先海通教儿原东声提立及比员解水名真论处走义各入几口认条平系气题"
+    "活更别打女变四神总何电数安少报才结反受目太量再感建务做接必场件计管期市直德资命山金指克许统区保至队形社便空决治展马科司五基眼书非则听白却界达光放"
+    "强即像难且权思王象完设式色路记南品住告类求据程北边死张该交规万取拉格望觉术领共确传师观清今切院让识候带导争运红黄蓝绿黑紫橙粉灰棕花草树木叶果苗菜"
+    "瓜豆米麦猫狗鸟鱼虫蛇龟兔鼠牛羊猪鸡鸭鹅虎狮熊猴狼狐鹿豹鲸鲨蜂蝶蚁蛙鹰燕雀鸽鹤苹梨桃李杏橘蕉葡萄莓柠檬芒玫瑰郁菊兰荷莲梅竹松柏杨柳樱桂茶酒肉蛋奶"
+    "饭汤饼糖盐照片图训练测验试集样车船飞鞋衣服帽包杯碗瓶桌椅床灯窗足脸耳鼻发男幼健康病常异良恶肺脑肝胃骨皮肤坏缺陷裂纹划痕香园"
+)
+_KOREAN = frozenset(
+    "이가고나다의는에을를은로으사아자지기리하한해시대도인어서정상장원주부구수전동소오보무미모조우치라마바카타파거그너더두드들디래러레려류르른린만말매머먼면명"
+    "목문물민박반발방배백버번벌범법변별병복본봉북분불비빛빨산살삼새색생석선설성세속손솔송술숲스습식신실심십쌀악안알암앙애야약양언얼엄업여역연열염영예옥온올와"
+    "완왕외요용운울월위유육윤음일임입작잔잡재저적절점제족존종좌죽준중즈즐직진질집차착참창채책처천철청체초촉총최추축출충취친칠코콩크탁탄탈태택터토통트특판팔패"
+    "편평포표품풍프피필학합항행향허험혁현형호홍화환활황회효후훈휘흑희흰힘개강각간갈감갑값갓걀게격견결겸경계곡곤골공과곽관광괴교국군굴궁권귀귤균극근글금급긴길"
+    "김까꽃꿀꿩끼낙난날남낭내냉넓노녹논놀농누눈늑능니단달닭담답당덕데독돌돼둔득등딸땅또람랑량련령례록론롱료룡루률"
+)
+
+
+def class_name(text: str) -> str:
+    """A folder's or table's word as the name of a class: printable, composed (NFC), no blanks around or doubled."""
+    readable = unicodedata.normalize("NFC", printable(text))
+    return " ".join(readable.split())
+
+
+def same(text: str) -> str:
+    """What two spellings of a class's name have in common: `Cat`, `cat ` and `CAT` are one."""
+    return unicodedata.normalize("NFKC", class_name(text)).casefold()
+
+
+def printable(text: object) -> str:
+    """`text` for print, JSON and pictures: bytes that are not UTF-8 are read by `decoded`, and what is neither a letter
+    nor a sign becomes a blank."""
+    text = str(text)
+    with contextlib.suppress(UnicodeEncodeError):  # for halves of pairs that stand for no byte
+        data = text.encode("utf-8", "surrogateescape")
+        text = data.decode() if data.isascii() or text.isprintable() else decoded([data])[0][0]
+    return "".join(" " if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text)
+
+
+def model_name(text: str) -> str:
+    """Lower-case ASCII letters, digits and single hyphens, as the name of a folder and a part of an address.
+
+    Accents are dropped. Where letters of other alphabets are lost, a digest of the name follows, so that two names stay
+    two.
+    """
+    name = class_name(text).lower()
+    plain = unicodedata.normalize("NFKD", name.translate(_IN_ASCII))
+    kept = "-".join("".join(letter if letter.isalnum() else " " for letter in plain if letter.isascii()).split())
+    lost = any(letter.isalpha() and not letter.isascii() for letter in plain)
+    digest = hashlib.sha256(name.encode()).hexdigest()[:6]
+    return f"{kept or 'photos'}-{digest}" if lost else kept or "photos"
+
+
+def require_model_name(text: str, or_none: bool = False) -> None:
+    """Raises SuiteError for a name that cannot be a model's; an empty one may stand, where `or_none`, for none."""
+    if not (or_none and not text) and not _MODEL.fullmatch(text):
+        raise SuiteError(
+            "model-name",
+            f'A model cannot be called "{printable(text)}": use lower-case letters, digits and hyphens, such as '
+            f"{model_name(text)}.",
+        )
+
+
+def decoded(names: Sequence[bytes]) -> tuple[list[str], str]:
+    """Names whose encoding nobody declared, as text, and which encoding makes the most sense of all, in words."""
+    best = max(_CODE_PAGES, key=lambda code_page: _sense(names, code_page))
+    return [name.decode(best, "replace") for name in names], _CODE_PAGES[best]
+
+
+def _sense(names: Iterable[bytes], code_page: str) -> float:
+    """How much sense the letters that are not ASCII make in `code_page`, from -1 to 1, on average."""
+    try:
+        letters = {letter for name in names for letter in name.decode(code_page) if not letter.isascii()}
+    except UnicodeDecodeError:
+        return -2
+    if code_page == "utf-8":
+        return 2
+    return sum(_usual(letter, code_page) for letter in letters) / max(1, len(letters))
+
+
+def _usual(letter: str, code_page: str) -> float:
+    if code_page in ("cp1252", "cp850", "cp437"):
+        return {"cp1252": 0.45, "cp850": 0.44, "cp437": 0.43}[code_page] if letter in _LATIN else -1
+    if code_page == "cp932" and "\u3040" <= letter <= "\u30ff":
+        return 1
+    if letter in {"gb18030": _CHINESE, "cp949": _KOREAN}.get(code_page, ()):
+        return 1
+    return 0.5 if _is_of_the_first_level(letter, code_page) else -0.5
+
+
+_LATIN = frozenset("äöüßÄÖÜàáâãåæçèéêëìíîïñòóôõøùúûýÿœÀÁÂÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕØÙÚÛÝŒšžŠŽ’–°")
+_FIRST_LEVELS = {  # lead bytes of the signs that the standards call the usual ones
+    "cp932": ("euc_jp", 0xB0, 0xCF),
+    "gb18030": ("gb2312", 0xB0, 0xD7),
+    "cp949": ("euc_kr", 0xB0, 0xC8),
+    "big5": ("big5", 0xA4, 0xC6),
+}
+
+
+def _is_of_the_first_level(letter: str, code_page: str) -> bool:
+    encoding, first, last = _FIRST_LEVELS[code_page]
+    try:
+        signs = letter.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return len(signs) == 2 and first <= signs[0] <= last
