@@ -32,6 +32,7 @@ from .errors import SuiteError
 from .familiarity import Familiarity
 from .head import Head
 from .images import SIDE
+from .names import listed
 from .stored import INSTEAD, BundleRefused, read_arrays
 
 SCHEMA = 1
@@ -110,11 +111,13 @@ class Bundle:
 
     def describe(self) -> str:
         """What the model is, in a few sentences for a person."""
-        test = self.card.get("metrics", {}).get("test", {})
-        lines = [f"{self.id} tells apart: {', '.join(self.classes)}."]
-        if test.get("photos"):
-            interval = f"{test['low']:.1%} to {test['high']:.1%}"
-            lines.append(f"It was right on {test['accuracy']:.1%} of {test['photos']:,} test photos ({interval}).")
+        metrics = self.card.get("metrics", {})
+        by_all = metrics.get("cross-validation")
+        judged, by = (by_all, "photos, by cross-validation") if by_all else (metrics.get("test", {}), "test photos")
+        lines = [f"{self.id} tells apart: {listed(self.classes, 20)}."]
+        right, low, high = (f"{judged.get(name, 0):.1%}" for name in ("accuracy", "low", "high"))
+        how = f"It was right on {right} of {judged.get('photos', 0):,} {by} ({low} to {high})."
+        lines.append(how if judged.get("photos") else "It was never judged by photos that it was not trained on.")
         if self.compact:
             lines.append(f"Its compact twin: {self.proofs[COMPACT]}")
         if self.card.get("drawings"):

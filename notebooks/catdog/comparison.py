@@ -1,5 +1,6 @@
 """A new version beside the one before it, on the same test photos."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ from .features import FeatureStore, compute_features
 from .folders import TEST, TRAIN
 from .head import Head
 from .images import SAME_DOORS
+from .judging import CROSS_VALIDATION, Judgement
+from .known_sets import short
+from .names import listed
 
 _SIGNIFICANT = 0.05
 
@@ -29,6 +33,7 @@ class Comparison:
         right_before, right_now: how many of them each version is right on.
         lost: photos that were right and no longer are; `won`: the other way round.
         added: class → how many training photos more than before.
+        by: what the photos are.
     """
 
     before: str
@@ -38,6 +43,7 @@ class Comparison:
     lost: tuple[Photo, ...]
     won: tuple[Photo, ...]
     added: dict[str, int]
+    by: str = "test photos"
 
     @property
     def p(self) -> float:
@@ -53,24 +59,36 @@ class Comparison:
     def __str__(self) -> str:
         added = ", ".join(f"{label} {number:+,}" for label, number in self.added.items() if number)
         return "\n".join([
-            f"Right on {self.right_now:,} of {self.photos:,} test photos; {self.before} on {self.right_before:,}.",
+            f"Right on {self.right_now:,} of {self.photos:,} {self.by}; {self.before} on {self.right_before:,}.",
             f"{len(self.won):,} photos are right now that were not, {len(self.lost):,} no longer are "
             f"(McNemar: p = {self.p:.2f}).",
             f"Training photos: {added or 'as many as before'}.",
         ])  # fmt: skip
 
 
-def compare(name: str, dataset: Dataset, head: Head, features: np.ndarray, backbone: Backbone) -> Comparison | None:
+def compare(
+    name: str,
+    dataset: Dataset,
+    head: Head,
+    features: np.ndarray,
+    backbone: Backbone,
+    judgement: Judgement | None = None,
+) -> Comparison | None:
     """Hold `head` against the newest version of the model `name`; None where there is none to compare with, because it
-    is the first, knows other classes, or looks at photos in another way.
+    is the first, knows other classes, or looks at photos in another way: it is said which.
 
     Args:
         features: float32 (n, size) of the test photos, in the order of `dataset.of("test")`.
         backbone: that gave them. For a version with another one they are computed by that.
+        judgement: of the new version. Where that is by cross-validation, both are compared by the photos that each
+            answered without having been trained on them.
     """
     newest, photos = bundle.newest(name), dataset.of(TEST)
-    if newest is None or newest.classes != dataset.classes or newest.card["image_door"] not in SAME_DOORS:
+    if reason := _incomparable(newest, dataset):
+        print(reason)
         return None
+    if judgement is not None and judgement.by == CROSS_VALIDATION:
+        return _by_cross_validation(newest, dataset, judgement)
     try:
         same = newest.card["backbone"]["fingerprint"] == backbone.fingerprint
         features_before = features if same else _features(newest, photos)
@@ -80,12 +98,41 @@ def compare(name: str, dataset: Dataset, head: Head, features: np.ndarray, backb
     targets = dataset.targets(photos)
     before = newest.head.logits(features_before).argmax(axis=1) == targets
     now = head.logits(features).argmax(axis=1) == targets
+    return _compared(newest, dataset, photos, before, now)
+
+
+def _incomparable(newest: Bundle | None, dataset: Dataset) -> str:
+    if newest is None:
+        return "There is no earlier version to compare with."
+    if newest.classes != dataset.classes:
+        return f"{newest.id} knows other classes ({listed(newest.classes)}): it cannot be compared with."
+    if newest.card["image_door"] not in SAME_DOORS:
+        return f"{newest.id} looks at photos prepared in another way: it cannot be compared with."
+    return ""
+
+
+def _by_cross_validation(newest: Bundle, dataset: Dataset, judgement: Judgement) -> Comparison | None:
+    judged = newest.card.get("judged", {})
+    said = dict.fromkeys(judged.get("wrong", ()), False) | dict.fromkeys(judged.get("right", ()), True)
+    both = np.array([short(photo.digest) in said for photo in judgement.photos], bool)
+    if not both.any():
+        print(f"{newest.id} was not judged by these photos: it cannot be compared with.")
+        return None
+    photos = [photo for photo, one in zip(judgement.photos, both) if one]
+    before = np.array([said[short(photo.digest)] for photo in photos])
+    return _compared(newest, dataset, photos, before, judgement.right[both], "photos that both were judged by")
+
+
+def _compared(
+    newest: Bundle, dataset: Dataset, photos: Sequence[Photo], before: np.ndarray, now: np.ndarray, by="test photos"
+) -> Comparison:
     counts = newest.card.get("data", {}).get("photos", {}).get(TRAIN, {})
     return Comparison(
         newest.id, len(photos), int(before.sum()), int(now.sum()),
         tuple(photo for photo, lost in zip(photos, before & ~now) if lost),
         tuple(photo for photo, won in zip(photos, now & ~before) if won),
         {label: number - counts.get(label, 0) for label, number in dataset.counts()[TRAIN].items()},
+        by,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ from .dataset import Dataset, Photo
 from .decisions import KEEP, OUT, Decisions, Suggestion
 from .folders import SPLITS, TRAIN
 from .images import DOOR, as_picture, read_photo
+from .names import listed
 from .progress import bar
 from .training import cross_validated
 
@@ -46,11 +48,15 @@ def examine(dataset: Dataset, data: dict[str, tuple[np.ndarray, np.ndarray]], de
 
 
 def uneven_classes(dataset: Dataset) -> str:
-    """A sentence about classes with far fewer training photos than others; nothing where there are none."""
+    """In sentences, classes with far fewer training photos than others, and those of one photo; nothing where there are
+    none."""
     counts = dataset.counts()[TRAIN]
     most = max(counts.values())
     few = [f"{label} ({count:,})" for label, count in counts.items() if _UNEVEN * count <= most]
-    return f"Few training photos of {', '.join(few)}, next to {most:,} of another class: add some." if few else ""
+    single = [label for label, count in Counter(photo.label for photo in dataset.photos).items() if count == 1]
+    told = [f"Few training photos of {listed(few)}, next to {most:,} of another class: add some."] if few else []
+    told += [f"With one photo, {listed(single)} cannot be checked for a wrong label."] if single else []
+    return "\n".join(told)
 
 
 def _wrong_labels(

@@ -9,6 +9,8 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from .dataset import Photo
 
+_MOST_CLASSES = 30  # that a table shows
+
 
 @dataclass(frozen=True)
 class Report:
@@ -41,19 +43,40 @@ class Report:
         """Share of photos whose most probable class is the true one (top-1), 0 to 1; NaN without photos."""
         return self.correct / self.total if self.total else float("nan")
 
+    @property
+    def commonest(self) -> tuple[str, float]:
+        """(the class with most photos, the share that is right for whoever always says that)."""
+        counts = self.confusion.sum(axis=1)
+        return self.classes[int(counts.argmax())], float(counts.max() / max(1, self.total))
+
     def summary(self) -> str:
-        """Accuracy with its interval, and precision and recall by class, in words and a table."""
+        """Accuracy with its interval, next to that of always the same answer, and precision and recall by class."""
         if not self.total:
             return "There are no photos to judge by: add more."
-        width = max(len(label) for label in (*self.classes, "class"))
         interval = f"95 % interval {self.low:.1%} to {self.high:.1%}"
+        label, share = self.commonest
         lines = [
             f"{self.correct:,} of {self.total:,} photos are right: {self.accuracy:.1%} ({interval})",
-            f"{'class'.ljust(width)} precision   recall   photos",
+            f"Always saying {label} would be right for {share:.1%}.",
         ]
-        for label, precision, recall, row in zip(self.classes, self.precision, self.recall, self.confusion):
-            lines.append(f"{label.ljust(width)} {precision:9.1%} {recall:8.1%} {row.sum():8,}")
-        return "\n".join(lines)
+        if self.accuracy <= share:
+            lines.append("The model is no better than that. Add photos, above all of the other classes.")
+        return "\n".join([*lines, *self._by_class()])
+
+    def _by_class(self) -> list[str]:
+        """A line for each, the worst first where there are many."""
+        shown = range(len(self.classes))
+        if len(self.classes) > _MOST_CLASSES:
+            shown = sorted((number for number in shown if self.confusion[number].any()), key=lambda n: self.recall[n])
+        width = max(len(label) for label in (*self.classes, "class"))
+        lines = [f"{'class'.ljust(width)} precision   recall   photos"]
+        for number in list(shown)[:_MOST_CLASSES]:
+            photos, answers = self.confusion[number].sum(), self.confusion[:, number].sum()
+            precision = f"{self.precision[number]:.1%}" if answers else "–"
+            recall = f"{self.recall[number]:.1%}" if photos else "–"
+            lines.append(f"{self.classes[number].ljust(width)} {precision:>9} {recall:>8} {photos:8,}")
+        more = len(self.classes) - _MOST_CLASSES
+        return [*lines, *([f"… and {more:,} more classes, none of them worse"] if more > 0 else [])]
 
     def as_card(self) -> dict:
         """The numbers as plain JSON values."""

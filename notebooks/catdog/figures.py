@@ -122,10 +122,10 @@ def confusion_matrix(report: "Report") -> Figure:
 
 
 @with_names
-def mistakes(worst: "Sequence[Mistake]") -> Figure:
-    """The photos of `worst`, each with what it is and what it was taken for."""
+def mistakes(worst: "Sequence[Mistake]", judged: int = 1) -> Figure:
+    """The photos of `worst`, each with what it is and what it was taken for; `judged` is of how many."""
     titles = [f"{_cut(one.photo.label)}, taken for\n{_cut(one.predicted)} ({one.probability:.0%})" for one in worst]
-    return _titled([one.photo.path for one in worst], titles, "No mistakes.")
+    return _titled([one.photo.path for one in worst], titles, "No mistakes." if judged else "No photo was judged.")
 
 
 @with_names

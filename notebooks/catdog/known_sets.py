@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import places
+from .names import listed
 
 _SAME = 0.1  # share of the smaller set's photos that two sets have in common when they are one
 _LETTERS = 16  # of a digest that are kept: a chance of one in 10**9 that two of a million photos share them
@@ -55,11 +56,12 @@ def recognised(name: str, classes: Collection[str], digests: Collection[str]) ->
     notes = []
     if candidate != name:
         notes.append(
-            f'The name "{name}" belongs to other photos, of {_some(known_set(name).classes)}. These are called '
+            f'The name "{name}" belongs to other photos, of {listed(known_set(name).classes)}. These are called '
             f'"{candidate}": set MODEL_NAME to give their model another name.'
         )
     elif known and set(known.classes) != set(classes):
-        notes.append(f'The classes of "{name}" were {_some(known.classes)} before; now they are {_some(classes)}.')
+        now = listed(sorted(classes))
+        notes.append(f'The classes of "{name}" were {listed(known.classes)} before; now they are {now}.')
     return KnownSet(candidate, tuple(classes), known.splits if known else {}), notes
 
 
@@ -88,8 +90,3 @@ def others(name: str) -> list[KnownSet]:
 
 def _path(name: str) -> Path:
     return places.notes_dir("notes", name) / _FILE
-
-
-def _some(names: Collection[str], most: int = 5) -> str:
-    names = sorted(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

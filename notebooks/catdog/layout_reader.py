@@ -1,7 +1,7 @@
 """Reads a tree of folders: finds its layout, or says why there is none that can be trusted."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from .errors import SuiteError
 from .folders import (
@@ -23,7 +23,7 @@ from .folders import (
 )
 from .labels import NAMES, Table, find_table, label_in_name, names_that_label, tables_among
 from .layout import AUTO, FILE_NAME, FOLDER, TOP_FOLDER, Layout, Skipped
-from .names import class_name, printable, same
+from .names import class_name, listed, printable, same
 
 _HOW = {FOLDER: "the folder that each photo lies in", TOP_FOLDER: "the outermost folders"}
 
@@ -96,7 +96,7 @@ class _Reader:
         if TRAIN in named.values():
             yield from self._below_splits(path, kids, named)
         elif named and len(named) == len(kids):
-            raise _Unclear(f"{_listed(named)} are named after splits, and none of them is for training")
+            raise _Unclear(f"{listed(named)} are named after splits, and none of them is for training")
         elif all(is_split_in_itself(kid) for kid in kids.values()):
             yield from self._splits_in_classes(path, kids)
         else:
@@ -111,9 +111,9 @@ class _Reader:
         if others and (
             not known or (len(named) == 1 and not all(known & labels_below(inner[name][1]) for name in others))
         ):
-            raise _Unclear(f"{_listed(named)} look like splits, {_listed(others)} beside them do not")
+            raise _Unclear(f"{listed(named)} look like splits, {listed(others)} beside them do not")
         for name in others:
-            self._skip(joined(path, name), kids[name].files, f"it stands beside {_listed(named)}, but is not a split")
+            self._skip(joined(path, name), kids[name].files, f"it stands beside {listed(named)}, but is not a split")
         for name, split in named.items():
             where, split_folder = inner[name]
             if split == UNLABELLED or not split_folder.inner:
@@ -135,14 +135,14 @@ class _Reader:
         classes = {name: kid for name, kid in kids.items() if name not in named}
         nested = {name: kid for name, kid in classes.items() if kid.inner}
         if repeated := repeated_below(nested.values()):
-            raise _Unclear(f"{_listed(repeated)} lie in each of {_listed(nested)}: either may be the classes")
+            raise _Unclear(f"{listed(repeated)} lie in each of {listed(nested)}: either may be the classes")
         if len(nested) == 1 and len(classes) == 2 and len(next(iter(nested.values())).inner) > 1:
-            raise _Unclear(f"{_listed(nested)} has folders of its own, {_listed(classes.keys() - nested)} has none")
+            raise _Unclear(f"{listed(nested)} has folders of its own, {listed(classes.keys() - nested)} has none")
         for name in named:
             self._skip(joined(path, name), kids[name].files, "it is named after a split, and the others are not")
         for name, kid in nested.items():
             label = printable(name)
-            self.notes.append(f"{label}: what lies in its folders {_listed(kid.inner)} counts as {label}, too.")
+            self.notes.append(f"{label}: what lies in its folders {listed(kid.inner)} counts as {label}, too.")
         self._skip_loose(path, folder)
         for name in classes:
             yield joined(path, name), name, None
@@ -196,7 +196,7 @@ class _Reader:
         if len({same(label) for label in found}) < 2:
             if tables := sorted(tables_among(self._paths), key=len):
                 raise _Unclear(
-                    f"its photos lie in no folders of classes. Beside them lies {_listed(tables, 3)}: set LABELS to "
+                    f"its photos lie in no folders of classes. Beside them lies {listed(tables, 3)}: set LABELS to "
                     f'"{tables[0]}:" followed by the name of the column with the classes'
                 )
             if len(folders) == 1 and not self._root.photos:
@@ -267,9 +267,3 @@ class _Reader:
             f'LABELS to "{FOLDER}", "{TOP_FOLDER}", "{FILE_NAME}" or the name of a table. It was read as:\n'
             + "\n".join(tree_in_lines(self._root, self._paths))
         )
-
-
-def _listed(names: Iterable[str], most: int = 5) -> str:
-    names = [printable(name) for name in names]
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

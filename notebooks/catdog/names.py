@@ -62,6 +62,13 @@ def printable(text: object) -> str:
     return "".join(" " if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text)
 
 
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """Names in a sentence: the first of them, and how many more there are."""
+    names = [printable(name) for name in names]
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def model_name(text: str) -> str:
     """Lower-case ASCII letters, digits and single hyphens, as the name of a folder and a part of an address.
 

@@ -17,6 +17,7 @@ from .errors import SuiteError
 from .evaluation import Report
 from .head import Head
 from .images import DOOR, read_photo
+from .judging import Judgement
 from .proving import Engines
 from .publishing import publish
 from .training import Fit
@@ -37,6 +38,7 @@ def save_model(
     compact: Candidate | None = None,
     save_h5: bool = False,
     unless_worse: Comparison | None = None,
+    judgement: Judgement | None = None,
 ) -> Bundle:
     """Save a fitted head, its probabilities corrected by `confidence`, as a new version of `name`, with the complete
     network beside it.
@@ -50,6 +52,7 @@ def save_model(
         compact: the compact twin to save with it, if any.
         save_h5: write the complete network as `model.h5`, too.
         unless_worse: than the version before it; then that one stays the newest, and it is said.
+        judgement: whose answers the next version may be compared with.
 
     Raises:
         SuiteError: a model trained on drawings was to be saved under the name of a model of photos.
@@ -78,7 +81,9 @@ def save_model(
 
     head, network = confidence.head, engines.reference.model
     photos, probabilities = _golden(engines, head)
-    card = _card(dataset, fit, confidence, reports, engines) | ({"compact": compact.as_card()} if compact else {})
+    card = _card(dataset, fit, confidence, reports, engines)
+    card |= {"compact": compact.as_card()} if compact else {}
+    card |= {"judged": answers} if judgement and (answers := judgement.as_card()) else {}
     return publish(
         name, card, head, photos, probabilities, engines.twin, confidence.familiarity, engines.backbone.tuned,
         compact and compact.twin(photos),

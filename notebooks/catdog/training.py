@@ -4,6 +4,7 @@ By hand rather than by `keras.Model.fit`: on 1,000 photos the same 54 epochs tak
 Keras spends on setting up its input pipeline anew for each epoch.
 """
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -106,8 +107,8 @@ def unseen_logits(
 ) -> np.ndarray:
     """What is said of each training photo by a head that was not trained on it, logits float32 (n, classes).
 
-    The photos are dealt into five folds, classes evenly; five heads are fitted as `fit` was, each on four of them.
-    Where a class has but one photo, or the backbone was trained on these photos itself, there are no such heads: NaN.
+    The photos are dealt into five folds, classes evenly; five heads are fitted as `fit` was, each on four of them. A
+    class's only photo trains them all, so nothing is said of it, nor of any where the backbone trained on them: NaN.
 
     Args:
         frozen: False for features of a backbone that was tuned on these photos. The others are as in `fit_head`.
@@ -116,8 +117,7 @@ def unseen_logits(
     if not frozen:
         return logits
     l2, epochs, seed = (fit.settings[name] for name in ("l2", "best_epoch", "seed"))
-    heads = _heads_of_others(features, targets, (valid_features, valid_targets), l2, epochs, seed)
-    for unseen, head in heads:
+    for unseen, head in heads_of_others(features, targets, (valid_features, valid_targets), l2, epochs, seed):
         logits[unseen] = head.logits(features[unseen])
     return logits
 
@@ -145,19 +145,23 @@ def cross_validated(features: np.ndarray, targets: np.ndarray, classes: int) -> 
     """
     probabilities = np.full((len(targets), classes), np.nan, np.float32)
     nothing = _nothing(features)
-    for unseen, head in _heads_of_others(features, targets, nothing, _L2_AGAINST_NOISE, _EPOCHS_AGAINST_NOISE, 0):
+    for unseen, head in heads_of_others(features, targets, nothing, _L2_AGAINST_NOISE, _EPOCHS_AGAINST_NOISE, 0):
         probabilities[unseen] = head.probabilities(features[unseen])
     return probabilities
 
 
-def _heads_of_others(features, targets, valid, l2: float, epochs: int, seed: int) -> Iterator[tuple[np.ndarray, Head]]:
-    """(places of some photos, a head that was fitted on all the others), until every photo has had its turn."""
+def heads_of_others(features, targets, valid, l2: float, epochs: int, seed: int) -> Iterator[tuple[np.ndarray, Head]]:
+    """(places of some photos, a head fitted on all the others) until each had its turn, but for a class's only one."""
     counts = np.bincount(targets)
-    folds = min(_FOLDS, counts.min())
-    if folds < 2:
+    dealt = np.flatnonzero(counts[targets] > 1)
+    folds = min(_FOLDS, counts.max())
+    if not len(dealt):
         return
-    dealt = StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, targets)
-    for seen, unseen in bar(dealt, what="Cross-validation", unit="folds", total=folds):
+    with warnings.catch_warnings(action="ignore"):  # of classes with fewer photos than folds
+        turns = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(dealt, targets[dealt]))
+    for _, turn in bar(turns, what="Cross-validation", unit="folds"):
+        unseen = dealt[turn]
+        seen = np.setdiff1d(np.arange(len(targets)), unseen)
         train, standardised, fold = _standardised(features[seen], targets[seen], *valid)
         yield unseen, fold(_descend(train, standardised, len(counts), l2, epochs, epochs, seed).head)
 

@@ -97,8 +97,10 @@ async function connect() {
 }
 
 function describe(card) {
-  const test = card.metrics?.test;
-  const accuracy = test?.photos ? ` ${album.percent(test.accuracy)} of ${test.photos} test photos right.` : "";
+  const all = card.metrics?.["cross-validation"];
+  const judged = all ?? card.metrics?.test;
+  const by = all ? "photos right, by cross-validation" : "test photos right";
+  const accuracy = judged?.photos ? ` ${album.percent(judged.accuracy)} of ${judged.photos} ${by}.` : "";
   const date = card.created && new Date(card.created).toLocaleDateString(undefined, { dateStyle: "medium" });
   const warning = card.drawings ? " Trained on drawings only: it knows nothing of real photos." : "";
   const name = `Model ${card.name}${date ? ` of ${date}` : ""}, version ${card.version}.`;
