@@ -68,8 +68,8 @@ setup-tests: $(VENV)/ready-for-tests
 	@$(IN_VENV) tests/get_browser.py
 
 $(VENV)/ready: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "Python 3.11, 3.12 or 3.13 is needed, which its packages are made for: make PYTHON=python3.13 …"; exit 1; }
 	@echo "Installing what the notebooks need into $(VENV) (a few minutes the first time)"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
 	@test -x $(IN_VENV) || $(PYTHON) -m venv $(VENV)
 	@$(IN_VENV) -m pip install --disable-pip-version-check --quiet --progress-bar on -r requirements.txt
 	@touch $@

@@ -182,10 +182,15 @@ def test_names_in_an_undeclared_code_page_are_read_and_shown(tmp_path, capsys, c
     assert all(label in said for label in labels)
 
 
+def test_a_file_where_a_folder_must_be_costs_no_other(tmp_path):
+    members = {**MEMBERS, "cat/0.jpg/x.jpg": b"x", "owl\\": b""}
+    assert there(find_photos(zipped(tmp_path / "pets.zip", members)).path) == MEMBERS
+
+
 def test_a_name_that_is_too_long_costs_its_member_and_no_other(tmp_path, capsys):
     folder = find_photos(zipped(tmp_path / "pets.zip", {**MEMBERS, f"cat/{'x' * 300}.jpg": b"x"}))
     assert there(folder.path) == MEMBERS
-    assert "1 files of pets.zip were left out" in capsys.readouterr().out
+    assert "1 file of pets.zip left out" in capsys.readouterr().out
 
 
 MEMBER_NAMES = st.lists(

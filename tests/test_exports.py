@@ -54,12 +54,13 @@ def test_each_snippet_does_what_it_says(exported, model, tmp_path, what):
     if what == "LiteRT":
         pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed: TensorFlow has read the file")
     snippet = next(one.snippet for one in exported if one.what == what)
-    assert len(snippet.splitlines()) == 3
+    assert len(snippet.splitlines()) == 5
     golden = model.folder / "golden.npz"
     script = f"import numpy\nphotos = numpy.load({str(golden)!r})['photos'].astype('float32')\n{snippet}\n"
     script += f"numpy.save({str(tmp_path / 'told.npy')!r}, probabilities)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert not done.returncode, done.stderr[-2000:]
+    assert done.stdout.split()[-1] == model.classes[int(model.golden_probabilities[0].argmax())]
     assert np.abs(np.load(tmp_path / "told.npy") - model.golden_probabilities).max() <= 0.02  # some compute in bf16
 
 

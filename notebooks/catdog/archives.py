@@ -1,6 +1,7 @@
 """Zips, tars and their like: what is in them, whatever names and programs they come from."""
 
 import contextlib
+import errno
 import hashlib
 import lzma
 import os
@@ -18,7 +19,7 @@ from .folders import is_archive, is_of_a_program
 from .names import decoded, printable
 from .progress import bar
 
-_MOST_BYTES_OF_A_NAME = 255  # of file systems
+_OF_THE_NAME = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ)
 _DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError, OSError, RuntimeError, NotImplementedError, EOFError, ValueError,
     zlib.error, lzma.LZMAError,
@@ -79,7 +80,7 @@ def _opened(archive: Path) -> Iterator[tuple[list[_Member], object]]:
     """(members that are files, a function: member → its content as a file)."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
-            infos = [info for info in file.infolist() if not info.is_dir()]
+            infos = [info for info in file.infolist() if not info.filename.endswith(("/", "\\"))]
             yield [_Member(_raw(info), info) for info in infos], lambda one: file.open(one.content)
     else:
         with tarfile.open(archive) as file:
@@ -109,7 +110,9 @@ def unpack(archive: Path, folder: Path) -> list[str]:
             return _written(archive, members, open_member, folder)
     except NotImplementedError:
         return _by_a_program(archive, folder / stem(archive))
-    except _DAMAGE as error:
+    except SuiteError:
+        raise
+    except Exception as error:  # what reads archives fails in many ways on damaged ones: every one is a refusal
         raise SuiteError(
             "photos-zip-damaged",
             f"{archive} could not be unpacked ({first_line(error)}). Make or download the archive again.",
@@ -125,14 +128,16 @@ def _written(archive: Path, members: list[_Member], open_member, folder: Path) -
     for member, path in zip(bar(members, what=f"Unpacking {archive.name}", unit="files"), paths):
         if path is None or is_of_a_program(path.parts[0]):
             continue
-        if any(len(os.fsencode(part)) > _MOST_BYTES_OF_A_NAME for part in path.parts):
+        try:
+            with open_member(member) as content:
+                write_beside(content, folder / path)
+        except OSError as error:
+            if error.errno not in _OF_THE_NAME:
+                raise
             skipped.append(path.name)
-            continue
-        with open_member(member) as content:
-            write_beside(content, folder / path)
     if skipped:
-        notes.append(f"{len(skipped):,} files of {archive.name} were left out: their names are too long, such as "
-                     f"{printable(skipped[0])[:60]}….")  # fmt: skip
+        number = f"{len(skipped):,} file{'s' * (len(skipped) > 1)}"
+        notes.append(f"{number} of {archive.name} left out for a name that cannot be: {printable(skipped[0])[:60]}….")
     return notes
 
 

@@ -1,4 +1,4 @@
-"""The complete network in other tools' formats, each loaded back and held against the golden inputs."""
+"""The complete network and its classes in other tools' formats, each loaded back and held against the golden inputs."""
 
 import shutil
 import warnings
@@ -14,7 +14,8 @@ from .export import complete_model
 from .frameworks import keras, tf
 from .progress import bar
 
-FOLDER = "exports"
+FOLDER, LABELS = "exports", "labels.txt"
+_NAME = "\nlabels = open('{labels}', encoding='utf-8').read().splitlines()\nprint(labels[probabilities[0].argmax()])"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Exported:
         path: where it lies.
         size: bytes, with all that belongs to it.
         apart: by how much a probability of a golden input differs at most from the saved one.
-        snippet: three lines that use it: `photos` float32 (n, 224, 224, 3), 0 to 255, give `probabilities`.
+        snippet: lines that use it: `photos` float32 (n, 224, 224, 3), 0 to 255, give `probabilities`, and these the
+            name of the first photo's class.
     """
 
     what: str
@@ -58,6 +60,7 @@ def export(model: Bundle, network: keras.Model) -> list[Exported]:
     complete, found = complete_model(network, model.head), []
     home = model.folder / FOLDER
     home.mkdir(exist_ok=True)
+    (home / LABELS).write_text("".join(f"{label}\n" for label in model.classes), encoding="utf-8")
     for form in bar(_FORMATS, what="Exporting", unit="formats"):
         try:
             found.append(_exported(complete, form, home, model))
@@ -86,7 +89,7 @@ def _exported(complete: keras.Model, form: _Format, home: Path, model: Bundle) -
         raise SuiteError(
             "export-answers-differ", f"{path} answers {apart:.4f} away from the model it was made from: do not use it."
         )
-    return Exported(form.what, path, _size(path), apart, form.snippet.format(path=path))
+    return Exported(form.what, path, _size(path), apart, form.snippet.format(path=path, labels=path.parent / LABELS))
 
 
 def _size(path: Path) -> int:
@@ -128,20 +131,22 @@ def _litert(path: Path):
 _FORMATS = (
     _Format(
         "SavedModel", "tf_saved_model", "saved_model", _saved_model,
-        "import tensorflow as tf\nmodel = tf.saved_model.load('{path}')\nprobabilities = model.serve(photos).numpy()",
+        "import tensorflow as tf\nmodel = tf.saved_model.load('{path}')\nprobabilities = model.serve(photos).numpy()"
+        + _NAME,
     ),
     _Format(
         "ONNX", "onnx", "model.onnx", _openvino,
         "import onnxruntime\nsession = onnxruntime.InferenceSession('{path}')\n"
-        "probabilities = session.run(None, {{'photo': photos}})[0]",
+        "probabilities = session.run(None, {{'photo': photos}})[0]" + _NAME,
     ),
     _Format(
         "LiteRT", "litert", "model.tflite", _litert,
         "from ai_edge_litert.interpreter import Interpreter\nrunner = Interpreter('{path}').get_signature_runner()\n"
-        "probabilities = list(runner(photo=photos).values())[0]",
+        "probabilities = list(runner(photo=photos).values())[0]" + _NAME,
     ),
     _Format(
         "OpenVINO", "openvino", "openvino.xml", _openvino,
-        "import openvino\nmodel = openvino.Core().compile_model('{path}', 'CPU')\nprobabilities = model(photos)[0]",
+        "import openvino\nmodel = openvino.Core().compile_model('{path}', 'CPU')\nprobabilities = model(photos)[0]"
+        + _NAME,
     ),
 )  # fmt: skip

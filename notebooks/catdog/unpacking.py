@@ -72,7 +72,8 @@ def _take_along(home: Path, name: str, made_from: list[str], part: Path) -> list
             with path.open("rb") as content:
                 write_beside(content, part / path.relative_to(older))
         if yours:
-            notes.append(f"{len(yours):,} files that you added to {older} are in the new folder, too.")
+            number = f"{len(yours):,} file{'s' * (len(yours) > 1)}"
+            notes.append(f"{number} that you added to {older} or changed there: copied to the new folder, too.")
     return notes
 
 
