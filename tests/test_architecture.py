@@ -13,6 +13,8 @@ TRAINING = {
     "layout_reader",
     "splitting",
     "known_sets",
+    "pictures",
+    "inspection",
     "weights",
     "backbone",
     "applications",

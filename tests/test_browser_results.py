@@ -408,17 +408,28 @@ def evaluate_labels(truth, said):
 
 @ONCE
 @pytest.mark.parametrize(
-    "text",
+    ("name", "text", "encoding"),
     [
-        'file,label\r\nred.png,{red}\r\n"green.png",{green}\r\nblue.png,giraffe\r\n',
-        "red.png;{red}\ngreen.png;{green}\nblue.png;giraffe",
-        "id\tclass\tfilename\n1\t{red}\tred.png\n2\t {green} \tgreen.png\n3\tgiraffe\tblue.png\n",
-        "\ufeffname,label\nred.png,{red}\n\ngreen.png,{green}s\nblue.png,giraffe\n",
+        ("a.csv", 'file,label\r\nred.png,{red}\r\n"green.png",{green}\r\nblue.png,giraffe\r\n', "utf-8"),
+        ("a.csv", "red.png;{red}\ngreen.png;{green}\nblue.png;giraffe", "utf-8"),
+        ("a.csv", "id\tclass\tfilename\n1\t{red}\tred.png\n2\t {green} \tgreen.png\n3\tgiraffe\tblue.png\n", "utf-8"),
+        ("a.csv", "name,label\nred.png,{red}\n\ngreen.png,{green}s\nblue.png,giraffe\n", "utf-8-sig"),
+        ("a.csv", "id,breed\nred,{red}\ngreen,{green}\nblue,giraffe\n", "utf-8"),
+        ("a.csv", "sep=;\r\nid;kind of it\r\nred;{red}\r\ngreen;{green}\r\nblue;giraffe\r\n", "utf-8"),
+        ("a.csv", "id,label\rred,{red}\rgreen,{green}\rblue,giraffe\r", "utf-8"),
+        ("a.tsv", "id\tlabel\nRED.PNG\t{red}\n.\\green.png\t{green}\nblue.png\tgiraffe\n", "utf-16"),
+        ("a.csv", "id,cat,giraffe,dog\nred,{is_cat},0,{is_dog}\ngreen,{is_dog},0,{is_cat}\nblue,0,1,0\n", "utf-8"),
+        ("a.jsonl", '{{"file": "red.png", "label": "{red}"}}\n{{"file": "green.png", "label": "{green}"}}\n'
+         '{{"file": "blue.png", "label": "giraffe"}}\n', "utf-8"),
+        ("a.json", '{{"red.png": "{red}", "green.png": "{green}", "blue.png": "giraffe"}}', "utf-8"),
     ],
-)
-def test_a_csv_of_names_and_labels_does_so_too(full, answers, text):
+    ids=["names", "semicolons", "columns", "mark", "stems", "sep=", "Mac", "UTF-16", "one-hot", "JSONL", "JSON"],
+)  # fmt: skip
+def test_a_table_of_names_and_labels_does_so_too(full, answers, name, text, encoding):
     red, green = answers["red.png"]["label"], wrong(answers["green.png"]["label"])
-    full.set_input_files("#archive", photo("labels.csv", text.format(red=red, green=green).encode(), "text/csv"))
+    is_cat = int(red == "cat")
+    filled = text.format(red=red, green=green, is_cat=is_cat, is_dog=1 - is_cat)
+    full.set_input_files("#archive", photo(name, filled.encode(encoding), "text/plain"))
     expect_data(full.locator("#notice"), code="labels-read", labels=3, unknown="giraffe")
     expect_data(full.locator("#accuracy"), right=1, known=2, share="50.0 %")
     expect(full.locator('.card[data-wrong="true"] .filename')).to_have_text(["green.png"])

@@ -5,6 +5,7 @@ import shutil
 import pytest
 from catdog.dataset import check, describe_layout, list_photos
 from catdog.folders import SPLITS, TEST, TRAIN, VALID
+from catdog.images import read_photo
 from catdog.sources import PhotoFolder
 from conftest import drawing, encoded, refused
 from PIL import Image
@@ -167,6 +168,21 @@ def test_copies_stay_on_one_side(tmp_path):
     assert sum(item.code == "photo-copy" for item in dataset.left_out) == 2
 
 
+def test_the_same_picture_under_other_bytes_is_a_copy(tmp_path):
+    fill(tmp_path)
+    photo = (tmp_path / "cat" / "3.jpg").read_bytes()
+    (tmp_path / "cat" / "film.jpg").write_bytes(photo + b"SEFT and a film" * 100)
+    (tmp_path / "dog" / "noted.jpg").write_bytes((tmp_path / "dog" / "4.jpg").read_bytes() + b"noted")
+    first = check(folder(tmp_path))
+    again = check(folder(tmp_path), {photo.digest for photo in first.photos})
+    for dataset in (first, again):
+        assert len(dataset.photos) == 24
+        assert [item.code for item in dataset.left_out] == ["photo-copy"] * 2
+        assert "3.jpg" in dataset.left_out_table()
+    (tmp_path / "cat" / "0 before.jpg").write_bytes(photo + b"a copy that is listed first")
+    assert splits(check(folder(tmp_path))) == splits(first)
+
+
 def test_a_photo_in_two_classes_is_in_none(tmp_path):
     fill(tmp_path)
     (tmp_path / "dog" / "both.jpg").write_bytes((tmp_path / "cat" / "3.jpg").read_bytes())
@@ -178,7 +194,7 @@ def test_a_photo_in_two_classes_is_in_none(tmp_path):
 def test_known_photos_are_not_decoded_again(tmp_path, monkeypatch):
     first = check(folder(fill(tmp_path)))
     decoded = []
-    monkeypatch.setattr("catdog.dataset.read_photo", lambda data, min_side: decoded.append(data))
+    monkeypatch.setattr("catdog.inspection.read_photo", lambda *args: decoded.append(args) or read_photo(*args))
     fill(tmp_path, count=1, first=70)
     check(folder(tmp_path), known={photo.digest for photo in first.photos})
     assert len(decoded) == 2

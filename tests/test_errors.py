@@ -23,9 +23,7 @@ SOURCES = [path for folder in ("notebooks/catdog", "deploy") for path in sorted(
 # What takes another machine than a test has, or a fault that cannot be brought about from outside.
 SEEN_BY_NO_TEST = {
     "cluster-folder-unseen": "a cluster of machines that share no storage",
-    "cluster-task-failed": "a worker of a cluster that meets an error of ours",
     "features-not-writable": "a cache that cannot be written, which root always can",
-    "folder-not-writable": "the same, for a table",
 }
 
 

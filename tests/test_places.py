@@ -21,6 +21,15 @@ def test_text_that_does_not_fit_is_refused_in_words(monkeypatch, default, word):
         environment_first(PORT=default)
 
 
+@pytest.mark.parametrize("setting", ["DATA_DIR", "MODELS_DIR", "CATDOG_CACHE"])
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_computed(monkeypatch, own_places, tmp_path, setting):
+    places.open_folders(False)
+    (tmp_path / "a file").write_text("x")
+    monkeypatch.setenv(setting, str(tmp_path / "a file" / "x"))
+    with refused("folder-not-writable", setting, "a file"):
+        places.open_folders(False)
+
+
 @pytest.mark.parametrize("pasted", ["mine", " mine\n", "ngrok config add-authtoken mine"])
 def test_a_token_from_the_environment_however_it_was_pasted(monkeypatch, pasted):
     assert places.find_secret("NGROK_AUTHTOKEN") == ("", "")

@@ -12,24 +12,18 @@ import numpy as np
 
 from .errors import SuiteError
 from .folders import SPLITS, TEST, TRAIN, list_files
-from .images import PhotoRefused, photo_format, read_photo
+from .inspection import Look, inspect
 from .known_sets import KnownSet, recognised, remember, short
 from .layout import Layout
 from .layout_reader import read_layout
-from .names import printable
+from .names import listed, printable
+from .pictures import Pictures
 from .progress import bar
-from .salvage import missing
 from .sources import PhotoFolder
 from .splitting import Given, deal
 
-MIN_SIDE = 32
 FEW = 10
-_NAMED_EACH, _NAMED_CLASSES = 3, 10  # files of a reason, classes in a sentence
-_FORMATS_BY_ENDING = {
-    **{key: {"JPEG", "MPO"} for key in (".jpg", ".jpeg", ".jpe", ".jfif")},
-    **{key: {"HEIF"} for key in (".heic", ".heif", ".hif")},
-    **{f".{name.lower()}": {name} for name in ("PNG", "WEBP", "GIF", "BMP", "AVIF")},
-}
+_NAMED_EACH, _NAMED_CLASSES, _MOST_CLASSES = 3, 10, 50  # files of a reason, classes in a sentence, in a table
 
 
 @dataclass(frozen=True)
@@ -94,13 +88,14 @@ class Dataset:
         counts, width = self.counts(), max(len(label) for label in (*self.classes, "class"))
         lines = ["class".ljust(width) + "".join(f"{split:>8}" for split in SPLITS)]
         lines += [
-            label.ljust(width) + "".join(f"{counts[split][label]:8,}" for split in SPLITS) for label in self.classes
+            label.ljust(width) + "".join(f"{counts[split][label]:8,}" for split in SPLITS)
+            for label in self.classes[:_MOST_CLASSES]
         ]
+        more = len(self.classes) - _MOST_CLASSES
+        lines += [f"… and {more:,} more classes"] if more > 0 else []
         scarce = [f"{label} ({counts[TEST][label]})" for label in self.classes if counts[TEST][label] < FEW]
         if scarce:
-            lines.append(
-                f"Few test photos of {', '.join(scarce)}: the accuracy below says little about them. Add photos."
-            )
+            lines.append(f"Few test photos of {listed(scarce)}: the more you add, the more sure the judgement below.")
         lines += self.notes
         if self.left_out:
             lines.append(f"{len(self.left_out):,} files are left out; the list below says why.")
@@ -154,9 +149,9 @@ def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
 
     Folders for train, valid and test are kept; where one is missing, it is taken from another by content. Otherwise a
     photo's content decides its split, and each class gets its share (see `splitting.deal`). What was dealt once stays,
-    so photos added later never move an old one. Files that cannot be read or
-    are smaller than `MIN_SIDE` pixels are left out. So are further copies of a photo (the one in test stays, before
-    valid, before train) and all copies of one that lies in two classes.
+    so photos added later never move an old one. Files that cannot be read or are smaller than `inspection.MIN_SIDE`
+    pixels are left out. So are further copies of a photo (the one in test stays, before valid, before train) and all
+    copies of one that lies in two classes.
 
     Args:
         folder: from `sources.find_photos`.
@@ -167,70 +162,48 @@ def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
     """
     layout, paths = find_layout(folder)
     files = _files(folder, layout, paths)
+    seen = Pictures()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        looked = pool.map(lambda file: _inspect(file.path, known), files)
+        looked = pool.map(lambda file: inspect(file.path, known, seen), files)
         results = list(zip(files, bar(looked, what="Checking", unit="photos", total=len(files)), strict=True))
-    left_out = [LeftOut(file.path, result.code, result.reason) for file, result in results if result.code]
-    usable, copies = _without_copies([(file, result.digest) for file, result in results if not result.code])
+    seen.keep({look.digest: look.picture for _, look in results if look.digest})
+    left_out = [LeftOut(file.path, look.code, look.reason) for file, look in results if look.code]
+    usable = [(file, look) for file, look in results if not look.code]
     classes = tuple(sorted({file.label for file in files}))
-    known_set, about_name = recognised(folder.name, classes, {short(digest) for _, digest in usable})
-    photos = _split(usable, known_set)
+    known_set, about_name = recognised(folder.name, classes, {short(look.digest) for _, look in usable})
+    kept, copies = _without_copies(usable, known_set)
+    photos = _split(kept, known_set)
     require_training_photos(classes, photos, str(folder.path), left_out)
     notes = (*about_name, *_notes_on_files(results))
     return Dataset(known_set.name, classes, tuple(photos), tuple(left_out + copies), folder.drawings, notes)
 
 
-@dataclass(frozen=True)
-class _Look:
-    digest: str = ""
-    code: str = ""
-    reason: str = ""
-    note: str = ""
-
-
-def read_training_photo(data: bytes) -> np.ndarray:
-    """As `images.read_photo`, and PhotoRefused too where the shorter side has fewer than `MIN_SIDE` pixels."""
-    return read_photo(data, MIN_SIDE)
-
-
-def _inspect(path: Path, known: Collection[str]) -> _Look:
-    try:
-        data = path.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        if digest not in known:
-            read_training_photo(data)
-        cut = "cut off, some of the last rows are missing" if missing(data) else ""
-        return _Look(digest, note=cut or _on_ending(photo_format(data), path.suffix.lower()))
-    except PhotoRefused as refusal:
-        return _Look(code=refusal.code, reason=str(refusal))
-    except OSError as error:
-        return _Look(code="photo-unreadable", reason=f"The file cannot be read ({error.strerror}).")
-
-
-def _on_ending(content: str, ending: str) -> str:
-    said = _FORMATS_BY_ENDING.get(ending, ())
-    return f"content is {content}, name says {ending}" if said and content not in said else ""
-
-
-def _notes_on_files(results: Iterable[tuple[_Labelled, _Look]]) -> tuple[str, ...]:
+def _notes_on_files(results: Iterable[tuple[_Labelled, Look]]) -> tuple[str, ...]:
     notes = Counter(look.note for _, look in results if look.note)
     return tuple(f"{count:,} of {len(results):,}: {note}. They are used." for note, count in notes.most_common())
 
 
-def _without_copies(found: list[tuple[_Labelled, str]]) -> tuple[list[tuple[_Labelled, str]], list[LeftOut]]:
-    by_digest = defaultdict(list)
-    for file, digest in found:
-        by_digest[digest].append(file)
+def _without_copies(
+    found: list[tuple[_Labelled, Look]], known: KnownSet
+) -> tuple[list[tuple[_Labelled, str]], list[LeftOut]]:
+    """Of files that show the same picture one, that which was there before; copies with other bytes around the picture
+    must not be on two sides of the split."""
+    by_picture = defaultdict(list)
+    for file, look in found:
+        by_picture[look.picture].append((file, look.digest))
     kept, left_out = [], []
-    for digest, files in by_digest.items():
-        labels = sorted({file.label for file in files})
+    for files in by_picture.values():
+        labels = sorted({file.label for file, _ in files})
         if len(labels) > 1:
             why = f"The same photo lies in {' and in '.join(labels)}."
-            left_out += [LeftOut(file.path, "photo-two-classes", why) for file in files]
+            left_out += [LeftOut(file.path, "photo-two-classes", why) for file, _ in files]
             continue
-        first, *others = sorted(files, key=lambda file: -SPLITS.index(file.split or TRAIN))
-        kept.append((first, digest))
-        left_out += [LeftOut(file.path, "photo-copy", f"It is the same photo as {first.path}.") for file in others]
+        first, *others = sorted(
+            files, key=lambda pair: (-SPLITS.index(pair[0].split or TRAIN), short(pair[1]) not in known.splits)
+        )
+        kept.append(first)
+        why = f"It is the same photo as {first[0].path}."
+        left_out += [LeftOut(file.path, "photo-copy", why) for file, _ in others]
     return kept, left_out
 
 
@@ -267,9 +240,9 @@ def require_classes(
     """Raises SuiteError for classes that are not among those with a photo to learn from."""
     missing = sorted(set(classes) - set(trained))
     if missing:
-        labels = ", ".join(missing[:_NAMED_CLASSES]) + (" and others" if len(missing) > _NAMED_CLASSES else "")
         reasons = "".join(f"\n{line}" for line in _by_reason(left_out, 5))
         raise SuiteError(
             "photos-class-empty",
-            f"{printable(where)} has no usable training photo of {labels}. Add photos, or remove the folder.{reasons}",
+            f"{printable(where)} has no usable training photo of {listed(missing, _NAMED_CLASSES)}. Add photos, or "
+            f"remove the folder.{reasons}",
         )

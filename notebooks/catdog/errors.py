@@ -14,7 +14,6 @@ def first_line(error: Exception, most: int = 120) -> str:
 CODES = {
     "backbone-unknown": "There is no backbone of this name",
     "cluster-folder-unseen": "A machine of the cluster does not see the folder",
-    "cluster-task-failed": "A worker of the cluster met an error",
     "cluster-unreachable": "The cluster does not answer",
     "decision-invalid": "A decision cannot be understood",
     "decision-photo-unknown": "A decision names no photo",
@@ -112,6 +111,7 @@ class SuiteError(Exception):
         CODES[code]
         super().__init__(message)
         self.code = code
+        self.add_note(f"[{code}]")  # in tracebacks, too, which are all that some ways from other machines leave of it
 
     def __reduce__(self):
         return type(self), (self.code, str(self))  # or it cannot come back from another process

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from .folders import TEST, TRAIN, VALID
 
 VALID_SHARE = TEST_SHARE = 0.15
-_CHANCE_SUFFICES = 100  # photos of a class: of so many, chance gives test 8 to 22 (95 %)
+CHANCE_SUFFICES = 100  # photos of a class: of so many, chance gives test 8 to 22 (95 %)
 
 
 class Given(NamedTuple):
@@ -25,13 +25,14 @@ def split_of(digest: str, given: str | None, splits_given: Collection[str]) -> s
     return _by_content(digest, shares, rest)
 
 
-def deal(photos: Sequence[Given], dealt: Mapping[str, str]) -> list[str]:
+def deal(photos: Sequence[Given], dealt: Mapping[str, str], splits_given: Collection[str] | None = None) -> list[str]:
     """The splits of `photos`. What was dealt stays; each class gets its share of every split, from two photos on.
 
     Args:
         dealt: digest → split, of photos that were dealt before.
+        splits_given: those of all folders, where `photos` are not all.
     """
-    given = {photo.split for photo in photos} - {None}
+    given = {photo.split for photo in photos} - {None} if splits_given is None else splits_given
     groups = defaultdict(list)
     for photo in photos:
         groups[photo.label, photo.split].append(photo.digest)
@@ -69,7 +70,7 @@ def _by_content(digest: str, shares: Mapping[str, float], rest: str) -> str:
 
 def _dealt(digests: Sequence[str], shares: Mapping[str, float], rest: str, dealt: Mapping[str, str]) -> dict[str, str]:
     found = {digest: dealt.get(digest) or _by_content(digest, shares, rest) for digest in digests}
-    if len(found) >= _CHANCE_SUFFICES:
+    if len(found) >= CHANCE_SUFFICES:
         return found
     least = {split: _least(len(found), share) for split, share in shares.items()}
     if len(found) == 2:

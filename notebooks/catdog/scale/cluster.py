@@ -84,10 +84,11 @@ def plain_words() -> Iterator[None]:
     try:
         yield
     except ray.exceptions.RayError as error:
-        told = re.findall(r"^catdog\.\S+: (.+)$", str(error), re.MULTILINE)
+        told = re.findall(r"^catdog\.\S+: (.+)\n\[([a-z0-9-]+)\]$", str(error), re.MULTILINE)
         if not told:
             raise
-        raise SuiteError("cluster-task-failed", told[-1]) from None
+        message, code = told[-1]
+        raise SuiteError(code, message) from None
 
 
 def has_gpus() -> bool:

@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow
 
 from ..backbone import Backbone, load_backbone
-from ..dataset import read_training_photo
 from ..engines import Engine, open_engine
 from ..engines.twin import Twin
 from ..folders import SPLITS
 from ..images import DOOR
+from ..inspection import read_training_photo
 from ..rows import StoredRows
+from ..splitting import CHANCE_SUFFICES, Given, deal
 from .layout import Layout
 from .storage import Place
 from .tables import Looked
@@ -62,8 +63,9 @@ class StoredFeatures:
         how many features each has."""
         in_order = sorted(paths, key=lambda path: path.replace("/", "\0"))  # as Path objects sort, in less memory
         places = {path: place for place, path in enumerate(in_order)}
-        keys, targets, splits, ranks = self._index(table, places, layout, classes)
+        keys, targets, splits, ranks, given = self._index(table, places, layout, classes)
         kept = _without_copies(keys, targets, splits, ranks)
+        _deal_small_classes(kept, keys, targets, splits, given, layout.splits)
         self.left_out = len(paths) - len(kept)
         row_of = np.full(len(keys), -1, np.int64)
         self.by_split = {}
@@ -79,10 +81,10 @@ class StoredFeatures:
             features.close()
 
     def _index(self, table: Place, places: dict[str, int], layout: Layout, classes: Sequence[str]) -> list[np.ndarray]:
-        """For each row the first eight bytes of the photo's digest, its class, its split, and its path's place; -1 for
-        one that does not count: it was refused, or is no longer there."""
+        """For each row the first eight bytes of the photo's digest, its class, its split, its path's place, and the
+        split that its folder gives; -1 for none, and for a photo that was refused or is no longer there."""
         numbers = {label: number for number, label in enumerate(classes)}
-        parts = [(np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int8), np.empty(0, np.int64))]
+        parts = [[np.empty(0, kind) for kind in (np.uint64, np.int32, np.int8, np.int64, np.int8)]]
         for found in table.tables(["path", "digest"]):
             rows = [
                 (
@@ -90,9 +92,10 @@ class StoredFeatures:
                     numbers[layout.label(path)],
                     SPLITS.index(layout.split(path, digest)),
                     places[path],
+                    SPLITS.index(split) if (split := layout.given(path)) else -1,
                 )
                 if digest and path in places
-                else (0, -1, -1, -1)
+                else (0, -1, -1, -1, -1)
                 for path, digest in zip(found["path"].to_pylist(), found["digest"].to_pylist())
             ]
             parts.append([np.array(part, like.dtype) for part, like in zip(zip(*rows), parts[0])])
@@ -109,6 +112,19 @@ class StoredFeatures:
                 chosen = (splits[here] == number) & (row_of[here] >= 0)
                 self.by_split[split][0][row_of[here][chosen]] = features[chosen]
             start += len(found)
+
+
+def _deal_small_classes(
+    kept: np.ndarray, keys: np.ndarray, targets: np.ndarray, splits: np.ndarray, given: np.ndarray, all_given: set[str]
+) -> None:
+    """Give classes of few photos their share of each split, as `dataset.check` does; of many, chance does."""
+    counts = np.bincount(targets[kept], minlength=1)
+    few = kept[counts[targets[kept]] < CHANCE_SUFFICES]
+    photos = [
+        Given(f"{int(keys[row]):016x}", str(targets[row]), SPLITS[given[row]] if given[row] >= 0 else None)
+        for row in few
+    ]
+    splits[few] = [SPLITS.index(split) for split in deal(photos, {}, all_given)]
 
 
 def _without_copies(keys: np.ndarray, targets: np.ndarray, splits: np.ndarray, ranks: np.ndarray) -> np.ndarray:

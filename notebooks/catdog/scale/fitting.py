@@ -13,13 +13,14 @@ from .. import bundle, places
 from ..backbone import VGG16, load_backbone
 from ..bundle import Bundle
 from ..confidence import fit_confidence
-from ..dataset import Dataset, Photo, read_training_photo, require_classes
+from ..dataset import Dataset, Photo, require_classes
 from ..engines import TENSORFLOW_MIXED
 from ..engines.choice import AUTO
 from ..evaluation import evaluate
 from ..features import FeatureStore
 from ..folders import SPLITS, TEST, TRAIN, VALID
 from ..images import PhotoRefused
+from ..inspection import read_training_photo
 from ..names import model_name
 from ..proving import SAMPLES, Engines
 from ..saving import save_model

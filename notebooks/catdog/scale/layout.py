@@ -35,9 +35,18 @@ class Layout:
         """The class; None for a file that is not used."""
         return self._layout.label(path[len(self.root) + 1 :])
 
+    @property
+    def splits(self) -> set[str]:
+        """Those that folders, or a table, give."""
+        return self._layout.splits
+
+    def given(self, path: str) -> str | None:
+        """The split that its folder, or a table, gives; None where none does."""
+        return self._layout.split(path[len(self.root) + 1 :])
+
     def split(self, path: str, digest: str) -> str:
         """See `splitting.split_of`."""
-        return split_of(digest, self._layout.split(path[len(self.root) + 1 :]), self._layout.splits)
+        return split_of(digest, self.given(path), self.splits)
 
     def describe(self, paths: Collection[str]) -> str:
         """What was understood, as a table."""

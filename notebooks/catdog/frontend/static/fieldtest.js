@@ -1,16 +1,15 @@
-// How often the model is right about photos whose class is known: from their folder, a CSV file, or the tester.
+// How often the model is right about photos whose class is known: from their folder, a table, or the tester.
 
 import { isWrong, photos, percent } from "./album.js";
 import { say } from "./say.js";
+import { namesAndLabels } from "./table.js";
 
 const Z = 1.959963984540054; // two-sided 95 % of the normal distribution
-const NAME_COLUMNS = /^(file|filename|name|path|image|photo)$/i;
-const LABEL_COLUMNS = /^(label|class|truth|category)$/i;
 const MOST_MISSES = 200; // a longer list is looked at in the album
 const MOST_UNKNOWN = 5;
 
 const byId = (id) => document.getElementById(id);
-const fromFile = new Map(); // file name or path → label
+const fromFile = new Map(); // as `keysOf` gives it → label
 let classes = [];
 
 export function setClasses(names) {
@@ -20,10 +19,19 @@ export function setClasses(names) {
 /** The class that a photo really shows, or "" if nobody has said. */
 export function truth(photo) {
   if (photo.truth !== undefined) return photo.truth;
-  const said = fromFile.get(photo.path) ?? fromFile.get(photo.name);
+  const said = keysOf(photo).map((key) => fromFile.get(key)).find((label) => label !== undefined);
   if (said !== undefined) return asClass(said);
   const folders = photo.path.split("/").slice(0, -1).reverse();
   return folders.map(asClass).find(Boolean) ?? "";
+}
+
+/** What a table may call a photo: its path or its name, with the ending or without. */
+function keysOf({ path, name }) {
+  return [path, name].flatMap((text) => [asKey(text), asKey(text).replace(/\.[^./]*$/, "")]);
+}
+
+function asKey(text) {
+  return text.trim().replaceAll("\\", "/").replace(/^\.\//, "").normalize().toLowerCase();
 }
 
 /** "cat" for cat, Cats or " CAT ", where that is a class; else "". */
@@ -32,36 +40,15 @@ function asClass(name) {
   return classes.find((label) => [label.toLowerCase(), `${label.toLowerCase()}s`].includes(plain)) ?? "";
 }
 
-/** Take the labels of a CSV file of names and labels, and say how that went: {code, text, …}. */
+/** Take the labels of a table of photos and classes, and say how that went: {code, text, …}. */
 export async function readLabels(file) {
-  const found = namesAndLabels(parsed((await file.text()).replace(/^\uFEFF/, "")));
-  for (const [name, label] of found) fromFile.set(name.trim().replaceAll("\\", "/"), label);
+  const here = new Set(photos.flatMap(keysOf));
+  const found = await namesAndLabels(file, asClass, (text) => here.has(asKey(text))).catch(() => []); // what is no table
+  for (const [name, label] of found) fromFile.set(asKey(name), label);
   const unknown = [...new Set(found.map(([, label]) => label.trim()).filter((label) => !asClass(label)))];
   const some = [...unknown.slice(0, MOST_UNKNOWN), ...(unknown.length > MOST_UNKNOWN ? ["…"] : [])].join(", ");
   const text = `${found.length} labels were read from ${file.name}.${some && ` Not a class of this model: ${some}.`}`;
   return { code: "labels-read", labels: found.length, unknown: some, text };
-}
-
-/** [name, label] of each row: from the columns that are headed so, else from the first two. */
-function namesAndLabels(rows) {
-  const place = (wanted) => rows[0]?.findIndex((cell) => wanted.test(cell.trim())) ?? -1;
-  const [name, label] = [place(NAME_COLUMNS), place(LABEL_COLUMNS)];
-  const headed = name >= 0 && label >= 0;
-  const pairs = headed ? rows.slice(1).map((row) => [row[name], row[label]]) : rows;
-  return pairs.filter(([name, label]) => name && label);
-}
-
-/** Rows of cells (RFC 4180), separated by commas, or by semicolons or tabs as spreadsheets like to. */
-function parsed(text) {
-  const first = text.slice(0, text.search(/[\r\n]|$/));
-  const separator = [",", ";", "\t"].sort((a, b) => first.split(b).length - first.split(a).length)[0];
-  const rows = [[]];
-  const cell = new RegExp(`(?:"((?:[^"]|"")*)"|([^"\\r\\n${separator}]*))(${separator}|\\r?\\n|$)`, "y");
-  for (let match; cell.lastIndex < text.length && (match = cell.exec(text)); ) {
-    rows.at(-1).push(match[1]?.replaceAll('""', '"') ?? match[2]);
-    if (match[3] !== separator) rows.push([]);
-  }
-  return rows.filter((row) => row.length > 1);
 }
 
 /** 95 % interval of a share of `right` in `all`: Wilson 1927, as the model's card has it. */

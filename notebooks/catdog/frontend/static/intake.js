@@ -6,6 +6,7 @@ const TYPES = {
   jpg: "image/jpeg", jpeg: "image/jpeg", jfif: "image/jpeg", png: "image/png", webp: "image/webp", gif: "image/gif",
   avif: "image/avif", bmp: "image/bmp", heic: "image/heic", heif: "image/heif",
 };
+const TABLES = ["csv", "tsv", "json", "jsonl", "ndjson"];
 
 const inOrder = new Intl.Collator(undefined, { numeric: true }).compare; // 9 before 10
 
@@ -72,7 +73,7 @@ async function sorted(files) {
   let others = 0;
   for (const { file, path } of files) {
     if (ending(path) === "zip") await fromZip(file, photos, notes);
-    else if (ending(path) === "csv") labels.push(file);
+    else if (TABLES.includes(ending(path))) labels.push(file);
     else if (isPhoto(path, file.type)) photos.push(asPhoto(path, file.size, async () => typed(file, path)));
     else others += 1;
   }

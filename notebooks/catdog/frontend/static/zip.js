@@ -41,7 +41,7 @@ function readEntry(entries, at) {
   const long = (from) => entries.getUint32(at + from, true);
   const name = new Uint8Array(entries.buffer, at + ENTRY.size, short(28));
   return {
-    path: new TextDecoder().decode(name),
+    path: new TextDecoder().decode(name).replaceAll("\\", "/"),
     locked: Boolean(short(8) & 1),
     method: short(10),
     packed: long(20),

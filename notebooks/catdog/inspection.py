@@ -1,0 +1,55 @@
+"""One file of a folder of photos: can it be used, what does it show, and what should a person know of it?"""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .images import PhotoRefused, photo_format, read_photo
+from .pictures import Pictures, picture_of
+from .salvage import missing
+
+MIN_SIDE = 32
+_FORMATS_BY_ENDING = {
+    **{key: {"JPEG", "MPO"} for key in (".jpg", ".jpeg", ".jpe", ".jfif")},
+    **{key: {"HEIF"} for key in (".heic", ".heif", ".hif")},
+    **{f".{name.lower()}": {name} for name in ("PNG", "WEBP", "GIF", "BMP", "AVIF")},
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a file is: its digest, sha256 hex, and what it shows, see `pictures.picture_of`; or why it is left out, as
+    code and reason. `note` is what else a person should know."""
+
+    digest: str = ""
+    picture: str = ""
+    code: str = ""
+    reason: str = ""
+    note: str = ""
+
+
+def read_training_photo(data: bytes) -> np.ndarray:
+    """As `images.read_photo`, and PhotoRefused too where the shorter side has fewer than `MIN_SIDE` pixels."""
+    return read_photo(data, MIN_SIDE)
+
+
+def inspect(path: Path, known: Collection[str], seen: Pictures) -> Look:
+    """Read one file. One whose digest is `known`, and whose picture was `seen`, is not decoded."""
+    try:
+        data = path.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        picture = (seen.of(digest) if digest in known else None) or picture_of(read_training_photo(data))
+        cut = "cut off, some of the last rows are missing" if missing(data) else ""
+        return Look(digest, picture, note=cut or _on_ending(photo_format(data), path.suffix.lower()))
+    except PhotoRefused as refusal:
+        return Look(code=refusal.code, reason=str(refusal))
+    except OSError as error:
+        return Look(code="photo-unreadable", reason=f"The file cannot be read ({error.strerror}).")
+
+
+def _on_ending(content: str, ending: str) -> str:
+    said = _FORMATS_BY_ENDING.get(ending, ())
+    return f"content is {content}, name says {ending}" if said and content not in said else ""
