@@ -11,7 +11,7 @@ from catdog.dataset import Dataset, Photo
 from catdog.decisions import OUT, Decisions
 from catdog.feedback import Feedback, FeedbackFull
 from catdog.images import as_png, read_photo
-from conftest import drawing, encoded
+from conftest import drawing, encoded, refused
 from PIL import Image
 from test_backend import is_problem, parts
 
@@ -164,6 +164,14 @@ def test_what_was_decided_before_is_not_asked_again(places):
 def test_as_png_gives_the_same_pixels_again():
     photo = read_photo(drawing("dog", 9))
     assert (read_photo(as_png(photo)) == photo).all()
+
+
+@pytest.mark.parametrize("name", ["../../x", "", "Meine Tiere!"])
+def test_a_name_that_leads_elsewhere_makes_no_folder(places, name):
+    with refused("model-name"):
+        Feedback(name)
+    assert not list(places.parent.glob("x"))
+    assert not (places / "data_dir" / "feedback").exists()
 
 
 def test_full_is_full():

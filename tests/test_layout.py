@@ -72,6 +72,7 @@ BOTH = ("train/cat", "train/dog", "test/cat", "test/dog")
         ([*tree("cat", "dog", "New folder", "Untitled Folder 2"), "Neuer Ordner/"], PLAIN,
          {"New folder", "Untitled Folder 2", "Neuer Ordner"}),
         ([*tree("cat", "dog"), "owl/", "notes/read me.txt", "photo.jpg"], PLAIN, {"owl", "notes", "."}),
+        ([*tree("pets/cat", "pets/dog"), "logo.png", "x.jpg"], PLAIN, {"."}),
         (tree("cat/indoors", "cat/outdoors", "dog", "owl"), "cat -, dog -, owl -", set()),
         (tree("$5_$10", "<b>x", "a, b", "10"), "$5_$10 -, 10 -, <b>x -, a, b -", set()),
     ],

@@ -173,7 +173,7 @@ def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
     known_set, about_name = recognised(folder.name, classes, {short(look.digest) for _, look in usable})
     kept, copies = _without_copies(usable, known_set)
     photos = _split(kept, known_set)
-    require_training_photos(classes, photos, str(folder.path), left_out)
+    require_training_photos(classes, photos, str(folder.path), left_out + copies)
     notes = (*about_name, *_notes_on_files(results))
     return Dataset(known_set.name, classes, tuple(photos), tuple(left_out + copies), folder.drawings, notes)
 

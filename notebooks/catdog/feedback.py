@@ -9,6 +9,7 @@ from pathlib import Path
 
 from . import places
 from .images import as_png
+from .names import require_model_name
 
 MOST = 500  # photos, of up to 150 kB each
 
@@ -37,10 +38,11 @@ class Correction:
 class Feedback:
     """The corrections of the photos that go with the models called `name`, in data/feedback/<name>/.
 
-    Raises OSError where the folder cannot be used.
+    Raises SuiteError where the folder cannot be used, or the name is not a model's.
     """
 
     def __init__(self, name: str, most: int = MOST):
+        require_model_name(name)
         self.folder = places.notes_dir("feedback", name)
         self._most, self._lock = most, threading.Lock()
 

@@ -136,10 +136,11 @@ def tree_of(paths: Iterable[str]) -> tuple[Folder, Counter]:
 
 
 def below_wrappers(path: str, folder: Folder) -> tuple[str, Folder]:
-    """Archives often hold one folder around everything: look inside it, unless it is a class among none."""
-    while len(folder.inner) == 1 and not folder.photos:
+    """Archives often hold one folder around everything: look inside it, unless it is a class among none. Photos beside
+    it do not count where it holds several folders."""
+    while len(folder.inner) == 1:
         ((name, only),) = folder.inner.items()
-        if not only.inner:
+        if len(only.inner) < (2 if folder.photos else 1):
             break
         path, folder = joined(path, name), only
     return path, folder

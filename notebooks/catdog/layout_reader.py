@@ -79,6 +79,7 @@ class _Reader:
 
     def _automatic(self) -> Layout:
         path, folder = below_wrappers("", self._root)
+        self._skip_beside_wrappers(path)
         flat = self._flat_folders(path, folder, None)
         if self._are_all_flat(folder):
             table = find_table(self._paths, self._read)
@@ -111,7 +112,7 @@ class _Reader:
         if others and (
             not known or (len(named) == 1 and not all(known & labels_below(inner[name][1]) for name in others))
         ):
-            raise _Unclear(f"{listed(named)} look like splits, {listed(others)} beside them do not")
+            raise _Unclear(f"{listed(named)} could be a split, but {listed(others)} beside it could not")
         for name in others:
             self._skip(joined(path, name), kids[name].files, f"it stands beside {listed(named)}, but is not a split")
         for name, split in named.items():
@@ -254,6 +255,12 @@ class _Reader:
             else:
                 self._skip_what_is_empty(where, kid)
 
+    def _skip_beside_wrappers(self, path: str) -> None:
+        folder, where = self._root, ""
+        for name in filter(None, path.split("/")):
+            self._skip_loose(where, folder)
+            folder, where = folder.folders[name], joined(where, name)
+
     def _skip_loose(self, path: str, folder: Folder) -> None:
         if folder.photos:
             self._skip(path or ".", folder.photos, "photos beside the folders of the classes")
@@ -262,8 +269,9 @@ class _Reader:
         self.skipped.append(Skipped(where or ".", files, reason))
 
     def _refusal(self, reason: str) -> str:
+        tree = "\n".join(tree_in_lines(self._root, self._paths))
         return (
             f"{self._where} is not understood: {reason}. Put each class's photos into a folder of its own, or set "
-            f'LABELS to "{FOLDER}", "{TOP_FOLDER}", "{FILE_NAME}" or the name of a table. It was read as:\n'
-            + "\n".join(tree_in_lines(self._root, self._paths))
+            f'LABELS to "{FOLDER}", "{TOP_FOLDER}", "{FILE_NAME}" or the name of a table.'
+            + (f"\n{tree}" if tree else "")
         )
