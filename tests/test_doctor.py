@@ -240,8 +240,7 @@ def test_uneven_classes_are_told(folder, examined):
 
 
 def test_suggestions_are_shown_with_what_they_are_like(folder, examined):
-    shown = figures.suggestions(examined()[1])
-    assert shown.axes[0].get_title(loc="left") == "Nothing to decide." or shown.axes[0].get_title()
+    assert figures.suggestions([]) is None
     draw("cat", 200).resize((100, 100)).save(folder / "train" / "cat" / "near.png")
     found = [one for one in examined()[1] if one.beside]
     titles = [axis.get_title() for axis in figures.suggestions(found).axes]

@@ -1,4 +1,5 @@
-"""Pictures of photos and of results. Each function returns a figure that a notebook shows as the cell's result."""
+"""Pictures of photos and of results. Each function returns a figure that a notebook shows as the cell's result; or
+None, which shows nothing, where there is nothing to see."""
 
 import random
 from collections import defaultdict
@@ -84,8 +85,10 @@ def reliability(probabilities: dict[str, np.ndarray], targets: np.ndarray) -> Fi
 
 
 @with_names
-def dial(found: "Dial") -> Figure:
+def dial(found: "Dial") -> Figure | None:
     """Speed against accuracy: the whole network and its compact twins, each with the 95 % interval of its accuracy."""
+    if not found.points:
+        return None
     figure, axis = plt.subplots(figsize=(6, 3.6))
     chosen = found.chosen.times if found.chosen else ""
     for point in found.points:
@@ -95,8 +98,7 @@ def dial(found: "Dial") -> Figure:
         axis.errorbar(point.rate, report.accuracy, ends, marker="o", capsize=3, color=color)
         name = "whole network" if whole else f"{point.times} times less" + (", taken" if point.times == chosen else "")
         axis.annotate(name, (point.rate, report.accuracy), (6, 6), textcoords="offset points", fontsize=8)
-    title = "" if found.points else "No compact twin was made."
-    axis.set(xlabel="photos a second on this machine", ylabel="right of the validation photos", title=title)
+    axis.set(xlabel="photos a second on this machine", ylabel="right of the validation photos")
     axis.margins(x=0.25)
     return _finished(figure)
 
@@ -122,14 +124,17 @@ def confusion_matrix(report: "Report") -> Figure:
 
 
 @with_names
-def mistakes(worst: "Sequence[Mistake]", judged: int = 1) -> Figure:
-    """The photos of `worst`, each with what it is and what it was taken for; `judged` is of how many."""
+def mistakes(worst: "Sequence[Mistake]", judged: int = 1) -> Figure | None:
+    """The photos of `worst`, each with what it is and what it was taken for; `judged` is of how many. Where there are
+    none, a sentence is printed."""
+    if not worst:
+        print("No mistakes." if judged else "No photo was judged.")
     titles = [f"{_cut(one.photo.label)}, taken for\n{_cut(one.predicted)} ({one.probability:.0%})" for one in worst]
-    return _titled([one.photo.path for one in worst], titles, "No mistakes." if judged else "No photo was judged.")
+    return _titled([one.photo.path for one in worst], titles)
 
 
 @with_names
-def suggestions(found: "Sequence[Suggestion]", most: int = 5 * _COLUMNS) -> Figure:
+def suggestions(found: "Sequence[Suggestion]", most: int = 5 * _COLUMNS) -> Figure | None:
     """Photos that something is suggested about: the letters that name each, its class, and what is suggested. One that
     is almost the same as another stands beside that."""
     paths, titles, named = [], [], names(found)
@@ -139,27 +144,27 @@ def suggestions(found: "Sequence[Suggestion]", most: int = 5 * _COLUMNS) -> Figu
         if one.beside:
             paths.append(one.beside.path)
             titles.append(f"like this {_cut(one.beside.label)}\nin {one.beside.split}")
-    return _titled(paths, titles, "Nothing to decide.")
+    return _titled(paths, titles)
 
 
 @with_names
-def changed(comparison: "Comparison | None") -> Figure:
-    """The test photos that two versions judge differently."""
+def changed(comparison: "Comparison | None") -> Figure | None:
+    """The photos that two versions judge differently."""
     lost, won = (comparison.lost, comparison.won) if comparison else ((), ())
     titles = [f"{_cut(photo.label)}:\nno longer right" for photo in lost] + [
         f"{_cut(photo.label)}:\nright now" for photo in won
     ]
-    return _titled([photo.path for photo in (*lost, *won)], titles, "No test photo is judged differently.")
+    return _titled([photo.path for photo in (*lost, *won)], titles)
 
 
-def _titled(paths: Sequence[Path], titles: Sequence[str], nothing: str) -> Figure:
-    lines = max(1, -(-len(paths) // _COLUMNS))
+def _titled(paths: Sequence[Path], titles: Sequence[str]) -> Figure | None:
+    if not paths:
+        return None
+    lines = -(-len(paths) // _COLUMNS)
     figure, rows = plt.subplots(lines, _COLUMNS, figsize=(1.5 * _COLUMNS, 2.0 * lines), squeeze=False)
     _fill(rows.flat, [read_photo(path) for path in paths])
     for axis, title in zip(rows.flat, titles):
         axis.set_title(drawable(title), fontsize=8)
-    if not paths:
-        rows.flat[0].set_title(nothing, loc="left")
     return _finished(figure)
 
 

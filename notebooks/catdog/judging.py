@@ -12,6 +12,7 @@ from .evaluation import Report, evaluate
 from .folders import SPLITS, TEST, VALID
 from .known_sets import short
 from .names import listed
+from .progress import bar
 from .training import Fit, heads_of_others
 
 CROSS_VALIDATION = "cross-validation"
@@ -123,7 +124,8 @@ def judge(
 def _cross_validated(dataset: Dataset, data, fit: Fit, temperature: float, reports: dict[str, Report]) -> Judgement:
     photos = [photo for split in SPLITS for photo in dataset.of(split)]
     features, targets = (np.concatenate(parts) for parts in zip(*(data[split] for split in SPLITS)))
-    answers = [_out_of_fold(features, targets, len(dataset.classes), fit, seed) for seed in range(_REPEATS)]
+    deals = bar(range(_REPEATS), what="Cross-validation", unit="deals")
+    answers = [_out_of_fold(features, targets, len(dataset.classes), fit, seed) for seed in deals]
     judged = np.isfinite(answers[0]).all(axis=1)
     targets_judged, first = targets[judged], answers[0][judged]
     accuracies = tuple(float((one[judged].argmax(axis=1) == targets_judged).mean()) for one in answers if judged.any())
@@ -143,7 +145,7 @@ def _out_of_fold(features: np.ndarray, targets: np.ndarray, classes: int, fit: F
     logits = np.full((len(targets), classes), np.nan, np.float32)
     nothing = np.empty((0, features.shape[1]), np.float32), np.empty(0, np.int64)
     l2, epochs = fit.settings["l2"], fit.settings["best_epoch"]
-    for unseen, head in heads_of_others(features, targets, nothing, l2, epochs, seed):
+    for unseen, head in heads_of_others(features, targets, nothing, l2, epochs, seed, shown=False):
         logits[unseen] = head.logits(features[unseen])
     return logits
 
