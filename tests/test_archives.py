@@ -55,6 +55,15 @@ def test_photos_that_you_added_to_the_unpacked_folder_are_there_after_the_zip_ha
     assert find_photos(archive).path == second
 
 
+def test_photos_that_you_removed_from_the_unpacked_folder_do_not_come_back(tmp_path, capsys):
+    archive = zipped(tmp_path / "garden.zip")
+    (find_photos(archive).path / "cat" / "0.jpg").unlink()
+    zipped(tmp_path / "garden.zip", {**MEMBERS, "cat/new.jpg": b"new"})
+    second = there(find_photos(archive).path)
+    assert second.keys() == {*MEMBERS, "cat/new.jpg"} - {"cat/0.jpg"}
+    assert "1 file that you removed" in capsys.readouterr().out
+
+
 def test_a_zip_that_came_back_is_not_unpacked_again(tmp_path, capsys):
     archive = zipped(tmp_path / "garden.zip")
     first = find_photos(archive).path

@@ -61,12 +61,13 @@ def _state(path: Path) -> list[int]:
 
 
 def _take_along(home: Path, name: str, made_from: list[str], part: Path) -> list[str]:
-    """Copy what a person added to or changed in earlier folders of these archives into `part`."""
+    """Do in `part` what a person did in earlier folders of these archives: copy what was added or changed, leave out
+    what was removed from the last one."""
     notes = []
-    for older in sorted(home.glob(f"{glob.escape(name[:80])}-????????")):
-        manifest = _manifest(older)
-        if manifest.get("from") != made_from:
-            continue
+    found = ((older, _manifest(older)) for older in home.glob(f"{glob.escape(name[:80])}-????????"))
+    earlier = [(older, manifest) for older, manifest in found if manifest.get("from") == made_from]
+    earlier.sort(key=lambda pair: (pair[0] / _MANIFEST).stat().st_mtime)
+    for older, manifest in earlier:
         yours = [path for path in sorted(older.rglob("*")) if _is_yours(path, older, manifest["files"])]
         for path in yours:
             with path.open("rb") as content:
@@ -74,7 +75,16 @@ def _take_along(home: Path, name: str, made_from: list[str], part: Path) -> list
         if yours:
             number = f"{len(yours):,} file{'s' * (len(yours) > 1)}"
             notes.append(f"{number} that you added to {older} or changed there: copied to the new folder, too.")
-    return notes
+    return notes + (_leave_out_removed(*earlier[-1], part) if earlier else [])
+
+
+def _leave_out_removed(older: Path, manifest: dict, part: Path) -> list[str]:
+    gone = [(part / name, size) for name, (size, _) in manifest["files"].items() if not (older / name).exists()]
+    removed = [path for path, size in gone if path.is_file() and path.stat().st_size == size]
+    for path in removed:
+        path.unlink()  # a copy that was unpacked just now
+    number = f"{len(removed):,} file{'s' * (len(removed) > 1)}"
+    return [f"{number} that you removed from {older}: left out of the new folder, too."] if removed else []
 
 
 def _is_yours(path: Path, folder: Path, files: dict) -> bool:
