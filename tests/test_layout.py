@@ -38,12 +38,12 @@ def tree(*folders: str, each: int = 3, name: str = "{}.jpg") -> list[str]:
 
 def understood(paths, labels="auto", texts=None):
     """("class split, …" of what is used, what is skipped, the layout)."""
-    layout = read_layout(paths, labels, lambda path: (texts or {})[path], "pets")
+    layout = read_layout(paths, labels, lambda path: (texts or {}).get(path, b""), "pets")
     used = {(layout.label(path), layout.split(path) or "-") for path in paths if layout.label(path)}
     return ", ".join(f"{label} {split}" for label, split in sorted(used)), {one.where for one in layout.skipped}, layout
 
 
-PLAIN = "cat -, dog -"
+PLAIN, PLAIN_TRAIN = "cat -, dog -", "cat train, dog train"
 SPLIT = "cat test, cat train, dog test, dog train"
 BOTH = ("train/cat", "train/dog", "test/cat", "test/dog")
 
@@ -74,6 +74,19 @@ BOTH = ("train/cat", "train/dog", "test/cat", "test/dog")
         ([*tree("cat", "dog"), "owl/", "notes/read me.txt", "photo.jpg"], PLAIN, {"owl", "notes", "."}),
         ([*tree("pets/cat", "pets/dog"), "logo.png", "x.jpg"], PLAIN, {"."}),
         (tree("cat/indoors", "cat/outdoors", "dog", "owl"), "cat -, dog -, owl -", set()),
+        ([*tree("asl_train/asl_train/cat", "asl_train/asl_train/dog"), "asl_test/asl_test/A_test.jpg"],
+         "cat train, dog train", {"asl_test"}),
+        (tree("train-20230501T101010Z-001/train/cat", "train-20230501T101010Z-001/train/dog",
+              "test-20230501T101212Z-001/test/cat"), "cat test, cat train, dog train", set()),
+        (tree("train/images/cat", "train/images/dog", "train/masks/cat", "train/masks/dog"), PLAIN, {"train/masks"}),
+        ([*tree("pets-main/images/cat", "pets-main/images/dog"), "pets-main/LICENSE", "pets-main/a.md"], PLAIN, set()),
+        (tree("yes", "no", "brain/yes", "brain/no"), "no -, yes -", {"brain"}),
+        (tree("train/cat", "train/dog", "test/unknown"), PLAIN_TRAIN, {"test"}),
+        (tree("train/cat", "train/dog", "test/cat", "test/owl"), "cat test, cat train, dog train", {"test/owl"}),
+        ([*tree("cat", "dog"), "bird.zip"], PLAIN, {"bird.zip"}),
+        (tree("cat", "dog", " \u200b"), PLAIN, {" \u200b"}),
+        (tree("#cat", "#dog"), "#cat -, #dog -", set()),
+        (tree("train_v2/cat", "train_v2/dog", "test_v2/cat"), "cat test, cat train, dog train", set()),
         (tree("$5_$10", "<b>x", "a, b", "10"), "$5_$10 -, 10 -, <b>x -, a, b -", set()),
     ],
 )  # fmt: skip
@@ -90,6 +103,9 @@ def test_folders_are_read_as_a_person_would(paths, expected, skipped):
         (tree("train/steam", "train/diesel", "bus/city", "bus/school"), ("train", "bus")),
         (tree("camera 1/cat", "camera 1/dog", "camera 2/cat", "camera 2/dog"), ("cat, dog", "camera 1, camera 2")),
         (tree("pets/cat", "pets/dog", "readme"), ("pets", "readme")),
+        (tree("amazon/images/bike", "amazon/images/mug", "webcam/images/bike", "webcam/images/mug"), ("bike, mug",)),
+        (tree("anna/cat", "anna/dog", "ben/cat", "ben/bird"), ("cat", "anna, ben")),
+        (tree("train/2019/cat", "train/2019/dog", "train/2020/cat", "train/2020/dog"), ("cat, dog", "2019, 2020")),
         (["IMG_1.jpg", "IMG_2.jpg", "DSC_3.jpg"], ("IMG_1.jpg",)),
         (["read me.txt"], ("no photo",)),
     ],
@@ -137,6 +153,7 @@ def test_a_thousand_classes_are_a_short_table():
     [
         ("train/cat.0.jpg", "cat"), ("Bengal_12.jpg", "Bengal"), ("great_pyrenees_107.jpg", "great_pyrenees"),
         ("cat (3).jpg", "cat"), ("cat12.png", "cat"), ("12-cat.jpg", "cat"), ("猫 3.jpg", "猫"), ("cat.jpg", None),
+        ("cat_2023-05-01_1.jpg", "cat"), ("_MG_0001.jpg", None), ("FB_IMG_16.jpg", None), ("IMGP0001.jpg", None),
         ("IMG_2034.jpg", None), ("1.jpg", None), ("WhatsApp Image 2021.jpg", None), ("DSC01.JPG", None),
     ],
 )  # fmt: skip
@@ -213,6 +230,102 @@ def test_a_table_may_name_splits_and_lack_photos():
     used, skipped, _ = understood([*PHOTOS, "images/new.jpg", "t.csv"], texts={"t.csv": text.encode()})
     assert used == SPLIT
     assert skipped == {"t.csv"}
+
+
+def table(*rows, header=("id", "label")):
+    return lines(header, *rows).encode()
+
+
+def test_names_that_tables_share_are_told_apart_by_the_folder_and_what_is_unclear_is_not_used():
+    """As CIFAR-10 on Kaggle, and Roboflow's export."""
+    numbers = [f"{number}" for number in range(1, 9)]
+    photos = [f"{split}/{number}.png" for split in ("train", "test") for number in numbers]
+    rows = [(number, ("cat", "dog")[int(number) % 2]) for number in numbers]
+    used, _, layout = understood([*photos, "trainLabels.csv"], texts={"trainLabels.csv": table(*rows)})
+    assert used == PLAIN_TRAIN
+    assert not any(layout.label(path) for path in photos if path.startswith("test"))
+    with refused("photos-layout"):
+        understood([*photos, "labels.csv"], texts={"labels.csv": table(*rows)})
+    hot = ("filename", "cat", "dog")
+    texts = {
+        f"{split}/_classes.csv": table(
+            *((f"{n}.png", str(int(n) % 2 ^ turn), str(1 - (int(n) % 2 ^ turn))) for n in numbers), header=hot
+        )
+        for split, turn in (("train", 0), ("test", 1))
+    }  # fmt: skip
+    used, _, layout = understood([*photos, *texts], texts=texts)
+    assert used == SPLIT
+    assert [layout.label(f"{split}/1.png") for split in ("train", "test")] == ["cat", "dog"]
+
+
+def test_a_pandas_index_is_not_taken_for_the_photo():
+    photos = [f"{number}.jpg" for number in range(12)]
+    rows = [(f"{number}", f"{(7 * number) % 12}.jpg", ("cat", "dog")[(7 * number) % 12 % 2]) for number in range(12)]
+    _, _, layout = understood([*photos, "t.csv"], texts={"t.csv": table(*rows, header=("", "filename", "label"))})
+    assert [layout.label(path) for path in photos] == ["cat", "dog"] * 6
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        (("file", "width", "label"), lambda s, label: (s, str(int(s) * 7), label)),
+        (("file", "label", "label_name"), lambda s, label: (s, str(len(label) + (label == "cat")), label)),
+        (("url", "label"), lambda s, label: (f"https://example.org/x/{s}.jpg", label)),
+        (("path", "label"), lambda s, label: (f"C:\\data\\{s}.jpg", label)),
+        (("name", "patient", "diagnosis"), lambda s, label: (s, "Ann" if s < "004" else "Bob", label)),
+        (("file", "note", "label"), lambda s, label: (s, '"two\nlines"', label)),
+    ],
+)
+def test_the_right_columns_are_taken(header, row):
+    texts = {
+        "t.csv": lines(header, *(row(*pair) for pair in ROWS)).encode(),
+        "exif.csv": table(*((s, "Canon") for s, _ in ROWS)),
+    }
+    assert understood([*PHOTOS, *texts], texts=texts)[0] == PLAIN
+
+
+def test_names_come_before_a_table_of_something_else_and_a_submission_is_no_table_of_labels():
+    photos = [f"{label}.{number}.jpg" for label in ("cat", "dog") for number in range(6)]
+    exif = table(*((path, ("Canon", "Nikon")[n % 2]) for n, path in enumerate(photos)), header=("filename", "Model"))
+    assert understood([*photos, "exif.csv"], texts={"exif.csv": exif})[0] == PLAIN
+    submission = table(*((path, "0") for path in photos))
+    assert understood([*photos, "sampleSubmission.csv"], texts={"sampleSubmission.csv": submission})[0] == PLAIN
+
+
+def test_rows_that_contradict_or_give_several_labels_are_not_used_and_it_is_said():
+    rows = [*ROWS, ("000", "dog"), ("001", "dog")]
+    rows[2] = ("002", "cat|dog")
+    paths = [*PHOTOS, "t.csv"]
+    _, _, layout = understood(paths, texts={"t.csv": table(*rows)})
+    assert [layout.label(path) for path in PHOTOS] == [None, "dog", None, *["dog", "cat"] * 2, "dog"]
+    told = layout.describe(layout.counted(paths))
+    assert "1 rows of t.csv contradict others" in told
+    assert "1 rows of t.csv give several labels" in told
+
+
+def test_a_column_of_splits_in_other_words():
+    rows = [(s, label, ("1", "0")[int(s) > 5]) for s, label in ROWS]
+    texts = {"t.csv": table(*rows, header=("id", "label", "is_training"))}
+    assert understood([*PHOTOS, "t.csv"], texts=texts)[0] == SPLIT
+    rows = [(s, label, ("Training", "unused", "PublicTest")[int(s) % 3]) for s, label in ROWS]
+    texts = {"t.csv": table(*rows, header=("id", "label", "Usage"))}
+    _, _, layout = understood([*PHOTOS, "t.csv"], texts=texts)
+    assert [layout.label(path) is None for path in PHOTOS] == [int(s) % 3 == 1 for s, _ in ROWS]
+
+
+def test_folders_and_a_table_that_say_different_things_are_refused():
+    photos = [f"part_{part}/{number}.jpg" for part in (1, 2) for number in range(part * 10, part * 10 + 4)]
+    rows = [(path.rpartition("/")[2], ("cat", "dog")[n % 2]) for n, path in enumerate(photos)]
+    with refused("photos-layout", "part_1", "meta.csv", "cat"):
+        understood([*photos, "meta.csv"], texts={"meta.csv": table(*rows)})
+    assert understood([*photos, "meta.csv"], "META.csv", {"meta.csv": table(*rows)})[0] == PLAIN
+
+
+@pytest.mark.parametrize("text", [b'"' + b"x" * 200_000, b"[" * 100_000, b"\xff\xfe\x00", b"a,b\n" * 3])
+def test_a_file_that_is_only_called_like_a_table_costs_nothing(text):
+    photos = [f"{label}.{number}.jpg" for label in ("cat", "dog") for number in range(5)]
+    for name in ("readme.txt", "x.json", "x.csv"):
+        assert understood([*photos, name], texts={name: text})[0] == PLAIN
 
 
 def test_of_two_columns_of_labels_one_is_asked_for():

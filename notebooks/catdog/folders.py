@@ -1,10 +1,12 @@
 """A tree of folders with photos, and what the names of folders and files say."""
 
+import errno
 import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import SuiteError
@@ -14,27 +16,41 @@ TRAIN, VALID, TEST = SPLITS = ("train", "valid", "test")
 UNLABELLED = "unlabelled"
 
 _SPLIT_WORDS = {
-    TRAIN: "train training trn entrainement apprentissage entrenamiento treino addestramento 训练 訓練 학습 훈련",
+    TRAIN: "train training trn trainval entrainement apprentissage entrenamiento treino 训练 訓練 학습 훈련",
     VALID: "val valid validation validate dev development eval evaluation validierung validacion 验证 検証 검증",
     TEST: "test testing tests tst holdout prueba teste 测试 測試 テスト 시험",
     UNLABELLED: "pred predict prediction predictions unlabeled unlabelled unlabel inference submission",
 }
 _SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words.split()}
-_AROUND = "seg|data|dataset|daten|datas|sets?|images?|imgs?|photos?|pictures?|pics?|folder|files?|split|集|用|데이터"
+_AROUND = (
+    "seg|public|private|data|dataset|daten|datas|sets?|images?|imgs?|photos?|pictures?|pics?|folder|files?|split|集|用"
+)
+_NOISE = frozenset({"jpg", "jpeg", "png", "tif", "v", "t", "z"})
 
 # What programs and file servers make for themselves: no person's photos lie there.
 _PROGRAMS = re.compile(
-    r"[.@~].*|#[a-z]+|\$[A-Z]{2,}[A-Z._]*|__MACOSX|__pycache__|lost\+found|System Volume Information|RECYCLER|Thumbs",
+    r"\..*|[@#~$]\w*?(ea ?dir|recycle|snapshot|te?mp|thumb|syno|trash|cache|share ?bin|appstore|database).*|@__.*|"
+    r"~.*\.tmp|__MACOSX|__pycache__|lost\+found|System Volume Information|RECYCLER|Thumbs",
+    re.IGNORECASE,
+)
+# Where data sets keep photos, and what they keep beside them: folders of these names are no classes of each other.
+_OF_PHOTOS = re.compile(
+    r"(jpeg|png|rgb|raw|color|original)?[ _-]*(images?|imgs?|photos?|pictures?|pics?)", re.IGNORECASE
+)
+_BESIDE_PHOTOS = re.compile(
+    r"(ann?otations?|annots?|(ground ?truth|gt|segmentation|seg)?[ _-]*(masks?|labels?|maps?)|trimaps?|segmentation\w*|"
+    r"image ?sets?|xmls?|bboxes|boxes|thumbs?|thumbnails?|meta ?(data)?|lists?|splits?|docs?|scripts?)",
     re.IGNORECASE,
 )
 UNNAMED = re.compile(
     r"(new|untitled) folder( ?\(?\d+\)?)?|neuer ordner.*|nouveau dossier.*|新しいフォルダー?", re.IGNORECASE
 )
 FILES_OF_PROGRAMS = re.compile(r"\..*|Thumbs\.db|desktop\.ini|Icon\r", re.IGNORECASE)
+_TEXTS = re.compile(r"licen[cs]e|readme|copying|authors|contributing|makefile|dockerfile|notice", re.IGNORECASE)
 _NO_PHOTOS = """
     txt csv tsv json jsonl ndjson xml md html htm pdf mat npy npz pkl pickle py ipynb zip tar gz tgz bz2 xz 7z rar db
     ini yaml yml log mp4 mov avi mkv mp3 wav doc docx xls xlsx ods ppt pptx h5 hdf5 pt pth onnx tfrecord lnk url exe aae
-    xmp thm names cfg data license parquet
+    xmp thm names cfg data license parquet sh bat yaml toml css js svg
 """
 
 
@@ -43,13 +59,30 @@ def is_of_a_program(name: str) -> bool:
     return bool(_PROGRAMS.fullmatch(name))
 
 
-def split_named(name: str) -> str | None:
-    """`TRAIN`, `VALID`, `TEST` or `UNLABELLED` for a folder named after one, such as `Train_data` or `seg_test`."""
+def split_named(name: str, but: Collection[str] = ()) -> str | None:
+    """`TRAIN`, `VALID`, `TEST` or `UNLABELLED` for a folder named after one, such as `Train_data` or `seg_test`; the
+    words `but` do not count."""
+    left = [word for word in map(_bare, _words(name)) if word and word not in but]
+    return _SPLIT_OF.get(left[0]) if len(left) == 1 else None
+
+
+def splits_named(names: Iterable[str]) -> dict[str, str]:
+    """Folder → split, of those of these siblings that are named after one. Words that all of them share, as in
+    `asl_alphabet_train` and `asl_alphabet_test`, and parts with numbers do not count."""
+    names = list(names)
+    plain = {name: split for name in names if (split := split_named(name))}
+    if len(plain) == len(names) or len(names) < 2:
+        return plain
+    shared = set.intersection(*({_bare(word) for word in _words(name)} for name in names)) - _SPLIT_OF.keys()
+    without_numbers = {name: re.sub(r"[^\W_]*\d[^\W_]*", " ", name) for name in names}
+    found = {name: split for name, text in without_numbers.items() if (split := split_named(text, shared | _NOISE))}
+    return found if len(found) == len(names) and TRAIN in found.values() else plain
+
+
+def _words(name: str) -> list[str]:
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     plain = "".join(c for c in unicodedata.normalize("NFKD", spaced) if not "\u0300" <= c <= "\u036f")
-    words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", plain).casefold())
-    left = [word for word in (_bare(word) for word in words) if word]
-    return _SPLIT_OF.get(left[0]) if len(left) == 1 else None
+    return re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", plain).casefold())
 
 
 def _bare(word: str) -> str:
@@ -62,7 +95,9 @@ def _bare(word: str) -> str:
 
 def may_be_a_photo(name: str) -> bool:
     """Whether a file of this name counts when folders are judged; its content decides later."""
-    return "." not in name or name.rpartition(".")[2].lower() not in _NO_PHOTOS.split()
+    if "." not in name:
+        return not _TEXTS.fullmatch(name)
+    return name.rpartition(".")[2].lower() not in _NO_PHOTOS.split()
 
 
 def list_files(root: Path) -> list[str]:
@@ -80,6 +115,16 @@ def list_files(root: Path) -> list[str]:
     return sorted(found)
 
 
+@contextmanager
+def _tolerated(name: str) -> Iterator[None]:
+    """A link that leads to itself is nothing, and a program may lock its own folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ELOOP and not (error.errno in (errno.EACCES, errno.EPERM) and is_of_a_program(name)):
+            raise
+
+
 def _list(folder: str, path: str, above: frozenset[tuple[int, int]], found: list[str]) -> None:
     state = os.stat(folder)
     here = (state.st_dev, state.st_ino)
@@ -87,10 +132,11 @@ def _list(folder: str, path: str, above: frozenset[tuple[int, int]], found: list
         return
     before = len(found)
     for entry in list(os.scandir(folder)):
-        if entry.is_dir():
-            _list(entry.path, f"{path}{entry.name}/", above | {here}, found)
-        elif entry.is_file():
-            found.append(f"{path}{entry.name}")
+        with _tolerated(entry.name):
+            if entry.is_dir():
+                _list(entry.path, f"{path}{entry.name}/", above | {here}, found)
+            elif entry.is_file():
+                found.append(f"{path}{entry.name}")
     if len(found) == before and path:
         found.append(path)
 
@@ -136,14 +182,20 @@ def tree_of(paths: Iterable[str]) -> tuple[Folder, Counter]:
 
 
 def below_wrappers(path: str, folder: Folder) -> tuple[str, Folder]:
-    """Archives often hold one folder around everything: look inside it, unless it is a class among none. Photos beside
-    it do not count where it holds several folders."""
+    """Archives often hold one folder around everything: look inside it, unless it is a class among none. Fewer photos
+    beside it, such as a cover, do not count."""
     while len(folder.inner) == 1:
         ((name, only),) = folder.inner.items()
-        if len(only.inner) < (2 if folder.photos else 1):
+        if not only.inner or folder.photos >= only.total:
             break
         path, folder = joined(path, name), only
     return path, folder
+
+
+def beside_photos(folder: Folder) -> list[str]:
+    """Names of folders with what belongs to the photos in another one, such as annotations beside `images`."""
+    names = list(folder.inner)
+    return [name for name in names if _BESIDE_PHOTOS.fullmatch(name)] if any(map(_OF_PHOTOS.fullmatch, names)) else []
 
 
 def with_photos(path: str, folder: Folder) -> Iterator[tuple[str, Folder]]:
@@ -171,17 +223,23 @@ def labels_below(folder: Folder) -> set[str]:
     return {same(name) for name in folder.inner} | {same(n) for kid in folder.inner.values() for n in kid.inner}
 
 
+def is_a_copy_of(kid: Folder, names: Collection[str]) -> bool:
+    """Whether `kid` holds, below folders around everything, folders of these names and no others."""
+    inner = {same(name) for name in below_wrappers("", kid)[1].inner}
+    return len(inner) > 1 and inner <= {same(name) for name in names}
+
+
 def is_split_in_itself(kid: Folder) -> bool:
     splits = {split_named(name) for name in kid.inner}
     return TRAIN in splits and splits <= set(SPLITS)
 
 
 def repeated_below(folders: Iterable[Folder]) -> list[str]:
-    """Names that lie in more than one of `folders`, where these are at least two."""
-    seen = Counter(same(name) for folder in folders for name in folder.inner)
-    names = {same(name): name for folder in folders for name in folder.inner}
-    repeated = [names[key] for key, count in seen.items() if count > 1]
-    return repeated if len(repeated) > 1 else []
+    """Names that lie in more than one of `folders`."""
+    inner = [below_wrappers("", folder)[1].inner for folder in folders]
+    seen = Counter(same(name) for names in inner for name in names)
+    spelt = {same(name): name for names in inner for name in names}
+    return [spelt[key] for key, count in seen.items() if count > 1]
 
 
 def tree_in_lines(root: Folder, paths: Iterable[str], most: int = 20) -> list[str]:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .folders import FILES_OF_PROGRAMS, SPLITS, is_of_a_program, split_named
-from .labels import Table, label_in_name
+from .label_tables import Table
+from .labels import label_in_name
 from .names import printable, same
 
 AUTO, FOLDER, TOP_FOLDER, FILE_NAME = "auto", "folder", "top folder", "file name"

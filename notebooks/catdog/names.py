@@ -43,7 +43,7 @@ _KOREAN = frozenset(
 
 def class_name(text: str) -> str:
     """A folder's or table's word as the name of a class: printable, composed (NFC), no blanks around or doubled."""
-    readable = unicodedata.normalize("NFC", printable(text))
+    readable = unicodedata.normalize("NFC", printable(text).translate(_INVISIBLE))
     return " ".join(readable.split())
 
 
@@ -60,6 +60,9 @@ def printable(text: object) -> str:
         data = text.encode("utf-8", "surrogateescape")
         text = data.decode() if data.isascii() or text.isprintable() else decoded([data])[0][0]
     return "".join(" " if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text)
+
+
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"))
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:
