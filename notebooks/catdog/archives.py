@@ -3,18 +3,21 @@
 import contextlib
 import errno
 import hashlib
+import itertools
 import lzma
 import os
 import shutil
+import struct
 import subprocess
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
-from .errors import SuiteError, first_line
+from .errors import CODES, SuiteError, first_line
 from .folders import is_archive, is_of_a_program
 from .names import decoded, printable
 from .progress import bar
@@ -31,6 +34,7 @@ _PROGRAMS = {
     "unzip": ["-q"],
 }
 _OTHERS = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "RAR"}
+_UNICODE_NAME = 0x7075
 _DEPTH = 3  # of archives within archives
 
 
@@ -71,7 +75,7 @@ def identity(archives: Sequence[Path]) -> str:
 
 
 class _Member(NamedTuple):
-    name: bytes
+    name: str | bytes  # bytes where nobody says what they mean
     content: object  # what the archive opens it by
 
 
@@ -84,14 +88,23 @@ def _opened(archive: Path) -> Iterator[tuple[list[_Member], object]]:
             yield [_Member(_raw(info), info) for info in infos], lambda one: file.open(one.content)
     else:
         with tarfile.open(archive) as file:
-            infos = [info for info in file if info.isfile()]
+            infos = [info for info in file if info.isfile() or info.islnk() or info.issym()]
             members = [_Member(os.fsencode(info.name), info) for info in infos]
             yield members, lambda one: file.extractfile(one.content)
 
 
-def _raw(info: zipfile.ZipInfo) -> bytes:
-    """The name as it stands in the zip: where the flag for UTF-8 is missing, Python reads it as cp437."""
-    return info.orig_filename.encode("utf-8" if info.flag_bits & 0x800 else "cp437", "surrogateescape")
+def _raw(info: zipfile.ZipInfo) -> str | bytes:
+    """The name as it stands in the zip, where neither the flag for UTF-8 nor a field of its own (APPNOTE 4.6.9) says
+    what it is: Python reads it as cp437 then."""
+    if info.flag_bits & 0x800:
+        return info.orig_filename
+    place, extra = 0, info.extra
+    while place + 4 <= len(extra):
+        kind, size = struct.unpack_from("<HH", extra, place)
+        if kind == _UNICODE_NAME and size > 5:
+            return extra[place + 9 : place + 4 + size].decode("utf-8", "replace")
+        place += 4 + size
+    return info.orig_filename.encode("cp437", "surrogateescape")
 
 
 def _is_tar(path: Path) -> bool:
@@ -113,16 +126,18 @@ def unpack(archive: Path, folder: Path) -> list[str]:
     except SuiteError:
         raise
     except Exception as error:  # what reads archives fails in many ways on damaged ones: every one is a refusal
-        raise SuiteError(
-            "photos-zip-damaged",
-            f"{archive} could not be unpacked ({first_line(error)}). Make or download the archive again.",
-        ) from error
+        what, remedy = first_line(error), "Make or download the archive again."
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            remedy = "Make room on the disk, or set DATA_DIR to a folder on another one."
+        if isinstance(error, RuntimeError) and "password" in what:
+            what, remedy = "it asks for a password", "Unpack it on your computer, and set DATA to the folder."
+        raise SuiteError("photos-zip-damaged", f"{archive} could not be unpacked ({what}). {remedy}") from error
 
 
 def _written(archive: Path, members: list[_Member], open_member, folder: Path) -> list[str]:
     names, notes = _readable([member.name for member in members])
     paths = [_inside(name) for name in names]
-    if any(len(path.parts) == 1 for path in paths if path) and len(paths) > 1:
+    if any(len(path.parts) == 1 for path in paths if path):
         folder = folder / stem(archive)  # or what several parts hold directly would be mixed
     skipped = []
     for member, path in zip(bar(members, what=f"Unpacking {archive.name}", unit="files"), paths):
@@ -131,23 +146,28 @@ def _written(archive: Path, members: list[_Member], open_member, folder: Path) -
         try:
             with open_member(member) as content:
                 write_beside(content, folder / path)
+        except KeyError:  # a link to what is not in the archive
+            skipped.append(path.name)
         except OSError as error:
             if error.errno not in _OF_THE_NAME:
                 raise
             skipped.append(path.name)
     if skipped:
         number = f"{len(skipped):,} file{'s' * (len(skipped) > 1)}"
-        notes.append(f"{number} of {archive.name} left out for a name that cannot be: {printable(skipped[0])[:60]}….")
+        notes.append(f"{number} of {archive.name} could not be written, such as {printable(skipped[0])[:60]}.")
     return notes
 
 
-def _readable(raw: list[bytes]) -> tuple[list[str], list[str]]:
-    strange = sorted({part for name in raw if not name.isascii() for part in name.split(b"/") if not part.isascii()})
+def _readable(raw: list[str | bytes]) -> tuple[list[str], list[str]]:
+    unsaid = [name for name in raw if isinstance(name, bytes) and not name.isascii()]
+    strange = sorted({part for name in unsaid for part in name.split(b"/") if not part.isascii()})
     if not strange:
-        return [name.decode() for name in raw], []
+        return [name if isinstance(name, str) else name.decode() for name in raw], []
     _, language = decoded(strange)
     names = dict(zip(strange, decoded(strange)[0]))
-    found = ["/".join(names.get(part) or part.decode("ascii", "replace") for part in name.split(b"/")) for name in raw]
+    found = [
+        name if isinstance(name, str) else "/".join(_part(part, names) for part in name.split(b"/")) for name in raw
+    ]
     if language == "Unicode":
         return found, []
     shown = ", ".join(printable(name) for name in list(names.values())[:4])
@@ -155,6 +175,10 @@ def _readable(raw: list[bytes]) -> tuple[list[str], list[str]]:
         f"The archive does not say how its names are written. They were read as {language}: {shown}. Should that be "
         "wrong, unpack it on your computer and set DATA to the folder."
     ]
+
+
+def _part(part: bytes, names: dict[bytes, str]) -> str:
+    return names[part] if part in names else part.decode("ascii", "replace")
 
 
 def _inside(name: str) -> PurePosixPath | None:
@@ -167,20 +191,23 @@ def _inside(name: str) -> PurePosixPath | None:
 def write_beside(content: BinaryIO, path: Path) -> None:
     """At `path`, or beside what lies there with other content."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        with path.open("xb") as file:
+            shutil.copyfileobj(content, file)
+        return
     data = content.read()
-    number = 2
-    target = path
-    while target.exists():
-        if target.read_bytes() == data:
+    for number in itertools.count(2):
+        if path.read_bytes() == data:
             return
-        target = path.with_name(f"{path.stem} ({number}){path.suffix}")
-        number += 1
-    target.write_bytes(data)
+        path = path.with_name(f"{path.stem.removesuffix(f' ({number - 1})')} ({number}){path.suffix}")
+        if not path.exists():
+            path.write_bytes(data)
+            return
 
 
 def _by_a_program(archive: Path, folder: Path) -> list[str]:
     """For what Python does not unpack: 7z, RAR, and zips in Windows' Deflate64."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for program, options in _PROGRAMS.items():
         if path := shutil.which(program):
             done = subprocess.run([path, *options, str(archive.resolve())], cwd=folder, capture_output=True)
@@ -196,11 +223,20 @@ def _by_a_program(archive: Path, folder: Path) -> list[str]:
     )
 
 
-def unpack_inner(folder: Path, depth: int = _DEPTH) -> None:
-    """Archives within archives."""
+def unpack_inner(folder: Path, depth: int = _DEPTH) -> list[str]:
+    """Archives within archives; what a person should know. A damaged one stays as it is, and so do the others."""
     inner = [path for path in folder.rglob("*") if path.is_file() and is_archive(path.name) and is_readable(path)]
+    notes = []
     for path in inner if depth else ():
-        unpack(path, path.parent)
-        path.unlink()
-    if inner and depth:
-        unpack_inner(folder, depth - 1)
+        with tempfile.TemporaryDirectory(prefix=".inner-", dir=folder) as place:
+            try:
+                notes += unpack(path, Path(place))
+            except SuiteError as damaged:
+                notes.append(f"{printable(path.name)}, within the archive, is left out: {CODES[damaged.code]}.")
+                path.rename(path.with_name(f".{path.name}"))
+                continue
+            path.unlink()
+            for file in filter(Path.is_file, list(Path(place).rglob("*"))):
+                with file.open("rb") as content:
+                    write_beside(content, path.parent / file.relative_to(place))
+    return notes + (unpack_inner(folder, depth - 1) if inner and depth else [])

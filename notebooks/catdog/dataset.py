@@ -202,7 +202,7 @@ def _without_copies(
             files, key=lambda pair: (-SPLITS.index(pair[0].split or TRAIN), short(pair[1]) not in known.splits)
         )
         kept.append(first)
-        why = f"It is the same photo as {first[0].path}."
+        why = f"It is the same photo as {printable(first[0].path)}."
         left_out += [LeftOut(file.path, "photo-copy", why) for file, _ in others]
     return kept, left_out
 

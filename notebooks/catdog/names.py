@@ -13,15 +13,12 @@ _MODEL = re.compile(r"[a-z0-9-]+")
 
 # What Windows writes names in, undeclared. Of detectors, charset-normalizer and chardet fail on names this short.
 _CODE_PAGES = {
-    "utf-8": "Unicode",
-    "cp932": "Japanese",
-    "gb18030": "Chinese",
-    "cp949": "Korean",
-    "big5": "traditional Chinese",
-    "cp1252": "Western European",
-    "cp850": "Western European, DOS",
-    "cp437": "DOS",
-}
+    "utf-8": "Unicode", "cp932": "Japanese", "gb18030": "Chinese", "cp949": "Korean", "big5": "traditional Chinese",
+    "cp1251": "Cyrillic", "cp866": "Cyrillic, DOS", "cp1253": "Greek", "cp737": "Greek, DOS", "cp874": "Thai",
+    "cp1255": "Hebrew", "cp862": "Hebrew, DOS", "cp1256": "Arabic", "cp1252": "Western European",
+    "cp850": "Western European, DOS", "cp437": "DOS", "cp1250": "Central European", "cp852": "Central European, DOS",
+    "cp1254": "Turkish", "cp857": "Turkish, DOS",
+}  # fmt: skip
 # Letters that names are made of. Two alphabets may both make sense of the same bytes: the usual letters tell.
 _CHINESE = frozenset(
     "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事成方多经么去法学如都同现当没"
@@ -105,25 +102,52 @@ def decoded(names: Sequence[bytes]) -> tuple[list[str], str]:
 def _sense(names: Iterable[bytes], code_page: str) -> float:
     """How much sense the letters that are not ASCII make in `code_page`, from -1 to 1, on average."""
     try:
-        letters = {letter for name in names for letter in name.decode(code_page) if not letter.isascii()}
+        texts = [name.decode(code_page) for name in names]
     except UnicodeDecodeError:
         return -2
     if code_page == "utf-8":
         return 2
-    return sum(_usual(letter, code_page) for letter in letters) / max(1, len(letters))
+    runs = [run for text in texts for run in re.findall(r"[^\x00-\x40\x5b-\x60\x7b-\x7f]+", text) if not run.isascii()]
+    found = {letter: _usual(letter, code_page) for run in runs for letter in run if not letter.isascii()}
+    sense = sum(found.values()) / max(1, len(found))
+    mixed = code_page not in _LATIN and any(letter.isascii() for run in runs for letter in run)
+    if mixed and not all("\u3040" <= letter <= "\u30ff" for letter in found):
+        return 0.3 * sense  # but for kana, no name mixes alphabets
+    return sense if all(run in (run.lower(), run.upper(), run.capitalize()) for run in runs) else sense - 0.5
 
 
 def _usual(letter: str, code_page: str) -> float:
-    if code_page in ("cp1252", "cp850", "cp437"):
-        return {"cp1252": 0.45, "cp850": 0.44, "cp437": 0.43}[code_page] if letter in _LATIN else -1
+    if code_page in _LATIN:
+        letters, sense = _LATIN[code_page]
+        return sense if letter in letters else -1
+    if code_page in _SCRIPTS:
+        usual, some = _SCRIPTS[code_page]
+        return 1 if letter in usual else 0.4 if re.fullmatch(some, letter) else -1
     if code_page == "cp932" and "\u3040" <= letter <= "\u30ff":
         return 1
+    if code_page == "cp932" and "\uff61" <= letter <= "\uff9f":
+        return 0.45
     if letter in {"gb18030": _CHINESE, "cp949": _KOREAN}.get(code_page, ()):
         return 1
     return 0.5 if _is_of_the_first_level(letter, code_page) else -0.5
 
 
-_LATIN = frozenset("äöüßÄÖÜàáâãåæçèéêëìíîïñòóôõøùúûýÿœÀÁÂÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕØÙÚÛÝŒšžŠŽ’–°")
+_WESTERN = frozenset("äöüßÄÖÜàáâãåæçèéêëìíîïñòóôõøùúûýÿœÀÁÂÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕØÙÚÛÝŒšžŠŽ’–°")
+_CENTRAL = frozenset("ąćčďęěłńňóőřśšťůűźżžĄĆČĎĘĚŁŃŇÓŐŘŚŠŤŮŰŹŻŽáâäçéëíîôöúüýßÁÂÄÇÉËÍÎÔÖÚÜÝ")
+_TURKISH = frozenset("çğıöşüâîûÇĞİÖŞÜ")
+_LATIN = {
+    "cp1252": (_WESTERN, 0.46), "cp850": (_WESTERN, 0.45), "cp437": (_WESTERN, 0.44), "cp1250": (_CENTRAL, 0.43),
+    "cp852": (_CENTRAL, 0.42), "cp1254": (_TURKISH, 0.41), "cp857": (_TURKISH, 0.4),
+}  # fmt: skip
+_CYRILLIC = ("оеаинтсрвлкмдпуягзбычйхжшюьі", "[а-яА-ЯёЁєЄіІїЇґҐ]")
+_GREEK = ("αοιετνσηρκπλυμςάίόέήύώ", "[\u0386-\u03ce]")
+_THAI = ("ากนรอเมลวหยสตง่้ีแ", "[\u0e01-\u0e4e]")
+_HEBREW = ("יוהלאמרתבשנחכעדקפ", "[\u05d0-\u05ea]")
+_ARABIC = ("اليمنرتبوهقدعفسكةطح", "[\u0621-\u064a]")
+_SCRIPTS = {
+    "cp1251": _CYRILLIC, "cp866": _CYRILLIC, "cp1253": _GREEK, "cp737": _GREEK,
+    "cp874": _THAI, "cp1255": _HEBREW, "cp862": _HEBREW, "cp1256": _ARABIC,
+}  # fmt: skip
 _FIRST_LEVELS = {  # lead bytes of the signs that the standards call the usual ones
     "cp932": ("euc_jp", 0xB0, 0xCF),
     "gb18030": ("gb2312", 0xB0, 0xD7),

@@ -71,11 +71,12 @@ def _made(folder: Path, setting: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _not_writable(folder, setting, error) from error
+        raise not_writable(folder, setting, error) from error
     return folder
 
 
-def _not_writable(folder: Path, setting: str, error: OSError) -> SuiteError:
+def not_writable(folder: Path, setting: str, error: OSError) -> SuiteError:
+    """What to raise where `folder`, which `setting` names, takes nothing."""
     return SuiteError(
         "folder-not-writable",
         f"{folder} cannot be written to ({error.strerror}): set {setting} to a folder that can be.",
@@ -90,7 +91,7 @@ def require_writable() -> None:
             with tempfile.TemporaryFile(dir=path):
                 pass
         except OSError as error:
-            raise _not_writable(path, setting, error) from error
+            raise not_writable(path, setting, error) from error
 
 
 def models_dir() -> Path:

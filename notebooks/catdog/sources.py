@@ -12,7 +12,7 @@ from . import places
 from .archives import is_readable, kind_of, stem
 from .drawings import draw_folder
 from .errors import SuiteError
-from .folders import is_archive, may_be_a_photo
+from .folders import is_archive, is_photo, list_files
 from .images import PhotoRefused, photo_format
 from .layout import AUTO
 from .names import model_name
@@ -96,7 +96,7 @@ def _drawings() -> PhotoFolder:
 
 def _own(path: Path, labels: str) -> PhotoFolder:
     if path.is_dir():
-        inside = [] if labels_or_photos(path) else sorted(one for one in path.iterdir() if is_archive(one.name))
+        inside = [] if _holds_photos(path) else sorted(one for one in path.iterdir() if is_archive(one.name))
         where = unpacked(inside, path.resolve().name) if inside else path
         return PhotoFolder(where, model_name(path.resolve().name), labels=labels)
     if not path.exists():
@@ -106,9 +106,9 @@ def _own(path: Path, labels: str) -> PhotoFolder:
     raise SuiteError("photos-not-a-folder", f"{path} is {_what_it_is(path)}. {_WANTED}")
 
 
-def labels_or_photos(folder: Path) -> bool:
+def _holds_photos(folder: Path) -> bool:
     """Whether anything below `folder` may be a photo."""
-    return any(may_be_a_photo(name) for _, _, names in os.walk(folder) for name in names if not name.startswith("."))
+    return any(is_photo(path) for path in list_files(folder))
 
 
 def _what_it_is(path: Path) -> str:

@@ -29,10 +29,13 @@ def unpacked(archives: Sequence[Path], name: str) -> Path:
     if (folder / _MANIFEST).is_file():
         return folder
     _remove_abandoned(home)
-    part = Path(tempfile.mkdtemp(prefix=_PART, dir=home))
+    try:
+        part = Path(tempfile.mkdtemp(prefix=_PART, dir=home))
+    except OSError as error:
+        raise places.not_writable(home, "DATA_DIR", error) from error
     try:
         notes = [note for archive in archives for note in unpack(archive, part)]
-        unpack_inner(part)
+        notes += unpack_inner(part)
         made_from = [str(path.resolve()) for path in archives]
         _write_manifest(part, made_from)
         notes += _take_along(home, name, made_from, part)
