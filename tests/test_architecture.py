@@ -72,7 +72,15 @@ def test_the_lowest_floor_imports_next_to_nothing():
         assert not rooms[name]
     assert rooms["places"] == {"errors"}
     assert rooms["images"] == {"errors", "names", "salvage"}
-    assert rooms["layout"] | rooms["layout_reader"] <= {"errors", "folders", "labels", "layout", "names"}
+    assert rooms["layout"] | rooms["layout_reader"] <= {
+        "errors",
+        "folders",
+        "class_folders",
+        "labels",
+        "label_tables",
+        "layout",
+        "names",
+    }
     assert rooms["frontend"] <= {"link", "places"}
     assert rooms["colab"] <= {"errors", "places"}
     assert rooms["tunnels"] <= {"errors", "link", "places"}

@@ -193,6 +193,20 @@ def test_a_decision_for_a_class_that_is_gone_leaves_the_photo_out_and_says_so(fo
     assert {photo.label for photo in spelt.photos if photo.digest in (cat.digest, other.digest)} == {"Dog"}
 
 
+def test_what_a_program_writes_into_a_file_undoes_no_decision_and_moves_no_photo(folder, places):
+    shutil.copytree(folder / "train", folder.parent / "flat")
+    flat = folder.parent / "flat"
+    before = check(PhotoFolder(flat, "pets"))
+    out = before.of("train")[0]
+    Decisions("pets").take(f"{out.digest[:6]} out", [Suggestion(out, "", OUT)], before.classes)
+    for path in flat.rglob("*.png"):
+        path.write_bytes(path.read_bytes() + b"a note of a program's")
+    now = check(PhotoFolder(flat, "pets"))
+    assert now.name == "pets"
+    assert {photo.path: photo.split for photo in now.photos} == {photo.path: photo.split for photo in before.photos}
+    assert out.path not in {photo.path for photo in Decisions("pets").apply(now).photos}
+
+
 def test_a_folder_that_was_renamed_keeps_its_decisions_and_corrections(folder, places, capsys):
     before = check(PhotoFolder(folder, "pets"))
     out = before.photos[0]

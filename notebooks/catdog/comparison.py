@@ -114,12 +114,12 @@ def _incomparable(newest: Bundle | None, dataset: Dataset) -> str:
 def _by_cross_validation(newest: Bundle, dataset: Dataset, judgement: Judgement) -> Comparison | None:
     judged = newest.card.get("judged", {})
     said = dict.fromkeys(judged.get("wrong", ()), False) | dict.fromkeys(judged.get("right", ()), True)
-    both = np.array([short(photo.digest) in said for photo in judgement.photos], bool)
+    both = np.array([short(photo.identity) in said for photo in judgement.photos], bool)
     if not both.any():
         print(f"{newest.id} was not judged by these photos: it cannot be compared with.")
         return None
     photos = [photo for photo, one in zip(judgement.photos, both) if one]
-    before = np.array([said[short(photo.digest)] for photo in photos])
+    before = np.array([said[short(photo.identity)] for photo in photos])
     return _compared(newest, dataset, photos, before, judgement.right[both], "photos that both were judged by")
 
 

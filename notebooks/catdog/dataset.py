@@ -28,12 +28,20 @@ _NAMED_EACH, _NAMED_CLASSES, _MOST_CLASSES = 3, 10, 50  # files of a reason, cla
 
 @dataclass(frozen=True)
 class Photo:
-    """One usable photo. `digest` is the sha256 (hex) of the file, which is what the photo is known by everywhere."""
+    """One usable photo. `digest` is the sha256 (hex) of the file, by which features and people's decisions are kept;
+    `picture` tells what it shows, see `pictures.picture_of`, which stays when a program writes into the file's header.
+    """
 
     path: Path
     label: str
     split: str
     digest: str
+    picture: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What the photo is recognised by from one time to the next."""
+        return self.picture or self.digest
 
 
 @dataclass(frozen=True)
@@ -170,8 +178,8 @@ def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
     left_out = [LeftOut(file.path, look.code, look.reason) for file, look in results if look.code]
     usable = [(file, look) for file, look in results if not look.code]
     classes = tuple(sorted({file.label for file in files}))
-    known_set, about_name = recognised(folder.name, classes, {short(look.digest) for _, look in usable})
-    kept, copies = _without_copies(usable, known_set)
+    known_set, about_name = recognised(folder.name, classes, {short(look.picture) for _, look in usable})
+    kept, copies = _without_copies(usable)
     photos = _split(kept, known_set)
     require_training_photos(classes, photos, str(folder.path), left_out + copies)
     notes = (*about_name, *_notes_on_files(results))
@@ -183,14 +191,12 @@ def _notes_on_files(results: Iterable[tuple[_Labelled, Look]]) -> tuple[str, ...
     return tuple(f"{count:,} of {len(results):,}: {note}. They are used." for note, count in notes.most_common())
 
 
-def _without_copies(
-    found: list[tuple[_Labelled, Look]], known: KnownSet
-) -> tuple[list[tuple[_Labelled, str]], list[LeftOut]]:
-    """Of files that show the same picture one, that which was there before; copies with other bytes around the picture
-    must not be on two sides of the split."""
+def _without_copies(found: list[tuple[_Labelled, Look]]) -> tuple[list[tuple[_Labelled, Look]], list[LeftOut]]:
+    """Of files that show the same picture one: copies with other bytes around it must not be on two sides of the
+    split."""
     by_picture = defaultdict(list)
     for file, look in found:
-        by_picture[look.picture].append((file, look.digest))
+        by_picture[look.picture].append((file, look))
     kept, left_out = [], []
     for files in by_picture.values():
         labels = sorted({file.label for file, _ in files})
@@ -198,22 +204,22 @@ def _without_copies(
             why = f"The same photo lies in {' and in '.join(labels)}."
             left_out += [LeftOut(file.path, "photo-two-classes", why) for file, _ in files]
             continue
-        first, *others = sorted(
-            files, key=lambda pair: (-SPLITS.index(pair[0].split or TRAIN), short(pair[1]) not in known.splits)
-        )
+        first, *others = sorted(files, key=lambda pair: -SPLITS.index(pair[0].split or TRAIN))
         kept.append(first)
         why = f"It is the same photo as {printable(first[0].path)}."
         left_out += [LeftOut(file.path, "photo-copy", why) for file, _ in others]
     return kept, left_out
 
 
-def _split(found: Sequence[tuple[_Labelled, str]], known: KnownSet) -> list[Photo]:
+def _split(found: Sequence[tuple[_Labelled, Look]], known: KnownSet) -> list[Photo]:
     """Dealt as they were before, and what is new by content; it is remembered."""
-    given = [Given(digest, file.label, file.split) for file, digest in found]
-    dealt = {digest: known.splits[short(digest)] for _, digest in found if short(digest) in known.splits}
+    given = [Given(look.digest, file.label, file.split) for file, look in found]
+    dealt = {look.digest: known.splits[short(look.picture)] for _, look in found if short(look.picture) in known.splits}
     splits = deal(given, dealt)
-    remember(known, {short(digest): split for (_, digest), split in zip(found, splits)})
-    return [Photo(file.path, file.label, split, digest) for (file, digest), split in zip(found, splits)]
+    remember(known, {short(look.picture): split for (_, look), split in zip(found, splits)})
+    return [
+        Photo(file.path, file.label, split, look.digest, look.picture) for (file, look), split in zip(found, splits)
+    ]
 
 
 def _by_reason(left_out: Iterable[LeftOut], most: int = 20) -> list[str]:

@@ -27,6 +27,7 @@ class Action(enum.Enum):
 
 
 OUT, KEEP, AS_SUGGESTED = Action.OUT, Action.KEEP, "as suggested"
+_PICTURES = "pictures.json"
 _SHORT = 4  # letters of a digest that name a photo, or more where these are not enough
 _END = r"\s*(?=[,;\n]|$)"
 Decision = Action | str  # or a class
@@ -59,6 +60,7 @@ class Decisions:
         self._name = name
         self.path = places.notes_dir("notes", name) / "decisions.json"
         self._made: dict[str, Decision] = _read(self.path)
+        self._pictures: dict[str, str] = _read_pictures(self.path)
 
     def __str__(self) -> str:
         made = Counter(self._made.values())
@@ -72,8 +74,12 @@ class Decisions:
         """What was decided about the photo with this digest."""
         return self._made.get(digest)
 
+    def about(self, photo: Photo) -> Decision | None:
+        """What was decided about a photo, also where a program has written into its file since."""
+        return self._made.get(photo.digest, self._made.get(self._pictures.get(photo.picture, "")))
+
     def __contains__(self, photo: Photo) -> bool:
-        return photo.digest in self._made
+        return self.about(photo) is not None
 
     def apply(self, dataset: Dataset) -> Dataset:
         """The dataset without the photos that are out, the others in the class that they really are. One whose class is
@@ -85,10 +91,11 @@ class Decisions:
         """
         if not self._made:
             self._take_over(dataset)
+        self._remember_pictures(dataset.photos)
         classes = {same(label): label for label in dataset.classes}
         photos, left_out = [], []
         for photo in dataset.photos:
-            decision = self.of(photo.digest)
+            decision = self.about(photo)
             if decision is OUT:
                 left_out.append(LeftOut(photo.path, "photo-left-out", "You decided to leave it out."))
             elif decision in (None, KEEP):
@@ -121,6 +128,7 @@ class Decisions:
         if made:
             self._made |= made
             self._write()
+            self._remember_pictures(one.photo for one in suggestions)
         return len(made)
 
     def _write(self) -> None:
@@ -128,14 +136,22 @@ class Decisions:
         with places.written_whole(self.path) as file:
             file.write(json.dumps(as_json, indent=1, sort_keys=True, ensure_ascii=False).encode())
 
+    def _remember_pictures(self, photos: Iterable[Photo]) -> None:
+        new = {photo.picture: photo.digest for photo in photos if photo.picture and photo.digest in self._made}
+        if new.items() <= self._pictures.items():
+            return
+        self._pictures |= new
+        content = json.dumps(self._pictures).encode()
+        places.write_if_possible(self.path.with_name(_PICTURES), lambda file: file.write(content))
+
     def _take_over(self, dataset: Dataset) -> None:
         """Decisions, and accepted corrections, of the set that has these photos under another name."""
-        digests = {known_sets.short(photo.digest) for photo in dataset.photos}
+        digests = {known_sets.short(photo.identity) for photo in dataset.photos}
         for known in known_sets.others(self._name):
             earlier = places.notes_dir("notes", known.name)
             made = _read(earlier / "decisions.json") if known.is_the_same(digests) else {}
             if made:
-                self._made = made
+                self._made, self._pictures = made, _read_pictures(earlier / "decisions.json")
                 self._write()
                 if (earlier / "corrections").is_dir():
                     shutil.copytree(earlier / "corrections", self.path.parent / "corrections", dirs_exist_ok=True)
@@ -233,6 +249,14 @@ def _from_json(found: object) -> Decision | None:
     if not isinstance(found, str):
         return None
     return {OUT.value: OUT, KEEP.value: KEEP}.get(found, found)
+
+
+def _read_pictures(path: Path) -> dict[str, str]:
+    """What each photo that was decided about shows → its digest."""
+    try:
+        return dict(json.loads(path.with_name(_PICTURES).read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def _read(path: Path) -> dict[str, Decision]:

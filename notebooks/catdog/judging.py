@@ -70,13 +70,13 @@ class Judgement:
         return "\n".join(lines)
 
     def as_card(self) -> dict:
-        """Which photos were right and which wrong, by the first letters of their digests, for the next version to be
+        """Which photos were right and which wrong, by what they are recognised by, for the next version to be
         compared with; nothing where there are very many."""
         if self.by != CROSS_VALIDATION or len(self.photos) > _REMEMBERED:
             return {}
         named = {True: [], False: []}
         for photo, right in zip(self.photos, self.right):
-            named[bool(right)].append(short(photo.digest))
+            named[bool(right)].append(short(photo.identity))
         return {"by": self.by, "right": named[True], "wrong": named[False]}
 
     def _how(self) -> str:

@@ -21,7 +21,7 @@ class KnownSet:
     Attributes:
         name: of its decisions, and of its model unless you say otherwise.
         classes: that it had when it was last checked.
-        splits: the first letters of each photo's digest, see `short` → the split that it was dealt to.
+        splits: the first letters of what each photo shows, see `short` → the split that it was dealt to.
     """
 
     name: str
@@ -34,9 +34,9 @@ class KnownSet:
         return bool(common) and len(common) >= _SAME * min(len(self.splits), len(digests))
 
 
-def short(digest: str) -> str:
-    """As much of a digest as is remembered."""
-    return digest[:_LETTERS]
+def short(identity: str) -> str:
+    """As much of `Photo.identity` as is remembered."""
+    return identity[:_LETTERS]
 
 
 def recognised(name: str, classes: Collection[str], digests: Collection[str]) -> tuple[KnownSet, list[str]]:
@@ -46,7 +46,7 @@ def recognised(name: str, classes: Collection[str], digests: Collection[str]) ->
     Args:
         name: that of the folder or archive.
         classes: of the set.
-        digests: of its photos, as `short` gives them.
+        digests: what its photos are recognised by, as `short` gives it.
     """
     for number in itertools.count(1):
         candidate = name if number == 1 else f"{name}-{number}"
@@ -62,6 +62,8 @@ def recognised(name: str, classes: Collection[str], digests: Collection[str]) ->
     elif known and set(known.classes) != set(classes):
         now = listed(sorted(classes))
         notes.append(f'The classes of "{name}" were {listed(known.classes)} before; now they are {now}.')
+    if known is None:  # perhaps another name had these photos
+        known = next((other for other in others(candidate) if other.is_the_same(digests)), None)
     return KnownSet(candidate, tuple(classes), known.splits if known else {}), notes
 
 
@@ -75,7 +77,7 @@ def known_set(name: str) -> KnownSet | None:
 
 
 def remember(known: KnownSet, splits: Mapping[str, str]) -> None:
-    """Keep what `splits` says, by digest as `short` gives it, beside what was dealt before."""
+    """Keep what `splits` says, by what `short` gives, beside what was dealt before."""
     content = {"classes": known.classes, "splits": {**known.splits, **splits}}
     places.write_if_possible(
         _path(known.name), lambda file: file.write(json.dumps(content, ensure_ascii=False).encode())

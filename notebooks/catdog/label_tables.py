@@ -71,6 +71,7 @@ def find_table(
     tables = tables_among(paths)
     if name:
         ending = name.removeprefix("./").casefold()
+        ending = ending.rpartition("/")[2] if ending.startswith("/") else ending
         tables = [path for path in tables if f"/{path}".casefold().endswith(f"/{ending}")]
     rows = {path: found for path in tables[:_MOST_TABLES] if (found := _rows_of(path, read))}
     if named_alone:

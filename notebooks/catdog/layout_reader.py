@@ -162,6 +162,8 @@ class _Reader:
                     f"its photos lie in no folders of classes. Beside them lies {listed(tables, 3)}: set LABELS to "
                     f'"{tables[0]}:" followed by the name of the column with the classes'
                 )
+            if sheet := next((path for path in self._paths if path.lower().endswith((".xlsx", ".xls", ".ods"))), ""):
+                raise Unclear(f"its photos lie in no folders of classes. Save {printable(sheet)} as CSV beside them")
             if len(folders) == 1 and not self._root.photos:
                 self._require_two([path.rpartition("/")[2] for path in folders])
             some = ", ".join(printable(path) for path in sorted(self._photos_of(folders))[:3])
