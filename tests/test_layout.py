@@ -85,6 +85,7 @@ BOTH = ("train/cat", "train/dog", "test/cat", "test/dog")
         (tree("train/cat", "train/dog", "test/cat", "test/owl"), "cat test, cat train, dog train", {"test/owl"}),
         ([*tree("cat", "dog"), "bird.zip"], PLAIN, {"bird.zip"}),
         (tree("cat", "dog", " \u200b"), PLAIN, {" \u200b"}),
+        (tree("train/n01/images", "train/n02/images", "val/images"), "n01 train, n02 train", {"val"}),
         (tree("#cat", "#dog"), "#cat -, #dog -", set()),
         (tree("train_v2/cat", "train_v2/dog", "test_v2/cat"), "cat test, cat train, dog train", set()),
         (tree("$5_$10", "<b>x", "a, b", "10"), "$5_$10 -, 10 -, <b>x -, a, b -", set()),

@@ -239,7 +239,7 @@ def repeated_below(folders: Iterable[Folder]) -> list[str]:
     inner = [below_wrappers("", folder)[1].inner for folder in folders]
     seen = Counter(same(name) for names in inner for name in names)
     spelt = {same(name): name for names in inner for name in names}
-    return [spelt[key] for key, count in seen.items() if count > 1]
+    return [spelt[key] for key, count in seen.items() if count > 1 and not _OF_PHOTOS.fullmatch(spelt[key])]
 
 
 def tree_in_lines(root: Folder, paths: Iterable[str], most: int = 20) -> list[str]:
