@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import packaging
 import pytest
@@ -18,7 +20,11 @@ import requests
 from catdog import colab as ours
 from catdog import places
 from catdog.address import repository
+from catdog.backend.visits import Visit, Visits
 from catdog.drawings import draw_folder
+from catdog.frontend import notebook
+from catdog.panel import show_panel
+from catdog.tunnels import Status
 from conftest import ROOT, refused
 from packaging.requirements import Requirement
 from standins.network import SMALL, save_random
@@ -144,7 +150,7 @@ def test_a_refused_drive_stops_the_notebook_with_a_sentence(colab, monkeypatch):
     [
         ("SecretNotFoundError", "Colab has no secret NGROK_AUTHTOKEN."),
         ("NotebookAccessError", "This notebook may not see the secret NGROK_AUTHTOKEN: switch on"),
-        ("TimeoutException", "Colab did not hand over its secret NGROK_AUTHTOKEN in time"),
+        ("TimeoutException", "Colab did not hand over its secret NGROK_AUTHTOKEN in time: allow it"),
         ("KeyError", "Colab did not give its secret NGROK_AUTHTOKEN."),
     ],
 )
@@ -161,6 +167,52 @@ def test_a_secret_that_is_there_but_the_environment_comes_first(colab_package, m
     assert places.find_secret("NGROK_AUTHTOKEN") == ("of-colab", "")
     monkeypatch.setenv("NGROK_AUTHTOKEN", "mine")
     assert places.find_secret("NGROK_AUTHTOKEN") == ("mine", "")
+
+
+def test_a_secret_is_asked_for_once_more_while_a_person_reads_colabs_question(colab_package, monkeypatch):
+    monkeypatch.setenv("COLAB_SECRETS", json.dumps({"NGROK_AUTHTOKEN": "of-colab"}))
+    monkeypatch.setenv("COLAB_SECRETS_LATE", "yes")
+    assert places.find_secret("NGROK_AUTHTOKEN") == ("of-colab", "")
+    monkeypatch.setenv("COLAB_TAB", "vscode")
+    found, why = places.find_secret("NGROK_AUTHTOKEN")
+    assert not found
+    assert "VS Code" in why
+    assert "cloudflared" in why
+
+
+@pytest.mark.parametrize("tab", ["open", "closed", "error", "vscode"])
+def test_whatever_colabs_tab_answers_the_panel_is_shown_and_asks_by_itself(colab_package, monkeypatch, capsys, tab):
+    monkeypatch.setenv("COLAB_TAB", tab)
+    shown, output = [], importlib.import_module("google.colab.output")
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    tunnel = SimpleNamespace(
+        url="https://preview.example", public=False, provider="colab", settings=SimpleNamespace(port=5000),
+        status=Status("up", "works", "The link works."),
+    )  # fmt: skip
+    visits = Visits()
+    show_panel(tunnel, visits)
+    assert "preview.example" not in shown[0].data  # it opens nowhere but in the notebook
+    assert 'invokeFunction("catdog.panel"' in shown[0].data
+    assert "Nobody has come yet." in output._callbacks["catdog.panel"]().data["html"]
+    visits.add(Visit(datetime.now(), "203.0.113.7", "POST /predict", 1, 200, 0.1))
+    assert "203.0.113.7" in output._callbacks["catdog.panel"]().data["html"]
+    said = capsys.readouterr().out
+    assert ("An iframe of port 5000" in said) == (tab in ("open", "closed"))
+    assert ("cannot show the page" in said) == (tab == "error")
+
+
+@pytest.mark.parametrize("tab", ["open", "error", "vscode"])
+def test_whatever_colabs_tab_answers_the_page_and_its_files_are_shown_or_it_is_said(
+    colab_package, monkeypatch, capsys, tab
+):
+    monkeypatch.setenv("COLAB_TAB", tab)
+    importlib.import_module("google.colab.files")
+    notebook.show_page(8000, "for-testers")
+    notebook.open_for_editing()
+    said = capsys.readouterr().out
+    assert "third-party cookies" in said
+    assert ("An iframe of port 8000, /?live#code=for-testers" in said) == (tab == "open")
+    assert ("Open this file yourself" in said) == (tab == "error")
 
 
 @pytest.fixture
@@ -180,8 +232,15 @@ def test_drive_is_asked_for_only_when_wanted_and_its_refusal_is_told(colab_packa
     monkeypatch.setenv("DRIVE_DIR", str(tmp_path / "drive" / "MyDrive"))
     monkeypatch.setenv("COLAB_DRIVE", "refused")
     places.mount_drive(False)
+    with refused("drive-not-mounted", "credential", "USE_DRIVE"):
+        places.mount_drive(True)
+    monkeypatch.setenv("COLAB_DRIVE", "silent")
     with refused("drive-not-mounted", "mount failed", "USE_DRIVE"):
         places.mount_drive(True)
+    monkeypatch.setenv("VERTEX_PRODUCT", "COLAB_ENTERPRISE")
+    with refused("drive-not-mounted", "Enterprise"):
+        places.mount_drive(True)
+    monkeypatch.delenv("VERTEX_PRODUCT")
     monkeypatch.delenv("COLAB_DRIVE")
     places.mount_drive(True)
     assert places.drive_folder() == tmp_path / "drive" / "MyDrive" / "catdog"
@@ -244,7 +303,7 @@ def locked():
 @pytest.mark.slow
 def test_a_suite_that_is_not_found_is_told_in_a_sentence_and_nobody_is_asked_for_a_password(colab, locked):
     for colab.address in ("/nowhere", locked):
-        with colab.machine(FRONTEND) as (run, _), pytest.raises(Exception, match="put the address of your copy"):
+        with colab.machine(FRONTEND) as (run, _), pytest.raises(Exception, match="address of your public copy"):
             run()
 
 

@@ -95,18 +95,27 @@ def int8_kernels(graph):
         yield multiplied.input_value(0).get_node().input_value(0).get_node().data.astype(int)
 
 
-def test_the_twin_is_what_nncf_quantised(slim, photos, monkeypatch):
+def test_the_twin_is_what_nncf_quantised(slim, photos, monkeypatch, capsys):
     """Rebuilt from ranges, scales and biases, the network is as NNCF left it, but for a few kernel values that lie
     half-way between two steps."""
     import nncf
     import openvino as ov
+    import rich
     from catdog.engines.openvino import build_graph
 
     graphs, quantize = [], nncf.quantize
     monkeypatch.setattr(
         nncf, "quantize", lambda *args, **options: graphs.append(quantize(*args, **options)) or graphs[0]
     )
+    shown, console = [], vars(rich.get_console())
+    monkeypatch.setattr(
+        rich.get_console(), "__dict__", {**console, "is_jupyter": True}
+    )  # so bars are widgets
+    monkeypatch.setattr("IPython.display.display", lambda *anything, **_: shown.append(anything))
     twin = make_twin(slim, photos)
+    assert not shown
+    assert rich.get_console().is_jupyter
+    assert "100%" in capsys.readouterr().out.split("Quantising")[-1]
     graphs.append(build_graph(slim, twin))
     for theirs, ours in zip(*map(int8_kernels, graphs)):
         assert np.abs(theirs - ours).max() <= 1

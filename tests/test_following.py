@@ -29,12 +29,12 @@ def save(own_places, classifier):
     """save(number): a version of "pets" like the one on the stand-in network, but with a last layer of its own."""
     model = classifier.bundle
 
-    def save(number, **changes):
+    def save(number, name="pets", **changes):
         head = Head(model.head.kernel, model.head.bias + np.float32(number / 50) * np.float32([1, -1]))
         logits = np.log(model.golden_probabilities) + (head.bias - model.head.bias)
         golden = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         card = {key: model.card[key] for key in ("classes", "drawings", "image_door", "metrics", "backbone", "engines")}
-        return publish("pets", {**card, **changes}, head, model.golden_photos, golden, model.twin)
+        return publish(name, {**card, **changes}, head, model.golden_photos, golden, model.twin)
 
     return save
 
@@ -155,6 +155,23 @@ def test_back_and_no_further_than_there_are_versions(app, save, classifier):
     assert again.serving.id == third.id
     again.roll_back()
     assert again.serving.id == second.id
+
+
+@pytest.mark.parametrize("wanted", ["", "pets"])
+def test_a_link_keeps_its_subject_until_you_say_otherwise(app, save, classifier, wanted):
+    versions = Versions(app, wanted, classifier.engine.name)
+    with refused("version-none-waiting", versions.serving.id):
+        versions.take_over()
+    served = versions.serving.id
+    save(1, name="flowers")  # another model is none of ours, whatever it knows
+    assert not versions.look()
+    others = save(2, classes=["daisy", "rose"])
+    assert not versions.look()
+    assert versions.serving.id == served
+    assert f"{others.id} knows other classes, daisy, rose" in str(versions)
+    versions.take_over()
+    assert versions.serving.id == others.id
+    assert "TAKE_OVER" not in str(versions)
 
 
 def test_in_the_background_unless_it_is_pinned_and_only_one_follows(app, save, classifier):

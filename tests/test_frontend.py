@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from catdog import link
@@ -14,7 +15,7 @@ from catdog.frontend import notebook
 from catdog.frontend.notebook import backend_state
 from catdog.frontend.page import FILES, create_page_app
 from catdog.serving import Server
-from conftest import ROOT, notebook_cells
+from conftest import ROOT, notebook_cells, refused
 
 
 def page(app):
@@ -31,12 +32,11 @@ def test_the_page_imports_no_tensorflow():
 
 
 def test_notebook_3_imports_nothing_else():
-    allowed = ("catdog.places", "catdog.link", "catdog.frontend", "catdog.serving", "catdog.tunnels")
+    allowed = ("catdog.colab", "catdog.places", "catdog.link", "catdog.frontend", "catdog.serving", "catdog.tunnels")
     cells = notebook_cells(ROOT / "notebooks/3_frontend.ipynb")
-    lines = [line.strip() for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()]
+    code = [cell.source for cell in cells if cell.cell_type == "code" and "#@title Set-up" not in cell.source]
+    lines = [line.strip() for source in code for line in source.splitlines()]
     imports = [line for line in lines if line.startswith(("from ", "import "))]
-    for light in ("import os", "import sys", "from catdog import colab"):
-        imports.remove(light)
     assert imports
     assert all(line.split()[1].startswith(allowed) for line in imports)
 
@@ -185,6 +185,29 @@ def test_the_notebook_says_why_there_is_no_link_or_no_answer(own_places, monkeyp
     link.withdraw("backend")
     assert backend_state().code == "unknown"
     assert "0 minutes ago" in str(backend_state())
+
+
+def test_a_backend_that_still_loads_its_model_is_there():
+    server = Server(create_app(), "127.0.0.1", 0)
+    assert backend_state(server.url).code == "loading"
+    server.stop()
+
+
+def test_no_page_is_handed_out_whose_backend_testers_do_not_reach(own_places, monkeypatch):
+    public = SimpleNamespace(url="https://page.example", public=True)
+    here = SimpleNamespace(url="http://127.0.0.1:8000", public=False)
+    link.publish("backend", "http://127.0.0.1:5000", public=False)
+    with refused("backend-not-public", "TUNNEL of notebook 2"):
+        notebook.told_page(public)
+    with refused("backend-not-public"):
+        notebook.told_page(public, "http://localhost:5000")
+    assert (
+        notebook.told_page(public, "https://cats.example", "for-testers")
+        == "Page: https://page.example/#code=for-testers"
+    )
+    assert notebook.told_page(here).endswith("(not public)")
+    monkeypatch.setattr(notebook.places, "on_colab", lambda: True)
+    assert "127.0.0.1" not in notebook.told_page(here)
 
 
 def test_the_notebook_shows_the_access_code_or_asks_for_it(classifier):

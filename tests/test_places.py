@@ -1,10 +1,12 @@
 """Settings from the environment first, secrets, and folders."""
 
 import pytest
-from catdog import link, places
+from catdog import colab, link, places
 from catdog.errors import SuiteError
 from catdog.places import environment_first
+from catdog.serving import Server
 from conftest import refused
+from flask import Flask
 
 
 def test_the_environment_comes_first_with_the_type_of_the_default(monkeypatch):
@@ -23,18 +25,40 @@ def test_text_that_does_not_fit_is_refused_in_words(monkeypatch, default, word):
 
 @pytest.mark.parametrize("setting", ["DATA_DIR", "MODELS_DIR", "CATDOG_CACHE"])
 def test_a_folder_that_cannot_be_made_is_told_before_anything_is_computed(monkeypatch, own_places, tmp_path, setting):
-    places.open_folders(False)
+    colab.open_folders(False)
     (tmp_path / "a file").write_text("x")
     monkeypatch.setenv(setting, str(tmp_path / "a file" / "x"))
     with refused("folder-not-writable", setting, "a file"):
-        places.open_folders(False)
+        colab.open_folders(False)
 
 
-@pytest.mark.parametrize("pasted", ["mine", " mine\n", "ngrok config add-authtoken mine"])
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "mine",
+        " mine\n",
+        "ngrok config add-authtoken mine",
+        "$ ngrok authtoken mine",
+        "export NGROK_AUTHTOKEN=mine",
+        "authtoken: mine",
+        "NGROK_AUTHTOKEN='mine'",
+        '"mine"',
+        "“mine”",
+        "\ufeffmi\u200bne\u2060",
+    ],
+)
 def test_a_token_from_the_environment_however_it_was_pasted(monkeypatch, pasted):
     assert places.find_secret("NGROK_AUTHTOKEN") == ("", "")
     monkeypatch.setenv("NGROK_AUTHTOKEN", pasted)
     assert places.find_secret("NGROK_AUTHTOKEN") == ("mine", "")
+
+
+@pytest.mark.parametrize("pasted", ["ak_2abcDEF", "https://dashboard.ngrok.com/", "<your token>!", "geheim wört"])
+def test_what_is_no_token_is_not_taken_for_one(monkeypatch, pasted):
+    monkeypatch.setenv("NGROK_AUTHTOKEN", pasted)
+    token, why = places.find_secret("NGROK_AUTHTOKEN")
+    assert not token
+    assert "authtoken" in why
 
 
 def test_away_from_colab_drive_is_left_alone():
@@ -79,6 +103,24 @@ def test_the_link_of_another_process_is_not_taken_back(own_places, monkeypatch):
     link.mark_down("backend")
     assert link.read("backend")["state"] == "up"
     assert link.published_url() == "https://theirs.example"
+
+
+@pytest.mark.parametrize("is_still_there", [True, False])
+def test_of_two_notebooks_the_one_that_goes_on_has_the_link(own_places, monkeypatch, is_still_there):
+    service = Flask("first")
+    service.get("/healthz")(lambda: {"instance": "of the first"})
+    first = Server(service, "127.0.0.1", 0)
+    with monkeypatch.context() as other:
+        other.setattr(link, "INSTANCE", "of the first")
+        link.publish("backend", first.url, public=False)
+    link.publish("backend", "https://second.example", public=True)
+    link.publish("backend", "https://third.example", public=True)  # the same notebook, again
+    assert link.published_url() == "https://third.example"
+    if not is_still_there:
+        first.stop()
+    link.withdraw("backend")
+    assert link.published_url() == (first.url if is_still_there else "")
+    first.stop()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,25 @@ def test_versions_are_sorted_by_age_even_within_a_second(own_places, shipped, mo
         )  # fmt: skip
     assert bundle.find("pets") == last.folder
     assert bundle.earlier(last.folder)[0] == sorted(pets().iterdir(), key=lambda path: path.stat().st_ctime_ns)[-2]
+
+
+def test_a_clock_that_ran_ahead_does_not_stay_newest(own_places, shipped, monkeypatch):
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, zone=None):
+            return super().now(zone) + timedelta(days=400)
+
+    def save():
+        return publishing.publish(
+            "pets", shipped.card, shipped.head, shipped.golden_photos[:1], shipped.golden_probabilities[:1]
+        )
+
+    with monkeypatch.context() as wrong:
+        wrong.setattr(publishing, "datetime", Ahead)
+        ahead = save()
+    latest = save()
+    assert bundle.find("pets") == latest.folder
+    assert bundle.earlier(latest.folder)[0] == ahead.folder
 
 
 # --- what is given as a model, and is none ---

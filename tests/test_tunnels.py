@@ -14,7 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 from catdog import link, tunnels
+from catdog.backend.visits import Visits
 from catdog.frontend.page import create_page_app
+from catdog.panel import Panel
 from catdog.serving import Server
 from catdog.tunnels import Timing, authtoken, close_tunnel, ngrok_errors, open_tunnel, probe, run_with_ngrok
 from catdog.tunnels.agent import WORD
@@ -136,11 +138,11 @@ def test_a_closed_tab_leaves_the_machines_own_address(page, colab, capsys):
     def no_answer(script, timeout_sec):
         raise TimeoutError
 
-    colab.eval_js = no_answer
-    assert open_tunnel(page.port, "auto").provider == "none"
-    assert "[link-timeout]" in capsys.readouterr().out
-    with refused("link-timeout"):
-        open_tunnel(page.port, "colab")
+    for colab.eval_js in (no_answer, lambda script, timeout_sec: None, lambda script, timeout_sec: ""):
+        assert open_tunnel(page.port, "auto").provider == "none"
+        assert "[link-timeout]" in capsys.readouterr().out
+        with refused("link-timeout", "cloudflared"):
+            open_tunnel(page.port, "colab")
 
 
 # cloudflared
@@ -158,6 +160,9 @@ def edge(monkeypatch):
     return edge
 
 
+AT_ONCE = Timing(settle=0, first_answer=1)
+
+
 def cloudflare_says(tmp_path, monkeypatch, *lines, **options):
     monkeypatch.setenv("CLOUDFLARED_PATH", str(agents.cloudflared(tmp_path, *lines, **options)))
 
@@ -170,10 +175,10 @@ def test_cloudflared_gives_its_address(page, tmp_path, monkeypatch, edge):
         "INF Requesting new quick Tunnel on trycloudflare.com... https://api.trycloudflare.com/tunnel",
         "INF |  https://soft-cats-purr.trycloudflare.com  |",
     )
-    tunnel = open_tunnel(page.port, "cloudflared")
+    tunnel = open_tunnel(page.port, "cloudflared", timing=AT_ONCE)
     assert (tunnel.url, tunnel.public) == ("https://soft-cats-purr.trycloudflare.com", True)
     assert f"--url http://127.0.0.1:{page.port}" in (tmp_path / "calls").read_text()
-    assert open_tunnel(page.port, "cloudflared") is tunnel
+    assert open_tunnel(page.port, "cloudflared", timing=AT_ONCE) is tunnel
     process = psutil.Process(tunnel._connection._process.pid)
     tunnel.close()
     assert not process.is_running()
@@ -182,7 +187,7 @@ def test_cloudflared_gives_its_address(page, tmp_path, monkeypatch, edge):
 def test_cloudflared_that_ends_is_started_again_and_the_new_address_is_said(page, tmp_path, monkeypatch, edge, capsys):
     edge.url = page.url
     cloudflare_says(tmp_path, monkeypatch, "https://first.trycloudflare.com")
-    tunnel = open_tunnel(page.port, "cloudflared")
+    tunnel = open_tunnel(page.port, "cloudflared", timing=AT_ONCE)
     cloudflare_says(tmp_path, monkeypatch, "https://second.trycloudflare.com")
     os.kill(tunnel._connection._process.pid, signal.SIGKILL)
     until(lambda: tunnel.url == "https://second.trycloudflare.com" and tunnel.status.state == "up")
@@ -214,8 +219,37 @@ def test_an_address_that_never_leads_here_is_not_given_out(page, tmp_path, monke
     edge.url = "http://127.0.0.1:9"
     cloudflare_says(tmp_path, monkeypatch, "https://lost.trycloudflare.com")
     with refused("link-silent"):
-        open_tunnel(page.port, "cloudflared", timing=Timing(first_answer=0.5))
+        open_tunnel(page.port, "cloudflared", timing=Timing(first_answer=0.5, settle=0))
     assert not link.read("backend")
+
+
+def test_cloudflared_is_not_led_astray_by_a_tunnel_of_ones_own(page, tmp_path, monkeypatch, edge):
+    edge.url = page.url
+    (tmp_path / ".cloudflared").mkdir()
+    (tmp_path / ".cloudflared" / "config.yml").write_text("tunnel: my-own")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TUNNEL_HOSTNAME", "my-own.example")
+    cloudflare_says(tmp_path, monkeypatch, "https://soft.trycloudflare.com")
+    assert open_tunnel(page.port, "cloudflared", timing=AT_ONCE).status.code == "works"
+    assert "TUNNEL_HOSTNAME" not in (tmp_path / "variables").read_text()
+
+
+def test_a_registered_link_stays_while_this_network_does_not_know_its_name(page, tmp_path, monkeypatch):
+    def resolve(host, *rest, **more):
+        if not known.is_set() and host.endswith(".trycloudflare.com"):
+            raise socket.gaierror(-2, "Name or service not known")
+        return real(host, *rest, **more)
+
+    real, known = socket.getaddrinfo, threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    cloudflare_says(tmp_path, monkeypatch, "https://new.trycloudflare.com")
+    with refused("link-name-unknown"):
+        probe.expect("https://new.trycloudflare.com", "any", 1)
+    tunnel = open_tunnel(page.port, "cloudflared", timing=AT_ONCE)
+    assert (tunnel.status.state, tunnel.status.code) == ("up", "unverified")
+    assert tunnel.service_url == page.url
+    assert Panel(tunnel, Visits()).state[0] == "orange"
+    assert open_tunnel(page.port, "cloudflared", timing=AT_ONCE).url == tunnel.url
 
 
 def test_cloudflared_that_is_not_there(page, monkeypatch):

@@ -24,7 +24,7 @@ def with_address(text: str, address: str) -> str:
     """`text` with `address` in its Colab buttons and set-up cells."""
     path = address.removeprefix("https://github.com/")
     text = re.sub(_COLAB, f"https://colab.research.google.com/github/{path}/blob/", text)
-    return re.sub(rf'(REPOSITORY = \\?"){_GITHUB}(\\?")', rf"\g<1>{address}\g<2>", text)
+    return re.sub(rf'(PUBLISHED_AT = \\?"){_GITHUB}(\\?")', rf"\g<1>{address}\g<2>", text)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Set-up on Google Colab: the suite's newest files, what Colab lacks, and nothing moved that Colab has."""
 
 import importlib
+import json
 import subprocess
 import sys
 import tempfile
@@ -12,34 +13,93 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from . import places
 from .errors import SuiteError
-from .places import ROOT, on_colab
+from .places import ROOT, drive_folder, on_colab, write_if_possible
 
-PAGE_ONLY = ("flask", "flask-ngrok", "ngrok", "pycloudflared", "pyngrok", "requests", "waitress")
+PAGE_ONLY = ("flask", "requests", "waitress")
+FOR_TRAINING = ("cleanlab", "cleanvision", "nncf")
+FOR_SOME_SETTINGS = ("flask-ngrok", "ngrok", "onnx", "pycloudflared", "pyngrok", "tf2onnx")  # `install_packages`
+FOR_A_CPU = ("nncf", "openvino")  # TensorFlow is what computes on a GPU
 NOT_IN_A_NOTEBOOK = ("jupyter", "nbclient", "nbval")  # they run notebooks; Colab already does
 _UPDATE_SECONDS = 60
 _MANY_PHOTOS = 3000
 
 
-def set_up(only: Iterable[str] = ()) -> None:
+def set_up(only: Iterable[str] = (), without: Iterable[str] = ()) -> None:
     """On Colab: update the suite, and install what is missing; elsewhere nothing. Twice is as good as once.
 
     Args:
         only: names of packages that are enough; empty means all that a notebook needs.
+        without: names of packages that this notebook does not need.
 
     Raises:
-        SuiteError: what is missing cannot be installed.
+        SuiteError: what is missing cannot be installed, or the machine is of a kind that the suite does not run on.
     """
     if not on_colab():
         return
     update()
-    wanted = [line for line in requirements() if not only or line.name in only]
-    install([line for line in wanted if line.name not in NOT_IN_A_NOTEBOOK])
+    _require_a_runtime_that_serves()
+    left_out = {*without, *FOR_SOME_SETTINGS, *NOT_IN_A_NOTEBOOK, *(FOR_A_CPU if _has_gpu() else ())}
+    install([line for line in requirements() if line.name not in left_out and (not only or line.name in only)])
 
 
-def requirements() -> list[Requirement]:
-    """The lines of requirements.txt."""
-    lines = (line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
+def open_folders(use_drive: bool) -> None:
+    """Mount Drive, if wanted, and make sure that photos, models and what is computed can be kept.
+
+    Raises SuiteError when access to Drive is refused, or a folder cannot be written to.
+    """
+    places.mount_drive(use_drive)
+    places.require_writable()
+    if on_colab():
+        _remember_address()
+
+
+def install_for_scale() -> None:
+    """What labelling very many photos needs, while everything that is there stays at its version.
+
+    Raises SuiteError when that cannot be had.
+    """
+    install(requirements("requirements-scale.txt"))
+
+
+def install_packages(*names: str) -> None:
+    """On Colab, those of requirements.txt that only some settings need; elsewhere they are there. Raises SuiteError."""
+    if on_colab():
+        install([line for line in requirements() if line.name in names])
+
+
+def _remember_address() -> None:
+    """On a mounted Drive, for the set-up cell of a notebook that was saved there: Colab does not tell where that came
+    from."""
+    drive, address = drive_folder(), _git("remote", "get-url", "origin")
+    if drive and address:
+        drive.mkdir(parents=True, exist_ok=True)
+        branch = _git("rev-parse", "--abbrev-ref", "HEAD") or ""
+        note = json.dumps([address, "" if branch == "HEAD" else branch])  # HEAD: none, as at a tag
+        write_if_possible(drive / "suite-address.json", lambda file: file.write(note.encode()))
+
+
+def _require_a_runtime_that_serves() -> None:
+    """Raises SuiteError, before pip is started, where Colab's machine is of a kind that the suite does not run on."""
+    if not _satisfied(Requirement("tensorflow")):
+        raise SuiteError(
+            "runtime-without-tensorflow",
+            "This runtime has no TensorFlow, as those with a TPU: choose Runtime → Change runtime type → CPU or T4, "
+            "then run all cells.",
+        )
+    ours = next(line for line in requirements() if line.name == "tensorflow")
+    if not _satisfied(ours):
+        raise SuiteError(
+            "runtime-too-old",
+            f"This runtime has TensorFlow {version('tensorflow')}, older than the suite needs: choose Runtime → Change "
+            "runtime type → Runtime version → Latest, then run all cells.",
+        )
+
+
+def requirements(file: str = "requirements.txt") -> list[Requirement]:
+    """The lines of a file of requirements."""
+    lines = (line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines())
     return [Requirement(line) for line in lines if line]
 
 
@@ -119,9 +179,13 @@ def _pins(keep_out: set[str]) -> str:
     return "".join(f"{line}\n" for line, name in names.items() if name not in keep_out)
 
 
+def _has_gpu() -> bool:
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
 def gpu_hint(photos: int) -> None:
     """Say, on a Colab machine without one, when a GPU would help and where to click."""
-    if on_colab() and photos > _MANY_PHOTOS and not Path("/dev/nvidia0").exists():
+    if on_colab() and photos > _MANY_PHOTOS and not _has_gpu():
         print(
             f"This machine has no GPU: {photos:,} photos take it {photos * 0.02 / 60:.0f} to {photos * 0.1 / 60:.0f} "
             "minutes, once. With one it is faster: Runtime → Change runtime type → T4 GPU, then run all cells."

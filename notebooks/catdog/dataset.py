@@ -1,7 +1,6 @@
 """Folders of labelled photos: find the files, check them, split them into train, valid and test."""
 
 import hashlib
-import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from .layout import Layout
 from .layout_reader import read_layout
 from .names import listed, printable
 from .pictures import Pictures
+from .processors import processors
 from .progress import bar
 from .sources import PhotoFolder
 from .splitting import Given, deal
@@ -171,7 +171,7 @@ def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
     layout, paths = find_layout(folder)
     files = _files(folder, layout, paths)
     seen = Pictures()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(processors()) as pool:
         looked = pool.map(lambda file: inspect(file.path, known, seen), files)
         results = list(zip(files, bar(looked, what="Checking", unit="photos", total=len(files)), strict=True))
     seen.keep({look.digest: look.picture for _, look in results if look.digest})

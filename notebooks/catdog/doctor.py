@@ -1,7 +1,6 @@
 """What in a dataset may hurt, found with CleanVision and cleanlab. What becomes of it, you decide."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from .decisions import KEEP, OUT, Decisions, Suggestion
 from .folders import SPLITS, TRAIN
 from .images import DOOR, as_picture, read_photo
 from .names import listed
+from .processors import processors
 from .progress import bar
 from .training import cross_validated
 
@@ -109,7 +109,7 @@ def _looks(photos: Sequence[Photo]) -> pd.DataFrame:
     missing = [photo for photo in photos if photo.digest not in known]
     if missing:
         kept = f"Looking at them ({len(photos) - len(missing):,} kept)"
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(processors()) as pool:
             looked = bar(pool.map(_look, missing), what=kept, unit="photos", total=len(missing))
             known |= {photo.digest: look for photo, look in zip(missing, looked, strict=True)}
         places.write_if_possible(path, lambda file: file.write(json.dumps(known).encode()))

@@ -13,6 +13,7 @@ def first_line(error: Exception, most: int = 120) -> str:
 # What can go wrong, by its code. Codes stay as they are, for whoever looks one up; sentences may change.
 CODES = {
     "backbone-unknown": "There is no backbone of this name",
+    "backend-not-public": "Testers cannot reach the backend",
     "cluster-folder-unseen": "A machine of the cluster does not see the folder",
     "cluster-unreachable": "The cluster does not answer",
     "decision-invalid": "A decision cannot be understood",
@@ -35,7 +36,9 @@ CODES = {
     "folder-other-table": "The table in the folder was made by something else",
     "folder-unusable": "The folder cannot be used",
     "install-failed": "A package could not be installed",
+    "keras-backend": "Keras was started with another backend",
     "link-leads-elsewhere": "The link leads to another service",
+    "link-name-unknown": "The link's name is not known yet",
     "link-not-downloaded": "The tunnel's program could not be downloaded",
     "link-program": "The path does not lead to a tunnel's program",
     "link-refused": "The tunnel's provider refused the link",
@@ -77,6 +80,8 @@ CODES = {
     "photos-not-downloaded": "The public photos could not be downloaded",
     "photos-zip-damaged": "The zip could not be unpacked",
     "ray-not-installed": "Ray is not installed",
+    "runtime-too-old": "Colab's runtime has an older TensorFlow",
+    "runtime-without-tensorflow": "Colab's runtime has no TensorFlow",
     "service-refused": "The service refused the test photo",
     "service-unreachable": "The service does not answer",
     "setting-access-code": "ACCESS_CODE cannot be used",
@@ -91,6 +96,7 @@ CODES = {
     "setting-unknown": "There is no setting of this name",
     "table-places-missing": "The command lacks the places of photos and table",
     "test-photo-unreadable": "The photo named by PHOTO cannot be read",
+    "version-none-waiting": "No other version waits to take over",
     "version-no-earlier": "There is no earlier version to go back to",
     "weights-missing": "The network's weights could not be had",
 }

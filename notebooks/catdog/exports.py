@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import colab
 from .bundle import TOLERANCE, Bundle
 from .errors import SuiteError
 from .export import complete_model
@@ -57,6 +58,7 @@ def export(model: Bundle, network: keras.Model) -> list[Exported]:
 
     Raises SuiteError when what was written answers the golden inputs otherwise than the model.
     """
+    colab.install_packages("onnx", "tf2onnx")
     complete, found = complete_model(network, model.head), []
     home = model.folder / FOLDER
     home.mkdir(exist_ok=True)

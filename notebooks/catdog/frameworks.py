@@ -4,10 +4,15 @@ Import both from here. What fails to load still raises.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .errors import SuiteError
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "keras" not in sys.modules:
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever else a person's Keras is set to
 
 
 @contextmanager
@@ -28,5 +33,14 @@ with _without_standard_error():
     import tensorflow as tf
 
     tf.config.list_physical_devices()  # where there is no GPU, looking for one is the loudest of all
+
+if keras.backend.backend() != "tensorflow":
+    raise SuiteError(
+        "keras-backend",
+        f"Keras runs on {keras.backend.backend()} in this notebook: restart the runtime, and run the suite's cells "
+        "before others that import Keras.",
+    )
+keras.config.set_image_data_format("channels_last")  # as the photos are
+keras.config.set_floatx("float32")
 
 __all__ = ["keras", "tf"]

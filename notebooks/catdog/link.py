@@ -5,12 +5,16 @@ import re
 import secrets
 import socket
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import requests
 
 from . import places
 from .errors import SuiteError
 
 INSTANCE = secrets.token_hex(8)  # in every answer to /healthz: by it we know that a public link leads to us
 NAMES = ("backend", "page")
+_ANSWER_SECONDS = 3
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?(?=[/?#]|$)")
 _CODE = re.compile(r"[A-Za-z0-9_-]{6,64}")
 
@@ -41,14 +45,30 @@ def headers(code: str = "") -> dict[str, str]:
     return {**skip_warning, "Authorization": f"Bearer {code}"} if code else skip_warning
 
 
+def session(url: str) -> requests.Session:
+    """What asks `url`. A proxy leads out of this machine, not into it: local addresses are asked without one."""
+    found = requests.Session()
+    found.trust_env = not is_local(url)
+    return found
+
+
+def is_local(url: str) -> bool:
+    """Whether `url` leads to this machine alone."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+
+
 def publish(name: str, url: str, *, public: bool, provider: str = "none", domain: str = "") -> None:
     """Write down that `name` (one of `NAMES`) is reached at `url` now.
 
     Args:
         public: whether from everywhere; if not, only notebooks on this very machine will follow it.
         domain: the reserved domain that was asked for.
+
+    Where another notebook's link stands there, it comes back when this one is withdrawn.
     """
-    _write(name, url=url, state="up", public=public, provider=provider, domain=domain)
+    known = read(name)
+    before = known.get("before") if _ours(known) else known if known.get("state") == "up" else None
+    _write(name, url=url, state="up", public=public, provider=provider, domain=domain, before=_without_before(before))
 
 
 def mark_down(name: str) -> None:
@@ -58,8 +78,15 @@ def mark_down(name: str) -> None:
 
 
 def withdraw(name: str) -> None:
-    """Write down that `name` was stopped; where it never started, or another process has its link by now, nothing."""
-    if _ours(read(name)):
+    """Write down that `name` was stopped, or that another notebook's link is the one again, if that still answers.
+    Where `name` never started, or another process has its link by now, nothing."""
+    known = read(name)
+    if not _ours(known):
+        return
+    before = known.get("before")
+    if before and _answers(before):
+        _write_as_it_is(name, before)
+    else:
         _write(name, url="", state="stopped")
 
 
@@ -97,7 +124,25 @@ def _ours(known: dict) -> bool:
     return known.get("instance") == INSTANCE
 
 
+def _without_before(known: dict | None) -> dict | None:
+    return {key: value for key, value in known.items() if key != "before"} if known else None
+
+
+def _answers(known: dict) -> bool:
+    """Whether the service that wrote this is still there."""
+    try:
+        with session(known["url"]) as asking:
+            answer = asking.get(f"{known['url']}/healthz", headers=headers(), timeout=_ANSWER_SECONDS)
+        return answer.json()["instance"] == known["instance"]
+    except (requests.RequestException, ValueError, KeyError, TypeError):
+        return False
+
+
 def _write(name: str, **known) -> None:
     here = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "host": socket.gethostname(), "instance": INSTANCE}
+    _write_as_it_is(name, {**known, **here})
+
+
+def _write_as_it_is(name: str, known: dict) -> None:
     with places.written_whole(places.link_file(name)) as file:
-        file.write(json.dumps({**known, **here}).encode() + b"\n")
+        file.write(json.dumps(known).encode() + b"\n")

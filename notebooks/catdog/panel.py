@@ -5,11 +5,11 @@ from html import escape
 
 import segno
 
-from . import link
+from . import link, places
 
 _ONLY_HERE = {
     "none": "Only this machine reaches it. For testers, set TUNNEL to ngrok (free account) or cloudflared (none).",
-    "colab": "A preview for you alone: do not send it. For testers, set TUNNEL to ngrok or cloudflared.",
+    "colab": "Shown below, for you alone. For testers, set TUNNEL to ngrok or cloudflared.",
 }
 _BOX = "font-family:system-ui,sans-serif;display:flex;flex-wrap:wrap;gap:1.5em;align-items:center;padding:.5em 0"
 _showing = threading.Event()  # set to end the thread that keeps the panel fresh; each showing has its own
@@ -40,7 +40,7 @@ class Panel:
             return "red", f"{status.detail} (since {status.since:%H:%M:%S})"
         if not self._tunnel.public:
             return "orange", _ONLY_HERE[self._tunnel.provider]
-        return "green", status.detail
+        return "orange" if status.code == "unverified" else "green", status.detail
 
     @property
     def last_visitor(self) -> str:
@@ -52,14 +52,18 @@ class Panel:
     def __str__(self) -> str:
         return f"{self.shared_link}\n{self.state[1]}\n{self.last_visitor}"
 
+    def _repr_pretty_(self, printer, cycle) -> None:
+        printer.text(str(self))
+
     def _repr_html_(self) -> str:
         url, (colour, sentence) = escape(self.shared_link), self.state
+        shown = f'<a href="{url}" target="_blank" rel="noopener">{url}</a>'
+        shown = "" if self._tunnel.provider == "colab" else f'<p style="font-size:1.3em">{shown}</p>'
         code = segno.make(self.shared_link, micro=False).svg_inline(scale=5, light="#fff")
         scan = f'<div role="img" aria-label="QR code of the link">{code}</div>' if self._tunnel.public else ""
         return (
             f'<div style="{_BOX}">{scan}<div style="flex:1;min-width:18em;overflow-wrap:anywhere">'
-            f'<p style="font-size:1.3em"><a href="{url}" target="_blank" rel="noopener">{url}</a></p>'
-            f'<p><span style="color:{colour}" aria-hidden="true">●</span> {escape(sentence)}</p>'
+            f'{shown}<p><span style="color:{colour}" aria-hidden="true">●</span> {escape(sentence)}</p>'
             f"<p>{escape(self.last_visitor)}</p></div></div>"
         )
 
@@ -76,10 +80,43 @@ def show_panel(tunnel, visits, code: str = "", seconds: float = 5) -> Panel:
     global _showing
     _showing.set()
     _showing, panel = threading.Event(), Panel(tunnel, visits, code)
+    if places.on_colab():
+        return _shown_on_colab(panel, tunnel)
     handle = display(panel, display_id=True)
     if handle:  # None outside a notebook
         arguments = panel, handle, _showing, seconds
         threading.Thread(target=_keep_fresh, args=arguments, name="link panel", daemon=True).start()
+    return panel
+
+
+_ASKS = """
+<div id="catdog-panel">{panel}</div>
+<script>
+  (async () => {{
+    const place = document.getElementById("catdog-panel");
+    for (;;) {{
+      await new Promise((done) => setTimeout(done, 5000));
+      const answer = await google.colab.kernel.invokeFunction("catdog.panel", [], {{}}).catch(() => null);
+      const html = answer?.data?.["application/json"]?.html;
+      if (html) place.innerHTML = html;
+    }}
+  }})();
+</script>
+"""
+
+
+def _shown_on_colab(panel: Panel, tunnel) -> Panel:
+    """Colab may not show what a thread changes between cells (colabtools #3373): there the panel asks."""
+    from google.colab import output
+    from IPython.display import HTML, JSON, display
+
+    output.register_callback("catdog.panel", lambda: JSON({"html": panel._repr_html_()}))
+    display(HTML(_ASKS.format(panel=panel._repr_html_())))
+    if tunnel.provider == "colab":
+        places.ask_tab(
+            lambda: output.serve_kernel_port_as_iframe(tunnel.settings.port, height="600"),
+            otherwise="Colab's tab cannot show the page: set TUNNEL to cloudflared.",
+        )
     return panel
 
 

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import re
 import sys
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +19,12 @@ DRIVE = "/content/drive/MyDrive"
 _WHY_NO_SECRET = {  # by the names of google.colab.userdata's errors
     "SecretNotFoundError": "Colab has no secret {name}.",
     "NotebookAccessError": "This notebook may not see the secret {name}: switch on its notebook access (key icon).",
-    "TimeoutException": "Colab did not hand over its secret {name} in time: keep this tab open.",
+    "TimeoutException": (
+        "Colab did not hand over its secret {name} in time: allow it where Colab asks, keep this tab open, and run "
+        "this cell again. In VS Code, which hands over none, set TUNNEL to cloudflared, or to ngrok and type the token."
+    ),
 }
+_OF_A_COMMAND = ("ngrok", "config", "add-authtoken", "authtoken", "export", "set", "$", "authtoken:", "NGROK_AUTHTOKEN")
 
 
 def on_colab() -> bool:
@@ -33,6 +39,8 @@ def mount_drive(wanted: bool = True) -> None:
     """
     if not wanted or not on_colab() or _drive().is_dir():
         return
+    if os.environ.get("VERTEX_PRODUCT") == "COLAB_ENTERPRISE":
+        raise SuiteError("drive-not-mounted", "Colab Enterprise has no Google Drive: set USE_DRIVE to False.")
     from google.colab import drive
 
     try:
@@ -44,13 +52,12 @@ def mount_drive(wanted: bool = True) -> None:
         ) from error
 
 
-def open_folders(use_drive: bool) -> None:
-    """Mount Drive, if wanted, and make sure that photos, models and what is computed can be kept.
-
-    Raises SuiteError when access to Drive is refused, or a folder cannot be written to.
-    """
-    mount_drive(use_drive)
-    require_writable()
+def ask_tab(show: Callable[[], object], otherwise: str) -> None:
+    """Let Colab's browser tab show something; print `otherwise` where it cannot: it is closed, or VS Code has none."""
+    try:
+        show()
+    except Exception:  # unrelated classes of google.colab's and of the browser's
+        print(otherwise)
 
 
 def _drive() -> Path:
@@ -116,6 +123,12 @@ def notes_dir(kind: str, name: str) -> Path:
     return _made(_from_environment("DATA_DIR", drive / "data" if drive else ROOT / "data") / kind / name, "DATA_DIR")
 
 
+def outlasting(path: str) -> str:
+    """A relative path of something to keep, on Colab with Drive in the suite's folder there; others as they are."""
+    drive = drive_folder()
+    return str(drive / path) if drive and "://" not in path and not Path(path).expanduser().is_absolute() else path
+
+
 def cache_dir() -> Path:
     """Where what was computed is at hand: `CATDOG_CACHE`, else ~/.cache/catdog, on a disk of this machine."""
     return _from_environment("CATDOG_CACHE", Path("~/.cache/catdog"))
@@ -164,22 +177,39 @@ def link_file(name: str) -> Path:
 
 
 def find_secret(name: str) -> tuple[str, str]:
-    """(a token by name from the environment, else from Colab's secrets; why Colab did not give it, as a sentence)."""
+    """(a token by name from the environment, else from Colab's secrets; why there is none, as a sentence).
+
+    Colab waits ten seconds for a person who still reads its question: where that was too short, it is asked once more.
+    """
     if os.environ.get(name):
-        return _last_word(os.environ[name]), ""
+        return clean_token(os.environ[name])
     if not on_colab():
         return "", ""
     from google.colab import userdata
 
-    try:
-        return _last_word(userdata.get(name) or ""), ""
-    except Exception as error:  # three unrelated classes, of which one is a plain Exception
-        return "", _WHY_NO_SECRET.get(type(error).__name__, "Colab did not give its secret {name}.").format(name=name)
+    for is_last in (False, True):
+        try:
+            return clean_token(userdata.get(name) or "")
+        except Exception as error:  # three unrelated classes, of which one is a plain Exception
+            kind = type(error).__name__
+            if kind != "TimeoutException" or is_last:
+                return "", _WHY_NO_SECRET.get(kind, "Colab did not give its secret {name}.").format(name=name)
+    return "", ""
 
 
-def _last_word(text: str) -> str:
-    """What people paste may be all of `ngrok config add-authtoken …`."""
-    return text.split()[-1] if text.split() else ""
+def clean_token(text: str) -> tuple[str, str]:
+    """(the token in what people paste, why there is none in it): all of `ngrok config add-authtoken …`, `export X=…`,
+    quotes and letters that cannot be seen around it."""
+    plain = "".join(letter for letter in text if unicodedata.category(letter) not in ("Cf", "Cc") or letter in "\n\t")
+    words = [word.partition("=")[2] if re.match(r"\w+=", word) else word for word in plain.split()]
+    words = [word.strip("\"'`“”„‘’<>,;") for word in words]
+    words = [word for word in words if word and word not in _OF_A_COMMAND]
+    if not words:
+        return "", ""
+    token = words[-1]
+    if token.startswith(("ak_", "cr_", "~")) or not re.fullmatch(r"[A-Za-z0-9_-]+", token):
+        return "", "What was pasted is not an ngrok authtoken (an API key begins with ak_, an authtoken does not)."
+    return token, ""
 
 
 def as_typed(name: str, text: str | None, default):

@@ -6,7 +6,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from .head import Head
 from .names import require_model_name
 from .stored import digest
 
+_VERSION = "%Y-%m-%d-%H%M%S"
 _PART = ".writing-"  # hidden, so nobody takes it for a version
 _ABANDONED_SECONDS = 24 * 3600
 
@@ -84,7 +86,7 @@ def publish(
 
 def _published(part: Path, name: str, card: dict) -> Bundle:
     now = datetime.now(UTC)
-    version = _new_version(part.parent, now)
+    version = _new_version(part.parent, max(now, _after_all(part.parent)))
     stamp = {"schema": SCHEMA, "name": name, "version": version, "created": now.isoformat(timespec="seconds")}
     files = {file: digest(part / file) for file in FILES if (part / file).exists()}
     full = sealed({**stamp, **card, **stamp, "files": files})
@@ -100,10 +102,20 @@ def _published(part: Path, name: str, card: dict) -> Bundle:
 
 def _new_version(home: Path, now: datetime) -> str:
     """The time in UTC, so that sorting names sorts by age on whatever machine they were made."""
-    version, count = now.strftime("%Y-%m-%d-%H%M%S"), 1
+    version, count = now.strftime(_VERSION), 1
     while (home / (name := version if count == 1 else f"{version}-{count}")).exists():
         count += 1
     return name
+
+
+def _after_all(home: Path) -> datetime:
+    """A second after the newest version that is there: one that a clock saved which ran ahead would stay the newest."""
+    times = [datetime.min.replace(tzinfo=UTC)]
+    for folder in home.glob(f"[!.]*/{CARD}"):
+        with suppress(ValueError):
+            saved = datetime.strptime(folder.parent.name[:17], _VERSION).replace(tzinfo=UTC)
+            times.append(saved + timedelta(seconds=1))
+    return max(times)
 
 
 def _to_the_disk(path: Path) -> None:

@@ -36,9 +36,13 @@ def ask(url: str, photo: bytes, code: str = "") -> dict:
     Raises SuiteError when it cannot be reached or refuses the photo, with the reason that it gives.
     """
     try:
-        response = requests.post(
-            f"{url}/predict", files={"images": ("trial", photo)}, headers=link.headers(code), timeout=_ANSWER_SECONDS
-        )
+        with link.session(url) as session:
+            response = session.post(
+                f"{url}/predict",
+                files={"images": ("trial", photo)},
+                headers=link.headers(code),
+                timeout=_ANSWER_SECONDS,
+            )
         answer = response.json()
     except (requests.RequestException, ValueError) as error:
         raise SuiteError(

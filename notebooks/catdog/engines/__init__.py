@@ -7,8 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
+from .. import colab
 from ..backbone import Architecture, Backbone
 from ..errors import SuiteError
+from ..processors import processors
 
 BATCH = 16  # photos at a time; more are no faster on a CPU and need more memory
 
@@ -61,11 +63,6 @@ def has_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def processors() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def threads() -> int:
     """How many an engine on the CPU may use: `OMP_NUM_THREADS`, by which Ray shares a machine among its workers, or one
     for each of the `processors`."""
@@ -96,6 +93,7 @@ def open_engine(name: str, backbone: Backbone, twin=None) -> Engine:
         from .tensorflow import TensorFlowEngine
 
         return TensorFlowEngine(backbone, mixed=name == TENSORFLOW_MIXED)
+    colab.install_packages("openvino")
     from .openvino import OpenVINOEngine
 
     return OpenVINOEngine(name, backbone, twin)

@@ -8,8 +8,9 @@ import numpy as np
 
 from ..backbone import RGB_MEAN, VGG16, Backbone
 from ..images import SIDE
+from ..processors import processors
 from ..weights import LAYERS
-from . import COMPACT, OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, in_batches, processors, threads
+from . import COMPACT, OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, in_batches, threads
 from .twin import Twin
 
 try:

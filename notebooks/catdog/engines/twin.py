@@ -2,12 +2,15 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
+from .. import colab
 from ..backbone import Backbone
+from ..progress import bar
 from ..weights import LAYERS, Weights
 from . import EngineUnavailable
 
@@ -49,7 +52,7 @@ def make_twin(backbone: Backbone, photos: Iterable[np.ndarray]) -> Twin:
     """Quantise the base after training (NNCF, preset MIXED: kernels by channel, fast bias correction).
 
     Calibrated on 32, 64, 128 or 300 of 1,300 photos of cats and dogs, the twin's answers were all the same as in
-    float32, and probabilities differed by 0.0015 on average: `CALIBRATION_PHOTOS` is enough. NNCF shows a bar.
+    float32, and probabilities differed by 0.0015 on average: `CALIBRATION_PHOTOS` is enough.
 
     Args:
         photos: uint8 (224, 224, 3) each, as they come from the door.
@@ -58,6 +61,7 @@ def make_twin(backbone: Backbone, photos: Iterable[np.ndarray]) -> Twin:
         EngineUnavailable: NNCF or OpenVINO is not installed.
     """
     os.environ.setdefault("NNCF_CI", "1")  # or NNCF reports every use to Google Analytics
+    colab.install_packages("nncf", "openvino")
     from .openvino import build_graph
 
     try:
@@ -65,13 +69,44 @@ def make_twin(backbone: Backbone, photos: Iterable[np.ndarray]) -> Twin:
     except ImportError as error:
         raise EngineUnavailable("engine-not-installed", "NNCF is not installed (pip install nncf).") from error
     inputs = [photo[None] for photo in photos]
-    quantised = nncf.quantize(
-        build_graph(backbone),
-        nncf.Dataset(inputs),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(inputs),
-    )
+    seen = bar(what="Quantising", unit="photos", total=2 * len(inputs))  # NNCF looks at each twice
+    with seen, _without_richs_bars():
+        quantised = nncf.quantize(
+            build_graph(backbone),
+            nncf.Dataset(_Shown(inputs, seen)),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(inputs),
+        )
+        seen.update(seen.total - seen.n)
     return Twin(dict(_arrays(quantised)))
+
+
+@contextmanager
+def _without_richs_bars() -> Iterator[None]:
+    """NNCF's own bars are widgets of hundreds of messages, which Colab and saved notebooks show as empty boxes."""
+    import rich
+
+    console = rich.get_console()
+    before = console.__dict__
+    rich.reconfigure(quiet=True, force_jupyter=False)
+    try:
+        yield
+    finally:
+        console.__dict__ = before
+
+
+class _Shown(Sequence):
+    """`items`, and each that is taken moves the bar."""
+
+    def __init__(self, items: Sequence, shown):
+        self._items, self._shown = items, shown
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, place: int):
+        self._shown.update(self._shown.n < self._shown.total)
+        return self._items[place]
 
 
 def _arrays(quantised) -> Iterable[tuple[str, np.ndarray]]:

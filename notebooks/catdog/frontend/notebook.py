@@ -3,20 +3,24 @@
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 import requests
 
 from .. import link, places
+from ..errors import SuiteError
 from .page import FILES
 
 _ANSWER_SECONDS = 10
+NOTHING_BELOW = (
+    "Nothing below? Allow third-party cookies for colab.research.google.com in your browser, and run this cell again. "
+    "VS Code shows no such page: set TUNNEL to cloudflared."
+)
 
 
 @dataclass(frozen=True)
 class BackendState:
-    """Whether the backend answers: `code` is "answers", "wants-code", "silent", "unknown" or "elsewhere", `sentence`
-    says it to a person, and `model` answers, if any does."""
+    """Whether the backend answers: `code` is "answers", "wants-code", "loading", "silent", "unknown" or "elsewhere",
+    `sentence` says it to a person, and `model` answers, if any does."""
 
     code: str
     sentence: str
@@ -37,18 +41,23 @@ def backend_state(setting: str = "", code: str = "") -> BackendState:
     if not url:
         return _why_unknown(known)
     try:
-        answer = requests.get(f"{url}/model", headers=link.headers(code), timeout=_ANSWER_SECONDS)
+        with link.session(url) as session:
+            answer = session.get(f"{url}/model", headers=link.headers(code), timeout=_ANSWER_SECONDS)
     except requests.RequestException as error:
         return _silent(url, type(error).__name__, known)
     if answer.status_code == 401:
         return BackendState(
             "wants-code", f"The backend at {url} asks for its access code: set ACCESS_CODE to the one of notebook 2."
         )
+    if answer.status_code == 503:
+        return BackendState(
+            "loading", f"The backend at {url} is there and loads its model: run this cell again in half a minute."
+        )
     try:
         model = f"{answer.json()['name']}/{answer.json()['version']}"
     except (ValueError, KeyError, TypeError):
         return _silent(url, answer.headers.get("ngrok-error-code") or f"status {answer.status_code}", known)
-    only_here = "" if _public(url) else " Only this machine reaches it."
+    only_here = " Only this machine reaches it." if link.is_local(url) else ""
     return BackendState("answers", f"The backend at {url} answers with the model {model}.{only_here}", model)
 
 
@@ -57,10 +66,6 @@ def _silent(url: str, reason: str, known: dict) -> BackendState:
     return BackendState(
         "silent", f"The backend at {url} does not answer ({reason}).{last} Run notebook 2, then this cell again."
     )
-
-
-def _public(url: str) -> bool:
-    return urlsplit(url).hostname not in ("127.0.0.1", "localhost")
 
 
 def _why_unknown(known: dict) -> BackendState:
@@ -79,6 +84,27 @@ def _ago(time: str) -> str:
     return f"{minutes:.0f} minutes ago" if minutes < 120 else f"{minutes / 60:.0f} hours ago"
 
 
+def told_page(tunnel, setting: str = "", code: str = "") -> str:
+    """Where the page is, for whoever reads the notebook: on Colab the address of its machine leads to one's own.
+
+    Args:
+        tunnel: the page's tunnels.Tunnel.
+        setting: the backend's address, empty for the one in its link file.
+        code: the backend's access code, if it has one.
+
+    Raises SuiteError for a public link to a page whose backend testers cannot reach.
+    """
+    if tunnel.public and link.is_local(setting or link.published_url()):
+        raise SuiteError(
+            "backend-not-public",
+            "Testers would get a page without a backend, which only this machine reaches: set TUNNEL of notebook 2 to "
+            "ngrok or cloudflared, run its link cell, then this cell again.",
+        )
+    if not tunnel.public and places.on_colab():
+        return "Page: shown below, for you alone. For testers, set TUNNEL to ngrok or cloudflared."
+    return f"Page: {link.with_code(tunnel.url, code)}" + ("" if tunnel.public else "  (not public)")
+
+
 def show_page(port: int, code: str = "", height: int = 720) -> None:
     """Show the page in the notebook: on Colab through its own proxy, which reaches the notebook's owner alone. It
     loads itself again when its files change.
@@ -90,7 +116,11 @@ def show_page(port: int, code: str = "", height: int = 720) -> None:
     if places.on_colab():
         from google.colab import output
 
-        output.serve_kernel_port_as_iframe(port, path=path, height=str(height))
+        places.ask_tab(
+            lambda: output.serve_kernel_port_as_iframe(port, path=path, height=str(height)),
+            otherwise="Colab's tab cannot show the page.",
+        )
+        print(NOTHING_BELOW)
     else:
         from IPython.display import IFrame, display
 
@@ -103,8 +133,8 @@ def open_for_editing() -> None:
     if places.on_colab():
         from google.colab import files
 
-        files.view(str(texts))
-        files.view(str(looks))
+        for path in (texts, looks):
+            places.ask_tab(lambda path=path: files.view(str(path)), otherwise=f"Open this file yourself: {path}")
     else:
         from IPython.display import FileLink, display
 

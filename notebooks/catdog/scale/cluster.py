@@ -18,7 +18,9 @@ try:
     import ray.data
 except ImportError:
     raise SuiteError(
-        "ray-not-installed", "Ray is not installed: run `pip install -r requirements-scale.txt` first."
+        "ray-not-installed",
+        "Ray is not installed: run `pip install -r requirements-scale.txt`, or in Colab's cells "
+        "`colab.install_for_scale()`, which moves nothing that Colab has.",
     ) from None
 
 _KNOCK_SECONDS = 10

@@ -1,6 +1,6 @@
 """A public link to a local port."""
 
-from .. import link, places
+from .. import colab, link, places
 from ..errors import SuiteError
 from . import authtoken, ngrok_errors, probe
 from .connection import Connection, LinkRefused, Timing
@@ -63,9 +63,7 @@ def close_tunnel(name: str = "backend") -> None:
 
 def run_with_ngrok(app, token: str = "") -> None:
     """See `agent.run_with_ngrok`: the original project's two lines, `run_with_ngrok(app)` and `app.run()`."""
-    from . import agent
-
-    agent.run_with_ngrok(app, token)
+    _agent().run_with_ngrok(app, token)
 
 
 def _settings(port: int, provider: str, token: str, domain: str, timing: Timing, ask: bool = True) -> Settings:
@@ -108,27 +106,31 @@ def _opened(name: str, settings: Settings) -> Tunnel:
         raise
     _open[name] = tunnel
     if settings.provider == "flask-ngrok":
-        from .agent import WORD
-
-        print(WORD)
+        print(_agent().WORD)
     return tunnel
+
+
+def _agent():
+    colab.install_packages("flask-ngrok", "pyngrok")
+    from . import agent
+
+    return agent
 
 
 def _connected(settings: Settings) -> Connection:
     port, token, domain, timing = settings.port, settings.token, settings.domain, settings.timing
     match settings.provider:
         case "ngrok":
+            colab.install_packages("ngrok")
             from .ngrok import NgrokConnection
 
             return NgrokConnection(port, token, domain, timing)
         case "flask-ngrok":
-            from .agent import FlaskNgrokConnection
-
-            return FlaskNgrokConnection(port, token, domain, timing.program)
+            return _agent().FlaskNgrokConnection(port, token, domain, timing.program)
         case "cloudflared":
             from .cloudflared import CloudflaredConnection
 
-            return CloudflaredConnection(port, timing.program)
+            return CloudflaredConnection(port, timing.program, timing.settle)
         case "colab":
             from .preview import ColabConnection
 

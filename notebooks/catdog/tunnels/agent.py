@@ -18,6 +18,7 @@ from types import SimpleNamespace
 import flask_ngrok
 import requests
 
+from .. import link
 from ..errors import SuiteError
 from . import authtoken, ngrok_errors
 from .connection import Connection, LinkRefused, Timing
@@ -221,6 +222,7 @@ def _refuse_a_second_agent() -> None:
 def _addresses() -> list | None:
     """What an agent on this machine serves; None where there is no agent."""
     try:
-        return requests.get(_API, timeout=2).json().get("tunnels", [])
+        with link.session(_API) as session:
+            return session.get(_API, timeout=2).json().get("tunnels", [])
     except (requests.RequestException, ValueError):
         return None

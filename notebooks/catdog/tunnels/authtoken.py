@@ -19,7 +19,7 @@ def find_token(given: str = "", ask: bool = False) -> tuple[str, str]:
         ask: where none is found, ask for it in a field that does not show it, if there is somebody to ask.
     """
     if given.strip():
-        return given.strip(), ""
+        return places.clean_token(given)
     found, why = places.find_secret(NAME)
     if not found and not _last and ask:
         found = _typed()
@@ -38,7 +38,7 @@ def _typed() -> str:
         from IPython import get_ipython
 
         if getattr(get_ipython(), "kernel", None):  # elsewhere getpass would wait at a terminal for nobody
-            return getpass.getpass("Your ngrok authtoken (it is not shown): ").strip()
+            return places.clean_token(getpass.getpass("Your ngrok authtoken (it is not shown): "))[0]
     except Exception:  # nobody there: nbclient's kernels raise a class of ipykernel's own
         pass
     return ""

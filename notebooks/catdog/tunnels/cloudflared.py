@@ -5,30 +5,35 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 from collections import deque
 from pathlib import Path
 
+from .. import colab
 from ..errors import SuiteError
 from .connection import Connection, LinkRefused
 from .preview import local_url
 from .processes import end
 
 _URL = re.compile(r"https://(?!api\.)[a-z0-9-]+\.trycloudflare\.com")
+_REGISTERED = re.compile(r"Registered tunnel connection|Connection [0-9a-f-]+ registered", re.IGNORECASE)
+_REGISTERED_SECONDS = 15  # after the address is told; who asks for a name too early is told for long that there is none
 _BUSY = re.compile(r"\b429\b|\b1015\b|Too Many Requests")
 
 
 class CloudflaredConnection(Connection):
-    """A process of Cloudflare's own program.
+    """A process of Cloudflare's own program, whatever else that is set to on this machine.
 
     Raises:
         LinkRefused: Cloudflare is busy, the program ended, or said no address within `seconds`.
         SuiteError: the program cannot be had.
     """
 
-    def __init__(self, port: int, seconds: float):
-        command = [executable(), "tunnel", "--no-autoupdate", "--url", local_url(port)]
+    def __init__(self, port: int, seconds: float = 30, settle: float = 3):
+        command = [executable(), "--config", os.devnull, "tunnel", "--no-autoupdate", "--url", local_url(port)]
         self._process = subprocess.Popen(
             command,
+            env={name: value for name, value in os.environ.items() if not name.startswith("TUNNEL")},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -36,22 +41,27 @@ class CloudflaredConnection(Connection):
             errors="replace",
         )
         self._said: deque[str] = deque(maxlen=20)
-        self._told, self._found = threading.Event(), ""
+        self._told, self._registered, self._found = threading.Event(), threading.Event(), ""
         self._reader = threading.Thread(target=self._listen, name="cloudflared", daemon=True)
         self._reader.start()
         if not self._told.wait(seconds) or not self._found:
             self.close()
             raise self._refusal(seconds)
+        self.registered = self._registered.wait(_REGISTERED_SECONDS) and not self.failure()
+        time.sleep(settle if self.registered else 0)
         super().__init__(self._found)
 
     def _listen(self) -> None:
         with self._process.stderr as lines:
             for line in lines:
                 self._said.append(line.strip())
+                if _REGISTERED.search(line):
+                    self._registered.set()
                 if not self._found and (url := _URL.search(line)):
                     self._found = url[0]
                     self._told.set()
         self._told.set()
+        self._registered.set()
 
     def _refusal(self, seconds: float) -> LinkRefused:
         said = "\n".join(self._said)
@@ -90,6 +100,7 @@ def executable() -> str:
 
 
 def _downloaded() -> str:
+    colab.install_packages("pycloudflared")
     from pycloudflared import util
 
     try:

@@ -12,6 +12,7 @@ class Timing:
     Attributes:
         ngrok: for an answer of ngrok's servers.
         program: for the address that cloudflared or ngrok's agent prints.
+        settle: before a name that was just made is asked for.
         beat: between ngrok's heartbeats, and for each; silent: without one, until the line counts as dead.
         look: between two looks at the connection.
         probe: between two requests to the public address while it works, at most 4,300 of ngrok's 20,000 a month;
@@ -23,6 +24,7 @@ class Timing:
 
     ngrok: float = 8
     program: float = 30
+    settle: float = 3
     beat: int = 5
     silent: float = 12
     look: float = 2
@@ -46,6 +48,8 @@ class LinkRefused(SuiteError):
 
 class Connection:
     """What a provider has opened: `url` leads to this machine until `close()`, unless something happens to it."""
+
+    registered = False  # whether the provider itself says that the link is up
 
     def __init__(self, url: str):
         self.url = url

@@ -18,8 +18,15 @@ class ColabConnection(Connection):
         try:
             url = output.eval_js(f"google.colab.kernel.proxyPort({port})", timeout_sec=_ANSWER_SECONDS)
         except Exception as error:  # unrelated classes: the tab is closed, the browser refuses, no answer in time
-            raise LinkRefused(
-                "link-timeout",
-                f"Colab gave no preview address ({type(error).__name__}): keep this tab open, and run this cell again.",
-            ) from None
+            raise _no_preview(type(error).__name__) from None
+        if not isinstance(url, str) or not url:  # what Colab's package gives where nobody answers, as in VS Code
+            raise _no_preview("no answer")
         super().__init__(url.rstrip("/"))
+
+
+def _no_preview(reason: str) -> LinkRefused:
+    return LinkRefused(
+        "link-timeout",
+        f"Colab gave no preview address ({reason}). Keep this tab open and run this cell again; outside the browser, "
+        "as in VS Code, set TUNNEL to cloudflared.",
+    )

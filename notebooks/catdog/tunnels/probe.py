@@ -17,11 +17,12 @@ def instance(url: str, seconds: float = 10) -> str:
     Raises LinkRefused when nothing answers within `seconds`, or something else does; with ngrok's own code
     where ngrok has answered.
     """
-    with requests.Session() as session:
-        session.trust_env = not url.startswith("http://127.0.0.1")  # a proxy leads out of this machine, not into it
+    with link.session(url) as session:
         try:
             answer = session.get(f"{url}/healthz", headers=link.headers(), timeout=seconds)
         except requests.RequestException as error:
+            if "NameResolutionError" in repr(error):  # urllib3's, which requests wraps twice
+                raise LinkRefused("link-name-unknown", f"{url} is not known to this machine's network.") from None
             raise LinkRefused("link-silent", f"{url} does not answer ({type(error).__name__}).") from None
     if code := answer.headers.get("ngrok-error-code", ""):
         raise LinkRefused("link-refused", explain(code), code)

@@ -15,6 +15,10 @@ from .preview import local_url
 
 UP, DOWN, CLOSED = "up", "down", "closed"
 _WORKS = "works", "The link works."
+_UNVERIFIED = (
+    "unverified",
+    "The link is registered, but this machine's network does not know its name yet: try it on a phone.",
+)
 _CHANGED = "changed", "The link has changed: send the new one to your testers."
 _log = logging.getLogger("catdog")
 
@@ -33,7 +37,7 @@ class Settings:
 @dataclass(frozen=True)
 class Status:
     """`state` ("up", "down" or "closed") since when, with a sentence about it; `code` says as much to programs:
-    "works", "changed", "reopening", "closed", or why it is down, one of `errors.CODES`."""
+    "works", "unverified", "changed", "reopening", "closed", or why it is down, one of `errors.CODES`."""
 
     state: str
     code: str
@@ -59,8 +63,8 @@ class Tunnel:
         self._connect, self._instance = connect, _served_at(settings.port)
         self._status: Status | None = None
         self._closing = threading.Event()
-        self._connection = self._opened(self._timing.first_answer)
-        self._becomes(UP, *_WORKS)
+        self._connection, told = self._opened(self._timing.first_answer)
+        self._becomes(UP, *told)
         self._watchdog = threading.Thread(target=self._watch, name=f"watchdog of the {name}'s link", daemon=True)
         if public:
             self._watchdog.start()
@@ -87,8 +91,9 @@ class Tunnel:
 
     @property
     def service_url(self) -> str:
-        """Where a program on this machine reaches the service: by the link, if it is for everyone."""
-        return self.url if self.public else local_url(self.settings.port)
+        """Where a program on this machine reaches the service: by the link, if it is for everyone and known here."""
+        is_known = self.public and self.status.code != _UNVERIFIED[0]
+        return self.url if is_known else local_url(self.settings.port)
 
     def works(self) -> bool:
         """Whether it is up and its URL leads to the port now."""
@@ -111,15 +116,30 @@ class Tunnel:
         self._write_down(link.withdraw)
         self._status = Status(CLOSED, "closed", "The link is closed: run the cell that opens it again.")
 
-    def _opened(self, seconds: float) -> Connection:
+    def _opened(self, seconds: float) -> tuple[Connection, tuple[str, str]]:
+        """(a connection, what is to be said of it)."""
         connection = self._connect()
-        if self.public:
-            try:
-                probe.wait_for(connection.url, self._instance, seconds)
-            except BaseException:  # an interrupted cell, too, must leave nothing that holds the address
-                connection.abandon()
-                raise
-        return connection
+        if not self.public:
+            return connection, _WORKS
+        try:
+            return connection, self._asked(connection, probe.wait_for, seconds)
+        except BaseException:  # an interrupted cell, too, must leave nothing that holds the address
+            connection.abandon()
+            raise
+
+    def _asked(self, connection: Connection, ask: Callable, seconds: float) -> tuple[str, str]:
+        """What is to be said of a connection that leads here. Raises LinkRefused for one that does not.
+
+        Resolvers remember for up to half an hour that a name was not there: that says nothing about a link which its
+        provider calls registered.
+        """
+        try:
+            ask(connection.url, self._instance, seconds)
+        except LinkRefused as refusal:
+            if refusal.code == "link-name-unknown" and connection.registered:
+                return _UNVERIFIED
+            raise
+        return _WORKS
 
     def _becomes(self, state: str, code: str, detail: str) -> None:
         if self._closing.is_set():
@@ -167,8 +187,7 @@ class Tunnel:
         for pause in pauses:
             self._closing.wait(pause)
             try:
-                probe.expect(self.url, self._instance, seconds)
-                return self._becomes(UP, *_WORKS)
+                return self._becomes(UP, *self._asked(self._connection, probe.expect, seconds))
             except LinkRefused as refusal:
                 if refusal.provider_code in ngrok_errors.QUOTA | ngrok_errors.SERVICE_SILENT:
                     return self._becomes(DOWN, refusal.code, str(refusal))  # a new session would meet the same
@@ -184,7 +203,7 @@ class Tunnel:
         self._connection.close()
         while not self._closing.is_set():
             try:
-                self._connection = self._opened(self._timing.answer)
+                self._connection, told = self._opened(self._timing.answer)
                 break
             except SuiteError as refusal:
                 self._becomes(DOWN, refusal.code, str(refusal))
@@ -194,7 +213,7 @@ class Tunnel:
             return self._connection.close()
         if self.url != before:
             print(f"\n{_CHANGED[1]}\n{self.name.capitalize()}: {self.url}")
-        self._becomes(UP, *(_WORKS if self.url == before else _CHANGED))
+        self._becomes(UP, *(told if self.url == before else _CHANGED))
 
 
 def _served_at(port: int) -> str:

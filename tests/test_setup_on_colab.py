@@ -1,0 +1,259 @@
+"""The first minute on Colab: where the suite comes from, what the machine must have, and what is installed."""
+
+import json
+import os
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import packages_distributions
+from threading import Thread
+
+import pytest
+from catdog import colab
+from conftest import ROOT, notebook_cells, refused
+from test_colab import colab_package, commit, git  # noqa: F401
+from test_notebooks import NOTEBOOKS
+
+GITHUB = "https%3A%2F%2Fgithub.com%2F"
+
+
+# Where the suite comes from
+
+
+@pytest.fixture
+def cell(monkeypatch):
+    """The names of the set-up cell, which away from Colab defines them and does nothing else."""
+    for name in ("REPOSITORY", "BRANCH", "COLAB_JUPYTER_IP", "KMP_TARGET_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    names = {}
+    exec(_source(NOTEBOOKS[0]), names)
+    return names
+
+
+def _source(notebook):
+    return next(one.source for one in notebook_cells(notebook) if one.source.startswith("#@title Set-up"))
+
+
+def test_all_notebooks_find_their_repository_alike():
+    first, *others = (_source(path).partition("    colab.set_up(")[0] for path in NOTEBOOKS)
+    assert others == [first, first]
+
+
+@pytest.fixture
+def colabs_server(monkeypatch):
+    """colabs_server(*paths): Colab's Jupyter server, with a session for each path; this kernel's is the last."""
+    opened = []
+
+    def serve(*paths):
+        sessions = [{"path": path, "kernel": {"id": f"kernel-{place}"}} for place, path in enumerate(paths)]
+
+        class Sessions(BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = json.dumps(sessions).encode()
+                self.send_response(200 if self.path == "/api/sessions" else 404)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *words):
+                pass
+
+        server = HTTPServer(("127.0.0.1", 0), Sessions)
+        opened.append(server)
+        Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("COLAB_JUPYTER_IP", "127.0.0.1")
+        monkeypatch.setenv("KMP_TARGET_PORT", str(server.server_port))
+        monkeypatch.setattr(sys, "argv", ["launcher", "-f", f"/root/kernel-{len(paths) - 1}.json"])
+
+    yield serve
+    for server in opened:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("path", "repository", "branch"),
+    [
+        (f"fileId={GITHUB}my.name%2Fmy-cats%2Fblob%2Fmain%2Fnotebooks%2F2_backend.ipynb", "my.name/my-cats", "main"),
+        (f"fileId={GITHUB}a%2Fb%2Fblob%2Fnew%2Flayers%2Fnotebooks%2F1_fine_tune.ipynb", "a/b", "new/layers"),
+        ("fileId=https://github.com/a/b.c/blob/v1.2/notebooks/3_frontend.ipynb", "a/b.c", "v1.2"),
+        ("fileId=https%3A//github.com//a/b/blob/main/notebooks/3_frontend.ipynb", "a/b", "main"),
+    ],
+)
+def test_a_notebook_knows_the_repository_and_branch_that_it_was_opened_from(
+    cell, colabs_server, path, repository, branch
+):
+    colabs_server(f"fileId={GITHUB}other%2Fother%2Fblob%2Fmain%2Fnotebooks%2F1.ipynb", path)
+    assert cell["opened_from"]() == (f"https://github.com/{repository}", branch)
+
+
+@pytest.mark.parametrize("paths", [("fileId=1ZAqQEI",), ("",), ("empty.ipynb",), ()])
+def test_a_notebook_from_elsewhere_does_not(cell, colabs_server, paths):
+    colabs_server(*paths)
+    assert cell["opened_from"]() == ("", "")
+
+
+def test_nor_where_there_is_no_such_server(cell, monkeypatch):
+    assert cell["opened_from"]() == ("", "")
+    monkeypatch.setenv("COLAB_JUPYTER_IP", "127.0.0.1")
+    monkeypatch.setenv("KMP_TARGET_PORT", "9")
+    assert cell["opened_from"]() == ("", "")
+
+
+def test_what_a_person_set_comes_first_then_what_colab_tells_then_what_was_remembered(cell, monkeypatch, capsys):
+    def clone(command, **_):
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    asked = []
+    monkeypatch.setattr(subprocess, "run", clone)
+    finders = {"opened_from": "https://github.com/opened/from", "remembered": "https://github.com/on/drive"}
+    for name, address in finders.items():
+        cell[name] = lambda address=address: (address, "layers")
+    cell["REPOSITORY"] = "https://github.com/set/here"
+    for expected in ("set/here", "opened/from", "on/drive", "your-account/catdog"):
+        cell["bring"]("/content/suite")
+        assert asked[-1][-2] == f"https://github.com/{expected}"
+        assert ("--branch" in asked[-1]) == (expected in ("opened/from", "on/drive"))
+        assert f"comes from https://github.com/{expected}" in capsys.readouterr().out
+        if expected == "set/here":
+            cell["REPOSITORY"] = ""
+        elif expected != "your-account/catdog":
+            cell[next(name for name, address in finders.items() if address.endswith(expected))] = lambda: ("", "")
+
+
+@pytest.mark.parametrize(
+    ("git_says", "told"),
+    [
+        ("fatal: unable to access 'https://x/': Could not resolve host: github.com", "look at the network"),
+        ("fatal: unable to access 'https://x/': Failed to connect to github.com port 443", "look at the network"),
+        ("fatal: could not read Username for 'https://github.com': terminal prompts disabled", "private"),
+        ("remote: Repository not found.\nfatal: repository 'https://x/' not found", "private"),
+        ("warning: Could not find remote branch x\nfatal: Remote branch x not found in upstream", "no branch"),
+        ("fatal: something new", "something new"),
+    ],
+)
+def test_why_the_suite_could_not_be_fetched_is_one_sentence_without_a_traceback(cell, monkeypatch, git_says, told):
+    cell["opened_from"] = lambda: ("https://github.com/a/b", "x")
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 128, "", git_says))
+    with pytest.raises(cell["Stopped"], match=told) as stopped:
+        cell["bring"]("/content/suite")
+    assert "https://github.com/a/b" in str(stopped.value)
+    assert stopped.value._render_traceback_() == [f"⚠ {stopped.value}"]
+
+
+def test_the_address_is_remembered_on_drive_for_copies_of_the_notebook(
+    cell, colab_package, own_places, tmp_path, monkeypatch  # noqa: F811
+):  # fmt: skip
+    origin, suite, drive = tmp_path / "origin", tmp_path / "suite", tmp_path / "drive" / "MyDrive"
+    origin.mkdir()
+    git("init", "--quiet", "--initial-branch=layers", ".", cwd=origin)
+    (origin / "file").touch()
+    commit(origin, "The suite")
+    git("clone", "--quiet", origin, suite, cwd=tmp_path)
+    drive.mkdir(parents=True)
+    monkeypatch.setenv("DRIVE_DIR", str(drive))
+    monkeypatch.setattr(colab, "ROOT", suite)
+    colab.open_folders(True)
+    noted = json.loads((drive / "catdog" / "suite-address.json").read_text())
+    assert noted == [str(origin), "layers"]
+    assert cell["remembered"]() == (str(origin), "layers")
+    (drive / "catdog" / "suite-address.json").write_text("[]")
+    assert cell["remembered"]() != (str(origin), "layers")
+
+
+# What the machine must have, and what is installed
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """The names that `set_up` installs on a machine of Colab's."""
+    names = []
+    monkeypatch.setattr(colab, "on_colab", lambda: True)
+    monkeypatch.setattr(colab, "update", lambda: None)
+    monkeypatch.setattr(colab, "_has_gpu", lambda: False)
+    monkeypatch.setattr(colab, "install", lambda wanted: names.extend(line.name for line in wanted))
+    return names
+
+
+@pytest.mark.parametrize(
+    ("found", "code"), [(None, "runtime-without-tensorflow"), ("2.19.0", "runtime-too-old"), ("2.21.0", None)]
+)
+@pytest.mark.parametrize("only", [(), colab.PAGE_ONLY])
+def test_a_machine_of_another_kind_is_told_before_anything_is_installed(installed, monkeypatch, found, code, only):
+    def version(name):
+        if name != "tensorflow":
+            return "99"
+        if not found:
+            raise colab.PackageNotFoundError(name)
+        return found
+
+    monkeypatch.setattr(colab, "version", version)
+    if code:
+        with refused(code, "Change runtime type"):
+            colab.set_up(only)
+    else:
+        colab.set_up(only)
+    assert bool(installed) == (code is None)
+
+
+def test_each_notebook_brings_what_it_imports_and_no_more(installed, monkeypatch):
+    colab.set_up()
+    assert {"openvino", "cleanlab", "nncf"} <= set(installed)
+    assert not {"onnx", "tf2onnx", "pyngrok", "ngrok", "pycloudflared", "flask-ngrok", "jupyter"} & set(installed)
+    installed.clear()
+    colab.set_up(without=colab.FOR_TRAINING)
+    assert "openvino" in installed
+    assert not {"cleanlab", "cleanvision", "nncf", "onnx"} & set(installed)
+    installed.clear()
+    colab.set_up(only=colab.PAGE_ONLY)
+    assert sorted(installed) == sorted(colab.PAGE_ONLY)
+    installed.clear()
+    monkeypatch.setattr(colab, "_has_gpu", lambda: True)
+    colab.set_up()
+    assert not {"openvino", "nncf"} & set(installed)
+
+
+IMPORTS = {
+    "2_backend": "catdog.backend.app catdog.backend.following catdog.backend.limits catdog.backend.visits "
+    "catdog.classifier catdog.feedback catdog.panel catdog.tunnels catdog.tunnels.cloudflared catdog.tunnels.ngrok "
+    "catdog.figures catdog.trial catdog.serving catdog.engines.openvino",
+    "3_frontend": "catdog.frontend.notebook catdog.frontend.page catdog.serving catdog.tunnels",
+    "1_fine_tune": "catdog.saving catdog.exports catdog.doctor catdog.proving catdog.judging catdog.compacting",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("notebook", "lacks"),
+    [
+        ("1_fine_tune", colab.FOR_SOME_SETTINGS),
+        ("2_backend", (*colab.FOR_SOME_SETTINGS, *colab.FOR_TRAINING)),
+        ("3_frontend", (*colab.FOR_SOME_SETTINGS, *colab.FOR_TRAINING, "openvino", "pillow-heif", "tensorflow")),
+    ],
+)
+def test_what_is_brought_is_enough(notebook, lacks):
+    lacking = [module for module, names in packages_distributions().items() if set(names) & set(lacks)]
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({lacking!r}))\n"
+        f"import importlib\nfor name in {IMPORTS[notebook]!r}.split(): importlib.import_module(name)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "notebooks")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+
+
+def test_what_only_some_settings_need_comes_with_them(installed, monkeypatch):
+    colab.install_packages("pycloudflared")
+    assert installed == ["pycloudflared"]
+    monkeypatch.setattr(colab, "on_colab", lambda: False)
+    colab.install_packages("onnx")
+    assert installed == ["pycloudflared"]
+    colab.install_for_scale()
+    assert {"ray", "pyarrow"} <= set(installed)
+    named = {
+        name
+        for names in (colab.PAGE_ONLY, colab.FOR_TRAINING, colab.FOR_SOME_SETTINGS, colab.FOR_A_CPU)
+        for name in names
+    }
+    assert named <= {line.name for line in colab.requirements()}
