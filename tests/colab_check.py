@@ -20,10 +20,10 @@ ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".venv" / "colab"
 PYTHON = HOME / "bin" / "python"
 VERSIONS = ROOT / "tests" / "colab_versions.txt"
-_SET_UP = """
+_ON_COLAB = """
 from catdog import colab
 colab.on_colab, colab.update = lambda: True, lambda: None
-colab.set_up({only})
+{call}
 """
 
 
@@ -82,6 +82,11 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def set_up_of(notebook: str) -> str:
+    """The line by which a notebook sets itself up."""
+    return re.search(r"colab\.set_up\([^)]*\)", (ROOT / "notebooks" / f"{notebook}.ipynb").read_text())[0]
+
+
 def imports_of(notebook: str) -> str:
     """The lines by which a notebook imports from the suite."""
     cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
@@ -108,18 +113,21 @@ def main() -> None:
     pip_install("--requirement", str(VERSIONS))
     before, known = installed(), conflicts()
     nothing_moved(before, {**before, **planned("requirements.txt")}, "pip install -r requirements.txt, by itself")
-    run("-c", _SET_UP.format(only="colab.PAGE_ONLY"))
-    run("-c", imports_of("3_frontend"))
-    nothing_moved(before, installed(), "The set-up cell of notebook 3")
-    run("-c", _SET_UP.format(only=""))
-    nothing_moved(before, installed(), "The set-up cell")
+    for notebook in ("3_frontend", "2_backend", "1_fine_tune"):  # each brings more than the one before
+        run("-c", _ON_COLAB.format(call=set_up_of(notebook)))
+        run("-c", imports_of(notebook))
+        nothing_moved(before, installed(), f"The set-up cell of {notebook}")
+    run("-c", _ON_COLAB.format(call="colab.install_packages(*colab.FOR_SOME_SETTINGS)"))
+    nothing_moved(before, installed(), "What some settings bring")
     if new := conflicts() - known:
-        sys.exit(f"The set-up cell brings what does not go together: {'; '.join(sorted(new))}.")
+        sys.exit(f"The set-up cells bring what does not go together: {'; '.join(sorted(new))}.")
     pip_install("--requirement", "requirements.txt", "--requirement", "tests/requirements.txt")
     nothing_moved(before, installed(), "What runs notebooks and tests")
     print(f"{time.monotonic() - began:.0f} s so far; now the tests", flush=True)
     run("tests/get_browser.py")
     run("-m", "pytest", *sys.argv[1:])
+    run("-c", _ON_COLAB.format(call="colab.install_for_scale()"))
+    nothing_moved(before, installed(), "What very many photos need")
     print(f"All of it took {(time.monotonic() - began) / 60:.1f} minutes.")
     lock.close()
 

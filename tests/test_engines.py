@@ -108,9 +108,7 @@ def test_the_twin_is_what_nncf_quantised(slim, photos, monkeypatch, capsys):
         nncf, "quantize", lambda *args, **options: graphs.append(quantize(*args, **options)) or graphs[0]
     )
     shown, console = [], vars(rich.get_console())
-    monkeypatch.setattr(
-        rich.get_console(), "__dict__", {**console, "is_jupyter": True}
-    )  # so bars are widgets
+    monkeypatch.setattr(rich.get_console(), "__dict__", {**console, "is_jupyter": True})  # so bars are widgets
     monkeypatch.setattr("IPython.display.display", lambda *anything, **_: shown.append(anything))
     twin = make_twin(slim, photos)
     assert not shown

@@ -2,6 +2,9 @@
 
 import dataclasses
 import re
+import shutil
+import subprocess
+import sys
 
 from catdog.address import carriers, repository, with_address
 from catdog.backend.limits import Limits
@@ -21,6 +24,20 @@ def test_another_address_reaches_every_button_and_set_up_cell():
         moved = with_address(file.read_text(), "https://github.com/somebody/else.where")
         assert repository().removeprefix("https://github.com/") not in moved
         assert "somebody/else.where" in moved
+
+
+def test_a_fork_gets_its_own_address_with_nothing_installed(tmp_path):
+    for path in [*carriers(), ROOT / "pyproject.toml", *(ROOT / "notebooks" / "catdog").glob("*.py")]:
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    command = [sys.executable, "-S", "-m", "catdog.address", "https://github.com/me/mine"]  # -S: no packages
+    subprocess.run(command, env={"PYTHONPATH": str(tmp_path / "notebooks")}, check=True, stdout=subprocess.DEVNULL)
+    for name in ("README.md", "pyproject.toml", "notebooks/2_backend.ipynb"):
+        assert "/me/mine" in (tmp_path / name).read_text()
+        assert repository().removeprefix("https://github.com/") not in (tmp_path / name).read_text()
+    workflow = (ROOT / ".github" / "workflows" / "address.yml").read_text()
+    assert 'python -m catdog.address "https://github.com/$GITHUB_REPOSITORY"' in workflow
 
 
 def test_a_button_for_every_notebook():

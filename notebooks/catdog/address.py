@@ -1,6 +1,11 @@
-"""One place for the repository's address (pyproject.toml): put it into the README's buttons and the notebooks."""
+"""One place for the repository's address (pyproject.toml): put it into the README's buttons and the notebooks.
+
+python -m catdog.address                               the address that stands in pyproject.toml
+python -m catdog.address https://github.com/me/mine    another one, which is put there, too
+"""
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -10,9 +15,12 @@ _GITHUB = r"https://github\.com/[\w.-]+/[\w.-]+?"
 _COLAB = r"https://colab\.research\.google\.com/github/[\w.-]+/[\w.-]+/blob/"
 
 
+_PROJECT = ROOT / "pyproject.toml"
+
+
 def repository() -> str:
     """The address as pyproject.toml gives it."""
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+    return tomllib.loads(_PROJECT.read_text())["project"]["urls"]["Repository"]
 
 
 def carriers() -> list[Path]:
@@ -27,11 +35,13 @@ def with_address(text: str, address: str) -> str:
     return re.sub(rf'(PUBLISHED_AT = \\?"){_GITHUB}(\\?")', rf"\g<1>{address}\g<2>", text)
 
 
-def main() -> None:
+def main(address: str = "") -> None:
+    if address:
+        _PROJECT.write_text(_PROJECT.read_text().replace(f'"{repository()}"', f'"{address}"'))
     for file in carriers():
         file.write_text(with_address(file.read_text(), repository()))
         print(f"{file.relative_to(ROOT)}: {repository()}")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
