@@ -15,6 +15,7 @@ from catdog.backend.following import Versions
 from catdog.classifier import load_classifier
 from catdog.engines import OPENVINO_INT8
 from catdog.engines.twin import Twin
+from catdog.frontend.notebook import backend_state
 from catdog.head import Head
 from catdog.images import read_photo
 from catdog.publishing import publish
@@ -155,6 +156,18 @@ def test_back_and_no_further_than_there_are_versions(app, save, classifier):
     assert again.serving.id == third.id
     again.roll_back()
     assert again.serving.id == second.id
+
+
+def test_a_model_keeps_its_name_in_any_script_on_its_way_to_testers(app, save, classifier):
+    saved = save(1, name="猫狗")
+    assert bundle.find("猫狗") == saved.folder
+    use(app, load_classifier(saved, classifier.engine.name, beside=classifier, say=lambda words: None))
+    server = start(app, 0)
+    assert requests.get(f"{server.url}/model", timeout=5).json()["name"] == "猫狗"
+    assert ask(server.url, PHOTOS[:1]).json()["model"] == saved.id
+    assert requests.get(f"{server.url}/metrics", timeout=5).ok
+    assert backend_state(server.url).model == saved.id
+    stop("backend")
 
 
 @pytest.mark.parametrize("wanted", ["", "pets"])

@@ -40,7 +40,8 @@ def test_names_in_a_code_page_that_nobody_declared_are_read(code_page, words):
     ("text", "name"),
     [
         ("My Photos (2)", "my-photos-2"), ("Käse", "kase"), ("Straße", "strasse"), ("Crème brûlée", "creme-brulee"),
-        ("A_b", "a-b"), ("...", "photos"), ("", "photos"),
+        ("A_b", "a-b"), ("...", "photos"), ("", "photos"), ("Фото й", "фото-й"), ("猫狗 2", "猫狗-2"),
+        ("हिन्दी", "हिन्दी"), ("Ｃａｔｓ", "cats"), ("Cafe\u0301", "cafe"),
     ],
 )  # fmt: skip
 def test_what_a_model_is_called(text, name):
@@ -48,13 +49,15 @@ def test_what_a_model_is_called(text, name):
 
 
 def test_names_of_other_alphabets_stay_apart():
-    names = [model_name(text) for text in ("фото", "猫狗", "写真 2", "写真 3", "photos")]
+    names = [
+        model_name(text) for text in ("фото", "猫狗", "写真 2", "写真 3", "photos", 300 * "a", 299 * "a", 99 * "猫")
+    ]
     assert len(set(names)) == len(names)
     for name in names:
         require_model_name(name)
 
 
-@pytest.mark.parametrize("name", ["Meine Tiere!", "../../x", "a b", "Ä", " "])
+@pytest.mark.parametrize("name", ["Meine Tiere!", "../../x", "a b", "Ä", " ", "Фото", 121 * "a", "\ud800"])
 def test_what_a_model_cannot_be_called_is_told_with_what_it_can(name):
     with refused("model-name", model_name(name)):
         require_model_name(name)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from .errors import SuiteError
 
 _IN_ASCII = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d"})
-_MODEL = re.compile(r"[a-z0-9-]+")
+_MODEL_BYTES = 120  # of the 255 that file systems take
 
 # What Windows writes names in, undeclared. Of detectors, charset-normalizer and chardet fail on names this short.
 _CODE_PAGES = {
@@ -70,22 +70,33 @@ def listed(names: Iterable[str], most: int = 5) -> str:
 
 
 def model_name(text: str) -> str:
-    """Lower-case ASCII letters, digits and single hyphens, as the name of a folder and a part of an address.
+    """Lower-case letters of any script, digits and single hyphens, as the name of a folder.
 
-    Accents are dropped. Where letters of other alphabets are lost, a digest of the name follows, so that two names stay
-    two.
+    Accents of Latin letters are dropped. A name too long for a folder ends in a digest, so that two names stay two.
     """
     name = class_name(text).lower()
-    plain = unicodedata.normalize("NFKD", name.translate(_IN_ASCII))
-    kept = "-".join("".join(letter if letter.isalnum() else " " for letter in plain if letter.isascii()).split())
-    lost = any(letter.isalpha() and not letter.isascii() for letter in plain)
+    plain = "".join(map(_without_accent, name.translate(_IN_ASCII)))
+    kept = "-".join("".join(letter if _fits_a_model(letter) else " " for letter in plain).split()) or "photos"
+    if len(kept.encode()) <= _MODEL_BYTES:
+        return kept
     digest = hashlib.sha256(name.encode()).hexdigest()[:6]
-    return f"{kept or 'photos'}-{digest}" if lost else kept or "photos"
+    return f"{kept.encode()[: _MODEL_BYTES - 7].decode(errors='ignore')}-{digest}"
+
+
+def _without_accent(letter: str) -> str:
+    base = unicodedata.normalize("NFKD", letter)
+    return "".join(part for part in base if not unicodedata.combining(part)) if base[:1].isascii() else letter
+
+
+def _fits_a_model(letter: str) -> bool:
+    """Letters, the marks without which some scripts are not read, and digits."""
+    return unicodedata.category(letter)[0] in "LMN" and letter == letter.lower()
 
 
 def require_model_name(text: str, or_none: bool = False) -> None:
     """Raises SuiteError for a name that cannot be a model's; an empty one may stand, where `or_none`, for none."""
-    if not (or_none and not text) and not _MODEL.fullmatch(text):
+    fits = all(letter == "-" or _fits_a_model(letter) for letter in text) and len(text.encode()) <= _MODEL_BYTES
+    if not (fits if text else or_none):
         raise SuiteError(
             "model-name",
             f'A model cannot be called "{printable(text)}": use lower-case letters, digits and hyphens, such as '

@@ -46,7 +46,7 @@ def publish(
     only then renamed. Wherever that breaks off, the versions that are there stay as they are.
 
     Args:
-        name: lower-case letters, digits and hyphens.
+        name: lower-case letters of any script, digits and hyphens.
         card: what is known of the model; name, version, time and digests are added here.
         tuned: arrays of the backbone that are not ImageNet's, if any.
         compact: the compact twin, if any; the card has its section "compact".
