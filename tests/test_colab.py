@@ -131,7 +131,8 @@ def test_run_all_ends_with_a_preview_without_a_token(colab, monkeypatch):
     with colab.machine(BACKEND) as (run, value):
         said = run()
         assert "[ngrok-token-missing]" in said
-        assert re.search(r"Backend: https://\d+-colab\.example  \(not public\)", said)
+        assert "Backend: for you alone, in this notebook." in said
+        assert re.search(r"An iframe of port \d+, /\n", said)
         assert "POST /predict" in said
         assert value("panel.state[0]") == "orange"
 
@@ -184,20 +185,21 @@ def test_a_secret_is_asked_for_once_more_while_a_person_reads_colabs_question(co
 def test_whatever_colabs_tab_answers_the_panel_is_shown_and_asks_by_itself(colab_package, monkeypatch, capsys, tab):
     monkeypatch.setenv("COLAB_TAB", tab)
     shown, output = [], importlib.import_module("google.colab.output")
-    monkeypatch.setattr("IPython.display.display", shown.append)
+    monkeypatch.setattr("IPython.display.display", lambda what, display_id=None: shown.append(what))
     tunnel = SimpleNamespace(
         url="https://preview.example", public=False, provider="colab", settings=SimpleNamespace(port=5000),
         status=Status("up", "works", "The link works."),
     )  # fmt: skip
     visits = Visits()
-    show_panel(tunnel, visits)
-    assert "preview.example" not in shown[0].data  # it opens nowhere but in the notebook
-    assert 'invokeFunction("catdog.panel"' in shown[0].data
+    panel = show_panel(tunnel, visits, "for-testers")
+    assert "preview.example" not in panel._repr_html_() + panel.told  # it opens nowhere but in the notebook
+    assert 'invokeFunction("catdog.panel"' in shown[-1].data
     assert "Nobody has come yet." in output._callbacks["catdog.panel"]().data["html"]
     visits.add(Visit(datetime.now(), "203.0.113.7", "POST /predict", 1, 200, 0.1))
     assert "203.0.113.7" in output._callbacks["catdog.panel"]().data["html"]
     said = capsys.readouterr().out
-    assert ("An iframe of port 5000" in said) == (tab in ("open", "closed"))
+    assert ("An iframe of port 5000, /#code=for-testers" in said) == (tab in ("open", "closed"))
+    assert "third-party cookies" in said
     assert ("cannot show the page" in said) == (tab == "error")
 
 

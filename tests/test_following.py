@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -113,6 +114,7 @@ def test_a_version_that_does_not_pass_is_left_out_and_the_old_one_goes_on(app, s
         path.unlink()
     if damage == "other answers":
         probabilities = np.roll(bad.golden_probabilities, 1, axis=1)
+        shutil.rmtree(bad.folder)
         bad = publish("pets", bad.card, bad.head, bad.golden_photos, probabilities, bad.twin)
     versions = Versions(app, "pets", classifier.engine.name)
     assert not versions.look()
@@ -176,15 +178,25 @@ def test_a_link_keeps_its_subject_until_you_say_otherwise(app, save, classifier,
     with refused("version-none-waiting", versions.serving.id):
         versions.take_over()
     served = versions.serving.id
-    save(1, name="flowers")  # another model is none of ours, whatever it knows
+    save(1, name="flowers")
+    flowers = save(1, name="flowers")  # another model, whatever it knows; a second newer at least
     assert not versions.look()
-    others = save(2, classes=["daisy", "rose"])
-    assert not versions.look()
-    assert versions.serving.id == served
-    assert f"{others.id} knows other classes, daisy, rose" in str(versions)
+    assert (flowers.id in str(versions)) == (wanted == "")
+    ours = save(2)
+    others = save(3, classes=["daisy", "rose"])
+    assert versions.look()  # what both of them wait for is no reason to miss ours
+    assert versions.serving.id == ours.id != served
+    assert f"{others.id} has another subject, daisy, rose" in str(versions)
     versions.take_over()
     assert versions.serving.id == others.id
     assert "TAKE_OVER" not in str(versions)
+    versions.roll_back()
+    assert versions.serving.id == ours.id
+    again = Versions(app, wanted, classifier.engine.name)
+    save(4)
+    assert again.look()
+    again.roll_back()
+    assert again.serving.id == ours.id  # never to one with another subject, which this service did not have
 
 
 def test_in_the_background_unless_it_is_pinned_and_only_one_follows(app, save, classifier):
@@ -212,15 +224,15 @@ def test_an_engine_is_shared_only_where_the_twin_is_the_same(shipped):
 
 def test_a_look_that_breaks_is_followed_by_the_next(app, save, classifier, monkeypatch):
     versions = following.follow(app, "pets", classifier.engine.name, seconds=0.01)
-    broken, find = threading.Event(), bundle.find
+    broken, found = threading.Event(), bundle.versions
 
     def breaks_once(model):
         if not broken.is_set():
             broken.set()
             raise OSError("the Drive is gone")
-        return find(model)
+        return found(model)
 
-    monkeypatch.setattr(bundle, "find", breaks_once)
+    monkeypatch.setattr(bundle, "versions", breaks_once)
     saved = save(1)
     until(lambda: broken.is_set() and versions.serving.id == saved.id)
 

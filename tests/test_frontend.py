@@ -193,18 +193,26 @@ def test_a_backend_that_still_loads_its_model_is_there():
     server.stop()
 
 
-def test_no_page_is_handed_out_whose_backend_testers_do_not_reach(own_places, monkeypatch):
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_no_page_is_handed_out_whose_backend_testers_do_not_reach(own_places, monkeypatch, elsewhere):
+    notebook.require_backend_for("ngrok")  # none yet: the page looks for one each time it is loaded
+    with monkeypatch.context() as there:
+        there.setattr("socket.gethostname", lambda: "another-machine" if elsewhere else "this")
+        link.publish("backend", "https://5000-preview.example", public=False, provider="colab")
+    for provider in ("none", "colab"):
+        notebook.require_backend_for(provider)
+    for setting in ("", "http://localhost:5000", "http://0.0.0.0:5000", "127.0.0.1:5000", "http://[::1]:5000"):
+        with refused("backend-not-public", "TUNNEL of notebook 2"):
+            notebook.require_backend_for("cloudflared", setting)
+    notebook.require_backend_for("ngrok", "https://cats.example")
+    notebook.require_backend_for("ngrok", "http://[abc")
+    assert backend_state("http://[abc").code == "silent"
+
+
+def test_where_the_page_is_told_for_whoever_reads_the_notebook(monkeypatch):
     public = SimpleNamespace(url="https://page.example", public=True)
     here = SimpleNamespace(url="http://127.0.0.1:8000", public=False)
-    link.publish("backend", "http://127.0.0.1:5000", public=False)
-    with refused("backend-not-public", "TUNNEL of notebook 2"):
-        notebook.told_page(public)
-    with refused("backend-not-public"):
-        notebook.told_page(public, "http://localhost:5000")
-    assert (
-        notebook.told_page(public, "https://cats.example", "for-testers")
-        == "Page: https://page.example/#code=for-testers"
-    )
+    assert notebook.told_page(public, "for-testers") == "Page: https://page.example/#code=for-testers"
     assert notebook.told_page(here).endswith("(not public)")
     monkeypatch.setattr(notebook.places, "on_colab", lambda: True)
     assert "127.0.0.1" not in notebook.told_page(here)

@@ -43,7 +43,14 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_computed(monkey
         "authtoken: mine",
         "NGROK_AUTHTOKEN='mine'",
         '"mine"',
+        "«mine».",
+        "authtoken:mine",
+        "$env:NGROK_AUTHTOKEN='mine'",
+        'ngrok.set_auth_token("mine")',
+        '{"authtoken": "mine"}',
+        "\x1b[200~mine\x1b[201~",
         "“mine”",
+        "%env NGROK_AUTHTOKEN=mine",
         "\ufeffmi\u200bne\u2060",
     ],
 )
@@ -53,7 +60,30 @@ def test_a_token_from_the_environment_however_it_was_pasted(monkeypatch, pasted)
     assert places.find_secret("NGROK_AUTHTOKEN") == ("mine", "")
 
 
-@pytest.mark.parametrize("pasted", ["ak_2abcDEF", "https://dashboard.ngrok.com/", "<your token>!", "geheim wört"])
+TOKEN = "2" + 26 * "aB" + "_" + 10 * "7Xy"  # of the length and letters of ngrok's own
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "ngrok config add-authtoken {}\nngrok http 80",
+        "NGROK_AUTHTOKEN={} ngrok http 80",
+        "ngrok http --authtoken {} 80",
+        "{}\n\n# my token",
+        "authtoken: {} # mine",
+        "docker run -e NGROK_AUTHTOKEN={} ngrok/ngrok",
+        "os.environ['NGROK_AUTHTOKEN'] = '{}'",
+    ],
+)
+def test_todays_token_is_found_among_other_words(pasted):
+    assert places.clean_token(pasted.format(TOKEN)) == (TOKEN, "")
+    assert places.clean_token(f"{TOKEN[:40]}\n{TOKEN[40:]}") == (TOKEN, "")
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    ["ak_2abcDEF", "hello world", "ngrok http 80", "https://dashboard.ngrok.com/", "<your token>!", "geheim wört"],
+)
 def test_what_is_no_token_is_not_taken_for_one(monkeypatch, pasted):
     monkeypatch.setenv("NGROK_AUTHTOKEN", pasted)
     token, why = places.find_secret("NGROK_AUTHTOKEN")
@@ -121,6 +151,28 @@ def test_of_two_notebooks_the_one_that_goes_on_has_the_link(own_places, monkeypa
     link.withdraw("backend")
     assert link.published_url() == (first.url if is_still_there else "")
     first.stop()
+
+
+def test_a_link_that_is_only_known_to_work_again_does_not_come_before_a_newer_one(own_places, monkeypatch):
+    def says(instance, url, what=link.publish, **more):
+        with monkeypatch.context() as other:
+            other.setattr(link, "INSTANCE", instance)
+            what("backend", *([url] if url else []), **more)
+
+    says("first", "https://first.example", public=True)
+    says("second", "https://second.example", public=True)
+    says("third", "http://127.0.0.1:5000", public=False)
+    says("first", "https://first.example", public=True)  # its watchdog
+    assert link.published_url() == "http://127.0.0.1:5000"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("socket.gethostname", lambda: "another-machine")
+        assert link.published_url() == "https://second.example"
+    says("second", "", link.withdraw)
+    monkeypatch.setattr(link, "_answers", lambda known: True)
+    says("third", "", link.withdraw)
+    assert link.published_url() == "https://first.example"
+    says("first", "", link.mark_down)
+    assert link.read("backend")["state"] == "down"
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,8 @@ def test_a_clock_that_ran_ahead_does_not_stay_newest(own_places, shipped, monkey
     with monkeypatch.context() as wrong:
         wrong.setattr(publishing, "datetime", Ahead)
         ahead = save()
+    shutil.copytree(ahead.folder, ahead.folder.with_name("Copy of 2099-01-01-000000"))
+    shutil.copytree(ahead.folder, ahead.folder.with_name("9999-12-31-235959 (1)"))
     latest = save()
     assert bundle.find("pets") == latest.folder
     assert bundle.earlier(latest.folder)[0] == ahead.folder

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import packages_distributions
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -100,9 +101,12 @@ def test_nor_where_there_is_no_such_server(cell, monkeypatch):
     assert cell["opened_from"]() == ("", "")
 
 
-def test_what_a_person_set_comes_first_then_what_colab_tells_then_what_was_remembered(cell, monkeypatch, capsys):
+def test_what_a_person_set_comes_first_then_what_colab_tells_then_what_was_remembered(
+    cell, monkeypatch, capsys, tmp_path
+):
     def clone(command, **_):
         asked.append(command)
+        (Path(command[-1]) / "notebooks" / "catdog").mkdir(parents=True)
         return subprocess.CompletedProcess(command, 0, "", "")
 
     asked = []
@@ -112,7 +116,7 @@ def test_what_a_person_set_comes_first_then_what_colab_tells_then_what_was_remem
         cell[name] = lambda address=address: (address, "layers")
     cell["REPOSITORY"] = "https://github.com/set/here"
     for expected in ("set/here", "opened/from", "on/drive", "your-account/catdog"):
-        cell["bring"]("/content/suite")
+        cell["bring"](str(tmp_path / expected.replace("/", "-")))
         assert asked[-1][-2] == f"https://github.com/{expected}"
         assert ("--branch" in asked[-1]) == (expected in ("opened/from", "on/drive"))
         assert f"comes from https://github.com/{expected}" in capsys.readouterr().out
@@ -130,16 +134,80 @@ def test_what_a_person_set_comes_first_then_what_colab_tells_then_what_was_remem
         ("fatal: could not read Username for 'https://github.com': terminal prompts disabled", "private"),
         ("remote: Repository not found.\nfatal: repository 'https://x/' not found", "private"),
         ("warning: Could not find remote branch x\nfatal: Remote branch x not found in upstream", "no branch"),
+        ("fatal: unable to access 'https://x/': The requested URL returned error: 404", "private"),
+        ("fatal: unable to access 'https://x/': The requested URL returned error: 503", "look at the network"),
+        ("fatal: unable to access 'https://x/': Could not resolve proxy: p", "look at the network"),
+        ("error: RPC failed; curl 56 GnuTLS recv error\nfatal: early EOF", "look at the network"),
         ("fatal: something new", "something new"),
     ],
 )
-def test_why_the_suite_could_not_be_fetched_is_one_sentence_without_a_traceback(cell, monkeypatch, git_says, told):
+def test_why_the_suite_could_not_be_fetched_is_one_sentence_without_a_traceback(
+    cell, monkeypatch, tmp_path, git_says, told
+):
     cell["opened_from"] = lambda: ("https://github.com/a/b", "x")
     monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 128, "", git_says))
     with pytest.raises(cell["Stopped"], match=told) as stopped:
-        cell["bring"]("/content/suite")
+        cell["bring"](str(tmp_path / "suite"))
     assert "https://github.com/a/b" in str(stopped.value)
     assert stopped.value._render_traceback_() == [f"⚠ {stopped.value}"]
+
+
+def test_a_password_in_the_address_is_never_shown_and_silence_ends(cell, monkeypatch, tmp_path):
+    def never(command, timeout, **_):
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", never)
+    cell["REPOSITORY"] = "https://ghp_secret@git.example/me/mine"
+    with pytest.raises(cell["Stopped"], match="look at the network") as stopped:
+        cell["bring"](str(tmp_path / "suite"))
+    assert "secret" not in str(stopped.value)
+
+
+@pytest.mark.parametrize(
+    ("pasted", "repository", "branch"),
+    [
+        (" https://github.com/a/b/ ", "https://github.com/a/b", ""),
+        ("github.com/a/b.git", "https://github.com/a/b", ""),
+        ("https://github.com/a/b.c/tree/dev", "https://github.com/a/b.c", "dev"),
+        ("https://github.com/a/b/blob/x/y/notebooks/2_backend.ipynb", "https://github.com/a/b", "x/y"),
+        ("https://git.example/a/b", "https://git.example/a/b", ""),
+        ("/a/folder", "/a/folder", ""),
+    ],
+)
+def test_an_address_however_it_was_pasted(cell, pasted, repository, branch):
+    assert cell["parsed"](pasted) == (repository, branch)
+
+
+def test_another_repository_is_not_taken_for_the_suite_and_a_commit_can_be_asked_for(
+    cell, tmp_path, monkeypatch, capsys
+):
+    origin = tmp_path / "origin"
+    (origin / "notebooks" / "other").mkdir(parents=True)
+    (origin / "notebooks" / "other" / "file").touch()
+    git("init", "--quiet", "--initial-branch=main", ".", cwd=origin)
+    commit(origin, "Another")
+    cell["REPOSITORY"] = origin.as_uri()
+    with pytest.raises(cell["Stopped"], match="another repository"):
+        cell["bring"](str(tmp_path / "suite"))
+    assert not (tmp_path / "suite").exists()
+    (origin / "notebooks" / "catdog").mkdir()
+    (origin / "notebooks" / "catdog" / "file").touch()
+    commit(origin, "The suite")
+    wanted = git("rev-parse", "HEAD", cwd=origin).strip()
+    (origin / "notebooks" / "catdog" / "newer").touch()
+    commit(origin, "Newer")
+    monkeypatch.setenv("BRANCH", wanted)
+    cell["bring"](str(tmp_path / "suite"))
+    assert git("rev-parse", "HEAD", cwd=tmp_path / "suite").strip() == wanted
+    assert f"comes from {origin.as_uri()}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("note", ["[]", '["https://x"]', '{"a": 1}', '"abc"', '["", ""]', "rubbish"])
+def test_a_note_that_makes_no_sense_is_none(cell, tmp_path, monkeypatch, note):
+    monkeypatch.setenv("DRIVE_DIR", str(tmp_path))
+    (tmp_path / "catdog").mkdir()
+    (tmp_path / "catdog" / "suite-address.json").write_text(note)
+    assert cell["remembered"]() == ("", "")
 
 
 def test_the_address_is_remembered_on_drive_for_copies_of_the_notebook(

@@ -240,7 +240,7 @@ def test_a_registered_link_stays_while_this_network_does_not_know_its_name(page,
             raise socket.gaierror(-2, "Name or service not known")
         return real(host, *rest, **more)
 
-    real, known = socket.getaddrinfo, threading.Event()
+    real, known, probed = socket.getaddrinfo, threading.Event(), probe.instance
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     cloudflare_says(tmp_path, monkeypatch, "https://new.trycloudflare.com")
     with refused("link-name-unknown"):
@@ -249,7 +249,11 @@ def test_a_registered_link_stays_while_this_network_does_not_know_its_name(page,
     assert (tunnel.status.state, tunnel.status.code) == ("up", "unverified")
     assert tunnel.service_url == page.url
     assert Panel(tunnel, Visits()).state[0] == "orange"
-    assert open_tunnel(page.port, "cloudflared", timing=AT_ONCE).url == tunnel.url
+    assert open_tunnel(page.port, "cloudflared", timing=AT_ONCE) is tunnel
+    monkeypatch.setattr(probe, "instance", lambda url, seconds=10: probed(page.url, seconds))
+    assert tunnel.works()
+    monkeypatch.setattr(probe, "instance", probed)
+    assert not tunnel.works()  # it has answered: now this is no question of time
 
 
 def test_cloudflared_that_is_not_there(page, monkeypatch):

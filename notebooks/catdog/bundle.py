@@ -12,7 +12,6 @@
 Only plain arrays are loaded, never anything that a file could have executed.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -33,7 +32,7 @@ from .familiarity import Familiarity
 from .head import Head
 from .images import SIDE
 from .names import listed
-from .stored import INSTEAD, BundleRefused, read_arrays
+from .stored import INSTEAD, BundleRefused, read_arrays, sealed
 
 SCHEMA = 1
 _UPDATE = "update the suite"
@@ -172,13 +171,6 @@ def read_card(folder: Path) -> dict:
     return card
 
 
-def sealed(card: dict) -> dict:
-    """`card` with the digest of everything else in it, by which a damaged one is known."""
-    content = {key: value for key, value in card.items() if key != "digest"}
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-    return {**content, "digest": hashlib.sha256(text.encode()).hexdigest()}
-
-
 def _proofs(card: dict) -> dict[str, Proof | CompactProof]:
     proofs = {name: Proof(**found) for name, found in card.get("engines", {}).items()}
     return proofs | ({COMPACT: CompactProof(**card["compact"]["proof"])} if "compact" in card else {})
@@ -195,10 +187,8 @@ def find(model: str = "") -> Path:
         model: "<name>" for its newest version, "<name>/<version>", the path of a version's folder, or nothing:
             the newest version of any model that was trained on photos (one trained on drawings must be named).
 
-    Raises:
-        SuiteError: there is no such model; the message lists those that are there.
+    Raises SuiteError where there is no such model; the message lists those that are there.
     """
-    everything = sorted(_versions(), key=age, reverse=True)
     if model and (Path(model).expanduser() / CARD).is_file():
         return Path(model).expanduser()
     if model.lower().endswith(_OTHER_TOOLS):
@@ -207,15 +197,15 @@ def find(model: str = "") -> Path:
             f"{model} is never loaded: such files can run code. Set MODEL to a model that notebook 1 saved, or to the "
             f"folder that holds its {CARD}.",
         )
-    newest = next((folder for folder in everything if _fits(folder, model)), None)
-    if newest is None:
-        wanted = f'There is no model "{model}"' if model else "There is no model trained on photos"
-        there = ", ".join(sorted({folder.parent.name for folder in everything})) or "none"
+    found = versions(model)
+    if not found:
+        wanted = f'model "{model}"' if model else "model trained on photos"
+        there = ", ".join(sorted({folder.parent.name for folder in _versions()})) or "none"
         raise SuiteError(
             "model-missing",
-            f"{wanted} in {places.models_dir()} (there: {there}). Run notebook 1, or set MODEL to one that is there.",
+            f"There is no {wanted} in {places.models_dir()} (there: {there}). Run notebook 1, or name one of these.",
         )
-    return newest
+    return found[0]
 
 
 def newest(name: str) -> Bundle | None:
@@ -228,13 +218,23 @@ def newest(name: str) -> Bundle | None:
 
 def age(version: Path) -> tuple:
     """What sorts versions' folders from old to new; the model that comes with the suite is older than any other."""
-    return version != places.SHIPPED_MODEL, [int(number) for number in re.findall(r"\d+", version.name)], version.name
+    numbers = re.findall(r"\d+", version.name) if is_version(version) else []
+    return version != places.SHIPPED_MODEL, [int(number) for number in numbers], version.name
+
+
+def is_version(folder: Path) -> bool:
+    """Whether a folder is called as `publishing.py` calls one, and not as a copy is that somebody made."""
+    return bool(re.fullmatch(r"\d{4}-\d\d-\d\d-\d{6}(-\d+)?", folder.name))
 
 
 def earlier(version: Path) -> list[Path]:
     """Other versions of the same model that are older than the one in the folder `version`, the newest first."""
-    same = (folder for folder in _versions() if folder.parent.name == version.parent.name)
-    return sorted((folder for folder in same if age(folder) < age(version)), key=age, reverse=True)
+    return [folder for folder in versions(version.parent.name) if age(folder) < age(version)]
+
+
+def versions(model: str = "") -> list[Path]:
+    """All that `find` chooses from, the newest first."""
+    return [folder for folder in sorted(_versions(), key=age, reverse=True) if _fits(folder, model)]
 
 
 def _fits(folder: Path, model: str) -> bool:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -72,7 +73,7 @@ def install_packages(*names: str) -> None:
 def _remember_address() -> None:
     """On a mounted Drive, for the set-up cell of a notebook that was saved there: Colab does not tell where that came
     from."""
-    drive, address = drive_folder(), _git("remote", "get-url", "origin")
+    drive, address = drive_folder(), re.sub("//[^/@]*@", "//", _git("remote", "get-url", "origin") or "")
     if drive and address:
         drive.mkdir(parents=True, exist_ok=True)
         branch = _git("rev-parse", "--abbrev-ref", "HEAD") or ""

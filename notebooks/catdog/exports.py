@@ -58,7 +58,7 @@ def export(model: Bundle, network: keras.Model) -> list[Exported]:
 
     Raises SuiteError when what was written answers the golden inputs otherwise than the model.
     """
-    colab.install_packages("onnx", "tf2onnx")
+    colab.install_packages("onnx", "openvino", "tf2onnx")
     complete, found = complete_model(network, model.head), []
     home = model.folder / FOLDER
     home.mkdir(exist_ok=True)

@@ -1,9 +1,11 @@
 """Links: the files by which one notebook tells the other its address, and the access code that a link carries."""
 
+import ipaddress
 import json
 import re
 import secrets
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -15,6 +17,7 @@ from .errors import SuiteError
 INSTANCE = secrets.token_hex(8)  # in every answer to /healthz: by it we know that a public link leads to us
 NAMES = ("backend", "page")
 _ANSWER_SECONDS = 3
+_MOST_LINKS = 5
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?(?=[/?#]|$)")
 _CODE = re.compile(r"[A-Za-z0-9_-]{6,64}")
 
@@ -54,59 +57,61 @@ def session(url: str) -> requests.Session:
 
 def is_local(url: str) -> bool:
     """Whether `url` leads to this machine alone."""
-    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    with suppress(ValueError):
+        host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
+        if host == "localhost" or host.endswith(".localhost"):
+            return True
+        address = ipaddress.ip_address(host)
+        return address.is_loopback or address.is_unspecified
+    return False
 
 
 def publish(name: str, url: str, *, public: bool, provider: str = "none", domain: str = "") -> None:
     """Write down that `name` (one of `NAMES`) is reached at `url` now.
 
+    The file holds a link for each notebook that serves, the one that was opened last in front; where another notebook's
+    stands there, one that is only known to work again does not come before it.
+
     Args:
         public: whether from everywhere; if not, only notebooks on this very machine will follow it.
         domain: the reserved domain that was asked for.
-
-    Where another notebook's link stands there, it comes back when this one is withdrawn.
     """
-    known = read(name)
-    before = known.get("before") if _ours(known) else known if known.get("state") == "up" else None
-    _write(name, url=url, state="up", public=public, provider=provider, domain=domain, before=_without_before(before))
+    known = _entries(name)
+    mine = _entry(url=url, state="up", public=public, provider=provider, domain=domain)
+    place = next((place for place, one in enumerate(known) if _ours(one) and one["url"] == url), 0)
+    others = [one for one in known if not _ours(one) and one["state"] != "stopped"]
+    _write(name, [*others[:place], mine, *others[place:]])
 
 
 def mark_down(name: str) -> None:
     """Write down that the link of `name` is broken; where it led stays, for it will mostly lead there again."""
-    if _ours(known := read(name)):
-        _write(name, **{**known, "state": "down"})
+    known = _entries(name)
+    if any(map(_ours, known)):
+        _write(name, [_entry(**{**one, "state": "down"}) if _ours(one) else one for one in known])
 
 
 def withdraw(name: str) -> None:
     """Write down that `name` was stopped, or that another notebook's link is the one again, if that still answers.
     Where `name` never started, or another process has its link by now, nothing."""
-    known = read(name)
-    if not _ours(known):
+    known = _entries(name)
+    others = [one for one in known if not _ours(one)]
+    if len(others) == len(known):
         return
-    before = known.get("before")
-    if before and _answers(before):
-        _write_as_it_is(name, before)
-    else:
-        _write(name, url="", state="stopped")
+    if _ours(known[0]):
+        others = [one for one in others if _answers(one)]
+    _write(name, others or [_entry(url="", state="stopped")])
 
 
 def read(name: str) -> dict:
     """What the file says: "url", "state" ("up", "down" or "stopped"), "time" (UTC, ISO 8601), and for a link that
     was opened "public", "provider", "domain", "host" and "instance". Empty without a file, or with a broken one."""
-    try:
-        known = json.loads(places.link_file(name).read_text())
-        datetime.fromisoformat(known["time"])
-        return known if isinstance(known["url"], str) and isinstance(known["state"], str) else {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+    return next(iter(_entries(name)), {})
 
 
 def published_url(name: str = "backend") -> str:
     """Where `name` is reached from here; empty when it was stopped, or only another machine reaches it."""
-    known = read(name)
-    if not known or known["state"] == "stopped" or not reached_from_here(known):
-        return ""
-    return known["url"] if origin(known["url"]) else ""
+    running = (one for one in _entries(name) if one["state"] != "stopped" and reached_from_here(one))
+    return next((one["url"] for one in running if origin(one["url"])), "")
 
 
 def origin(url: str) -> str:
@@ -124,10 +129,6 @@ def _ours(known: dict) -> bool:
     return known.get("instance") == INSTANCE
 
 
-def _without_before(known: dict | None) -> dict | None:
-    return {key: value for key, value in known.items() if key != "before"} if known else None
-
-
 def _answers(known: dict) -> bool:
     """Whether the service that wrote this is still there."""
     try:
@@ -138,11 +139,23 @@ def _answers(known: dict) -> bool:
         return False
 
 
-def _write(name: str, **known) -> None:
-    here = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "host": socket.gethostname(), "instance": INSTANCE}
-    _write_as_it_is(name, {**known, **here})
+def _entries(name: str) -> list[dict]:
+    try:
+        known = json.loads(places.link_file(name).read_text())
+        found = [known, *known.get("others", [])]
+        for one in found:
+            datetime.fromisoformat(one["time"])
+        return found if all(isinstance(one[key], str) for one in found for key in ("url", "state")) else []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
-def _write_as_it_is(name: str, known: dict) -> None:
+def _entry(**known) -> dict:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {**known, "time": now, "host": socket.gethostname(), "instance": INSTANCE}
+
+
+def _write(name: str, entries: list[dict]) -> None:
+    first, *others = ({key: value for key, value in one.items() if key != "others"} for one in entries[:_MOST_LINKS])
     with places.written_whole(places.link_file(name)) as file:
-        file.write(json.dumps(known).encode() + b"\n")
+        file.write(json.dumps({**first, **({"others": others} if others else {})}).encode() + b"\n")

@@ -49,6 +49,18 @@ class Panel:
             return "Nobody has come yet."
         return f"Last visitor: {visit.client}, {visit.request}, at {visit.time:%H:%M:%S}."
 
+    @property
+    def told(self) -> str:
+        """The link as a line of text."""
+        if not self._leads_somewhere:
+            return "Backend: for you alone, in this notebook."
+        return f"Backend: {self.shared_link}" + ("" if self._tunnel.public else "  (not public)")
+
+    @property
+    def _leads_somewhere(self) -> bool:
+        """Whether a browser can open the link: on Colab, one that is not public leads to the reader's own machine."""
+        return self._tunnel.public or not places.on_colab()
+
     def __str__(self) -> str:
         return f"{self.shared_link}\n{self.state[1]}\n{self.last_visitor}"
 
@@ -58,13 +70,14 @@ class Panel:
     def _repr_html_(self) -> str:
         url, (colour, sentence) = escape(self.shared_link), self.state
         shown = f'<a href="{url}" target="_blank" rel="noopener">{url}</a>'
-        shown = "" if self._tunnel.provider == "colab" else f'<p style="font-size:1.3em">{shown}</p>'
+        shown = f'<p style="font-size:1.3em">{shown}</p>' if self._leads_somewhere else ""
         code = segno.make(self.shared_link, micro=False).svg_inline(scale=5, light="#fff")
         scan = f'<div role="img" aria-label="QR code of the link">{code}</div>' if self._tunnel.public else ""
         return (
-            f'<div style="{_BOX}">{scan}<div style="flex:1;min-width:18em;overflow-wrap:anywhere">'
+            f'<div class="catdog-panel"><div style="{_BOX}">{scan}'
+            f'<div style="flex:1;min-width:18em;overflow-wrap:anywhere">'
             f'{shown}<p><span style="color:{colour}" aria-hidden="true">●</span> {escape(sentence)}</p>'
-            f"<p>{escape(self.last_visitor)}</p></div></div>"
+            f"<p>{escape(self.last_visitor)}</p></div></div></div>"
         )
 
 
@@ -80,44 +93,41 @@ def show_panel(tunnel, visits, code: str = "", seconds: float = 5) -> Panel:
     global _showing
     _showing.set()
     _showing, panel = threading.Event(), Panel(tunnel, visits, code)
-    if places.on_colab():
-        return _shown_on_colab(panel, tunnel)
     handle = display(panel, display_id=True)
     if handle:  # None outside a notebook
         arguments = panel, handle, _showing, seconds
         threading.Thread(target=_keep_fresh, args=arguments, name="link panel", daemon=True).start()
+    if places.on_colab():
+        _let_the_tab_ask(panel)
+        if tunnel.provider == "colab":
+            places.show_port(tunnel.settings.port, "/" + link.with_code("", code).removeprefix("/"), 600)
     return panel
 
 
+# Colab may not show what a thread changes between cells (colabtools #3373): its tab asks by itself, too.
 _ASKS = """
-<div id="catdog-panel">{panel}</div>
 <script>
-  (async () => {{
-    const place = document.getElementById("catdog-panel");
-    for (;;) {{
+  (async () => {
+    const silent = "<p>The notebook's machine does not answer: run this cell again.</p>";
+    for (let missed = 0; globalThis.google?.colab && missed < 3; ) {
       await new Promise((done) => setTimeout(done, 5000));
-      const answer = await google.colab.kernel.invokeFunction("catdog.panel", [], {{}}).catch(() => null);
+      const answer = await google.colab.kernel.invokeFunction("catdog.panel", [], {}).catch(() => null);
       const html = answer?.data?.["application/json"]?.html;
-      if (html) place.innerHTML = html;
-    }}
-  }})();
+      missed = html ? 0 : missed + 1;
+      const place = document.querySelector(".catdog-panel");
+      if (place && (html || missed === 3)) place.outerHTML = html ?? `<div class="catdog-panel">${silent}</div>`;
+    }
+  })();
 </script>
 """
 
 
-def _shown_on_colab(panel: Panel, tunnel) -> Panel:
-    """Colab may not show what a thread changes between cells (colabtools #3373): there the panel asks."""
+def _let_the_tab_ask(panel: Panel) -> None:
     from google.colab import output
     from IPython.display import HTML, JSON, display
 
     output.register_callback("catdog.panel", lambda: JSON({"html": panel._repr_html_()}))
-    display(HTML(_ASKS.format(panel=panel._repr_html_())))
-    if tunnel.provider == "colab":
-        places.ask_tab(
-            lambda: output.serve_kernel_port_as_iframe(tunnel.settings.port, height="600"),
-            otherwise="Colab's tab cannot show the page: set TUNNEL to cloudflared.",
-        )
-    return panel
+    display(HTML(_ASKS))
 
 
 def _keep_fresh(panel: Panel, handle, ended: threading.Event, seconds: float) -> None:

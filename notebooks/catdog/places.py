@@ -24,7 +24,9 @@ _WHY_NO_SECRET = {  # by the names of google.colab.userdata's errors
         "this cell again. In VS Code, which hands over none, set TUNNEL to cloudflared, or to ngrok and type the token."
     ),
 }
-_OF_A_COMMAND = ("ngrok", "config", "add-authtoken", "authtoken", "export", "set", "$", "authtoken:", "NGROK_AUTHTOKEN")
+_AROUND = " \t\r\"'`“”„‘’«»<>()[]{}.,;"
+_TOKEN = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z0-9]{20,}_[A-Za-z0-9]{15,}(?![A-Za-z0-9_])")  # as ngrok makes them today
+_NAMED_TOKEN = re.compile(r"(?i:authtoken|auth_token)[\W]+([A-Za-z0-9_-]+)")
 
 
 def on_colab() -> bool:
@@ -50,6 +52,20 @@ def mount_drive(wanted: bool = True) -> None:
             "drive-not-mounted",
             f"Google Drive was not mounted ({error}). Allow access when asked, or set USE_DRIVE to False.",
         ) from error
+
+
+def show_port(port: int, path: str, height: int) -> None:
+    """Show what a port of Colab's machine serves, below the cell and for the notebook's owner alone."""
+    from google.colab import output
+
+    ask_tab(
+        lambda: output.serve_kernel_port_as_iframe(port, path=path, height=str(height)),
+        otherwise="Colab's tab cannot show the page.",
+    )
+    print(
+        "Nothing below? Allow third-party cookies for colab.research.google.com in your browser, and run this cell "
+        "again. VS Code shows no such page: set TUNNEL to cloudflared."
+    )
 
 
 def ask_tab(show: Callable[[], object], otherwise: str) -> None:
@@ -198,18 +214,18 @@ def find_secret(name: str) -> tuple[str, str]:
 
 
 def clean_token(text: str) -> tuple[str, str]:
-    """(the token in what people paste, why there is none in it): all of `ngrok config add-authtoken …`, `export X=…`,
+    """(the token in what people paste, why there is none in it): a command of ngrok's, a line of a shell or of Python,
     quotes and letters that cannot be seen around it."""
+    text = re.sub(r"\x1b\[20[01]~", "", text)  # around what was pasted into a terminal
     plain = "".join(letter for letter in text if unicodedata.category(letter) not in ("Cf", "Cc") or letter in "\n\t")
-    words = [word.partition("=")[2] if re.match(r"\w+=", word) else word for word in plain.split()]
-    words = [word.strip("\"'`“”„‘’<>,;") for word in words]
-    words = [word for word in words if word and word not in _OF_A_COMMAND]
-    if not words:
+    lines = [line.strip(_AROUND) for line in plain.split("\n") if line.strip(_AROUND)]
+    if not lines:
         return "", ""
-    token = words[-1]
-    if token.startswith(("ak_", "cr_", "~")) or not re.fullmatch(r"[A-Za-z0-9_-]+", token):
-        return "", "What was pasted is not an ngrok authtoken (an API key begins with ak_, an authtoken does not)."
-    return token, ""
+    words = [*_TOKEN.findall(plain), *_TOKEN.findall("".join(lines) if all(map(str.isalnum, lines[0])) else "")]
+    words += _NAMED_TOKEN.findall(plain) or (lines if len(lines) == 1 else [])
+    if words and re.fullmatch(r"(?!ak_|cr_)[A-Za-z0-9_-]+", words[0]):
+        return words[0], ""
+    return "", "What was pasted is not an ngrok authtoken (an API key begins with ak_, an authtoken does not)."
 
 
 def as_typed(name: str, text: str | None, default):

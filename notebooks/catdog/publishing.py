@@ -14,14 +14,27 @@ import numpy as np
 
 from . import places
 from .backbone import Weights
-from .bundle import CARD, COMPACT_TWIN, FAMILIAR, FILES, GOLDEN, HEAD, SCHEMA, TUNED, TWIN, Bundle, read, sealed
+from .bundle import (
+    CARD,
+    COMPACT_TWIN,
+    FAMILIAR,
+    FILES,
+    GOLDEN,
+    HEAD,
+    SCHEMA,
+    TUNED,
+    TWIN,
+    Bundle,
+    is_version,
+    read,
+)
 from .compact import CompactTwin
 from .engines.twin import Twin
 from .errors import SuiteError
 from .familiarity import Familiarity
 from .head import Head
 from .names import require_model_name
-from .stored import digest
+from .stored import digest, sealed
 
 _VERSION = "%Y-%m-%d-%H%M%S"
 _PART = ".writing-"  # hidden, so nobody takes it for a version
@@ -111,10 +124,11 @@ def _new_version(home: Path, now: datetime) -> str:
 def _after_all(home: Path) -> datetime:
     """A second after the newest version that is there: one that a clock saved which ran ahead would stay the newest."""
     times = [datetime.min.replace(tzinfo=UTC)]
-    for folder in home.glob(f"[!.]*/{CARD}"):
-        with suppress(ValueError):
-            saved = datetime.strptime(folder.parent.name[:17], _VERSION).replace(tzinfo=UTC)
-            times.append(saved + timedelta(seconds=1))
+    for card in home.glob(f"[!.]*/{CARD}"):
+        with suppress(ValueError, OverflowError):
+            if is_version(card.parent):
+                saved = datetime.strptime(card.parent.name[:17], _VERSION).replace(tzinfo=UTC)
+                times.append(saved + timedelta(seconds=1))
     return max(times)
 
 

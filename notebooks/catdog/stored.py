@@ -1,6 +1,7 @@
 """Files of arrays, of a saved model or kept by an earlier run: never anything that a file could have executed."""
 
 import hashlib
+import json
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,3 +44,10 @@ def kept_arrays(path: Path) -> dict[str, np.ndarray]:
 def digest(path: Path) -> str:
     """sha256 of a file, hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def sealed(card: dict) -> dict:
+    """`card` with the digest of everything else in it, by which a damaged one is known."""
+    content = {key: value for key, value in card.items() if key != "digest"}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return {**content, "digest": hashlib.sha256(text.encode()).hexdigest()}

@@ -25,13 +25,15 @@ class Versions:
 
     Args:
         wanted: as in `bundle.find`. One that names a version or a folder is pinned: no other takes over by itself.
-            Else versions of the model that serves take over, and of no other, where they know the same classes.
+            Else versions of the model that serves take over where they know the same classes. What has another subject,
+            another model where `wanted` is empty, or other classes, waits for `take_over`.
         engine: as in `classifier.load_classifier`.
     """
 
     def __init__(self, app: APIFlask, wanted: str = "", engine: str = AUTO):
         self._app, self._engine = app, engine
-        self._name, self._waiting = self.serving.folder.parent.name, None
+        self._name = wanted and self.serving.folder.parent.name  # of which versions may take over, or wait
+        self._waiting: Bundle | None = None
         self._known = {self.serving.folder}  # they have had their chance
         self._before: list[Path] = []
         self._since, self._refused = datetime.now(), ""
@@ -45,26 +47,35 @@ class Versions:
     def look(self) -> bool:
         """Look for a newer version once; whether one took over."""
         with self._one_at_a_time:
-            try:
-                newest = bundle.find(self._name)
-            except SuiteError:  # whatever became of the files, the model is in memory
+            newer = self._newer()
+            took_over = any(map(self._took_over, newer))
+            self._known |= set(newer) if took_over else set()  # what is older than that has had its chance, too
+            return took_over
+
+    def _newer(self) -> list[Path]:
+        """Versions that have not had their chance, the newest first."""
+        found = [folder for folder in bundle.versions(self._name) if folder not in self._known]
+        return [folder for folder in found if bundle.age(folder) > bundle.age(self.serving.folder)]
+
+    def _took_over(self, folder: Path) -> bool:
+        try:
+            found = bundle.read(folder)  # from Drive, a version may come file by file: it is looked at again
+            self._known.add(folder)
+            if not self._has_our_subject(found):
+                self._waiting = max(self._waiting or found, found, key=lambda one: bundle.age(one.folder))
                 return False
-            if newest in self._known or bundle.age(newest) <= bundle.age(self.serving.folder):
-                return False
-            try:
-                found = bundle.read(newest)  # from Drive, a version may come file by file: it is looked at again
-                self._known.add(newest)
-                if set(found.classes) != set(self.serving.classes):
-                    self._waiting = found
-                    return False
-                self._take_over(found)
-            except SuiteError as refusal:
-                self._note_refusal(refusal)
-                return False
-            return True
+            self._take_over(found)
+        except SuiteError as refusal:
+            self._note_refusal(refusal)
+            return False
+        return True
+
+    def _has_our_subject(self, found: Bundle) -> bool:
+        ours = self.serving
+        return found.folder.parent.name == ours.folder.parent.name and set(found.classes) == set(ours.classes)
 
     def take_over(self) -> None:
-        """Serve the version that waits because it knows other classes. Raises SuiteError where none waits."""
+        """Serve the version that waits because it has another subject. Raises SuiteError where none waits."""
         with self._one_at_a_time:
             if self._waiting is None:
                 raise SuiteError("version-none-waiting", f"No other version waits: {self.serving.id} goes on.")
@@ -80,7 +91,10 @@ class Versions:
             earlier = list(dict.fromkeys([*reversed(self._before), *bundle.earlier(left)]))
             for folder in earlier:
                 try:
-                    self._take_over(bundle.read(folder))
+                    found = bundle.read(folder)
+                    if folder not in self._before and not self._has_our_subject(found):
+                        continue
+                    self._take_over(found)
                 except SuiteError as refusal:
                     self._note_refusal(refusal)
                     continue
@@ -106,7 +120,7 @@ class Versions:
             lines.append("A newer one takes over within seconds of being saved.")
         if self._waiting:
             others = listed(self._waiting.classes)
-            lines.append(f"{self._waiting.id} knows other classes, {others}: it waits until you set TAKE_OVER.")
+            lines.append(f"{self._waiting.id} has another subject, {others}: it waits until you set TAKE_OVER.")
         return "\n".join(lines + ([f"Not taken: {self._refused}"] if self._refused else []))
 
     def _follow(self, seconds: float) -> None:
@@ -120,7 +134,9 @@ class Versions:
         now = self._app.extensions["catdog"]["model"].classifier
         use(self._app, load_classifier(found, self._engine, beside=now, say=self._app.logger.info))
         self._before.append(now.bundle.folder)
-        self._since, self._refused, self._waiting = datetime.now(), "", None
+        self._since, self._refused = datetime.now(), ""
+        if self._waiting and bundle.age(self._waiting.folder) <= bundle.age(found.folder):
+            self._waiting = None
 
     def _note_refusal(self, refusal: SuiteError) -> None:
         if str(refusal) != self._refused:

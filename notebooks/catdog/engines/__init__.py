@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 
-from .. import colab
 from ..backbone import Architecture, Backbone
 from ..errors import SuiteError
 from ..processors import processors
@@ -93,7 +92,6 @@ def open_engine(name: str, backbone: Backbone, twin=None) -> Engine:
         from .tensorflow import TensorFlowEngine
 
         return TensorFlowEngine(backbone, mixed=name == TENSORFLOW_MIXED)
-    colab.install_packages("openvino")
     from .openvino import OpenVINOEngine
 
     return OpenVINOEngine(name, backbone, twin)

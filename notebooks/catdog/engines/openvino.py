@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 
+from .. import colab
 from ..backbone import RGB_MEAN, VGG16, Backbone
 from ..images import SIDE
 from ..processors import processors
@@ -13,6 +14,7 @@ from ..weights import LAYERS
 from . import COMPACT, OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, in_batches, threads
 from .twin import Twin
 
+colab.install_packages("openvino")
 try:
     import openvino as ov
     from openvino import opset13 as op

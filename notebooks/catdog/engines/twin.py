@@ -61,7 +61,7 @@ def make_twin(backbone: Backbone, photos: Iterable[np.ndarray]) -> Twin:
         EngineUnavailable: NNCF or OpenVINO is not installed.
     """
     os.environ.setdefault("NNCF_CI", "1")  # or NNCF reports every use to Google Analytics
-    colab.install_packages("nncf", "openvino")
+    colab.install_packages("nncf")
     from .openvino import build_graph
 
     try:

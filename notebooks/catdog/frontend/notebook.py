@@ -11,10 +11,6 @@ from ..errors import SuiteError
 from .page import FILES
 
 _ANSWER_SECONDS = 10
-NOTHING_BELOW = (
-    "Nothing below? Allow third-party cookies for colab.research.google.com in your browser, and run this cell again. "
-    "VS Code shows no such page: set TUNNEL to cloudflared."
-)
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ def backend_state(setting: str = "", code: str = "") -> BackendState:
         return BackendState(
             "wants-code", f"The backend at {url} asks for its access code: set ACCESS_CODE to the one of notebook 2."
         )
-    if answer.status_code == 503:
+    if answer.status_code == 503 and "ngrok-error-code" not in answer.headers:
         return BackendState(
             "loading", f"The backend at {url} is there and loads its model: run this cell again in half a minute."
         )
@@ -84,22 +80,30 @@ def _ago(time: str) -> str:
     return f"{minutes:.0f} minutes ago" if minutes < 120 else f"{minutes / 60:.0f} hours ago"
 
 
-def told_page(tunnel, setting: str = "", code: str = "") -> str:
+def require_backend_for(provider: str, setting: str = "") -> None:
+    """Raises SuiteError for a public link to a page whose backend testers would not reach.
+
+    Args:
+        provider: the page's, one of tunnels.PROVIDERS.
+        setting: the backend's address, empty for the one in its link file.
+    """
+    known = link.read("backend")
+    hidden = link.is_local(setting) if setting else known.get("state") in ("up", "down") and not known.get("public")
+    if provider not in ("none", "colab") and hidden:
+        raise SuiteError(
+            "backend-not-public",
+            "Testers would get a page without a backend, which only its own machine reaches: set TUNNEL of notebook 2 "
+            "to ngrok or cloudflared, run its link cell, then this cell again.",
+        )
+
+
+def told_page(tunnel, code: str = "") -> str:
     """Where the page is, for whoever reads the notebook: on Colab the address of its machine leads to one's own.
 
     Args:
         tunnel: the page's tunnels.Tunnel.
-        setting: the backend's address, empty for the one in its link file.
         code: the backend's access code, if it has one.
-
-    Raises SuiteError for a public link to a page whose backend testers cannot reach.
     """
-    if tunnel.public and link.is_local(setting or link.published_url()):
-        raise SuiteError(
-            "backend-not-public",
-            "Testers would get a page without a backend, which only this machine reaches: set TUNNEL of notebook 2 to "
-            "ngrok or cloudflared, run its link cell, then this cell again.",
-        )
     if not tunnel.public and places.on_colab():
         return "Page: shown below, for you alone. For testers, set TUNNEL to ngrok or cloudflared."
     return f"Page: {link.with_code(tunnel.url, code)}" + ("" if tunnel.public else "  (not public)")
@@ -114,13 +118,7 @@ def show_page(port: int, code: str = "", height: int = 720) -> None:
     """
     path = "/?live" + link.with_code("", code).removeprefix("/")
     if places.on_colab():
-        from google.colab import output
-
-        places.ask_tab(
-            lambda: output.serve_kernel_port_as_iframe(port, path=path, height=str(height)),
-            otherwise="Colab's tab cannot show the page.",
-        )
-        print(NOTHING_BELOW)
+        places.show_port(port, path, height)
     else:
         from IPython.display import IFrame, display
 

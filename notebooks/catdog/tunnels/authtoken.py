@@ -22,7 +22,8 @@ def find_token(given: str = "", ask: bool = False) -> tuple[str, str]:
         return places.clean_token(given)
     found, why = places.find_secret(NAME)
     if not found and not _last and ask:
-        found = _typed()
+        found, why_not = _typed()
+        why = why_not or why
     if found:
         _last[:] = [found]
     return "".join(_last), why
@@ -33,12 +34,12 @@ def forget() -> None:
     _last.clear()
 
 
-def _typed() -> str:
+def _typed() -> tuple[str, str]:
     try:
         from IPython import get_ipython
 
         if getattr(get_ipython(), "kernel", None):  # elsewhere getpass would wait at a terminal for nobody
-            return places.clean_token(getpass.getpass("Your ngrok authtoken (it is not shown): "))[0]
+            return places.clean_token(getpass.getpass("Your ngrok authtoken (it is not shown): "))
     except Exception:  # nobody there: nbclient's kernels raise a class of ipykernel's own
         pass
-    return ""
+    return "", ""

@@ -21,7 +21,8 @@ def instance(url: str, seconds: float = 10) -> str:
         try:
             answer = session.get(f"{url}/healthz", headers=link.headers(), timeout=seconds)
         except requests.RequestException as error:
-            if "NameResolutionError" in repr(error):  # urllib3's, which requests wraps twice
+            # urllib3's, which requests wraps twice; a failure that is temporary says nothing about the name
+            if "NameResolutionError" in repr(error) and "Temporary failure" not in repr(error):
                 raise LinkRefused("link-name-unknown", f"{url} is not known to this machine's network.") from None
             raise LinkRefused("link-silent", f"{url} does not answer ({type(error).__name__}).") from None
     if code := answer.headers.get("ngrok-error-code", ""):

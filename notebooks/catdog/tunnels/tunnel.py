@@ -63,6 +63,7 @@ class Tunnel:
         self._connect, self._instance = connect, _served_at(settings.port)
         self._status: Status | None = None
         self._closing = threading.Event()
+        self._has_answered = False  # the connection of now, by its public address
         self._connection, told = self._opened(self._timing.first_answer)
         self._becomes(UP, *told)
         self._watchdog = threading.Thread(target=self._watch, name=f"watchdog of the {name}'s link", daemon=True)
@@ -100,7 +101,10 @@ class Tunnel:
         if self.status.state != UP or self._connection.failure():
             return False
         try:
-            probe.expect(self.service_url, self._instance, self._timing.quick_answer)
+            if self.public:
+                self._asked(self._connection, probe.expect, self._timing.quick_answer)
+            else:
+                probe.expect(self.service_url, self._instance, self._timing.quick_answer)
         except LinkRefused:
             return False
         return True
@@ -118,7 +122,7 @@ class Tunnel:
 
     def _opened(self, seconds: float) -> tuple[Connection, tuple[str, str]]:
         """(a connection, what is to be said of it)."""
-        connection = self._connect()
+        connection, self._has_answered = self._connect(), False
         if not self.public:
             return connection, _WORKS
         try:
@@ -136,9 +140,10 @@ class Tunnel:
         try:
             ask(connection.url, self._instance, seconds)
         except LinkRefused as refusal:
-            if refusal.code == "link-name-unknown" and connection.registered:
+            if refusal.code == "link-name-unknown" and connection.registered and not self._has_answered:
                 return _UNVERIFIED
             raise
+        self._has_answered = True
         return _WORKS
 
     def _becomes(self, state: str, code: str, detail: str) -> None:
@@ -213,7 +218,7 @@ class Tunnel:
             return self._connection.close()
         if self.url != before:
             print(f"\n{_CHANGED[1]}\n{self.name.capitalize()}: {self.url}")
-        self._becomes(UP, *(told if self.url == before else _CHANGED))
+        self._becomes(UP, *(_CHANGED if self.url != before and told == _WORKS else told))
 
 
 def _served_at(port: int) -> str:
