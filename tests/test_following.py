@@ -186,7 +186,7 @@ def test_a_link_keeps_its_subject_until_you_say_otherwise(app, save, classifier,
     others = save(3, classes=["daisy", "rose"])
     assert versions.look()  # what both of them wait for is no reason to miss ours
     assert versions.serving.id == ours.id != served
-    assert f"{others.id} has another subject, daisy, rose" in str(versions)
+    assert f"{others.id}, with the classes daisy, rose" in str(versions)
     versions.take_over()
     assert versions.serving.id == others.id
     assert "TAKE_OVER" not in str(versions)

@@ -129,15 +129,15 @@ def test_what_a_person_set_comes_first_then_what_colab_tells_then_what_was_remem
 @pytest.mark.parametrize(
     ("git_says", "told"),
     [
-        ("fatal: unable to access 'https://x/': Could not resolve host: github.com", "look at the network"),
-        ("fatal: unable to access 'https://x/': Failed to connect to github.com port 443", "look at the network"),
+        ("fatal: unable to access 'https://x/': Could not resolve host: github.com", "check the network"),
+        ("fatal: unable to access 'https://x/': Failed to connect to github.com port 443", "check the network"),
         ("fatal: could not read Username for 'https://github.com': terminal prompts disabled", "private"),
         ("remote: Repository not found.\nfatal: repository 'https://x/' not found", "private"),
         ("warning: Could not find remote branch x\nfatal: Remote branch x not found in upstream", "no branch"),
         ("fatal: unable to access 'https://x/': The requested URL returned error: 404", "private"),
-        ("fatal: unable to access 'https://x/': The requested URL returned error: 503", "look at the network"),
-        ("fatal: unable to access 'https://x/': Could not resolve proxy: p", "look at the network"),
-        ("error: RPC failed; curl 56 GnuTLS recv error\nfatal: early EOF", "look at the network"),
+        ("fatal: unable to access 'https://x/': The requested URL returned error: 503", "check the network"),
+        ("fatal: unable to access 'https://x/': Could not resolve proxy: p", "check the network"),
+        ("error: RPC failed; curl 56 GnuTLS recv error\nfatal: early EOF", "check the network"),
         ("fatal: something new", "something new"),
     ],
 )
@@ -158,7 +158,7 @@ def test_a_password_in_the_address_is_never_shown_and_silence_ends(cell, monkeyp
 
     monkeypatch.setattr(subprocess, "run", never)
     cell["REPOSITORY"] = "https://ghp_secret@git.example/me/mine"
-    with pytest.raises(cell["Stopped"], match="look at the network") as stopped:
+    with pytest.raises(cell["Stopped"], match="check the network") as stopped:
         cell["bring"](str(tmp_path / "suite"))
     assert "secret" not in str(stopped.value)
 
@@ -187,7 +187,7 @@ def test_another_repository_is_not_taken_for_the_suite_and_a_commit_can_be_asked
     git("init", "--quiet", "--initial-branch=main", ".", cwd=origin)
     commit(origin, "Another")
     cell["REPOSITORY"] = origin.as_uri()
-    with pytest.raises(cell["Stopped"], match="another repository"):
+    with pytest.raises(cell["Stopped"], match="does not hold the suite"):
         cell["bring"](str(tmp_path / "suite"))
     assert not (tmp_path / "suite").exists()
     (origin / "notebooks" / "catdog").mkdir()

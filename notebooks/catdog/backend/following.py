@@ -120,7 +120,9 @@ class Versions:
             lines.append("A newer one takes over within seconds of being saved.")
         if self._waiting:
             others = listed(self._waiting.classes)
-            lines.append(f"{self._waiting.id} has another subject, {others}: it waits until you set TAKE_OVER.")
+            lines.append(
+                f"A newer version waits: {self._waiting.id}, with the classes {others}. Set TAKE_OVER to serve it."
+            )
         return "\n".join(lines + ([f"Not taken: {self._refused}"] if self._refused else []))
 
     def _follow(self, seconds: float) -> None:
