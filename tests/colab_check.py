@@ -88,9 +88,9 @@ def set_up_of(notebook: str) -> str:
 
 
 def imports_of(notebook: str) -> str:
-    """The lines by which a notebook imports from the suite."""
+    """The lines by which a notebook imports from the suite, whatever its settings."""
     cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
-    lines = [line.strip() for cell in cells if cell["cell_type"] == "code" for line in cell["source"]]
+    lines = [line.rstrip() for cell in cells if cell["cell_type"] == "code" for line in cell["source"]]
     return "\n".join(line for line in lines if line.startswith("from catdog"))
 
 
