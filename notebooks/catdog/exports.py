@@ -10,6 +10,7 @@ import numpy as np
 
 from . import colab
 from .bundle import TOLERANCE, Bundle
+from .engines import EngineUnavailable
 from .errors import SuiteError
 from .export import complete_model
 from .frameworks import keras, tf
@@ -66,8 +67,8 @@ def export(model: Bundle, network: keras.Model) -> list[Exported]:
     for form in bar(_FORMATS, what="Exporting", unit="formats"):
         try:
             found.append(_exported(complete, form, home, model))
-        except ImportError as error:
-            print(f"{form.what} is left out: {error}.")
+        except (ImportError, EngineUnavailable) as error:
+            print(f"{form.what} is left out: {str(error).rstrip('.')}.")
     return found
 
 
@@ -84,6 +85,10 @@ def _exported(complete: keras.Model, form: _Format, home: Path, model: Bundle) -
     path = home / form.file
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     with warnings.catch_warnings(action="ignore"):
+        if form.keras_name == "openvino":
+            from .engines.openvino import let_tensorflow_be_converted
+
+            let_tensorflow_be_converted()
         complete.export(str(path), format=form.keras_name, verbose=False)
         told = form.load(path)(model.golden_photos.astype(np.float32))
     apart = float(np.abs(told - model.golden_probabilities).max())

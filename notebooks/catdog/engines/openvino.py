@@ -89,11 +89,21 @@ def _threads() -> dict[str, int | bool]:
     return {"INFERENCE_NUM_THREADS": threads(), "ENABLE_CPU_PINNING": False} if shared else {}
 
 
+def let_tensorflow_be_converted() -> None:
+    """Mend OpenVINO 2026.4, which asks for TensorFlow's version by `exec("del tensorflow")`: from Python 3.13 on a
+    function's names are no longer there to be deleted by `exec` (PEP 667), and every conversion ends in a NameError."""
+    import tensorflow as tf
+    from openvino.frontend.tensorflow import utils
+
+    utils.get_environment_setup = lambda framework: {"tensorflow": tf.__version__}
+
+
 def _converted(backbone: Backbone) -> ov.Model:
     """uint8 RGB (n, 224, 224, 3) → features float32 (n, size), activations float32 (n, cells, cells, size)."""
     from .tensorflow import TensorFlowEngine
 
     if backbone.fingerprint not in _last_converted:
+        let_tensorflow_be_converted()
         graph = ov.convert_model(TensorFlowEngine(backbone).compiled)
         features_and_activations = graph.outputs[:2]  # behind them stand those of gradients
         _last_converted.clear()
