@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import io
+import logging
 import threading
 from contextlib import contextmanager
 
@@ -362,6 +363,7 @@ def test_drive_that_is_full_does_not_break_the_link(ngrok, page, monkeypatch, ca
     def full(path):
         raise OSError("No space left on device")
 
+    monkeypatch.setattr(logging.getLogger("catdog"), "propagate", True)  # which a service that starts turns off
     tunnel = open_tunnel(page.port)
     monkeypatch.setattr(places, "written_whole", full)
     tunnel.close()
