@@ -110,7 +110,9 @@ class _LargeDataset(Dataset):
         }
         require_classes(seen.classes, (label for label, number in numbers[TRAIN].items() if number), seen.name)
         left_out = range(stored.left_out)  # how many; why, says the table
-        return cls(seen.name, seen.classes, seen.photos, left_out, seen.drawings, numbers, stored.digest)
+        return cls(
+            seen.name, seen.classes, seen.photos, left_out, seen.drawings, numbers=numbers, fingerprint=stored.digest
+        )
 
     def counts(self) -> dict[str, dict[str, int]]:
         return self.numbers
