@@ -67,17 +67,18 @@ def _below_splits(
         findings.skip(joined(path, name), kids[name].files, f"it stands beside {listed(named)}, but is not a split")
     for name, split in named.items():
         where, split_folder = inner[name]
-        labels = [label for label in split_folder.inner if split == TRAIN or same(label) in known]
+        inside = split_folder.inner
+        labels = {label for label in inside if split == TRAIN or same(label) in known}
         if split == UNLABELLED or not labels:
             findings.skip(joined(path, name), kids[name].files, "its photos have no class that can be learned")
             continue
         findings.skip_loose(where, split_folder)
-        _note_nested(findings, {label: split_folder.inner[label] for label in labels})
-        for label in split_folder.inner:
+        _note_nested(findings, {label: kid for label, kid in inside.items() if label in labels})
+        for label, kid in inside.items():
             if label in labels:
                 yield joined(where, label), label, split
             else:
-                findings.skip(joined(where, label), split_folder.inner[label].files, "no photo of it is for training")
+                findings.skip(joined(where, label), kid.files, "no photo of it is for training")
 
 
 def _splits_in_classes(findings: Findings, path: str, kids: dict[str, Folder]) -> Iterator[tuple[str, str, str | None]]:

@@ -47,11 +47,12 @@ UNNAMED = re.compile(
 )
 FILES_OF_PROGRAMS = re.compile(r"\..*|Thumbs\.db|desktop\.ini|Icon\r", re.IGNORECASE)
 _TEXTS = re.compile(r"licen[cs]e|readme|copying|authors|contributing|makefile|dockerfile|notice", re.IGNORECASE)
-_NO_PHOTOS = """
+_OTHER_ENDINGS = """
     txt csv tsv json jsonl ndjson xml md html htm pdf mat npy npz pkl pickle py ipynb zip tar gz tgz bz2 xz 7z rar db
     ini yaml yml log mp4 mov avi mkv mp3 wav doc docx xls xlsx ods ppt pptx h5 hdf5 pt pth onnx tfrecord lnk url exe aae
     xmp thm names cfg data license parquet sh bat yaml toml css js svg
 """
+_NO_PHOTOS = frozenset(_OTHER_ENDINGS.split())
 
 
 def is_of_a_program(name: str) -> bool:
@@ -97,22 +98,25 @@ def may_be_a_photo(name: str) -> bool:
     """Whether a file of this name counts when folders are judged; its content decides later."""
     if "." not in name:
         return not _TEXTS.fullmatch(name)
-    return name.rpartition(".")[2].lower() not in _NO_PHOTOS.split()
+    return name.rpartition(".")[2].lower() not in _NO_PHOTOS
 
 
 def list_files(root: Path) -> list[str]:
-    """Paths below `root`, "/" between names, sorted; those of folders without files end in "/". Links are followed, but
-    never in a circle. Raises SuiteError where a folder cannot be listed."""
-    found: list[str] = []
+    """Those of `files_below`, sorted."""
+    return sorted(files_below(root))
+
+
+def files_below(root: Path) -> Iterator[str]:
+    """Paths below `root`, "/" between names; those of folders without files end in "/". Links are followed, but never
+    in a circle. Raises SuiteError where a folder cannot be listed."""
     try:
-        _list(os.fspath(root), "", frozenset(), found)
+        yield from _files_below(os.fspath(root), "", frozenset())
     except OSError as error:
         raise SuiteError(
             "folder-unusable",
             f"{printable(error.filename or root)} cannot be listed ({error.strerror}): the disk or Drive may be away. "
             "Run this cell again.",
         ) from error
-    return sorted(found)
 
 
 @contextmanager
@@ -125,20 +129,23 @@ def _tolerated(name: str) -> Iterator[None]:
             raise
 
 
-def _list(folder: str, path: str, above: frozenset[tuple[int, int]], found: list[str]) -> None:
+def _files_below(folder: str, path: str, above: frozenset[tuple[int, int]]) -> Iterator[str]:
     state = os.stat(folder)
     here = (state.st_dev, state.st_ino)
     if here in above:
         return
-    before = len(found)
+    is_empty = True
     for entry in list(os.scandir(folder)):
         with _tolerated(entry.name):
             if entry.is_dir():
-                _list(entry.path, f"{path}{entry.name}/", above | {here}, found)
+                for file in _files_below(entry.path, f"{path}{entry.name}/", above | {here}):
+                    is_empty = False
+                    yield file
             elif entry.is_file():
-                found.append(f"{path}{entry.name}")
-    if len(found) == before and path:
-        found.append(path)
+                is_empty = False
+                yield f"{path}{entry.name}"
+    if is_empty and path:
+        yield path
 
 
 class Folder:
@@ -176,8 +183,9 @@ def tree_of(paths: Iterable[str]) -> tuple[Folder, Counter]:
         for name in names:
             folder = folder.folders.setdefault(name, Folder())
         if file and not FILES_OF_PROGRAMS.fullmatch(file):
-            folder.photos += may_be_a_photo(file)
-            folder.others += not may_be_a_photo(file)
+            may_be = may_be_a_photo(file)
+            folder.photos += may_be
+            folder.others += not may_be
     return root, of_programs
 
 

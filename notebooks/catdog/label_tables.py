@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from .names import class_name, listed, printable, same
 from .table_files import TABLES, cells
 
-_LABEL_COLUMNS = """
+_LABEL_WORDS = """
     label labels class classes class_name classname class_label category target breed species diagnosis dx label_name
     emotion disease
-""".split  # in this order, though of two that say the same, the one in words is taken
-_SPLIT_COLUMNS = "split set subset fold dataset partition usage is_train is_training".split
+"""  # in this order, though of two that say the same, the one in words is taken
+_LABEL_COLUMNS = _LABEL_WORDS.split()
+_SPLIT_COLUMNS = ("split", "set", "subset", "fold", "dataset", "partition", "usage", "is_train", "is_training")
 _MOST_TABLES = 20
 _SEVERAL = re.compile(r"[|;]")  # labels in one cell
 _UNUSED = ("unused", "none", "ignore", "exclude", "excluded", "unlabeled", "unlabelled")
@@ -75,7 +76,7 @@ def find_table(
         tables = [path for path in tables if f"/{path}".casefold().endswith(f"/{ending}")]
     rows = {path: found for path in tables[:_MOST_TABLES] if (found := _rows_of(path, read))}
     if named_alone:
-        rows = {path: found for path, found in rows.items() if set(map(_plain, found[0])) & set(_LABEL_COLUMNS())}
+        rows = {path: found for path, found in rows.items() if set(map(_plain, found[0])) & set(_LABEL_COLUMNS)}
     if not rows:
         return None
     photos = _Photos(path for path in paths if not path.lower().endswith(TABLES))
@@ -152,7 +153,7 @@ def _parsed(path: str, rows: list[list[str]], photos: _Photos, wanted: str) -> _
         return None
     labels = [header[next(c for c in hot if _is_one(row[c]))] for row in body] if hot else [row[column] for row in body]
     split = next(
-        (c for c, name in enumerate(header) if _plain(name) in _SPLIT_COLUMNS() and c not in (place, column)), None
+        (c for c, name in enumerate(header) if _plain(name) in _SPLIT_COLUMNS and c not in (place, column)), None
     )
     splits = ["" if split is None else _split_text(_plain(header[split]), row[split]) for row in body]
     told = [(row[place], None if _SEVERAL.search(label) else class_name(label), text)
@@ -160,7 +161,7 @@ def _parsed(path: str, rows: list[list[str]], photos: _Photos, wanted: str) -> _
     if len({label for _, label, _ in told if label}) < 2 and not _may_be_of_one_split(path):
         return None
     name = "one column a class" if hot else header[column]
-    is_sure = bool(hot or wanted or _plain(name) in _LABEL_COLUMNS())
+    is_sure = bool(hot or wanted or _plain(name) in _LABEL_COLUMNS)
     return _Parsed(path, (header[place], name), told, is_sure)
 
 
@@ -221,12 +222,12 @@ def _key_column(rows: list[list[str]], photos: _Photos) -> int | None:
 
 
 def _label_column(header: list[str], body: list[list[str]], place: int, wanted: str) -> int | None:
-    columns = [c for c in range(len(header)) if c != place and _plain(header[c]) not in _SPLIT_COLUMNS()]
+    columns = [c for c in range(len(header)) if c != place and _plain(header[c]) not in _SPLIT_COLUMNS]
     if wanted:
         return next((c for c in range(len(header)) if _plain(header[c]) == _plain(wanted)), None)
     named = sorted(
-        (c for c in columns if _plain(header[c]) in _LABEL_COLUMNS()),
-        key=lambda c: _LABEL_COLUMNS().index(_plain(header[c])),
+        (c for c in columns if _plain(header[c]) in _LABEL_COLUMNS),
+        key=lambda c: _LABEL_COLUMNS.index(_plain(header[c])),
     )
     likely = named or [c for c in columns if _repeats(body, c)]
     if named and len({_partition(body, c) for c in named}) == 1:
@@ -247,7 +248,7 @@ def _repeats(body: list[list[str]], column: int) -> bool:
 
 
 def _one_hot(header: list[str], body: list[list[str]], place: int) -> list[int]:
-    columns = [c for c in range(len(header)) if c != place and _plain(header[c]) not in _SPLIT_COLUMNS()]
+    columns = [c for c in range(len(header)) if c != place and _plain(header[c]) not in _SPLIT_COLUMNS]
     bits = [c for c in columns if header[c].strip() and all(_is_one(r[c]) or _is_zero(r[c]) for r in body)]
     return bits if len(bits) > 1 and all(sum(_is_one(row[c]) for c in bits) == 1 for row in body) else []
 

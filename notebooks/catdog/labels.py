@@ -9,12 +9,13 @@ from .names import class_name, same
 
 NAMES = "the photos' names"
 _NAMED = 0.95  # share of the photos whose names must tell a class
-_CAMERAS = """
+_CAMERA_WORDS = """
     img imgp image images dsc dscn dscf pxl p mg mvimg photo photos picture pic pict foto bild bilder screenshot vid
     video scan frame whatsapp signal received download unnamed untitled copy gopr dji sam sdc cimg imag burst snapshot
     file page thumb thumbnail n no nr number sample test train val valid item fb snapchat instagram telegram mmexport
     pano dcim wechat line kakaotalk
-""".split  # words that stand before the number in a camera's, a phone's or a program's names
+"""  # words that stand before the number in a camera's, a phone's or a program's names
+_CAMERAS = frozenset(_CAMERA_WORDS.split())
 _NUMBERED = (
     re.compile(r"(?P<label>.*?[^\W\d_].*?)(?:[\s._-]*\(?\d+\)?)+(?:[\s._-]*(?:copy|kopie))?", re.IGNORECASE),
     re.compile(r"\d+[\s._-]+(?P<label>[^\W\d_].*)"),
@@ -40,4 +41,4 @@ def names_that_label(paths: Sequence[str]) -> bool:
 
 def _is_a_cameras(label: str) -> bool:
     words = re.findall(r"[^\W\d_]+", label.casefold())
-    return not words or words[0] in _CAMERAS()
+    return not words or words[0] in _CAMERAS

@@ -59,31 +59,29 @@ class Layout:
 
     def label(self, path: str) -> str | None:
         """The class; None for a file that is not used."""
-        found = self._of_folder(path)
-        if found is None or FILES_OF_PROGRAMS.fullmatch(path.rpartition("/")[2]):
+        folder = self._folder_of(path)
+        if folder is None or FILES_OF_PROGRAMS.fullmatch(path.rpartition("/")[2]):
             return None
-        label = found[0]
+        label, _ = self.folders[folder]
         if label is None:
             label = self.table.label(path) if self.table else label_in_name(path)
         return self.spellings.get(same(label)) if label else None
 
     def split(self, path: str) -> str | None:
         """The split that its folder, or the table, gives; None where none does."""
-        found = self._of_folder(path)
-        if found and found[1]:
-            return found[1]
+        folder = self._folder_of(path)
+        if folder is not None and (split := self.folders[folder][1]):
+            return split
         named = split_named(self.table.split(path) or "") if self.table else None
         return named if named in SPLITS else None
 
-    def _of_folder(self, path: str) -> tuple[str | None, str | None] | None:
-        folders = path.split("/")[:-1]
-        if any(is_of_a_program(name) for name in folders):
+    def _folder_of(self, path: str) -> str | None:
+        """The one of `folders` that `path` lies in, the innermost of several; None where a program made it."""
+        names = path.split("/")[:-1]
+        if any(map(is_of_a_program, names)):
             return None
-        for depth in range(len(folders), -1, -1):
-            found = self.folders.get("/".join(folders[:depth]))
-            if found:
-                return found
-        return None
+        above = ("/".join(names[:depth]) for depth in range(len(names), -1, -1))
+        return next((folder for folder in above if folder in self.folders), None)
 
     def describe(self, counts: Mapping[str, int]) -> str:
         """A table: folder → class, split and number of photos; what is skipped, and why.
@@ -109,9 +107,4 @@ class Layout:
 
     def counted(self, paths: Iterable[str]) -> Counter:
         """Folder → number of the files in it and below it that have a class."""
-        counts = Counter()
-        for path in paths:
-            if self.label(path):
-                names = path.split("/")[:-1]
-                counts[next(f for d in range(len(names), -1, -1) if (f := "/".join(names[:d])) in self.folders)] += 1
-        return counts
+        return Counter(self._folder_of(path) for path in paths if self.label(path))

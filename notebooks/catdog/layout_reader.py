@@ -1,6 +1,7 @@
 """Reads a tree of folders: finds its layout, or says why there is none that can be trusted."""
 
-from collections import Counter
+import functools
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from .class_folders import Findings, Unclear, class_folders
@@ -81,14 +82,14 @@ class _Reader:
     def _automatic(self) -> Layout:
         path, folder = below_wrappers("", self._root)
         self._skip_beside_wrappers(path)
-        flat = self._flat_folders(path, folder, None)
         if not self._are_all_flat(folder):
             table = find_table(self._paths, self._read, named_alone=True)
             found = list(class_folders(path, folder, self._findings))
             self._require_no_other_table(table, {same(label) for _, label, _ in found})
             return self._by_folders(found, "their folders")
+        flat = self._flat_folders(path, folder, None)
         table = find_table(self._paths, self._read)
-        by_name = [one for one in flat if names_that_label(self._photos_of([one]))]
+        by_name = any(names_that_label(self._photos_in[one]) for one in flat)
         if table and (table.is_sure or not by_name):
             return self._by_table(flat, table)
         return self._by_names(flat)
@@ -150,11 +151,19 @@ class _Reader:
                 found |= self._flat_folders(joined(path, name), kid, of_kid)
         return found
 
+    @functools.cached_property
+    def _photos_in(self) -> Mapping[str, list[str]]:
+        """Folder → paths of the photos that lie in it directly."""
+        found = defaultdict(list)
+        for path in filter(is_photo, self._paths):
+            found[path.rpartition("/")[0]].append(path)
+        return found
+
     def _photos_of(self, folders: Mapping[str, object]) -> list[str]:
         return [path for path in self._paths if path.rpartition("/")[0] in folders and is_photo(path)]
 
     def _by_names(self, folders: dict[str, str | None]) -> Layout:
-        good = {folder: split for folder, split in folders.items() if names_that_label(self._photos_of([folder]))}
+        good = {folder: split for folder, split in folders.items() if names_that_label(self._photos_in[folder])}
         found = Counter(filter(None, (label_in_name(path) for path in self._photos_of(good))))
         if len({same(label) for label in found}) < 2:
             if tables := tables_among(self._paths):
@@ -169,7 +178,7 @@ class _Reader:
             some = ", ".join(printable(path) for path in sorted(self._photos_of(folders))[:3])
             raise Unclear(f"its photos lie in no folders of classes, and their names tell no class ({some})")
         for folder in folders.keys() - good.keys():
-            self._skip(folder, len(self._photos_of([folder])), "the names of its photos tell no class")
+            self._skip(folder, len(self._photos_in[folder]), "the names of its photos tell no class")
         return self._made(NAMES, {f: (None, split) for f, split in good.items()}, self._spellings(found))
 
     def _by_table(self, folders: dict[str, str | None], table: Table) -> Layout:

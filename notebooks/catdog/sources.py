@@ -12,7 +12,7 @@ from . import places
 from .archives import is_readable, kind_of, stem
 from .drawings import draw_folder
 from .errors import SuiteError
-from .folders import is_archive, is_photo, list_files
+from .folders import files_below, is_archive, is_photo
 from .images import PhotoRefused, photo_format
 from .layout import AUTO
 from .names import model_name
@@ -108,7 +108,7 @@ def _own(path: Path, labels: str) -> PhotoFolder:
 
 def _holds_photos(folder: Path) -> bool:
     """Whether anything below `folder` may be a photo."""
-    return any(is_photo(path) for path in list_files(folder))
+    return any(map(is_photo, files_below(folder)))
 
 
 def _what_it_is(path: Path) -> str:
