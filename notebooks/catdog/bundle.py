@@ -14,7 +14,7 @@ Only plain arrays are loaded, never anything that a file could have executed.
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -197,15 +197,15 @@ def find(model: str = "") -> Path:
             f"{model} is never loaded: such files can run code. Set MODEL to a model that notebook 1 saved, or to the "
             f"folder that holds its {CARD}.",
         )
-    found = versions(model)
-    if not found:
+    newest = next(versions(model), None)
+    if newest is None:
         wanted = f'model "{model}"' if model else "model trained on photos"
         there = ", ".join(sorted({folder.parent.name for folder in _versions()})) or "none"
         raise SuiteError(
             "model-missing",
             f"There is no {wanted} in {places.models_dir()} (there: {there}). Run notebook 1, or name one of these.",
         )
-    return found[0]
+    return newest
 
 
 def newest(name: str) -> Bundle | None:
@@ -232,9 +232,9 @@ def earlier(version: Path) -> list[Path]:
     return [folder for folder in versions(version.parent.name) if age(folder) < age(version)]
 
 
-def versions(model: str = "") -> list[Path]:
-    """All that `find` chooses from, the newest first."""
-    return [folder for folder in sorted(_versions(), key=age, reverse=True) if _fits(folder, model)]
+def versions(model: str = "") -> Iterator[Path]:
+    """All that `find` chooses from, the newest first; without a name, each one's card is read when its turn comes."""
+    return (folder for folder in sorted(_versions(), key=age, reverse=True) if _fits(folder, model))
 
 
 def _fits(folder: Path, model: str) -> bool:

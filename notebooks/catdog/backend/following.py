@@ -1,5 +1,6 @@
 """A newer version of the model takes over while the service runs, and an earlier one comes back on demand."""
 
+import itertools
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -49,13 +50,15 @@ class Versions:
         with self._one_at_a_time:
             newer = self._newer()
             took_over = any(map(self._took_over, newer))
-            self._known |= set(newer) if took_over else set()  # what is older than that has had its chance, too
+            if took_over:
+                self._known.update(newer)  # what is older than that has had its chance, too
             return took_over
 
     def _newer(self) -> list[Path]:
         """Versions that have not had their chance, the newest first."""
-        found = [folder for folder in bundle.versions(self._name) if folder not in self._known]
-        return [folder for folder in found if bundle.age(folder) > bundle.age(self.serving.folder)]
+        now = bundle.age(self.serving.folder)
+        newer = itertools.takewhile(lambda folder: bundle.age(folder) > now, bundle.versions(self._name))
+        return [folder for folder in newer if folder not in self._known]
 
     def _took_over(self, folder: Path) -> bool:
         try:
