@@ -168,7 +168,7 @@ def test_a_link_that_is_only_known_to_work_again_does_not_come_before_a_newer_on
         elsewhere.setattr("socket.gethostname", lambda: "another-machine")
         assert link.published_url() == "https://second.example"
     says("second", "", link.withdraw)
-    monkeypatch.setattr(link, "_answers", lambda known: True)
+    monkeypatch.setattr(link, "answers", lambda known: True)
     says("third", "", link.withdraw)
     assert link.published_url() == "https://first.example"
     says("first", "", link.mark_down)

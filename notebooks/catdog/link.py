@@ -98,7 +98,7 @@ def withdraw(name: str) -> None:
     if len(others) == len(known):
         return
     if _ours(known[0]):
-        others = [one for one in others if _answers(one)]
+        others = [one for one in others if answers(one)]
     _write(name, others or [_entry(url="", state="stopped")])
 
 
@@ -129,11 +129,11 @@ def _ours(known: dict) -> bool:
     return known.get("instance") == INSTANCE
 
 
-def _answers(known: dict) -> bool:
-    """Whether the service that wrote this is still there."""
+def answers(known: dict, seconds: float = _ANSWER_SECONDS) -> bool:
+    """Whether the service that wrote `known`, as `read` returns it, is still there."""
     try:
         with session(known["url"]) as asking:
-            answer = asking.get(f"{known['url']}/healthz", headers=headers(), timeout=_ANSWER_SECONDS)
+            answer = asking.get(f"{known['url']}/healthz", headers=headers(), timeout=seconds)
         return answer.json()["instance"] == known["instance"]
     except (requests.RequestException, ValueError, KeyError, TypeError):
         return False

@@ -2,7 +2,7 @@
 
 from .. import colab, link, places
 from ..errors import SuiteError
-from . import authtoken, ngrok_errors, probe
+from . import authtoken, ngrok_errors
 from .connection import Connection, LinkRefused, Timing
 from .preview import local_url
 from .tunnel import Settings, Status, Tunnel
@@ -149,17 +149,10 @@ def _refuse_to_collide(name: str, settings: Settings) -> None:
     for other in link.NAMES:
         known = link.read(other)
         same_domain = known.get("provider") in _WITH_TOKEN and known.get("domain") == settings.domain
-        if same_domain and not (other == name and known.get("instance") == link.INSTANCE) and _answers(known):
+        if same_domain and not (other == name and known.get("instance") == link.INSTANCE) and link.answers(known, 5):
             shown_too = ", which shows the page, too" if other == "backend" else ""
             raise SuiteError(
                 "ngrok-address-taken",
                 f"A free ngrok account has one address, and {known['url']} leads to the {other} of another notebook"
                 f"{shown_too}. Stop that one, set NGROK_DOMAIN to a second domain of yours, or TUNNEL to cloudflared.",
             )
-
-
-def _answers(known: dict) -> bool:
-    try:
-        return probe.instance(known["url"], 5) == known.get("instance")
-    except LinkRefused:
-        return False
