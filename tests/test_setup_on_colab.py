@@ -239,7 +239,7 @@ def installed(monkeypatch):
     names = []
     monkeypatch.setattr(colab, "on_colab", lambda: True)
     monkeypatch.setattr(colab, "update", lambda: None)
-    monkeypatch.setattr(colab, "_has_gpu", lambda: False)
+    monkeypatch.setattr(colab, "has_nvidia_driver", lambda: False)
     monkeypatch.setattr(colab, "install", lambda wanted: names.extend(line.name for line in wanted))
     return names
 
@@ -277,7 +277,7 @@ def test_each_notebook_brings_what_it_imports_and_no_more(installed, monkeypatch
     colab.set_up(only=colab.PAGE_ONLY)
     assert sorted(installed) == sorted(colab.PAGE_ONLY)
     installed.clear()
-    monkeypatch.setattr(colab, "_has_gpu", lambda: True)
+    monkeypatch.setattr(colab, "has_nvidia_driver", lambda: True)
     colab.set_up()
     assert not {"openvino", "nncf"} & set(installed)
 

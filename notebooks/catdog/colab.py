@@ -9,14 +9,20 @@ import tempfile
 import time
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from . import places
 from .errors import SuiteError
-from .places import ROOT, drive_folder, on_colab, write_if_possible
+from .places import (
+    ROOT,
+    drive_folder,
+    has_nvidia_driver,
+    mount_drive,
+    on_colab,
+    require_writable,
+    write_if_possible,
+)
 
 PAGE_ONLY = ("flask", "requests", "waitress")
 FOR_TRAINING = ("cleanlab", "cleanvision", "nncf")
@@ -41,7 +47,7 @@ def set_up(only: Iterable[str] = (), without: Iterable[str] = ()) -> None:
         return
     update()
     _require_a_runtime_that_serves()
-    left_out = {*without, *FOR_SOME_SETTINGS, *NOT_IN_A_NOTEBOOK, *(FOR_A_CPU if _has_gpu() else ())}
+    left_out = {*without, *FOR_SOME_SETTINGS, *NOT_IN_A_NOTEBOOK, *(FOR_A_CPU if has_nvidia_driver() else ())}
     install([line for line in requirements() if line.name not in left_out and (not only or line.name in only)])
 
 
@@ -50,8 +56,8 @@ def open_folders(use_drive: bool) -> None:
 
     Raises SuiteError when access to Drive is refused, or a folder cannot be written to.
     """
-    places.mount_drive(use_drive)
-    places.require_writable()
+    mount_drive(use_drive)
+    require_writable()
     if on_colab():
         _remember_address()
 
@@ -180,13 +186,9 @@ def _pins(keep_out: set[str]) -> str:
     return "".join(f"{line}\n" for line, name in names.items() if name not in keep_out)
 
 
-def _has_gpu() -> bool:
-    return any(Path("/dev").glob("nvidia[0-9]*"))
-
-
 def gpu_hint(photos: int) -> None:
     """Say, on a Colab machine without one, when a GPU would help and where to click."""
-    if on_colab() and photos > _MANY_PHOTOS and not _has_gpu():
+    if on_colab() and photos > _MANY_PHOTOS and not has_nvidia_driver():
         print(
             f"This machine has no GPU: {photos:,} photos take it {photos * 0.02 / 60:.0f} to {photos * 0.1 / 60:.0f} "
             "minutes, once. With one it is faster: Runtime → Change runtime type → T4 GPU, then run all cells."

@@ -34,6 +34,11 @@ def on_colab() -> bool:
     return "google.colab" in sys.modules
 
 
+def has_nvidia_driver() -> bool:
+    """Whether NVIDIA's driver shows a GPU here."""
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
 def mount_drive(wanted: bool = True) -> None:
     """Mount Google Drive on Colab, if `wanted`, so that models and link outlive the machine; elsewhere do nothing.
 

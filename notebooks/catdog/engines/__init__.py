@@ -2,11 +2,11 @@
 
 import functools
 import os
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from .. import places
 from ..backbone import Architecture, Backbone
 from ..errors import SuiteError
 from ..processors import processors
@@ -55,7 +55,7 @@ def is_exact(engine: Engine) -> bool:
 @functools.cache
 def has_gpu() -> bool:
     """True where TensorFlow can use a GPU. Slow to load, it is asked only where NVIDIA's driver shows one."""
-    if not any(Path("/dev").glob("nvidia[0-9]*")):
+    if not places.has_nvidia_driver():
         return False
     from ..frameworks import tf
 
