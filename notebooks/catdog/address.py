@@ -13,8 +13,6 @@ from .places import ROOT
 
 _GITHUB = r"https://github\.com/[\w.-]+/[\w.-]+?"
 _COLAB = r"https://colab\.research\.google\.com/github/[\w.-]+/[\w.-]+/blob/"
-
-
 _PROJECT = ROOT / "pyproject.toml"
 
 

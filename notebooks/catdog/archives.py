@@ -163,14 +163,14 @@ def _readable(raw: list[str | bytes]) -> tuple[list[str], list[str]]:
     strange = sorted({part for name in unsaid for part in name.split(b"/") if not part.isascii()})
     if not strange:
         return [name if isinstance(name, str) else name.decode() for name in raw], []
-    _, language = decoded(strange)
-    names = dict(zip(strange, decoded(strange)[0]))
+    words, language = decoded(strange)
+    names = dict(zip(strange, words))
     found = [
         name if isinstance(name, str) else "/".join(_part(part, names) for part in name.split(b"/")) for name in raw
     ]
     if language == "Unicode":
         return found, []
-    shown = ", ".join(printable(name) for name in list(names.values())[:4])
+    shown = ", ".join(map(printable, words[:4]))
     return found, [
         f"The archive does not say how its names are written. They were read as {language}: {shown}. Should that be "
         "wrong, unpack it on your computer and set DATA to the folder."
@@ -225,9 +225,11 @@ def _by_a_program(archive: Path, folder: Path) -> list[str]:
 
 def unpack_inner(folder: Path, depth: int = _DEPTH) -> list[str]:
     """Archives within archives; what a person should know. A damaged one stays as it is, and so do the others."""
+    if not depth:
+        return []
     inner = [path for path in folder.rglob("*") if path.is_file() and is_archive(path.name) and is_readable(path)]
     notes = []
-    for path in inner if depth else ():
+    for path in inner:
         with tempfile.TemporaryDirectory(prefix=".inner-", dir=folder) as place:
             try:
                 notes += unpack(path, Path(place))
@@ -239,4 +241,4 @@ def unpack_inner(folder: Path, depth: int = _DEPTH) -> list[str]:
             for file in filter(Path.is_file, list(Path(place).rglob("*"))):
                 with file.open("rb") as content:
                     write_beside(content, path.parent / file.relative_to(place))
-    return notes + (unpack_inner(folder, depth - 1) if inner and depth else [])
+    return notes + (unpack_inner(folder, depth - 1) if inner else [])

@@ -75,7 +75,7 @@ def compare(
     judgement: Judgement | None = None,
 ) -> Comparison | None:
     """Hold `head` against the newest version of the model `name`; None where there is none to compare with, because it
-    is the first, knows other classes, or looks at photos in another way: it is said which.
+    is the first, knows other classes, or prepares photos in another way. The reason is printed.
 
     Args:
         features: float32 (n, size) of the test photos, in the order of `dataset.of("test")`.

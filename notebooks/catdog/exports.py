@@ -96,7 +96,8 @@ def _exported(complete: keras.Model, form: _Format, home: Path, model: Bundle) -
         raise SuiteError(
             "export-answers-differ", f"{path} answers {apart:.4f} away from the model it was made from: do not use it."
         )
-    return Exported(form.what, path, _size(path), apart, form.snippet.format(path=path, labels=path.parent / LABELS))
+    snippet = (form.snippet + _NAME).format(path=path, labels=path.parent / LABELS)
+    return Exported(form.what, path, _size(path), apart, snippet)
 
 
 def _size(path: Path) -> int:
@@ -138,22 +139,20 @@ def _litert(path: Path):
 _FORMATS = (
     _Format(
         "SavedModel", "tf_saved_model", "saved_model", _saved_model,
-        "import tensorflow as tf\nmodel = tf.saved_model.load('{path}')\nprobabilities = model.serve(photos).numpy()"
-        + _NAME,
+        "import tensorflow as tf\nmodel = tf.saved_model.load('{path}')\nprobabilities = model.serve(photos).numpy()",
     ),
     _Format(
         "ONNX", "onnx", "model.onnx", _openvino,
         "import onnxruntime\nsession = onnxruntime.InferenceSession('{path}')\n"
-        "probabilities = session.run(None, {{'photo': photos}})[0]" + _NAME,
+        "probabilities = session.run(None, {{'photo': photos}})[0]",
     ),
     _Format(
         "LiteRT", "litert", "model.tflite", _litert,
         "from ai_edge_litert.interpreter import Interpreter\nrunner = Interpreter('{path}').get_signature_runner()\n"
-        "probabilities = list(runner(photo=photos).values())[0]" + _NAME,
+        "probabilities = list(runner(photo=photos).values())[0]",
     ),
     _Format(
         "OpenVINO", "openvino", "openvino.xml", _openvino,
-        "import openvino\nmodel = openvino.Core().compile_model('{path}', 'CPU')\nprobabilities = model(photos)[0]"
-        + _NAME,
+        "import openvino\nmodel = openvino.Core().compile_model('{path}', 'CPU')\nprobabilities = model(photos)[0]",
     ),
 )  # fmt: skip

@@ -100,7 +100,7 @@ def show_panel(tunnel, visits, code: str = "", seconds: float = 5) -> Panel:
     if places.on_colab():
         _let_the_tab_ask(panel)
         if tunnel.provider == "colab":
-            places.show_port(tunnel.settings.port, "/" + link.with_code("", code).removeprefix("/"), 600)
+            places.show_port(tunnel.settings.port, link.with_code("", code) or "/", 600)
     return panel
 
 

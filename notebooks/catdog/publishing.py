@@ -14,20 +14,7 @@ import numpy as np
 
 from . import places
 from .backbone import Weights
-from .bundle import (
-    CARD,
-    COMPACT_TWIN,
-    FAMILIAR,
-    FILES,
-    GOLDEN,
-    HEAD,
-    SCHEMA,
-    TUNED,
-    TWIN,
-    Bundle,
-    is_version,
-    read,
-)
+from .bundle import CARD, COMPACT_TWIN, FAMILIAR, FILES, GOLDEN, HEAD, SCHEMA, TUNED, TWIN, Bundle, is_version, read
 from .compact import CompactTwin
 from .engines.twin import Twin
 from .errors import SuiteError

@@ -90,8 +90,8 @@ def _threads() -> dict[str, int | bool]:
 
 
 def let_tensorflow_be_converted() -> None:
-    """Mend OpenVINO 2026.4, which asks for TensorFlow's version by `exec("del tensorflow")`: from Python 3.13 on a
-    function's names are no longer there to be deleted by `exec` (PEP 667), and every conversion ends in a NameError."""
+    """Work around OpenVINO 2026.4, which runs `exec("del tensorflow")` when it asks for TensorFlow's version: since
+    Python 3.13 `exec` cannot delete a function's names (PEP 667), so every conversion ends in a NameError."""
     import tensorflow as tf
     from openvino.frontend.tensorflow import utils
 
