@@ -11,6 +11,7 @@ import pytest
 from catdog import bundle
 from catdog.backbone import ARCHITECTURES, VGG16, load_backbone
 from catdog.bundle import BundleRefused
+from catdog.card import CARD
 from catdog.classifier import Classifier, load_classifier
 from catdog.comparison import compare
 from catdog.confidence import fit_confidence
@@ -22,6 +23,7 @@ from catdog.images import read_photo
 from catdog.proving import Engines
 from catdog.saving import save_model
 from catdog.sources import PhotoFolder
+from catdog.stored import sealed
 from catdog.training import fit_head, unseen_logits
 from catdog.unfreezing import unfrozen
 from conftest import drawing, refused
@@ -142,7 +144,7 @@ def test_weights_that_cannot_be_had_are_told_with_what_to_do(tmp_path, monkeypat
 
 def test_a_card_with_an_unknown_backbone_is_refused(shipped, tmp_path):
     card = {**shipped.card, "backbone": {**shipped.card["backbone"], "name": "ResNet50"}}
-    (tmp_path / bundle.CARD).write_text(json.dumps(bundle.sealed(card)))
+    (tmp_path / CARD).write_text(json.dumps(sealed(card)))
     with refused("model-other-release", kind=BundleRefused):
         bundle.read(tmp_path)
 

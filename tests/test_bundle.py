@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from catdog import bundle
 from catdog.bundle import BundleRefused
+from catdog.card import CARD, read_card
 from catdog.classifier import Classifier
 from catdog.confidence import Confidence
 from catdog.dataset import check
@@ -22,7 +23,7 @@ from catdog.proving import Engines
 from catdog.publishing import publish
 from catdog.saving import _golden, golden_photos, save_model
 from catdog.sources import PhotoFolder
-from catdog.stored import digest
+from catdog.stored import digest, sealed
 from catdog.training import Fit
 from conftest import refused
 
@@ -58,8 +59,8 @@ def saved(stand_in, shipped):
 
 
 def change_card(model, **changes):
-    path = model.folder / bundle.CARD
-    path.write_text(json.dumps(bundle.sealed({**json.loads(path.read_text()), **changes})))
+    path = model.folder / CARD
+    path.write_text(json.dumps(sealed({**json.loads(path.read_text()), **changes})))
 
 
 def test_what_is_written_is_read(saved):
@@ -113,7 +114,7 @@ def test_names_are_names_of_folders(saved, name):
         saved(name)
 
 
-@pytest.mark.parametrize("file", [bundle.HEAD, bundle.GOLDEN, bundle.CARD])
+@pytest.mark.parametrize("file", [bundle.HEAD, bundle.GOLDEN, CARD])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "empty"])
 def test_damaged_files_are_refused(saved, file, damage):
     path = saved().folder / file
@@ -136,17 +137,17 @@ def test_a_card_with_proofs_of_no_known_form_is_refused(saved, engines):
 
 
 def test_a_card_with_another_byte_anywhere_is_refused(saved):
-    path = saved().folder / bundle.CARD
+    path = saved().folder / CARD
     whole = path.read_bytes()
-    bundle.read_card(path.parent)
+    read_card(path.parent)
     for place in [*range(0, len(whole) - 90, 7), whole.index(b'"cat"') + 1]:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         with pytest.raises(BundleRefused):
-            bundle.read_card(path.parent)
+            read_card(path.parent)
 
 
 def test_a_card_from_before_cards_had_a_digest_is_read(saved):
-    path = saved().folder / bundle.CARD
+    path = saved().folder / CARD
     path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "digest"}))
     assert bundle.read(path.parent).classes == ("cat", "dog")
 

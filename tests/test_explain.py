@@ -10,6 +10,7 @@ from catdog import bundle
 from catdog.backend.app import create_app
 from catdog.backend.limits import Limits
 from catdog.bundle import BundleRefused
+from catdog.card import CARD
 from catdog.classifier import Classifier
 from catdog.engines import NAMES, TENSORFLOW, EngineUnavailable, open_engine
 from catdog.engines.twin import make_twin
@@ -17,6 +18,7 @@ from catdog.explanation import grad_cam
 from catdog.familiarity import Familiarity
 from catdog.head import Head
 from catdog.images import read_photo
+from catdog.stored import sealed
 from conftest import drawing, refused, without_thresholds
 from PIL import Image
 from test_backend import is_problem, parts
@@ -176,6 +178,6 @@ def test_a_photo_that_is_unlike_all_is_never_sure(classifier):
 def test_a_card_with_a_threshold_that_is_none_is_refused(shipped, tmp_path, sure):
     folder = shutil.copytree(shipped.folder, tmp_path / "model")
     card = {**shipped.card, "thresholds": {"sure": sure, "far": 0.5}}
-    (folder / bundle.CARD).write_text(json.dumps(bundle.sealed(card)))
+    (folder / CARD).write_text(json.dumps(sealed(card)))
     with refused("model-damaged", kind=BundleRefused):
         bundle.read(folder)

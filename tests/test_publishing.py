@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from catdog import bundle, publishing
 from catdog.bundle import BundleRefused
+from catdog.card import CARD
 from catdog.head import Head
-from catdog.stored import digest
+from catdog.stored import digest, sealed
 from conftest import ROOT, refused
 
 # Saves a version for each order; forks for each, so that what is killed need not be loaded again.
@@ -145,7 +146,7 @@ def test_the_card_is_written_last_and_everything_is_on_the_disk_before_it_is_the
     assert kinds.index("rename") == 4  # three files and their folder before, the folder of versions after
     assert kinds == ["fsync"] * 4 + ["rename", "fsync"]
     ages = {path.name: path.stat().st_mtime_ns for path in model.folder.iterdir()}
-    assert max(ages, key=ages.get) == bundle.CARD
+    assert max(ages, key=ages.get) == CARD
 
 
 def test_versions_are_sorted_by_age_even_within_a_second(own_places, shipped, monkeypatch):
@@ -247,6 +248,6 @@ def test_arrays_that_unpack_to_very_many_are_refused(own_places, shipped):
     model = publishing.publish("pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities)
     np.savez_compressed(model.folder / bundle.HEAD, kernel=np.zeros((1 << 16, 1100), np.float32), bias=np.zeros(2))
     card = {**model.card, "files": {**model.card["files"], bundle.HEAD: digest(model.folder / bundle.HEAD)}}
-    (model.folder / bundle.CARD).write_text(json.dumps(bundle.sealed(card)))
+    (model.folder / CARD).write_text(json.dumps(sealed(card)))
     with refused("model-damaged", kind=BundleRefused):
         bundle.read(model.folder)

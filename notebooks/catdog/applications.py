@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .errors import SuiteError, first_line
 from .frameworks import keras
-from .images import SIDE
+from .preprocessing import PREPROCESSING
 from .weights import Weights
 
 
@@ -31,10 +31,10 @@ def load_weights(name: str) -> Weights:
     return {f"{name}/{number:03}": array for number, array in enumerate(base.get_weights())}
 
 
-def build(name: str, weights: str | None = None) -> keras.Model:
-    """The network without its last layer: raw RGB (n, 224, 224, 3) → activations (n, cells, cells, size)."""
+def build(name: str, weights: str | None = None, pixels: int = PREPROCESSING.pixels) -> keras.Model:
+    """The network without its last layer: raw RGB (n, pixels, pixels, 3) → activations (n, cells, cells, channels)."""
     make = getattr(keras.applications, name)
-    return make(include_top=False, weights=weights, input_tensor=keras.Input((SIDE, SIDE, 3), name="photo"))
+    return make(include_top=False, weights=weights, input_tensor=keras.Input((pixels, pixels, 3), name="photo"))
 
 
 def set_weights(base: keras.Model, weights: Weights) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .errors import SuiteError
+from .preprocessing import PIXELS, PREPROCESSING, Preprocessing
 from .weights import Weights, fingerprint, load_weights
 
 # Means of ImageNet's training photos that keras.applications.vgg16.preprocess_input takes off, here in RGB order.
@@ -17,41 +18,92 @@ RGB_MEAN = (123.68, 116.779, 103.939)
 class Architecture:
     """What is known of a backbone before it has weights.
 
-    VGG16's features are block5_pool's maximum over the picture, channel by channel: on 1,300 photos of cats and dogs
-    (five-fold cross-validation, three seeds) a last layer on them is right on 98.2 %, on the mean on 97.7 %. Those of
-    the others are the mean that their authors take.
+    VGG16's features are the maximum and the mean of its last activations over the picture, each scaled to length 1 (see
+    docs/accuracy.md for what was measured). Those of the others are the mean that their authors take.
 
     Attributes:
         name: as keras.applications calls it.
-        features: what they are, in words.
-        pooling: "max" or "mean" of the activations, over the cells of the picture.
-        size: how many features there are.
-        cells: a side of the activations.
-        activations: the layer of the Keras network whose output they are.
+        activations: the layer of the Keras network whose output is pooled to features.
+        channels: of the activations.
+        stride: pixels a side for each cell of the activations.
+        pooling: how the activations are pooled over the picture, "max" or "mean" for each part of the features.
+        unit_length: whether each part is scaled to length 1.
+        preprocessing: of the photos.
     """
 
     name: str
-    features: str
-    pooling: str
-    size: int
-    cells: int
     activations: str
+    channels: int
+    stride: int
+    pooling: tuple[str, ...] = ("mean",)
+    unit_length: bool = False
+    preprocessing: Preprocessing = PREPROCESSING
+
+    @property
+    def features(self) -> str:
+        """What they are, in words."""
+        unit = " at length 1" if self.unit_length else ""
+        return ", ".join(f"{part}({self.activations}){unit}" for part in self.pooling)
+
+    @property
+    def size(self) -> int:
+        """How many features there are."""
+        return self.channels * len(self.pooling)
+
+    @property
+    def pixels(self) -> int:
+        """A side of the square that the network sees."""
+        return self.preprocessing.pixels
+
+    @property
+    def cells(self) -> int:
+        """A side of the activations."""
+        return -(-self.pixels // self.stride)
+
+    @property
+    def is_vgg16(self) -> bool:
+        """Whether it is VGG16, of whatever size and pooling: only that is pruned, unfrozen and quantized."""
+        return self.name == VGG16.name
 
     def pool(self, activations: np.ndarray) -> np.ndarray:
-        """Activations (n, cells, cells, size) → features (n, size)."""
-        return getattr(activations, self.pooling)(axis=(1, 2))
+        """Activations (n, cells, cells, channels) → features (n, size)."""
+        parts = [getattr(activations, part)(axis=(1, 2)) for part in self.pooling]
+        return np.concatenate([at_length_1(part) for part in parts] if self.unit_length else parts, axis=1)
+
+    def at(self, pixels: int) -> "Architecture":
+        """The same on photos of so many pixels a side. Raises SuiteError for a size that it is not made for."""
+        if pixels not in PIXELS:
+            raise SuiteError("setting-pixels", f"PIXELS must be one of {', '.join(map(str, PIXELS))}, not {pixels}.")
+        return dataclasses.replace(self, preprocessing=Preprocessing(pixels))
 
 
-VGG16 = Architecture("VGG16", "max(block5_pool)", "max", 512, 14, "block5_conv3")
+def at_length_1(rows: np.ndarray) -> np.ndarray:
+    """Float (n, size), each row scaled to length 1; rows of zeros stay so."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+VGG16 = Architecture("VGG16", "block5_conv3", 512, 16, ("max", "mean"), unit_length=True)
 ARCHITECTURES = {
     one.name: one
     for one in (
         VGG16,
-        Architecture("MobileNetV3Large", "mean(activations)", "mean", 960, 7, "activations"),
-        Architecture("EfficientNetV2B0", "mean(activations)", "mean", 1280, 7, "activations"),
-        Architecture("ConvNeXtTiny", "mean(activations)", "mean", 768, 7, "activations"),
+        Architecture("MobileNetV3Large", "activations", 960, 32),
+        Architecture("EfficientNetV2B0", "activations", 1280, 32),
+        Architecture("ConvNeXtTiny", "activations", 768, 32),
     )
 }
+_FEATURES_BEFORE = {"max(block5_pool)": dataclasses.replace(VGG16, pooling=("max",), unit_length=False)}
+
+
+def architecture_of(name: str, features: str, preprocessing: str) -> Architecture:
+    """The one that a saved model tells of, also one that is no longer trained on.
+
+    Raises ValueError for a name, features or a preprocessing that are unknown here.
+    """
+    found = _FEATURES_BEFORE.get(features) or ARCHITECTURES.get(name)
+    if found is None or found.name != name or features not in (found.features, *_FEATURES_BEFORE):
+        raise ValueError(f'the backbone "{name}" with the features "{features}" is unknown')
+    return dataclasses.replace(found, preprocessing=Preprocessing.of(preprocessing))
 
 
 @dataclass(frozen=True)
@@ -59,7 +111,7 @@ class Backbone:
     """A network without its last layer.
 
     Attributes:
-        architecture: one of `ARCHITECTURES`.
+        architecture: see there.
         weights: arrays by name, see `weights.load_weights` and `applications.load_weights`.
         fingerprint: identifies them (see `weights.fingerprint`).
         tuned: those of them that were trained on photos of yours (see unfreezing.py) and are not ImageNet's.
@@ -80,19 +132,21 @@ class Backbone:
         return dataclasses.replace(self, weights=weights, fingerprint=fingerprint(weights), tuned=dict(tuned))
 
 
-def load_backbone(name: str = VGG16.name) -> Backbone:
-    """A backbone with ImageNet's weights.
+def load_backbone(name: str = VGG16.name, pixels: int = PREPROCESSING.pixels) -> Backbone:
+    """A backbone with ImageNet's weights, for photos of `pixels` a side.
 
-    Raises SuiteError: there is none of this name, or its weights cannot be had (see `weights.load_weights`).
+    Raises SuiteError: there is none of this name or for this size, or its weights cannot be had (see
+    `weights.load_weights`).
     """
     if name not in ARCHITECTURES:
         raise SuiteError(
             "backbone-unknown", f'There is no backbone "{name}": set BACKBONE to one of {", ".join(ARCHITECTURES)}.'
         )
-    if name == VGG16.name:
+    architecture = ARCHITECTURES[name].at(pixels)
+    if architecture.is_vgg16:
         weights = load_weights()
     else:
         from . import applications
 
         weights = applications.load_weights(name)
-    return Backbone(ARCHITECTURES[name], weights, fingerprint(weights))
+    return Backbone(architecture, weights, fingerprint(weights))

@@ -1,10 +1,10 @@
 """A trained model as a folder `models/<name>/<version>/`: find it, read it, refuse it. `publishing.py` writes it.
 
-    card.json      what the model is: classes, backbone, image door, training data, metrics, digests of the files
+    card.json      what the model is: classes, backbone, preprocessing, training data, metrics, digests of the files
     head.npz       the last layer: kernel float32 (size, classes) and bias float32 (classes,)
-    golden.npz     a few drawings, uint8 (n, 224, 224, 3), and the probabilities they must give, float32 (n, classes)
+    golden.npz     a few drawings, uint8 (n, pixels, pixels, 3), and what they must give, float32 (n, classes)
     tuned.npz      arrays of the backbone that are not ImageNet's (see unfreezing.py); most models have none
-    familiar.npz   centers float32 (classes, size), see familiarity.py; models saved before that have none
+    familiar.npz   centers float32 (classes, size) and perhaps kernel float32 (size,), see familiarity.py
     twin.npz       how to run VGG16 in int8 (see engines/twin.py); where it is missing or damaged, there is none
     compact.npz    the compact twin (see compact.py); where it is missing or damaged, there is none
     model.keras    the complete network for other tools (see export.py); nothing here ever reads it
@@ -12,17 +12,17 @@
 Only plain arrays are loaded, never anything that a file could have executed.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from . import places
-from .backbone import ARCHITECTURES, Architecture, Backbone, load_backbone
+from .backbone import Architecture, Backbone, load_backbone
+from .card import CARD, FAMILIAR, architecture_of_card, proofs_of, read_card, threshold
 from .compact import CompactTwin
 from .engines import COMPACT, OPENVINO_INT8
 from .engines.proof import CompactProof, Proof
@@ -30,17 +30,15 @@ from .engines.twin import Twin
 from .errors import SuiteError
 from .familiarity import Familiarity
 from .head import Head
-from .images import SIDE
 from .names import listed
-from .stored import INSTEAD, BundleRefused, read_arrays, sealed
+from .preprocessing import Preprocessing
+from .stored import INSTEAD, BundleRefused, read_arrays
 
-SCHEMA = 1
-_UPDATE = "update the suite"
 TOLERANCE = 1e-3  # how far a probability may be from the one that was saved, whoever computes it
-CARD, HEAD, GOLDEN, FAMILIAR = "card.json", "head.npz", "golden.npz", "familiar.npz"
+HEAD, GOLDEN = "head.npz", "golden.npz"
 TUNED, TWIN, COMPACT_TWIN = "tuned.npz", "twin.npz", "compact.npz"
-_ARRAYS = {HEAD: ("kernel", "bias"), GOLDEN: ("photos", "probabilities"), FAMILIAR: ("centers",)}
-FILES = (*_ARRAYS, TUNED, TWIN, COMPACT_TWIN)  # that the card has digests of
+_ARRAYS = {HEAD: ("kernel", "bias"), GOLDEN: ("photos", "probabilities")}
+FILES = (*_ARRAYS, FAMILIAR, TUNED, TWIN, COMPACT_TWIN)  # that the card has digests of
 _OTHER_TOOLS = (".keras", ".h5", ".hdf5", ".pkl", ".pickle", ".pt", ".pth", ".joblib", ".onnx", ".pb", ".npz", ".npy")
 Made = TypeVar("Made")
 
@@ -53,7 +51,7 @@ class Bundle:
         folder: where it lies.
         card: the content of card.json.
         head: the last layer.
-        golden_photos: uint8 (n, 224, 224, 3); `golden_probabilities`: float32 (n, classes).
+        golden_photos: uint8 (n, pixels, pixels, 3); `golden_probabilities`: float32 (n, classes).
         twin: how to run the base in int8, if that came with the model.
         familiarity: tells photos that are unlike all that it was trained on, if that came with the model.
         tuned: arrays of the backbone that are not ImageNet's, by name.
@@ -81,12 +79,17 @@ class Bundle:
 
     @property
     def architecture(self) -> Architecture:
-        return ARCHITECTURES[self.card["backbone"]["name"]]
+        return architecture_of_card(self.card)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """By which `images.read_photo` must read the photos."""
+        return self.architecture.preprocessing
 
     def backbone(self, public: Backbone | None = None) -> Backbone:
         """With ImageNet's weights, `public` or as they are here, and the tuned ones. Raises BundleRefused where these
         do not fit, SuiteError where those cannot be had."""
-        backbone = public or load_backbone(self.architecture.name)
+        backbone = replace(public or load_backbone(self.architecture.name), architecture=self.architecture)
         try:
             return backbone.with_tuned(self.tuned) if self.tuned else backbone
         except ValueError as error:
@@ -95,7 +98,7 @@ class Bundle:
     @property
     def proofs(self) -> dict[str, Proof | CompactProof]:
         """Engines by name, with what notebook 1 found out about them."""
-        return _proofs(self.card)
+        return proofs_of(self.card)
 
     @property
     def twins(self) -> dict[str, Twin]:
@@ -106,13 +109,13 @@ class Bundle:
     @property
     def sure_from(self) -> float:
         """The probability from which on the model counts as sure of a class; 0 where its card holds no threshold."""
-        return _threshold(self.card, "sure")
+        return threshold(self.card, "sure")
 
     def describe(self) -> str:
         """What the model is, in a few sentences for a person."""
         metrics = self.card.get("metrics", {})
-        by_all = metrics.get("cross-validation")
-        judged, by = (by_all, "photos, by cross-validation") if by_all else (metrics.get("test", {}), "test photos")
+        by = self.card.get("judged_by", "cross-validation" if "cross-validation" in metrics else "test")
+        judged, by = metrics.get(by, {}), "test photos" if by == "test" else "photos, by cross-validation"
         lines = [f"{self.id} tells apart: {listed(self.classes, 20)}."]
         right, low, high = (f"{judged.get(name, 0):.1%}" for name in ("accuracy", "low", "high"))
         how = f"It was right on {right} of {judged.get('photos', 0):,} {by} ({low} to {high})."
@@ -127,11 +130,7 @@ class Bundle:
 def read(folder: Path) -> Bundle:
     """Read a saved model and check that its files are those that were saved. Raises BundleRefused."""
     card = read_card(folder)
-    arrays = {
-        file: _stored(folder, card, file, names)
-        for file, names in _ARRAYS.items()
-        if file != FAMILIAR or file in card["files"]
-    }
+    arrays = {file: _stored(folder, card, file, names) for file, names in _ARRAYS.items()}
     golden = arrays[GOLDEN]
     bundle = Bundle(
         folder,
@@ -140,7 +139,7 @@ def read(folder: Path) -> Bundle:
         golden["photos"],
         golden["probabilities"],
         _if_whole(Twin, folder, card, TWIN),
-        Familiarity(arrays[FAMILIAR]["centers"], _threshold(card, "far")) if FAMILIAR in arrays else None,
+        _familiarity(folder, card) if FAMILIAR in card["files"] else None,
         _stored(folder, card, TUNED) if TUNED in card["files"] else {},
         _if_whole(lambda found: CompactTwin.of(found, card), folder, card, COMPACT_TWIN),
     )
@@ -148,36 +147,11 @@ def read(folder: Path) -> Bundle:
     return bundle
 
 
-def read_card(folder: Path) -> dict:
-    """The card alone. Raises BundleRefused."""
+def _familiarity(folder: Path, card: dict) -> Familiarity:
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        if card["schema"] != SCHEMA:
-            raise BundleRefused("model-other-release", f"{folder} is of another release: {_UPDATE}, or train again.")
-        if "digest" in card and card != sealed(card):  # cards had none before
-            raise ValueError
-        if not all(key in card for key in ("name", "version", "classes", "image_door", "files")):
-            raise KeyError
-        card["backbone"]["fingerprint"]
-        if card["backbone"]["name"] not in ARCHITECTURES:
-            raise BundleRefused("model-other-release", f"{folder} has a backbone that is unknown here: {_UPDATE}.")
-        _proofs(card)
-        if not (0 <= _threshold(card, "sure") <= 1 and (FAMILIAR in card["files"]) <= (_threshold(card, "far") > 0)):
-            raise ValueError
-    except FileNotFoundError:
-        raise BundleRefused("model-missing", f"{folder} holds no saved model: it has no {CARD}.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise BundleRefused("model-damaged", f"{folder / CARD} is damaged: {INSTEAD}") from None
-    return card
-
-
-def _proofs(card: dict) -> dict[str, Proof | CompactProof]:
-    proofs = {name: Proof(**found) for name, found in card.get("engines", {}).items()}
-    return proofs | ({COMPACT: CompactProof(**card["compact"]["proof"])} if "compact" in card else {})
-
-
-def _threshold(card: dict, name: str) -> float:
-    return float(card.get("thresholds", {}).get(name, 0))
+        return Familiarity.of(_stored(folder, card, FAMILIAR), threshold(card, "far"))
+    except (KeyError, TypeError):
+        raise BundleRefused("model-damaged", f"{folder / FAMILIAR} is damaged: {INSTEAD}") from None
 
 
 def find(model: str = "") -> Path:
@@ -267,12 +241,14 @@ def _if_whole(make: Callable[[dict], Made], folder: Path, card: dict, file: str)
 def _check_shapes(bundle: Bundle) -> None:
     number, size = len(bundle.classes), bundle.architecture.size
     head, photos = bundle.head, bundle.golden_photos
-    centers = bundle.familiarity.centers if bundle.familiarity else np.zeros((number, size), np.float32)
-    numbers = (head.kernel, head.bias, bundle.golden_probabilities, centers)
-    shapes = [(size, number), (number,), (len(photos), number), (number, size)]
+    nothing = Familiarity(np.zeros((number, size), np.float32), 0)
+    known, pixels = bundle.familiarity or nothing, bundle.architecture.pixels
+    against = known.kernel if known.kernel is not None else np.zeros(size, np.float32)
+    numbers = (head.kernel, head.bias, bundle.golden_probabilities, known.centers, against)
+    shapes = [(size, number), (number,), (len(photos), number), (number, size), (size,)]
     fits = (
         [array.shape for array in numbers] == shapes
-        and photos.shape == (len(photos), SIDE, SIDE, 3)
+        and photos.shape == (len(photos), pixels, pixels, 3)
         and photos.dtype == np.uint8
         and all(array.dtype == np.float32 and np.isfinite(array).all() for array in numbers)
     )

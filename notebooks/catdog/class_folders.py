@@ -8,6 +8,7 @@ from .folders import (
     Folder,
     below_wrappers,
     is_a_copy_of,
+    is_none_of_these,
     is_split_in_itself,
     joined,
     labels_below,
@@ -42,7 +43,8 @@ class Findings:
 
 def class_folders(path: str, folder: Folder, findings: Findings) -> Iterator[tuple[str, str, str | None]]:
     """(folder, its name, split) of each class."""
-    kids = folder.inner
+    kids = {name: kid for name, kid in folder.inner.items() if not is_none_of_these(name)}
+    yield from ((joined(path, name), name, None) for name in folder.inner.keys() - kids.keys())
     named = splits_named(kids)
     if TRAIN in named.values():
         yield from _below_splits(findings, path, kids, named)

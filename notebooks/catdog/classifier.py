@@ -12,7 +12,6 @@ from .engines import COMPACT, OPENVINO_INT8, Engine, has_gpu, is_exact, open_eng
 from .engines.choice import AUTO, choose
 from .engines.proof import compare
 from .explanation import grad_cam
-from .images import DOOR, SAME_DOORS
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,9 @@ class Answer:
 class Classifier:
     """A verified bundle on an engine. Safe to call from several threads.
 
-    Raises BundleRefused when the bundle was trained on another backbone or behind another image door, or when its
-    golden photos do not give the probabilities that were saved with them: within `TOLERANCE` each on an engine that
-    computes in float32, within the limits of `engines.proof` on any other.
+    Raises BundleRefused when the engine runs another backbone than the bundle was trained on, or when its golden photos
+    do not give the probabilities that were saved with them: within `TOLERANCE` each on an engine that computes in
+    float32, within the limits of `engines.proof` on any other.
     """
 
     def __init__(self, bundle: Bundle, engine: Engine):
@@ -38,11 +37,12 @@ class Classifier:
         self.engine = engine
         self._model = bundle.compact if engine.name == COMPACT else bundle  # each has its own last layer and thresholds
         _check_weights(bundle, engine.fingerprint)
-        _check_door(bundle)
+        if engine.architecture != bundle.architecture:
+            raise ValueError(f"the engine is made for {engine.architecture}, the model for {bundle.architecture}")
         self._replay()
 
     def predict(self, photos: np.ndarray) -> np.ndarray:
-        """uint8 RGB (n, 224, 224, 3) from `images.read_photo` → probabilities, float32 (n, classes)."""
+        """uint8 RGB (n, pixels, pixels, 3) by `bundle.preprocessing` → probabilities, float32 (n, classes)."""
         return self._model.head.probabilities(self.engine.features(photos))
 
     def answer(self, photos: np.ndarray) -> list[Answer]:
@@ -50,15 +50,15 @@ class Classifier:
         return self._answers(self.engine.features(photos))
 
     def explain(self, photo: np.ndarray, label: str = "") -> tuple[Answer, np.ndarray]:
-        """uint8 RGB (224, 224, 3) → the answer, and where in the photo the evidence for the class `label` lies, for
-        the most probable class without one: float32 (cells, cells), see `explanation.grad_cam`.
+        """uint8 RGB (pixels, pixels, 3) → the answer, and where in it the evidence for the class `label` lies, for the
+        most probable class without one: float32 (cells, cells), see `explanation.grad_cam`.
 
         Raises ValueError for a class that the model does not know.
         """
         activations = self.engine.activations(photo[None])
         (answer,) = self._answers(self.bundle.architecture.pool(activations))
         number = self.bundle.classes.index(label) if label else int(answer.probabilities.argmax())
-        return answer, grad_cam(activations[0], self._model.head, number)
+        return answer, grad_cam(activations[0], self._model.head, number, self.bundle.architecture)
 
     def _answers(self, features: np.ndarray) -> list[Answer]:
         probabilities, familiarity = self._model.head.probabilities(features), self._model.familiarity
@@ -95,10 +95,9 @@ def load_classifier(
         public: the backbone without what was tuned for the model; without it, it is loaded where it is needed.
 
     Raises:
-        BundleRefused: the model was trained on another backbone or behind another image door.
+        BundleRefused: the model was trained on another backbone.
         SuiteError: no engine, or not the one that was wanted, can run it.
     """
-    _check_door(bundle)
     proven: dict[str, Classifier] = {}
 
     def objection(engine: Engine) -> str:
@@ -133,7 +132,8 @@ def _run_alike(name: str, one: Bundle, other: Bundle) -> bool:
     twins = [bundle.twins.get(name) for bundle in (one, other)]
     if name in (OPENVINO_INT8, COMPACT) and not (all(twins) and twins[0].digest == twins[1].digest):
         return False
-    return one.card["backbone"]["fingerprint"] == other.card["backbone"]["fingerprint"]
+    same_weights = one.card["backbone"]["fingerprint"] == other.card["backbone"]["fingerprint"]
+    return same_weights and one.architecture == other.architecture
 
 
 def _check_weights(bundle: Bundle, fingerprint: str) -> None:
@@ -142,9 +142,3 @@ def _check_weights(bundle: Bundle, fingerprint: str) -> None:
             "model-other-weights",
             f"{bundle.folder} was trained on a backbone with other weights: train again, or get those weights.",
         )
-
-
-def _check_door(bundle: Bundle) -> None:
-    if bundle.card["image_door"] not in SAME_DOORS:
-        prepared = f"photos prepared in another way ({bundle.card['image_door']}, here {DOOR})"
-        raise BundleRefused("model-other-preprocessing", f"{bundle.folder} was trained on {prepared}: train again.")

@@ -30,13 +30,14 @@ class CompactTwin:
     golden_probabilities: np.ndarray
 
     def __post_init__(self):
-        size, classes = self.network.widths[-1], len(self.head.bias)
+        (size, classes), channels = self.head.kernel.shape, self.network.widths[-1]
         centers, golden = self.familiarity.centers, self.golden_probabilities
         numbers = (self.head.kernel, self.head.bias, centers, golden)
         shapes = [(size, classes), (classes,), (classes, size), (len(golden), classes)]
         if (
             [array.shape for array in numbers] != shapes
             or not all(array.dtype == np.float32 and np.isfinite(array).all() for array in numbers)
+            or size % channels
             or not (0 <= self.sure_from <= 1 and self.familiarity.limit > 0)
         ):
             raise ValueError("the parts of the compact twin do not fit together")
@@ -49,10 +50,11 @@ class CompactTwin:
         """
         thresholds = card["compact"]["thresholds"]
         network = {name: array for name, array in arrays.items() if name.split("/")[0] not in ("head", "model")}
+        familiar = {name.split("/")[1]: array for name, array in arrays.items() if name.startswith("model/")}
         twin = cls(
             Compact(network),
             Head(arrays["head/kernel"], arrays["head/bias"]),
-            Familiarity(arrays["model/centers"], float(thresholds["far"])),
+            Familiarity.of(familiar, float(thresholds["far"])),
             float(thresholds["sure"]),
             arrays["model/golden"],
         )
@@ -67,6 +69,6 @@ class CompactTwin:
             **self.network.arrays,
             "head/kernel": self.head.kernel,
             "head/bias": self.head.bias,
-            "model/centers": self.familiarity.centers,
+            **{f"model/{name}": array for name, array in self.familiarity.arrays.items()},
             "model/golden": self.golden_probabilities,
         }

@@ -3,17 +3,16 @@
 import functools
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 
 from . import places
-from .backbone import VGG16
 from .compact import CompactTwin
 from .confidence import Confidence, fit_confidence
-from .dataset import Dataset
+from .dataset import Dataset, Photo
 from .engines import COMPACT, Engine, open_engine
 from .engines.choice import seconds_per_photo
 from .engines.compact import Compact, make_compact
@@ -22,11 +21,13 @@ from .engines.twin import CALIBRATION_PHOTOS
 from .errors import SuiteError
 from .evaluation import Report, evaluate
 from .features import compute_features, features_by_split
-from .folders import TRAIN, VALID
-from .images import DOOR, read_photo
+from .folders import TEST, TRAIN, VALID
+from .images import read_photo
+from .judging import CROSS_VALIDATION
+from .preprocessing import PREPROCESSING, Preprocessing
 from .proving import Engines, first
 from .stored import kept_arrays
-from .training import Fit, fit_head, unseen_logits
+from .training import Fit, fit_head
 
 NO, AUTO, ALL = "no", "auto", "all"
 TIMES = ("1.5", "1.75", "2", "2.25", "2.5", "3")  # less arithmetic than the whole network
@@ -38,7 +39,7 @@ _RECIPE = "compact 1"  # changes when pruning/ gives other networks
 @dataclass(frozen=True)
 class Point:
     """A network on the dial between speed and accuracy: `times` less arithmetic than the whole one, `rate` photos a
-    second on this machine, and how many of the validation photos are right."""
+    second on this machine, and how many photos are right by cross-validation."""
 
     times: str
     rate: float
@@ -113,11 +114,9 @@ def compact_twins(
     wanted: str,
     dataset: Dataset,
     engines: Engines,
-    confidence: Confidence,
-    unseen: np.ndarray,
+    fit: Fit,
     *,
     may_lose: float = 0.5,
-    epochs: int = 100,
     target: float = 0.99,
     seed: int = 0,
     make: Callable[[str], tuple[Compact, dict]] | None = None,
@@ -127,18 +126,16 @@ def compact_twins(
     """Make compact twins of a model's network, prove each, and take the fastest that is proven.
 
     They are made from the pixels of some training photos alone and kept, like the int8 twin; the last layer, its
-    confidence and the proof need labels. The proof is by photos that neither network nor last layer has seen:
-    validation photos, and training photos that the network was not made from, as seen by heads that were not trained
-    on them. On a hundred validation photos alone, a single one that is judged differently would be too many.
+    confidence and the proof need labels. The proof is by photos that neither network nor last layer has seen: those
+    that the network was not made from, as seen by heads that were not trained on them.
 
     Args:
         wanted: "no"; how many times less arithmetic, one of `TIMES`; "all" of these; or "auto": 2, and then 2.25
             if that is proven, else 1.75.
         engines: of the whole network; their reference is what the twins are held against.
-        confidence: the whole model.
-        unseen: what is said of each training photo by a head that was not trained on it, from `training.unseen_logits`.
+        fit: of the whole network's last layer.
         may_lose: points of accuracy that the twin may lose.
-        epochs, target, seed: as for `training.fit_head` and `confidence.fit_confidence`.
+        target, seed: as for `training.fit_head` and `confidence.fit_confidence`.
         make: gives the network for one of `TIMES`, and what is to be known of how it was made; without it, `pruning`.
         photos_at_most: that it is made from.
         pruning: further arguments of `pruning.Pruner`.
@@ -146,42 +143,47 @@ def compact_twins(
     Raises SuiteError where `wanted` or `may_lose` makes no sense, or there can be no twin.
     """
     _check(wanted, may_lose, engines)
-    photos, judges = dataset.of(TRAIN), dataset.of(VALID)
-    number = len(judges) + len(photos) // 2
+    photos = [*dataset.of(TRAIN), *dataset.of(VALID)]
+    number = len(photos) - len(dataset.of(TRAIN)) // 2
     if wanted != NO and number < FEW:
         print(f"No compact twin is made: it takes some {FEW} photos to prove one, here are {number}.")
     if wanted == NO or number < FEW:
         return Dial()
-    exact = compute_features(judges, engines.reference, engines.store, "Validation by float32")
-    whole = confidence.head.logits(exact)
-    targets = dataset.targets([*photos, *judges])
+    targets, frozen = dataset.targets(photos), not engines.backbone.tuned
     networks = _Networks(dataset, engines, seed, make, photos_at_most, pruning)
 
     def candidate(times: str) -> Candidate:
         network, seen, made = networks.of(times)
         engine = open_engine(COMPACT, engines.backbone, network)
         of_twin = features_by_split(dataset, engine, engines.store)
-        train, valid = of_twin["train"], of_twin["valid"]
-        fit = fit_head(*train, *valid, classes=len(dataset.classes), epochs=epochs, seed=seed)
-        unseen_now = unseen_logits(*train, *valid, fit, frozen=not engines.backbone.tuned)
-        known = fit_confidence(fit.head, train, valid, unseen_now, target=target)
-        said = {split: known.head.probabilities(features) for split, (features, _) in of_twin.items()}
-        reports = {split: evaluate(said[split], of_twin[split][1], dataset.classes) for split in ("valid", "test")}
-        before, now = np.concatenate([unseen, whole]), np.concatenate([unseen_now, known.head.logits(valid[0])])
-        fresh = np.array([photo.digest not in seen for photo in (*photos, *judges)])
-        judged = fresh & np.isfinite(before).all(axis=1) & np.isfinite(now).all(axis=1)
-        proof = compare_compact(now[judged], before[judged], targets[judged], may_lose)
-        return Candidate(times, network, engine, fit, known, reports, proof, made)
+        fit_now = fit_head(of_twin, len(dataset.classes), seed=seed, frozen=frozen)
+        known = fit_confidence(fit_now, of_twin, target=target, negatives=negatives_of(engine))
+        said = known.head.probabilities(of_twin[TEST][0])
+        reports = {TEST: evaluate(said, of_twin[TEST][1], dataset.classes), CROSS_VALIDATION: judged_by(fit_now)}
+        fresh = np.array([photo.digest not in seen for photo in photos])
+        judged = fresh & _is_judged(fit) & _is_judged(fit_now)
+        proof = compare_compact(fit_now.out_of_fold[judged], fit.out_of_fold[judged], targets[judged], may_lose)
+        return Candidate(times, network, engine, fit_now, known, reports, proof, made)
+
+    def judged_by(found: Fit) -> Report:
+        rows = _is_judged(found)
+        return evaluate(found.out_of_fold[rows], targets[rows], dataset.classes)
+
+    def negatives_of(engine: Engine) -> np.ndarray:
+        return compute_features(dataset.negatives, engine, engines.store, "None of these")
 
     found = [candidate(times) for times in TIMES if times == wanted or wanted == ALL]
     if wanted == AUTO:
         found = [candidate(_FIRST)]
         found.append(candidate(_ELSE if found[0].proof.objection else _THEN))
     found.sort(key=lambda one: TIMES.index(one.times))
-    report = evaluate(whole, dataset.targets(judges), dataset.classes)
-    points = [Point("1", 1 / seconds_per_photo(engines.chosen), report)]
-    points += [Point(one.times, 1 / seconds_per_photo(one.engine), one.reports["valid"]) for one in found]
+    points = [Point("1", 1 / seconds_per_photo(engines.chosen), judged_by(fit))]
+    points += [Point(one.times, 1 / seconds_per_photo(one.engine), one.reports[CROSS_VALIDATION]) for one in found]
     return Dial(tuple(points), tuple(found))
+
+
+def _is_judged(fit: Fit) -> np.ndarray:
+    return np.isfinite(fit.out_of_fold).all(axis=1)
 
 
 def _check(wanted: str, may_lose: float, engines: Engines) -> None:
@@ -194,7 +196,7 @@ def _check(wanted: str, may_lose: float, engines: Engines) -> None:
             "setting-compact", "COMPACT_MAY_LOSE must be 0 or more points, such as 0.5: change it in the settings cell."
         )
     backbone = engines.backbone.architecture
-    if wanted != NO and backbone is not VGG16:
+    if wanted != NO and not backbone.is_vgg16:
         raise SuiteError(
             "setting-compact",
             f"{backbone.name} is no plain chain of convolutions, so it has no compact twin: set COMPACT to no, or "
@@ -222,7 +224,8 @@ class _Networks:
     def of(self, times: str) -> tuple[Compact, set[str], dict]:
         """The network with `times` less arithmetic, digests of the photos that it was made from, and how it was made.
         One that saw less than half as many photos as it could see now is made again."""
-        made_for = f"{_RECIPE} {DOOR} {self._backbone.fingerprint} {self._name} {times} {self._seed}"
+        prepared = self._backbone.architecture.preprocessing.version
+        made_for = f"{_RECIPE} {prepared} {self._backbone.fingerprint} {self._name} {times} {self._seed}"
         path = places.cache_file("compact", made_for, ".npz")
         if kept := kept_arrays(path):
             seen, made = set(kept.pop("seen").tolist()), json.loads(str(kept.pop("made")))
@@ -240,11 +243,14 @@ class _Networks:
         began = time.monotonic()
         self._pruner = self._pruner or Pruner(self._backbone.weights, self._pixels, self._seed, **self._pruning)
         narrow = self._pruner.narrowed(1 / float(times))
-        network = make_compact(narrow, self._pixels[:CALIBRATION_PHOTOS])
+        architecture = self._backbone.architecture
+        calibrating = self._photos[:CALIBRATION_PHOTOS]
+        network = make_compact(narrow, _pixels(calibrating, architecture.preprocessing), architecture)
+        as_large = (architecture.pixels / PREPROCESSING.pixels) ** 2
         return network, {
             "times_less": float(times),
-            "gmacs": gmacs(narrow),
-            "gmacs_of_whole": gmacs(self._backbone.weights),
+            "gmacs": as_large * gmacs(narrow),
+            "gmacs_of_whole": as_large * gmacs(self._backbone.weights),
             "channels": list(network.widths),
             "photos": len(self._photos),
             "seed": self._seed,
@@ -253,6 +259,10 @@ class _Networks:
 
     @functools.cached_property
     def _pixels(self) -> np.ndarray:
-        """Of few photos, mirrored ones too."""
-        pixels = np.stack([read_photo(photo.path) for photo in self._photos])
+        """Of few photos, mirrored ones too: of 224 a side, whatever the network will see."""
+        pixels = _pixels(self._photos, PREPROCESSING)
         return np.concatenate([pixels, pixels[:, :, ::-1]])[: self._most]
+
+
+def _pixels(photos: Sequence[Photo], preprocessing: Preprocessing) -> np.ndarray:
+    return np.stack([read_photo(photo.path, preprocessing=preprocessing) for photo in photos])

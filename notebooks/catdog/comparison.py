@@ -15,7 +15,6 @@ from .errors import SuiteError
 from .features import FeatureStore, compute_features
 from .folders import TEST, TRAIN
 from .head import Head
-from .images import SAME_DOORS
 from .judging import CROSS_VALIDATION, Judgement
 from .known_sets import short
 from .names import listed
@@ -75,11 +74,12 @@ def compare(
     judgement: Judgement | None = None,
 ) -> Comparison | None:
     """Hold `head` against the newest version of the model `name`; None where there is none to compare with, because it
-    is the first, knows other classes, or prepares photos in another way. The reason is printed.
+    is the first or knows other classes. The reason is printed.
 
     Args:
         features: float32 (n, size) of the test photos, in the order of `dataset.of("test")`.
-        backbone: that gave them. For a version with another one they are computed by that.
+        backbone: that gave them. For a version with another one, or that sees photos in another way, they are computed
+            by that.
         judgement: of the new version. Where that is by cross-validation, both are compared by the photos that each
             answered without having been trained on them.
     """
@@ -91,6 +91,7 @@ def compare(
         return _by_cross_validation(newest, dataset, judgement)
     try:
         same = newest.card["backbone"]["fingerprint"] == backbone.fingerprint
+        same = same and newest.architecture == backbone.architecture
         features_before = features if same else _features(newest, photos)
     except SuiteError as error:
         print(f"{newest.id} cannot be compared with: {error} [{error.code}]")
@@ -106,8 +107,6 @@ def _incomparable(newest: Bundle | None, dataset: Dataset) -> str:
         return "There is no earlier version to compare with."
     if newest.classes != dataset.classes:
         return f"{newest.id} knows other classes ({listed(newest.classes)}): it cannot be compared with."
-    if newest.card["image_door"] not in SAME_DOORS:
-        return f"{newest.id} looks at photos prepared in another way: it cannot be compared with."
     return ""
 
 

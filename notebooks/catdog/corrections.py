@@ -7,7 +7,7 @@ from . import places
 from .dataset import Dataset, Photo
 from .decisions import KEEP, OUT, Decisions, Suggestion
 from .feedback import Feedback
-from .folders import TRAIN
+from .folders import NONE_OF_THESE, TRAIN
 
 
 class Corrections:
@@ -45,10 +45,14 @@ class Corrections:
 
     def join(self, dataset: Dataset) -> Dataset:
         """The dataset with the accepted photos, all of them for training, as you labelled them."""
-        there = {photo.digest for photo in dataset.photos}
+        there = {photo.digest for photo in (*dataset.photos, *dataset.negatives)}
         accepted = [
-            Photo(path, label, TRAIN, path.stem)
+            Photo(path, self._decisions.of(path.stem), TRAIN, path.stem)
             for path in sorted(self._accepted.glob("*.png"))
-            if path.stem not in there and (label := self._decisions.of(path.stem)) in dataset.classes
+            if path.stem not in there
         ]
-        return dataclasses.replace(dataset, photos=(*dataset.photos, *accepted))
+        photos = (photo for photo in accepted if photo.label in dataset.classes)
+        negatives = (photo for photo in accepted if photo.label == NONE_OF_THESE)
+        return dataclasses.replace(
+            dataset, photos=(*dataset.photos, *photos), negatives=(*dataset.negatives, *negatives)
+        )

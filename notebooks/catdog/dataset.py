@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import SuiteError
-from .folders import SPLITS, TEST, TRAIN, list_files
+from .folders import NONE_OF_THESE, SPLITS, TEST, TRAIN, is_none_of_these, list_files
 from .inspection import Look, inspect
 from .known_sets import KnownSet, recognised, remember, short
 from .layout import Layout
@@ -60,7 +60,8 @@ class Dataset:
     Attributes:
         name: what the photos are called.
         classes: class names in alphabetical order; a class's number is its place here.
-        photos: every usable photo once.
+        photos: every usable photo of a class once.
+        negatives: photos that are none of the classes, from the folder `NONE_OF_THESE`; most sets have none.
         left_out: the files that are not used, each with the reason.
         drawings: True for the suite's own drawings.
         notes: what else a person should know of the files, in sentences.
@@ -72,6 +73,7 @@ class Dataset:
     left_out: tuple[LeftOut, ...]
     drawings: bool = False
     notes: tuple[str, ...] = ()
+    negatives: tuple[Photo, ...] = ()
 
     def of(self, split: str) -> list[Photo]:
         """The photos of one split, in a fixed order."""
@@ -88,7 +90,7 @@ class Dataset:
 
     def digest(self) -> str:
         """Identifies the photos with their labels and splits, whatever their names: sha256, hex."""
-        lines = sorted(f"{photo.digest} {photo.label} {photo.split}" for photo in self.photos)
+        lines = sorted(f"{photo.digest} {photo.label} {photo.split}" for photo in (*self.photos, *self.negatives))
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def summary(self) -> str:
@@ -101,6 +103,7 @@ class Dataset:
         ]
         more = len(self.classes) - _MOST_CLASSES
         lines += [f"… and {more:,} more classes"] if more > 0 else []
+        lines += [f"{NONE_OF_THESE}: {len(self.negatives):,}"] if self.negatives else []
         scarce = [f"{label} ({counts[TEST][label]})" for label in self.classes if counts[TEST][label] < FEW]
         if scarce:
             lines.append(f"Few test photos of {listed(scarce)}: the more you add, the more sure the judgement below.")
@@ -177,13 +180,18 @@ def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
     seen.keep({look.digest: look.picture for _, look in results if look.digest})
     left_out = [LeftOut(file.path, look.code, look.reason) for file, look in results if look.code]
     usable = [(file, look) for file, look in results if not look.code]
-    classes = tuple(sorted({file.label for file in files}))
+    classes = tuple(sorted({file.label for file in files if not is_none_of_these(file.label)}))
     known_set, about_name = recognised(folder.name, classes, {short(look.picture) for _, look in usable})
     kept, copies = _without_copies(usable)
-    photos = _split(kept, known_set)
+    photos = tuple(_split([pair for pair in kept if not is_none_of_these(pair[0].label)], known_set))
+    negatives = tuple(
+        Photo(file.path, NONE_OF_THESE, TRAIN, look.digest, look.picture)
+        for file, look in kept
+        if is_none_of_these(file.label)
+    )
     require_training_photos(classes, photos, str(folder.path), left_out + copies)
     notes = (*about_name, *_notes_on_files(results))
-    return Dataset(known_set.name, classes, tuple(photos), tuple(left_out + copies), folder.drawings, notes)
+    return Dataset(known_set.name, classes, photos, tuple(left_out + copies), folder.drawings, notes, negatives)
 
 
 def _notes_on_files(results: Iterable[tuple[_Labelled, Look]]) -> tuple[str, ...]:

@@ -15,8 +15,9 @@ from . import places
 from .dataset import Dataset, Photo
 from .decisions import KEEP, OUT, Decisions, Suggestion
 from .folders import SPLITS, TRAIN
-from .images import DOOR, as_picture, read_photo
+from .images import as_picture, read_photo
 from .names import listed
+from .preprocessing import PREPROCESSING
 from .processors import processors
 from .progress import bar
 from .training import cross_validated
@@ -104,7 +105,7 @@ def _near_before(units: np.ndarray) -> Iterator[tuple[int, int]]:
 
 def _looks(photos: Sequence[Photo]) -> pd.DataFrame:
     """What CleanVision measures, by digest. Kept, since it takes a fifth as long as the network does."""
-    path = places.cache_file("looks", f"{DOOR} cleanvision", ".json")
+    path = places.cache_file("looks", f"{PREPROCESSING.version} cleanvision", ".json")
     known = _kept(path)
     missing = [photo for photo in photos if photo.digest not in known]
     if missing:

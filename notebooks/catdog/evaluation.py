@@ -53,15 +53,19 @@ class Report:
         """Accuracy with its interval, next to that of always the same answer, and precision and recall by class."""
         if not self.total:
             return "There are no photos to judge by: add more."
-        interval = f"95 % interval {self.low:.1%} to {self.high:.1%}"
         label, share = self.commonest
         lines = [
-            f"{self.correct:,} of {self.total:,} photos are right: {self.accuracy:.1%} ({interval})",
+            self.headline(),
             f"Always saying {label} would be right for {share:.1%}.",
         ]
         if self.accuracy <= share:
             lines.append("The model is no better than that. Add photos, above all of the other classes.")
         return "\n".join([*lines, *self._by_class()])
+
+    def headline(self) -> str:
+        """Accuracy with its interval."""
+        interval = f"95 % interval {self.low:.1%} to {self.high:.1%}"
+        return f"{self.correct:,} of {self.total:,} photos are right: {self.accuracy:.1%} ({interval})"
 
     def _by_class(self) -> list[str]:
         """A line for each, the worst first where there are many."""

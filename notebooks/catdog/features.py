@@ -17,7 +17,8 @@ from .dataset import Dataset, Photo
 from .engines import BATCH, Engine, threads
 from .errors import SuiteError
 from .folders import SPLITS
-from .images import DOOR, read_photo
+from .images import read_photo
+from .preprocessing import Preprocessing
 from .progress import bar
 
 _TABLE = "CREATE TABLE IF NOT EXISTS features (digest BLOB, recipe TEXT, vector BLOB, UNIQUE (digest, recipe))"
@@ -31,7 +32,7 @@ class FeaturesDamaged(SuiteError):
 class FeatureStore:
     """Features on disk by the photo's digest and the engine's recipe, all in one file.
 
-    The file's name carries image door and backbone, so features made in another way are never found here.
+    The file's name carries preprocessing and backbone, so features made in another way are never found here.
     SQLite keeps what was written before a kill. Vectors lie apart from the index, so that 100,000 photos are
     looked up without reading 200 MB. A database on a mounted Drive would be slow and soon broken: there, it is a copy
     that is kept, fetched when this machine has none.
@@ -45,8 +46,9 @@ class FeatureStore:
     """
 
     def __init__(self, backbone: Backbone, folder: Path | None = None, keep_seconds: float = 300):
-        made_for = f"{DOOR} {backbone.fingerprint} {backbone.architecture.features}"
-        self._size = backbone.architecture.size
+        architecture = backbone.architecture
+        made_for = f"{architecture.preprocessing.version} {backbone.fingerprint} {architecture.features}"
+        self._size = architecture.size
         self.path = places.cache_file("features", made_for, ".sqlite", folder or places.cache_dir())
         self._kept = places.cache_file("features", made_for, ".sqlite", folder)
         self._kept_at, self._keep_seconds = time.monotonic(), keep_seconds
@@ -136,7 +138,7 @@ def compute_features(
         with ExitStack() as work:
             work.callback(store.keep)
             progress = work.enter_context(bar(what=f"{what} ({kept:,} kept)", unit="photos", total=len(missing)))
-            for batch, pixels in decoded_ahead(missing):
+            for batch, pixels in decoded_ahead(missing, engine.architecture.preprocessing):
                 store.write([photo.digest for photo in batch], engine.recipe, engine.features(pixels))
                 progress.update(len(batch))
     return store.read([photo.digest for photo in photos], engine.recipe)
@@ -156,9 +158,11 @@ def features_by_split(
     }
 
 
-def decoded_ahead(photos: Sequence[Photo]) -> Iterator[tuple[Sequence[Photo], np.ndarray]]:
-    """Batches with their pixels, uint8 (n, 224, 224, 3), as `read_ahead` gives them."""
-    for batch, pixels in read_ahead(photos, lambda photo: read_photo(photo.path)):
+def decoded_ahead(
+    photos: Sequence[Photo], preprocessing: Preprocessing
+) -> Iterator[tuple[Sequence[Photo], np.ndarray]]:
+    """Batches with their pixels, uint8 (n, pixels, pixels, 3), as `read_ahead` gives them."""
+    for batch, pixels in read_ahead(photos, lambda photo: read_photo(photo.path, preprocessing=preprocessing)):
         yield batch, np.stack(pixels)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # notebook 2 shows pictures, too, but has no use for scikit-l
     from .comparison import Comparison
     from .decisions import Suggestion
     from .evaluation import Mistake, Report
+    from .learning_curve import LearningCurve
 
 _COLUMNS = 8
 _MOST_ROWS = 12
@@ -49,16 +50,22 @@ def photo_grid(photos: Sequence[tuple[Path, str]], per_class: int = _COLUMNS, se
     return _finished(figure)
 
 
-def learning_curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
-    """Loss and accuracy over the epochs, training and validation, with the epoch that was kept."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.2))
-    for axis, quantity in zip(axes, ("loss", "accuracy")):
-        for key, name in ((quantity, "training"), (f"val_{quantity}", "validation")):
-            if key in history:
-                axis.plot(range(1, len(history[key]) + 1), history[key], label=name)
-        axis.axvline(best_epoch, color="grey", linestyle=":", label=f"kept: epoch {best_epoch}")
-        axis.set(xlabel="epoch", title=quantity)
-        axis.legend()
+def learning_curve(curve: "LearningCurve") -> Figure | None:
+    """Accuracy against the number of training photos, with 95 % intervals, and what more photos may give."""
+    if len(curve.points) < 2:
+        return None
+    photos = [point.photos for point in curve.points]
+    accuracies = [point.accuracy for point in curve.points]
+    ends = [(point.accuracy - point.interval[0], point.interval[1] - point.accuracy) for point in curve.points]
+    figure, axis = plt.subplots(figsize=(6, 3.2))
+    axis.errorbar(photos, accuracies, list(zip(*ends)), marker="o", capsize=3, label="cross-validated")
+    more = [photos[-1] * times for times in (1, 2, 4)]
+    axis.plot(more, [curve.expected(number) for number in more], linestyle=":", color="grey", label="expected")
+    axis.set(xscale="log", xlabel="training photos a class", ylabel="share that is right")
+    ticks = [*photos, *more[1:]]
+    axis.set_xticks(ticks, [f"{number:,.0f}" for number in ticks])
+    axis.minorticks_off()
+    axis.legend(loc="lower right")
     return _finished(figure)
 
 
@@ -98,7 +105,7 @@ def dial(found: "Dial") -> Figure | None:
         axis.errorbar(point.rate, report.accuracy, ends, marker="o", capsize=3, color=color)
         name = "whole network" if whole else f"{point.times} times less" + (", taken" if point.times == chosen else "")
         axis.annotate(name, (point.rate, report.accuracy), (6, 6), textcoords="offset points", fontsize=8)
-    axis.set(xlabel="photos a second on this machine", ylabel="right of the validation photos")
+    axis.set(xlabel="photos a second on this machine", ylabel="share that is right, cross-validated")
     axis.margins(x=0.25)
     return _finished(figure)
 

@@ -14,6 +14,7 @@ from .names import printable, same
 
 TRAIN, VALID, TEST = SPLITS = ("train", "valid", "test")
 UNLABELLED = "unlabelled"
+NONE_OF_THESE = "none-of-these"  # the folder of photos that are none of the classes
 
 _SPLIT_WORDS = {
     TRAIN: "train training trn trainval entrainement apprentissage entrenamiento treino 训练 訓練 학습 훈련",
@@ -53,6 +54,11 @@ _OTHER_ENDINGS = """
     xmp thm names cfg data license parquet sh bat yaml toml css js svg
 """
 _NO_PHOTOS = frozenset(_OTHER_ENDINGS.split())
+
+
+def is_none_of_these(label: str) -> bool:
+    """Whether a folder of this name holds photos that are none of the classes: `NONE_OF_THESE`, or "None of these"."""
+    return re.sub("[ _]+", "-", same(label)) == NONE_OF_THESE
 
 
 def is_of_a_program(name: str) -> bool:

@@ -1,27 +1,24 @@
-"""The one door for photos: bytes or a path in, an upright RGB array out, or a clear refusal.
+"""Read photos: bytes or a path in, an upright RGB array out, or a clear refusal.
 
-Training and serving both come through here, so the network never sees pixels in the one that it
-would not see in the other. Whatever changes the pixels must change `DOOR` too: features and models
-made behind another door are not mixed with ours.
+Training and serving both read here, so the network never sees pixels in the one that it would not see in the other.
+Whatever changes the pixels must change `Preprocessing.version` too.
 """
 
 import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
 from .errors import SuiteError, first_line
 from .names import printable
+from .preprocessing import PREPROCESSING, SQUEEZE, Preprocessing
 from .salvage import png_without_extras, rows_there
 
 register_heif_opener()
 
-DOOR = "rgb-224-bilinear-3"
-SAME_DOORS = (DOOR, "rgb-224-bilinear-2")  # which refused cut photos, and took greys of 10 to 14 bits for nearly black
-SIDE = 224
-_KEPT_WHEN_REDUCING = 6 * SIDE
+_KEPT_WHEN_REDUCING = 6  # times as many pixels a side as are needed
 STRANGERS_PIXELS = 25_000_000
 OWN_PIXELS = 400_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
@@ -49,18 +46,23 @@ class PhotoRefused(SuiteError):
 
 
 def as_picture(photo: np.ndarray) -> Image.Image:
-    """What came through the door, uint8 (224, 224, 3), for libraries that want Pillow's pictures."""
+    """A prepared photo, uint8 (pixels, pixels, 3), for libraries that want Pillow's pictures."""
     return Image.fromarray(photo)
 
 
 def as_png(photo: np.ndarray) -> bytes:
-    """What came through the door, uint8 (224, 224, 3), as a file that gives the same pixels again."""
+    """A prepared photo, uint8 (pixels, pixels, 3), as a file that gives the same pixels again."""
     file = io.BytesIO()
     as_picture(photo).save(file, "PNG")
     return file.getvalue()
 
 
-def read_photo(source: bytes | Path, min_side: int = 1, max_pixels: int = OWN_PIXELS) -> np.ndarray:
+def read_photo(
+    source: bytes | Path,
+    min_side: int = 1,
+    max_pixels: int = OWN_PIXELS,
+    preprocessing: Preprocessing = PREPROCESSING,
+) -> np.ndarray:
     """Decode one photo as the network sees it.
 
     Args:
@@ -68,11 +70,12 @@ def read_photo(source: bytes | Path, min_side: int = 1, max_pixels: int = OWN_PI
         min_side: refuse photos whose shorter side has fewer pixels than this.
         max_pixels: refuse photos that have more, by their header, before anything is decoded. Where they come from
             strangers, `STRANGERS_PIXELS` hold.
+        preprocessing: that of the model.
 
     Returns:
-        uint8 array (224, 224, 3), RGB in sRGB, upright by its EXIF orientation, transparency on white,
-        the first frame of an animation, squeezed to the square (aspect ratio not kept) with Pillow's
-        antialiased bilinear filter. Of a JPEG that was cut off, the rows that are there.
+        uint8 array (pixels, pixels, 3), RGB in sRGB, upright by its EXIF orientation, transparency on white, the first
+        frame of an animation, brought to the square by `preprocessing`. Of a JPEG that was cut off, the rows that are
+        there.
 
     Raises:
         PhotoRefused: whatever else `source` holds. Hostile files can raise nothing else.
@@ -83,13 +86,13 @@ def read_photo(source: bytes | Path, min_side: int = 1, max_pixels: int = OWN_PI
         raise PhotoRefused(
             "photo-small", f"The photo is too small: {image.width}×{image.height} pixels, {min_side} a side are needed."
         )
-    _decode_reduced(image)
+    _decode_reduced(image, preprocessing.pixels)
     try:
-        return np.array(_prepared(image))
+        return np.array(_prepared(image, preprocessing))
     except Exception as error:  # decoders fail in many ways on damaged or hostile files: every one is a refusal
         share, rows = rows_there(data)
         if rows is not None:
-            return np.array(_prepared(rows))
+            return np.array(_prepared(rows, preprocessing))
         if share:
             raise PhotoRefused(
                 "photo-unreadable", f"The photo was cut off: {share:.0%} of its rows are there."
@@ -160,23 +163,30 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _decode_reduced(image: Image.Image) -> None:
+def _decode_reduced(image: Image.Image, pixels: int) -> None:
     """Let libjpeg halve or quarter large JPEGs while it decodes: 25 ms instead of 70 ms for 12 megapixels.
 
-    As long as six times as many pixels a side are left as are needed, what comes out of the door differs by at most
-    1 of 255 (on natural pictures of 12 to 24 megapixels, measured; artificial edges of one pixel reach 4 in a
-    thousandth of the values). At four times it is 3 of 255. No photo under 7 megapixels is touched.
+    As long as six times as many pixels a side are left as are needed, a prepared photo differs by at most 1 of 255
+    (on natural pictures of 12 to 24 megapixels, measured; artificial edges of one pixel reach 4 in a thousandth of the
+    values). At four times it is 3 of 255. No photo under 7 megapixels is touched.
     """
     if image.format in ("JPEG", "MPO"):
-        image.draft(image.mode, (_KEPT_WHEN_REDUCING, _KEPT_WHEN_REDUCING))
+        image.draft(image.mode, (_KEPT_WHEN_REDUCING * pixels,) * 2)
 
 
-def _prepared(image: Image.Image) -> Image.Image:
+def _prepared(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
     profile = image.info.get("icc_profile")
     image = _on_white(_eight_bit(_upright(image)))
     if image.mode not in ("RGB", "CMYK"):
         image, profile = image.convert("RGB"), None
-    return _in_srgb(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR), profile)
+    return _in_srgb(_as_square(image, preprocessing), profile)
+
+
+def _as_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    square = (preprocessing.pixels,) * 2
+    if preprocessing.fit == SQUEEZE:
+        return image.resize(square, Image.Resampling.BILINEAR)
+    return ImageOps.fit(image, square, Image.Resampling.BILINEAR)
 
 
 def _upright(image: Image.Image) -> Image.Image:

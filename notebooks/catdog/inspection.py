@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .images import PhotoRefused, photo_format, read_photo
-from .pictures import Pictures, picture_of
+from .pictures import BY, Pictures, picture_of
+from .preprocessing import PREPROCESSING, Preprocessing
 from .salvage import missing
 
 MIN_SIDE = 32
@@ -31,9 +32,9 @@ class Look:
     note: str = ""
 
 
-def read_training_photo(data: bytes) -> np.ndarray:
+def read_training_photo(data: bytes, preprocessing: Preprocessing = PREPROCESSING) -> np.ndarray:
     """As `images.read_photo`, and PhotoRefused too where the shorter side has fewer than `MIN_SIDE` pixels."""
-    return read_photo(data, MIN_SIDE)
+    return read_photo(data, MIN_SIDE, preprocessing=preprocessing)
 
 
 def inspect(path: Path, known: Collection[str], seen: Pictures) -> Look:
@@ -41,7 +42,7 @@ def inspect(path: Path, known: Collection[str], seen: Pictures) -> Look:
     try:
         data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
-        picture = (seen.of(digest) if digest in known else None) or picture_of(read_training_photo(data))
+        picture = (seen.of(digest) if digest in known else None) or picture_of(read_training_photo(data, BY))
         cut = "cut off, some of the last rows are missing" if missing(data) else ""
         return Look(digest, picture, note=cut or _on_ending(photo_format(data), path.suffix.lower()))
     except PhotoRefused as refusal:

@@ -7,20 +7,19 @@ from contextlib import contextmanager
 import numpy as np
 
 from . import applications
-from .backbone import RGB_MEAN, VGG16, Backbone
+from .backbone import RGB_MEAN, Architecture, Backbone
 from .frameworks import keras
-from .images import SIDE
 from .weights import LAYERS
 
 
 def build_network(backbone: Backbone, mixed: bool = False) -> keras.Model:
-    """Raw RGB 0–255 (n, 224, 224, 3) in, features float32 (n, size) out, preprocessing inside.
+    """Raw RGB 0–255 (n, pixels, pixels, 3) in, features float32 (n, size) out, preprocessing inside.
 
     Args:
         mixed: compute the convolutions in float16, as GPUs do several times faster.
     """
     with _policy("mixed_float16" if mixed else "float32"):
-        model = _vgg16(backbone) if backbone.architecture is VGG16 else _application(backbone)
+        model = _vgg16(backbone) if backbone.architecture.is_vgg16 else _application(backbone)
     model.trainable = False
     return model
 
@@ -31,7 +30,8 @@ def _vgg16(backbone: Backbone) -> keras.Model:
     One flat graph: a nested one hides its last convolution from Grad-CAM (tensorflow #44462). Of plain layers only,
     preprocessing as a 1×1 convolution: Keras' .h5 files cannot hold `keras.ops`.
     """
-    photos = keras.Input((SIDE, SIDE, 3), name="photo")
+    pixels = backbone.architecture.pixels
+    photos = keras.Input((pixels, pixels, 3), name="photo")
     to_centred_bgr = keras.layers.Conv2D(3, 1, name="to_centred_bgr", dtype="float32")
     values = to_centred_bgr(photos)
     to_centred_bgr.set_weights([np.eye(3)[::-1].reshape(1, 1, 3, 3), -np.array(RGB_MEAN[::-1])])
@@ -41,24 +41,26 @@ def _vgg16(backbone: Backbone) -> keras.Model:
         values = convolution(values)
         convolution.set_weights(arrays)
         block = layer.split("_")[0]
-        if not following.startswith(block):
+        if following and not following.startswith(block):
             values = keras.layers.MaxPooling2D(name=f"{block}_pool")(values)
-    features = keras.layers.GlobalMaxPooling2D()(values)
-    return keras.Model(photos, _in_float32(features), name="vgg16_features")
+    return keras.Model(photos, pooled(values, backbone.architecture), name="vgg16_features")
 
 
 def _application(backbone: Backbone) -> keras.Model:
-    base = applications.build(backbone.architecture.name)
+    base = applications.build(backbone.architecture.name, pixels=backbone.architecture.pixels)
     applications.set_weights(base, backbone.weights)
     activations = keras.layers.Identity(dtype="float32", name=backbone.architecture.activations)(base.output)
-    features = keras.layers.GlobalAveragePooling2D(dtype="float32", name="features")(activations)
+    features = pooled(activations, backbone.architecture)
     return keras.Model(base.input, features, name=f"{backbone.architecture.name.lower()}_features")
 
 
-def _in_float32(features):
-    if keras.config.dtype_policy().compute_dtype == "float32":
-        return features
-    return keras.layers.Identity(dtype="float32", name="features")(features)
+def pooled(activations, architecture: Architecture):
+    """What `architecture.pool` gives, as layers: (n, cells, cells, channels) → (n, size), in float32."""
+    pools = {"max": keras.layers.GlobalMaxPooling2D, "mean": keras.layers.GlobalAveragePooling2D}
+    parts = [pools[part](dtype="float32", name=f"{part}_pool")(activations) for part in architecture.pooling]
+    if architecture.unit_length:
+        parts = [keras.layers.UnitNormalization(dtype="float32", name=f"{part.name}_unit")(part) for part in parts]
+    return keras.layers.Concatenate(dtype="float32", name="features")(parts) if len(parts) > 1 else parts[0]
 
 
 @contextmanager

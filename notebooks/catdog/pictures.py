@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from . import places
-from .images import DOOR
+from .preprocessing import SQUEEZE, Preprocessing
 
 _LETTERS = 32
+BY = Preprocessing(fit=SQUEEZE)  # whatever models see: decisions and splits are remembered by it
 
 
 def picture_of(photo: np.ndarray) -> str:
-    """What tells a prepared photo, uint8 (224, 224, 3), from others."""
+    """What tells a photo that was prepared by `BY`, uint8 (224, 224, 3), from others."""
     return hashlib.sha256(photo.tobytes()).hexdigest()[:_LETTERS]
 
 
@@ -21,7 +22,7 @@ class Pictures:
     """The picture of each file that was read before, by the file's digest, so that none is decoded for it again."""
 
     def __init__(self):
-        self._path = places.cache_file("pictures", DOOR, ".json")
+        self._path = places.cache_file("pictures", BY.version, ".json")
         try:
             self._known = dict(json.loads(self._path.read_text()))
         except (OSError, ValueError, TypeError):

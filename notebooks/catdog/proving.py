@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 
 from . import bundle, places
-from .backbone import VGG16, Backbone
+from .backbone import Backbone
 from .dataset import Dataset, Photo
 from .engines import OPENVINO_INT8, TENSORFLOW, Engine, EngineUnavailable, has_gpu, open_engine
 from .engines.choice import AUTO, choose
@@ -16,7 +16,7 @@ from .engines.twin import CALIBRATION_PHOTOS, Twin, make_twin
 from .features import FeatureStore, compute_features
 from .folders import TRAIN
 from .head import Head
-from .images import DOOR, read_photo
+from .images import read_photo
 from .stored import kept_arrays
 from .training import careful_head
 
@@ -60,8 +60,9 @@ class Engines:
 
     @functools.cached_property
     def _head(self) -> Head:
-        if self.backbone.architecture is VGG16 and not self.backbone.tuned:
-            return bundle.read(places.SHIPPED_MODEL).head
+        shipped = bundle.read(places.SHIPPED_MODEL)
+        if self.backbone.architecture == shipped.architecture and not self.backbone.tuned:
+            return shipped.head
         photos = self._photos[: SAMPLES[0]]
         features = compute_features(photos, self.reference, self.store, f"Proof by {self.reference.name}")
         return careful_head(features, self._dataset.targets(photos), len(self._dataset.classes))
@@ -92,7 +93,7 @@ class Engines:
         return proofs
 
     def exact_features(self, photos: np.ndarray) -> np.ndarray:
-        """The reference's features of `photos`, uint8 (n, 224, 224, 3) → float32 (n, size), kept by their pixels."""
+        """The reference's features of uint8 (n, pixels, pixels, 3) → float32 (n, size), kept by the pixels."""
         digests = [hashlib.sha256(photo.tobytes()).hexdigest() for photo in photos]
         known = self.store.digests(self.reference.recipe)
         missing = [number for number, digest in enumerate(digests) if digest not in known]
@@ -137,10 +138,11 @@ def _kept_twin(dataset: Dataset, backbone: Backbone, may_make: bool) -> Twin | N
 
     One that saw less than half as many photos as it could see now is made again.
     """
-    if backbone.architecture is not VGG16:
+    if not backbone.architecture.is_vgg16:
         return None
+    preprocessing = backbone.architecture.preprocessing
     photos = first(dataset.of(TRAIN), CALIBRATION_PHOTOS)
-    made_for = f"{DOOR} {backbone.fingerprint} {dataset.name}"
+    made_for = f"{preprocessing.version} {backbone.fingerprint} {dataset.name}"
     path = places.cache_file("twin", made_for, ".npz")
     kept = kept_arrays(path)
     if kept and 2 * int(kept.pop("photos")) >= len(photos):
@@ -149,7 +151,7 @@ def _kept_twin(dataset: Dataset, backbone: Backbone, may_make: bool) -> Twin | N
         return None
     try:
         print(f"Making the int8 twin from {len(photos)} training photos, once: some ten to forty seconds.", flush=True)
-        twin = make_twin(backbone, (read_photo(photo.path) for photo in photos))
+        twin = make_twin(backbone, (read_photo(photo.path, preprocessing=preprocessing) for photo in photos))
     except EngineUnavailable as unavailable:
         print(f"There will be no int8 twin: {unavailable}")
         return None

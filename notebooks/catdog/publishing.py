@@ -14,7 +14,8 @@ import numpy as np
 
 from . import places
 from .backbone import Weights
-from .bundle import CARD, COMPACT_TWIN, FAMILIAR, FILES, GOLDEN, HEAD, SCHEMA, TUNED, TWIN, Bundle, is_version, read
+from .bundle import COMPACT_TWIN, FILES, GOLDEN, HEAD, TUNED, TWIN, Bundle, is_version, read
+from .card import CARD, FAMILIAR, SCHEMA
 from .compact import CompactTwin
 from .engines.twin import Twin
 from .errors import SuiteError
@@ -65,7 +66,7 @@ def publish(
             np.savez_compressed(part / HEAD, kernel=head.kernel, bias=head.bias)
             np.savez_compressed(part / GOLDEN, photos=golden_photos, probabilities=golden_probabilities)
             if familiarity:
-                np.savez_compressed(part / FAMILIAR, centers=familiarity.centers)
+                np.savez_compressed(part / FAMILIAR, **familiarity.arrays)
             if tuned:
                 np.savez_compressed(part / TUNED, **tuned)
             if twin:

@@ -16,8 +16,9 @@ from .drawings import CLASSES, draw
 from .errors import SuiteError
 from .evaluation import Report
 from .head import Head
-from .images import DOOR, read_photo
+from .images import read_photo
 from .judging import Judgement
+from .preprocessing import PREPROCESSING, Preprocessing
 from .proving import Engines
 from .publishing import publish
 from .training import Fit
@@ -47,7 +48,7 @@ def save_model(
 
     Args:
         name: the model's name; with nothing, the dataset's.
-        reports: by split ("valid", "test"), for the card.
+        reports: by split, for the card.
         engines: they compute the golden photos, and are proven once more as seen through the new last layer.
         compact: the compact twin to save with it, if any.
         save_h5: write the complete network as `model.h5`, too.
@@ -83,6 +84,7 @@ def save_model(
     photos, probabilities = _golden(engines, head)
     card = _card(dataset, fit, confidence, reports, engines)
     card |= {"compact": compact.as_card()} if compact else {}
+    card |= {"judged_by": judgement.by} if judgement else {}
     card |= {"judged": answers} if judgement and (answers := judgement.as_card()) else {}
     return publish(
         name, card, head, photos, probabilities, engines.twin, confidence.familiarity, engines.backbone.tuned,
@@ -91,16 +93,16 @@ def save_model(
     )  # fmt: skip
 
 
-def golden_photos() -> np.ndarray:
-    """Drawings through the door, uint8 (24, 224, 224, 3): ours to publish, whatever a model was trained on."""
-    return np.stack([_through_the_door(label, seed) for seed in _GOLDEN_SEEDS for label in CLASSES])
+def golden_photos(preprocessing: Preprocessing = PREPROCESSING) -> np.ndarray:
+    """Drawings, uint8 (24, pixels, pixels, 3): ours to publish, whatever a model was trained on."""
+    return np.stack([_prepared(label, seed, preprocessing) for seed in _GOLDEN_SEEDS for label in CLASSES])
 
 
 def _golden(engines: Engines, head: Head) -> tuple[np.ndarray, np.ndarray]:
     """A few drawings and the model's probabilities: of every class that it sees in drawings, some of which it is sure
     and some less, since what always gives one answer must not pass. None near a tie, where a correct engine may differ.
     """
-    photos = golden_photos()
+    photos = golden_photos(engines.backbone.architecture.preprocessing)
     probabilities = head.probabilities(engines.exact_features(photos))
     second, first = np.sort(probabilities, axis=1)[:, -2:].T
     lead = first - second
@@ -112,10 +114,10 @@ def _golden(engines: Engines, head: Head) -> tuple[np.ndarray, np.ndarray]:
     return photos[spread], probabilities[spread]
 
 
-def _through_the_door(label: str, seed: int) -> np.ndarray:
+def _prepared(label: str, seed: int, preprocessing: Preprocessing) -> np.ndarray:
     file = io.BytesIO()
     draw(label, seed).save(file, "PNG")
-    return read_photo(file.getvalue())
+    return read_photo(file.getvalue(), preprocessing=preprocessing)
 
 
 def _is_the_same(
@@ -123,7 +125,7 @@ def _is_the_same(
 ) -> bool:
     return (
         newest.card["data"]["digest"] == dataset.digest()
-        and newest.card["image_door"] == DOOR
+        and newest.architecture == engines.backbone.architecture
         and newest.classes == dataset.classes
         and newest.card["backbone"]["fingerprint"] == engines.backbone.fingerprint
         and (newest.folder / "model.keras").exists()
@@ -154,7 +156,7 @@ def _card(dataset: Dataset, fit: Fit, confidence: Confidence, reports: dict[str,
             "engine": engines.chosen.name,
         },
         "engines": {name: proof.as_card() for name, proof in engines.proofs(confidence.head).items()},
-        "image_door": DOOR,
+        "preprocessing": backbone.architecture.preprocessing.version,
         "data": {
             "name": dataset.name,
             "digest": dataset.digest(),

@@ -13,6 +13,7 @@ from .features import decoded_ahead, features_by_split
 from .folders import TRAIN, VALID
 from .frameworks import keras, tf
 from .head import Head
+from .network import pooled
 from .progress import bar
 from .proving import Engines
 from .training import class_weights, fit_head
@@ -32,7 +33,7 @@ def train_block5(frozen: Engines, dataset: Dataset, seed: int, epochs: int) -> W
     """
     keras.utils.set_random_seed(seed)
     classes, data = len(dataset.classes), features_by_split(dataset, frozen.chosen, frozen.store)
-    network = _end(frozen.backbone, fit_head(*data[TRAIN], *data[VALID], classes=classes, seed=seed).head)
+    network = _end(frozen.backbone, fit_head(data, classes, seed=seed).head)
     with tempfile.TemporaryDirectory(dir=places.cache_dir()) as folder:
         train, valid = (_Batches(split, frozen, dataset, Path(folder), seed) for split in (TRAIN, VALID))
         watched = "val_loss" if len(valid) else "loss"
@@ -50,13 +51,13 @@ def train_block5(frozen: Engines, dataset: Dataset, seed: int, epochs: int) -> W
 
 
 def _end(backbone: Backbone, head: Head) -> keras.Model:
-    """From what block 4 gives, float (n, 14, 14, 512), to probabilities (n, classes)."""
+    """From what block 4 gives, float (n, cells, cells, 512), to probabilities (n, classes)."""
     values = entry = keras.Input(_shape(backbone))
     for layer in _LAYERS:
         width = backbone.weights[f"{layer}/bias"].size
         values = keras.layers.Conv2D(width, 3, padding="same", activation="relu", name=layer)(values)
     last = keras.layers.Dense(len(head.bias), activation="softmax")
-    network = keras.Model(entry, last(keras.layers.GlobalMaxPooling2D()(values)))
+    network = keras.Model(entry, last(pooled(values, backbone.architecture)))
     for layer in _LAYERS:
         network.get_layer(layer).set_weights([backbone.weights[name] for name in _names(layer)])
     last.set_weights([head.kernel, head.bias])
@@ -65,8 +66,9 @@ def _end(backbone: Backbone, head: Head) -> keras.Model:
 
 
 def _shape(backbone: Backbone) -> tuple[int, int, int]:
-    """Of what block 4 gives: (14, 14, 512)."""
-    return 14, 14, backbone.weights[f"{_LAYERS[0]}/kernel"].shape[2]
+    """Of what block 4 gives: (14, 14, 512) for photos of 224 pixels a side."""
+    cells = backbone.architecture.cells
+    return cells, cells, backbone.weights[f"{_LAYERS[0]}/kernel"].shape[2]
 
 
 def _names(layer: str) -> tuple[str, str]:
@@ -80,7 +82,7 @@ class _Batches(keras.utils.PyDataset):
         super().__init__()
         photos = sorted(dataset.of(split), key=lambda photo: photo.digest)
         self._targets, self._chance = dataset.targets(photos), np.random.default_rng(seed)
-        self._order = np.arange(len(photos))
+        self._order, self._preprocessing = np.arange(len(photos)), frozen.backbone.architecture.preprocessing
         if photos:
             self._kept = np.lib.format.open_memmap(
                 folder / split, "w+", np.float16, (len(photos), *_shape(frozen.backbone))
@@ -90,7 +92,7 @@ class _Batches(keras.utils.PyDataset):
     def _fill(self, photos: list[Photo], model: keras.Model, what: str) -> None:
         before = tf.function(keras.Model(model.input, model.get_layer(_BEFORE).output), reduce_retracing=True)
         with bar(what=what, unit="photos", total=len(photos)) as progress:
-            for batch, pixels in decoded_ahead(photos):
+            for batch, pixels in decoded_ahead(photos, self._preprocessing):
                 self._kept[progress.n : progress.n + len(batch)] = before(pixels.astype(np.float32)).numpy()
                 progress.update(len(batch))
 

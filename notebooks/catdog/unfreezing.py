@@ -3,18 +3,16 @@
 import numpy as np
 
 from . import places
-from .backbone import VGG16
 from .dataset import Dataset
 from .errors import SuiteError
 from .features import FeatureStore
-from .images import DOOR
 from .proving import Engines
 from .stored import kept_arrays
 from .weights import Weights
 
 NOTHING, BLOCK5 = "nothing", "block5"
 _EPOCHS = 10
-_RECIPE = "block5 1"  # changes when tuning.py gives other weights
+_RECIPE = "block5 2"  # changes when tuning.py gives other weights
 
 
 def unfrozen(
@@ -40,7 +38,9 @@ def unfrozen(
         )
     if what == NOTHING:
         return frozen
-    if frozen.backbone.architecture is not VGG16:
+    if epochs < 1:
+        raise SuiteError("setting-training", "EPOCHS must be 1 or more: change it in the settings cell.")
+    if not frozen.backbone.architecture.is_vgg16:
         raise SuiteError(
             "setting-unfreeze", "Only VGG16 can be unfrozen: set BACKBONE to VGG16, or UNFREEZE to nothing."
         )
@@ -49,7 +49,8 @@ def unfrozen(
 
 
 def _kept_or_trained(frozen: Engines, dataset: Dataset, seed: int, epochs: int) -> Weights:
-    made_for = f"{_RECIPE} {DOOR} {frozen.backbone.fingerprint} {dataset.digest()} {seed}"
+    prepared = frozen.backbone.architecture.preprocessing.version
+    made_for = f"{_RECIPE} {prepared} {frozen.backbone.fingerprint} {dataset.digest()} {seed}"
     made_for += f" {epochs} epochs" if epochs != _EPOCHS else ""  # names that earlier releases gave stay
     path = places.cache_file("unfrozen", made_for, ".npz")
     if kept := kept_arrays(path):

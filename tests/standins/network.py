@@ -15,7 +15,7 @@ from catdog.bundle import Bundle
 from catdog.drawings import CLASSES
 from catdog.engines import Engine
 from catdog.head import Head
-from catdog.images import SIDE, read_photo
+from catdog.images import read_photo
 from catdog.weights import LAYERS, fingerprint
 from conftest import drawing
 
@@ -35,7 +35,7 @@ class StandInNetwork:
     def __init__(self):
         cells, values = VGG16.cells**2, 3 * (_THUMBNAIL // VGG16.cells) ** 2
         chance = np.random.default_rng(16)
-        self._projections = chance.normal(size=(cells, values, VGG16.size)).astype(np.float32)
+        self._projections = chance.normal(size=(cells, values, VGG16.channels)).astype(np.float32)
 
     @property
     def backbone(self) -> Backbone:
@@ -47,19 +47,19 @@ class StandInNetwork:
 
     def activations(self, photos: np.ndarray) -> np.ndarray:
         side, number = VGG16.cells, len(photos)
-        edges = np.arange(0, SIDE, SIDE // _THUMBNAIL)
+        edges = np.arange(0, VGG16.pixels, VGG16.pixels // _THUMBNAIL)
         sums = np.add.reduceat(np.add.reduceat(photos.astype(np.float32), edges, axis=1), edges, axis=2)
-        centred = sums / (127.5 * (SIDE / _THUMBNAIL) ** 2) - 1
+        centred = sums / (127.5 * (VGG16.pixels / _THUMBNAIL) ** 2) - 1
         cells = centred.reshape(number, side, 2, side, 2, 3).transpose(1, 3, 0, 2, 4, 5).reshape(side**2, number, -1)
         found = np.maximum(cells @ self._projections, 0)
-        return found.transpose(1, 0, 2).reshape(number, side, side, VGG16.size)
+        return found.transpose(1, 0, 2).reshape(number, side, side, VGG16.channels)
 
 
 def slim_backbone() -> Backbone:
     """VGG16 with a quarter of its channels, all of its features, and weights at random that let signals through."""
     chance, weights, entering = np.random.default_rng(4), {}, 3
     for layer in LAYERS:
-        width = VGG16.size if layer == LAYERS[-1] else _WIDTHS[layer.split("_")[0]]
+        width = VGG16.channels if layer == LAYERS[-1] else _WIDTHS[layer.split("_")[0]]
         kernel = chance.normal(0, np.sqrt(2 / (9 * entering)), (3, 3, entering, width))
         weights |= {f"{layer}/kernel": kernel.astype(np.float32), f"{layer}/bias": np.zeros(width, np.float32)}
         entering = width
@@ -72,7 +72,9 @@ def save_random(name: str, path: Path, seed: int = 0):
     from catdog.frameworks import keras
 
     chance = np.random.default_rng(seed)
-    base = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3))
+    base = getattr(keras.applications, name)(
+        include_top=False, weights=None, input_shape=(VGG16.pixels, VGG16.pixels, 3)
+    )
     for weight in base.trainable_weights:
         if weight.path.endswith("kernel"):
             fan_in = np.prod(weight.shape[:-1] if weight.shape[-1] > 1 else weight.shape[:2])

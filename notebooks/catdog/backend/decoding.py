@@ -13,6 +13,7 @@ import numpy as np
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from ..images import PhotoRefused, read_photo
+from ..preprocessing import PREPROCESSING, Preprocessing
 from ..processors import processors
 from .deadline import DeadlinePassed
 from .problems import Problem
@@ -37,8 +38,9 @@ def decode(
     seconds: float,
     left: Callable[[], float],
     aside: bool = False,
-    read: Callable[[bytes, int], np.ndarray | tuple[str, str]] | None = None,
+    read: Callable[[bytes, int, Preprocessing], np.ndarray | tuple[str, str]] | None = None,
     pool: ProcessPool | None = None,
+    preprocessing: Preprocessing = PREPROCESSING,
 ) -> list:
     """For each photo's file what `images.read_photo` makes of it, or the Problem of one that is refused.
 
@@ -52,6 +54,7 @@ def decode(
         aside: in a process for whoever has sent slow photos, where they wait for each other and nobody for them.
         read: what a process does with a file; without it, `read_or_refuse`.
         pool: the processes; without it, `decoders(aside)`.
+        preprocessing: that of the model that will answer.
 
     Raises DeadlinePassed.
     """
@@ -59,7 +62,7 @@ def decode(
 
     def hand_over(photo: bytes) -> ProcessFuture:
         processes = pool or decoders(aside)
-        return processes.schedule(read or read_or_refuse, args=[photo, pixels], timeout=seconds)
+        return processes.schedule(read or read_or_refuse, args=[photo, pixels, preprocessing], timeout=seconds)
 
     waiting, running, outcomes, slow = deque(photos), deque(), [], 0
     while waiting or running:
@@ -121,10 +124,12 @@ def _found(future: ProcessFuture) -> np.ndarray | Problem:
     return found if isinstance(found, np.ndarray) else Problem(*found)
 
 
-def read_or_refuse(data: bytes, pixels: int) -> np.ndarray | tuple[str, str]:
+def read_or_refuse(
+    data: bytes, pixels: int, preprocessing: Preprocessing = PREPROCESSING
+) -> np.ndarray | tuple[str, str]:
     """A photo of at most so many pixels as `images.read_photo` gives it, or code and message of its refusal."""
     try:
-        return read_photo(data, max_pixels=pixels)
+        return read_photo(data, max_pixels=pixels, preprocessing=preprocessing)
     except PhotoRefused as refusal:
         return refusal.code, str(refusal)
 

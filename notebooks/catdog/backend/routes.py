@@ -11,6 +11,7 @@ from flask import Response, current_app, g, render_template, request
 from .. import link
 from ..classifier import Answer, Classifier
 from ..feedback import FeedbackFull
+from ..preprocessing import Preprocessing
 from . import problems
 from .access import access
 from .batching import BatchingQueue, Places, QueueFull
@@ -47,6 +48,11 @@ class Model:
     classifier: Classifier
     queue: BatchingQueue
 
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """By which photos are read for it."""
+        return self.classifier.bundle.preprocessing
+
 
 @api.post("/predict")
 @api.auth_required(access)
@@ -62,7 +68,7 @@ def predict(files_data):
     uploads = photos_in_parts(most=current_app.extensions["catdog"]["limits"].photos)
     model, g.photos = _model(), len(uploads)
     with _places(model, len(uploads)) as places:
-        photos = decoded([upload.read() for upload in uploads])
+        photos = decoded([upload.read() for upload in uploads], model.preprocessing)
         answers = iter(_answers(places, [photo for photo in photos if isinstance(photo, np.ndarray)]))
     outcomes = [photo if isinstance(photo, Problem) else next(answers) for photo in photos]
     predictions = [
@@ -91,7 +97,7 @@ def explain(form_and_files_data):
     model, g.photos = _model(), 1
     wanted = _known(model, request.form.get("label", ""))
     with _places(model, 1) as places:
-        photo = decoded_alone(upload.read())
+        photo = decoded_alone(upload.read(), model.preprocessing)
         found, heat = places.run(lambda: model.classifier.explain(photo, wanted), g.left)
     answer = _labelled(model, found)
     return {
@@ -99,6 +105,7 @@ def explain(form_and_files_data):
         "filename": upload.filename,
         **answer,
         "explained": wanted or answer["label"],
+        "fit": model.preprocessing.fit,
         "heat": [[round(value, 3) for value in row] for row in heat.tolist()],
     }
 
@@ -121,7 +128,7 @@ def correct(form_and_files_data):
     model, g.photos = _model(), 1
     label = _known(model, request.form.get("label", "")) or None
     with _places(model, 1) as places:
-        photo = decoded_alone(upload.read())
+        photo = decoded_alone(upload.read(), model.preprocessing)
         (answer,) = _answers(places, [photo])
     if isinstance(answer, Problem):
         raise answer
@@ -143,7 +150,7 @@ def predict_original():
     """
     model, g.photos = _model(), 1
     with _places(model, 1) as places:
-        (answer,) = _answers(places, [decoded_alone(photo_in_base64())])
+        (answer,) = _answers(places, [decoded_alone(photo_in_base64(), model.preprocessing)])
     if isinstance(answer, Problem):
         raise answer
     return {"prediction": _labelled(model, answer)["probabilities"]}

@@ -62,12 +62,19 @@ class Explanation(Schema):
     familiar = Boolean(required=True)
     probabilities = Dict(keys=String(), values=Float(), required=True)
     explained = String(required=True, metadata={"description": "The class that the heat map is about."})
+    fit = String(
+        required=True,
+        metadata={
+            "description": "The part of the upright photo that the model looks at, which the heat map covers: `crop`, "
+            "the middle square; `squeeze`, the whole photo."
+        },
+    )
     heat = List(
         List(Float()),
         required=True,
         metadata={
             "description": "Where in the photo the evidence for it lies (Grad-CAM): rows from the top of as many "
-            "numbers from 0 to 1, stretched over the whole photo: 14 of VGG16, 7 of other backbones."
+            "numbers from 0 to 1, stretched over that part: for 224 pixels 14 of VGG16, 7 of other backbones."
         },
     )
 

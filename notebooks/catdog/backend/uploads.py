@@ -9,6 +9,7 @@ import numpy as np
 from flask import Request, current_app, g, request
 from werkzeug.datastructures import FileStorage
 
+from ..preprocessing import Preprocessing
 from . import decoding
 from .problems import Problem
 
@@ -41,24 +42,24 @@ def photo_in_base64() -> bytes:
         raise Problem("bad-json", 'Send JSON such as {"image": "<the photo in base64>"}.') from None
 
 
-def decoded(files: list[bytes]) -> list[np.ndarray | Problem]:
-    """Each file through the one door, within the service's limits. Raises DeadlinePassed."""
+def decoded(files: list[bytes], preprocessing: Preprocessing) -> list[np.ndarray | Problem]:
+    """Each file as the model sees it, within the service's limits. Raises DeadlinePassed."""
     limits = current_app.extensions["catdog"]["limits"]
     refused = Problem("photo-too-large", f"The photo's file has more than {limits.photo_bytes >> 20} MB.")
     small = [file for file in files if len(file) <= limits.photo_bytes]
     admission = current_app.extensions["catdog"]["admission"]
     outcomes = decoding.decode(
         small, limits.pixels, limits.decode_seconds, g.left, aside=admission.sends_slow_photos(),
-        read=current_app.config["READ_PHOTO"],
+        read=current_app.config["READ_PHOTO"], preprocessing=preprocessing,
     )  # fmt: skip
     admission.note_slow_photos(sum(map(decoding.is_slow, outcomes)))
     found = iter(outcomes)
     return [next(found) if len(file) <= limits.photo_bytes else refused for file in files]
 
 
-def decoded_alone(file: bytes) -> np.ndarray:
+def decoded_alone(file: bytes, preprocessing: Preprocessing) -> np.ndarray:
     """Like `decoded`, for one. Raises Problem where it is refused."""
-    (found,) = decoded([file])
+    (found,) = decoded([file], preprocessing)
     if isinstance(found, Problem):
         raise found
     return found

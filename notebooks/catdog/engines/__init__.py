@@ -35,11 +35,11 @@ class Engine(Protocol):
     architecture: Architecture
 
     def features(self, photos: np.ndarray) -> np.ndarray:
-        """uint8 RGB (n, 224, 224, 3) from `images.read_photo` → float32 (n, size)."""
+        """uint8 RGB (n, pixels, pixels, 3) from `images.read_photo` → float32 (n, size)."""
         ...
 
     def activations(self, photos: np.ndarray) -> np.ndarray:
-        """The same photos → what is pooled to features: float32 (n, cells, cells, size)."""
+        """The same photos → what is pooled to features: float32 (n, cells, cells, channels)."""
         ...
 
 
@@ -98,6 +98,6 @@ def open_engine(name: str, backbone: Backbone, twin=None) -> Engine:
 
 
 def in_batches(run, photos: np.ndarray, *shape: int) -> np.ndarray:
-    """`run` over at most `BATCH` photos at a time: (n, 224, 224, 3) → float32 (n, *shape)."""
+    """`run` over at most `BATCH` photos at a time: (n, pixels, pixels, 3) → float32 (n, *shape)."""
     batches = [run(photos[start : start + BATCH]) for start in range(0, len(photos), BATCH)]
     return np.concatenate(batches) if batches else np.empty((0, *shape), np.float32)

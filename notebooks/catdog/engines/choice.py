@@ -13,7 +13,6 @@ import numpy as np
 from .. import places
 from ..backbone import VGG16, Architecture
 from ..errors import SuiteError
-from ..images import SIDE
 from . import TENSORFLOW, Engine, EngineUnavailable, candidates, has_gpu, threads
 
 AUTO = "auto"
@@ -84,7 +83,8 @@ def _measured(names: Mapping[str, str], opened: Callable[[str], Engine], memory:
 
 def seconds_per_photo(engine: Engine) -> float:
     """Median of three batches of noise, after one to warm up. Noise takes as long as photos."""
-    photos = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
+    pixels = engine.architecture.pixels
+    photos = np.random.default_rng(0).integers(0, 256, (2, pixels, pixels, 3), dtype=np.uint8)
     engine.features(photos)
     times = []
     for _ in range(_ROUNDS):
@@ -106,7 +106,7 @@ def _remembered(memory: Path) -> dict[str, float]:
 
 
 def _memory(backbone: Architecture = VGG16) -> Path:
-    parts = [backbone.name, _processor(), str(threads())]
+    parts = [f"{backbone.name} {backbone.pixels}", _processor(), str(threads())]
     parts += [f"{name} {_version(name)}" for name in ("openvino", "tensorflow")] + [f"GPU {has_gpu()}"]
     return places.cache_file("speeds", "\n".join(parts), ".json")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..backbone import VGG16, Backbone
+from ..backbone import VGG16, Architecture, Backbone
 from ..weights import LAYERS, Weights, fingerprint
 from .twin import Twin, make_twin
 
@@ -25,7 +25,7 @@ class Compact(Twin):
             kernel.dtype == np.int8 and kernel.shape == (3, 3, entering, len(scale))
             for kernel, scale, entering in zip(kernels, scales, [3, *map(len, scales)])
         )
-        if not fits or self.widths[-1] != VGG16.size:
+        if not fits or self.widths[-1] != VGG16.channels:
             raise ValueError("the compact twin's arrays make no sense")
 
     @property
@@ -37,12 +37,12 @@ class Compact(Twin):
         return self.arrays[f"{layer}/kernel"]
 
 
-def make_compact(narrow: Weights, photos: Iterable[np.ndarray]) -> Compact:
+def make_compact(narrow: Weights, photos: Iterable[np.ndarray], architecture: Architecture = VGG16) -> Compact:
     """Quantise a narrow network, as `make_twin` does the whole one (post-training quantisation: Nagel et al. 2021,
     https://arxiv.org/abs/2106.08295).
 
     Raises EngineUnavailable: see `make_twin`.
     """
-    twin = make_twin(Backbone(VGG16, narrow, fingerprint(narrow)), photos)
+    twin = make_twin(Backbone(architecture, narrow, fingerprint(narrow)), photos)
     kernels = {f"{layer}/kernel": twin.steps(layer, narrow) for layer in LAYERS}
     return Compact({**twin.arrays, **kernels})

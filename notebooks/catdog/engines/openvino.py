@@ -7,8 +7,7 @@ import threading
 import numpy as np
 
 from .. import colab
-from ..backbone import RGB_MEAN, VGG16, Backbone
-from ..images import SIDE
+from ..backbone import RGB_MEAN, Architecture, Backbone
 from ..processors import processors
 from ..weights import LAYERS
 from . import COMPACT, OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, in_batches, threads
@@ -38,16 +37,15 @@ class OpenVINOEngine:
     def __init__(self, name: str, backbone: Backbone, twin: Twin | None = None):
         if name == OPENVINO_BF16 and not has_bfloat16():
             raise EngineUnavailable("engine-processor", "this processor does not compute in bfloat16.")
-        if name in _QUANTISED and backbone.architecture is not VGG16:
+        if name in _QUANTISED and not backbone.architecture.is_vgg16:
             raise EngineUnavailable("engine-vgg16-only", "it is made for VGG16 only.")
         if name in _QUANTISED and twin is None:
             raise EngineUnavailable("engine-no-twin", _QUANTISED[name])
         self.name = name
         self.fingerprint, self.architecture = backbone.fingerprint, backbone.architecture
         self.recipe = f"int8 {twin.digest[:16]}" if name in _QUANTISED else _RECIPE[name]
-        if self.architecture is VGG16:
-            graph = build_graph(backbone, twin if name in _QUANTISED else None)
-            graph.add_outputs([_maximum(graph).input_value(0)])
+        if self.architecture.is_vgg16:
+            graph = with_features(build_graph(backbone, twin if name in _QUANTISED else None), self.architecture)
         else:
             graph = _converted(backbone)
         self._one_at_a_time = threading.Lock()  # a request of OpenVINO's is none of several threads
@@ -57,10 +55,10 @@ class OpenVINOEngine:
         return in_batches(lambda batch: self._run(batch, 0), photos, self.architecture.size)
 
     def activations(self, photos: np.ndarray) -> np.ndarray:
-        cells, size = self.architecture.cells, self.architecture.size
-        if self.architecture is not VGG16:
-            return in_batches(lambda batch: self._run(batch, 1), photos, cells, cells, size)
-        channels_first = in_batches(lambda batch: self._run(batch, 1), photos, size, cells, cells)
+        cells, channels = self.architecture.cells, self.architecture.channels
+        if not self.architecture.is_vgg16:
+            return in_batches(lambda batch: self._run(batch, 1), photos, cells, cells, channels)
+        channels_first = in_batches(lambda batch: self._run(batch, 1), photos, channels, cells, cells)
         return channels_first.transpose(0, 2, 3, 1)
 
     def _run(self, photos: np.ndarray, output: int) -> np.ndarray:
@@ -99,27 +97,28 @@ def let_tensorflow_be_converted() -> None:
 
 
 def _converted(backbone: Backbone) -> ov.Model:
-    """uint8 RGB (n, 224, 224, 3) → features float32 (n, size), activations float32 (n, cells, cells, size)."""
+    """uint8 RGB (n, pixels, pixels, 3) → features (n, size) and activations (n, cells, cells, channels), float32."""
     from .tensorflow import TensorFlowEngine
 
-    if backbone.fingerprint not in _last_converted:
+    key = backbone.fingerprint, backbone.architecture
+    if key not in _last_converted:
         let_tensorflow_be_converted()
         graph = ov.convert_model(TensorFlowEngine(backbone).compiled)
         features_and_activations = graph.outputs[:2]  # behind them stand those of gradients
         _last_converted.clear()
-        _last_converted[backbone.fingerprint] = ov.Model(
-            features_and_activations, graph.get_parameters(), backbone.architecture.name
-        )
-    return _last_converted[backbone.fingerprint]
+        _last_converted[key] = ov.Model(features_and_activations, graph.get_parameters(), backbone.architecture.name)
+    return _last_converted[key]
 
 
-_last_converted: dict[str, ov.Model] = {}  # by fingerprint: it takes 3 to 13 seconds, and each precision is tried
+_last_converted: dict[tuple[str, Architecture], ov.Model] = {}  # it takes 3 to 13 seconds, and each precision is tried
 
 
 def build_graph(backbone: Backbone, twin: Twin | None = None) -> ov.Model:
-    """VGG16: uint8 RGB (n, 224, 224, 3) → float32 (n, 512). With a twin, kernels are int8 and what enters each
-    convolution is quantised to its range; OpenVINO turns such a graph into int8 arithmetic."""
-    photos = op.parameter([-1, SIDE, SIDE, 3], np.uint8, name="photo")
+    """VGG16: uint8 RGB (n, pixels, pixels, 3) → activations float32 (n, 512, cells, cells). With a twin, kernels are
+    int8 and what enters each convolution is quantised to its range; OpenVINO turns such a graph into int8 arithmetic.
+    """
+    pixels = backbone.architecture.pixels
+    photos = op.parameter([-1, pixels, pixels, 3], np.uint8, name="photo")
     channels_first = op.transpose(op.convert(photos, np.float32), op.constant([0, 3, 1, 2]))
     values = op.subtract(channels_first, op.constant(np.array(RGB_MEAN, np.float32).reshape(1, 3, 1, 1)))
     for layer, following in itertools.zip_longest(LAYERS, LAYERS[1:]):
@@ -132,12 +131,18 @@ def build_graph(backbone: Backbone, twin: Twin | None = None) -> ov.Model:
             values = _quantised(values, following, twin)  # before pooling, which is then done in int8, too
         if following and following.split("_")[0] != layer.split("_")[0]:
             values = op.max_pool(values, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
-    # The maximum of block5_pool over the picture is that of what enters it: its windows cover the picture.
-    return ov.Model([op.reduce_max(values, op.constant([2, 3]), False)], [photos], VGG16.name)
+    return ov.Model([values], [photos], backbone.architecture.name)
 
 
-def _maximum(graph: ov.Model):
-    return graph.output(0).get_node().input_value(0).get_node()
+def with_features(graph: ov.Model, architecture: Architecture) -> ov.Model:
+    """A graph that gives activations, (n, channels, cells, cells) → one that gives features (n, size) before them."""
+    activations = graph.output(0).get_node().input_value(0)
+    pools = {"max": op.reduce_max, "mean": op.reduce_mean}
+    parts = [pools[part](activations, op.constant([2, 3]), False) for part in architecture.pooling]
+    if architecture.unit_length:
+        parts = [op.normalize_l2(part, op.constant([1]), 1e-12, "max") for part in parts]
+    features = op.concat(parts, 1) if len(parts) > 1 else parts[0]
+    return ov.Model([features.output(0), activations], graph.get_parameters(), graph.get_friendly_name())
 
 
 def _quantised(values, layer: str, twin: Twin | None):

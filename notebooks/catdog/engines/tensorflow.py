@@ -4,7 +4,6 @@ import numpy as np
 
 from ..backbone import Backbone
 from ..frameworks import keras, tf
-from ..images import SIDE
 from ..network import build_network
 from . import TENSORFLOW, TENSORFLOW_MIXED, in_batches
 
@@ -20,17 +19,18 @@ class TensorFlowEngine:
         self.recipe = "fp16 tensorflow" if mixed else "fp32 tensorflow"
         self.fingerprint, self.architecture = backbone.fingerprint, backbone.architecture
         self.model = build_network(backbone, mixed)
+        pixels = self.architecture.pixels
         last = self.model.get_layer(self.architecture.activations).output
         both = keras.Model(self.model.input, [self.model.output, last])
         self.compiled = tf.function(
             lambda photos: both(tf.cast(photos, tf.float32), training=False),
-            input_signature=[tf.TensorSpec((None, SIDE, SIDE, 3), tf.uint8)],
+            input_signature=[tf.TensorSpec((None, pixels, pixels, 3), tf.uint8)],
         )
 
     def features(self, photos: np.ndarray) -> np.ndarray:
         return in_batches(lambda batch: self.compiled(batch)[0].numpy(), photos, self.architecture.size)
 
     def activations(self, photos: np.ndarray) -> np.ndarray:
-        shape = self.architecture.cells, self.architecture.cells, self.architecture.size
+        shape = self.architecture.cells, self.architecture.cells, self.architecture.channels
         found = in_batches(lambda batch: self.compiled(batch)[1].numpy(), photos, *shape)
         return found.astype(np.float32, copy=False)

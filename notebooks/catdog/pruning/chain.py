@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backbone import RGB_MEAN
 from ..engines.openvino import compiled, has_bfloat16, op, ov
-from ..images import SIDE
+from ..preprocessing import PREPROCESSING
 from ..weights import LAYERS, Weights
 
 _AT_ONCE = 4  # photos: all that the whole network computes of them is some 400 MB
@@ -33,7 +33,7 @@ class Layer:
 
 
 def _layers() -> Iterator[Layer]:
-    side = SIDE
+    side = PREPROCESSING.pixels
     for name, following in zip(LAYERS, (*LAYERS[1:], LAYERS[-1])):
         pools = name.split("_")[0] != following.split("_")[0]
         yield Layer(name, side, pools)
@@ -71,7 +71,7 @@ def batches(number: int) -> Iterator[slice]:
 def whole(weights: Weights) -> Callable[[np.ndarray], Iterator[tuple[np.ndarray, np.ndarray]]]:
     """A function: what enters VGG16 → for each layer what enters it, float32 (n, in, side, side), and what stands
     before its ReLU, (n, out, side, side)."""
-    values = start = op.parameter([-1, 3, SIDE, SIDE], np.float32).output(0)
+    values = start = op.parameter([-1, 3, SIDES[0], SIDES[0]], np.float32).output(0)
     seen = []
     for layer in CHAIN:
         before = _convolution(values, *layer.of(weights))

@@ -21,9 +21,10 @@ def _label() -> None:
 
 
 def _fit() -> None:
-    photos, features, name, backbone, engine, epochs, seed, target = environment_first(
-        PHOTOS="", FEATURES="", MODEL_NAME="", BACKBONE=VGG16.name, ENGINE=AUTO, EPOCHS=100, SEED=0, SURE_IS_RIGHT=0.99
-    )
+    photos, features, name, backbone, pixels, engine, seed, target = environment_first(
+        PHOTOS="", FEATURES="", MODEL_NAME="", BACKBONE=VGG16.name, PIXELS=VGG16.pixels, ENGINE=AUTO, SEED=0,
+        SURE_IS_RIGHT=0.99,
+    )  # fmt: skip
     if not photos or not features:
         raise SuiteError(
             "table-places-missing",
@@ -31,7 +32,7 @@ def _fit() -> None:
         )
     from .fitting import fine_tune
 
-    model = fine_tune(photos, features, name, backbone=backbone, engine=engine, epochs=epochs, seed=seed, target=target)
+    model = fine_tune(photos, features, name, backbone=backbone, pixels=pixels, engine=engine, seed=seed, target=target)
     print(f"{model.id} is in {model.folder}")
 
 

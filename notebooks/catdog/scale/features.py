@@ -1,7 +1,8 @@
 """Features of very many photos as a table, and from the table to rows in a file that training reads in batches."""
 
+import functools
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,8 @@ import pyarrow
 from ..backbone import Backbone, load_backbone
 from ..engines import Engine, open_engine
 from ..engines.twin import Twin
-from ..folders import SPLITS
-from ..images import DOOR
+from ..folders import SPLITS, TRAIN, VALID
 from ..inspection import read_training_photo
-from ..rows import StoredRows
 from ..splitting import CHANCE_SUFFICES, Given, deal
 from .layout import Layout
 from .storage import Place
@@ -30,13 +29,19 @@ class FeatureColumns:
     def __init__(self, backbone: Backbone, engine: Engine, twin: Twin | None = None):
         vector = pyarrow.list_(pyarrow.float32())
         self.schema = pyarrow.schema({"features": vector, "recipe": pyarrow.string()})
-        self.made_by = ("recipe", f"{DOOR} {backbone.fingerprint[:16]} {engine.recipe}")
-        self._backbone, self._engine, self._twin = backbone.architecture.name, engine.name, twin
+        architecture = backbone.architecture
+        made_for = f"{architecture.preprocessing.version} {architecture.features}"
+        self.made_by = ("recipe", f"{made_for} {backbone.fingerprint[:16]} {engine.recipe}")
+        self._architecture, self._engine, self._twin = architecture, engine.name, twin
 
-    read = staticmethod(read_training_photo)
+    @property
+    def read(self) -> Callable[[bytes], np.ndarray]:
+        """What reads a photo's bytes, in another process, too."""
+        return functools.partial(read_training_photo, preprocessing=self._architecture.preprocessing)
 
     def opened(self) -> "FeatureColumns":
-        self._run = open_engine(self._engine, load_backbone(self._backbone), self._twin)
+        backbone = load_backbone(self._architecture.name, self._architecture.pixels)
+        self._run = open_engine(self._engine, backbone, self._twin)
         return self
 
     def rows(self, photos: list[Looked]) -> list[dict]:
@@ -44,14 +49,15 @@ class FeatureColumns:
 
 
 class StoredFeatures:
-    """The features of a table by split, each in a file, in the order that the photos have in `dataset.check`: in memory
-    the rows would be the same, whichever files of the table they stand in.
+    """The features of a table by split, in a file, in the order that the photos have in `dataset.check`: in memory the
+    rows would be the same, whichever files of the table they stand in.
 
     Copies of a photo count once (that in test before valid before train), and none of one that lies in two classes, as
     in `dataset.check`. In memory there are some 160 bytes a photo (measured), most of them for its path.
 
     Attributes:
-        by_split: split → (features, `StoredRows` (n, size); class numbers, int32 (n,)).
+        by_split: split → (features, `np.memmap` (n, size); class numbers, int32 (n,)).
+        for_training: as `by_split`, with the photos for validation behind those for training.
         left_out: how many were refused, or are copies.
         digest: identifies the photos with their classes and splits, sha256, hex.
     """
@@ -67,18 +73,19 @@ class StoredFeatures:
         kept = _without_copies(keys, targets, splits, ranks)
         _deal_small_classes(kept, keys, targets, splits, given, layout.splits)
         self.left_out = len(paths) - len(kept)
-        row_of = np.full(len(keys), -1, np.int64)
-        self.by_split = {}
-        for number, split in enumerate(SPLITS):
-            chosen = kept[splits[kept] == number]
-            row_of[chosen] = np.arange(len(chosen))
-            self.by_split[split] = (StoredRows(folder / split, len(chosen), size), targets[chosen])
         self.digest = hashlib.sha256(b"".join(part[kept].tobytes() for part in (keys, targets, splits))).hexdigest()
-        self._fill(table, size, row_of, splits)
-
-    def close(self) -> None:
-        for features, _ in self.by_split.values():
-            features.close()
+        in_order = np.concatenate([kept[splits[kept] == number] for number in range(len(SPLITS))])
+        row_of = np.full(len(keys), -1, np.int64)
+        row_of[in_order] = np.arange(len(in_order))
+        rows = np.memmap(folder / "features", np.float32, "w+", shape=(max(1, len(in_order)), size))
+        self._fill(rows, table, row_of)
+        ends = np.cumsum([0, *(int((splits[kept] == number).sum()) for number in range(len(SPLITS)))])
+        parts = {split: slice(*ends[number : number + 2]) for number, split in enumerate(SPLITS)}
+        parts_for_training = {**parts, TRAIN: slice(0, ends[SPLITS.index(VALID) + 1]), VALID: slice(0, 0)}
+        self.by_split, self.for_training = (
+            {split: (rows[part], targets[in_order[part]]) for split, part in found.items()}
+            for found in (parts, parts_for_training)
+        )
 
     def _index(self, table: Place, places: dict[str, int], layout: Layout, classes: Sequence[str]) -> list[np.ndarray]:
         """For each row the first eight bytes of the photo's digest, its class, its split, its path's place, and the
@@ -101,16 +108,14 @@ class StoredFeatures:
             parts.append([np.array(part, like.dtype) for part, like in zip(zip(*rows), parts[0])])
         return [np.concatenate(part) for part in zip(*parts)]
 
-    def _fill(self, table: Place, size: int, row_of: np.ndarray, splits: np.ndarray) -> None:
+    def _fill(self, rows: np.ndarray, table: Place, row_of: np.ndarray) -> None:
         start = 0
         for found in table.tables(["features"]):
             vectors = found["features"].combine_chunks()
-            features = np.zeros((len(found), size), np.float32)
-            features[vectors.is_valid().to_numpy(False)] = vectors.flatten().to_numpy().reshape(-1, size)
-            here = slice(start, start + len(found))
-            for number, split in enumerate(SPLITS):
-                chosen = (splits[here] == number) & (row_of[here] >= 0)
-                self.by_split[split][0][row_of[here][chosen]] = features[chosen]
+            features = np.zeros((len(found), rows.shape[1]), np.float32)
+            features[vectors.is_valid().to_numpy(False)] = vectors.flatten().to_numpy().reshape(-1, rows.shape[1])
+            here = row_of[start : start + len(found)]
+            rows[here[here >= 0]] = features[here >= 0]
             start += len(found)
 
 

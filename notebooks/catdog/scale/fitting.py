@@ -3,7 +3,6 @@
 import hashlib
 import heapq
 import tempfile
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,20 +17,19 @@ from ..engines import TENSORFLOW_MIXED
 from ..engines.choice import AUTO
 from ..evaluation import evaluate
 from ..features import FeatureStore
-from ..folders import SPLITS, TEST, TRAIN, VALID
+from ..folders import TEST, TRAIN
 from ..images import PhotoRefused
 from ..inspection import read_training_photo
 from ..names import model_name
+from ..preprocessing import PREPROCESSING
 from ..proving import SAMPLES, Engines
 from ..saving import save_model
-from ..training import fit_head, no_logits, unseen_logits
+from ..training import MOST_CROSS_VALIDATED, fit_head
 from .cluster import connect, has_gpus
 from .features import FeatureColumns, StoredFeatures
 from .layout import Layout
 from .storage import Place
 from .tables import Reader, make_table, surviving
-
-_JUDGED = 20_000  # photos that say how sure it is and how often right: more would move the figures by 0.1 % or less
 
 
 def fine_tune(
@@ -41,13 +39,13 @@ def fine_tune(
     *,
     backbone: str = VGG16.name,
     engine: str = AUTO,
-    epochs: int = 100,
+    pixels: int = PREPROCESSING.pixels,
     seed: int = 0,
     target: float = 0.99,
 ) -> Bundle:
     """Notebook 1 without its pictures, for photos in storage: the features that the table lacks, the last layer, a new
-    version of the model. By the same arithmetic and up to 20,000 photos for training and for validation each, it is
-    the last layer of notebook 1; with more, its weights are, and fewer photos judge its confidence.
+    version of the model. It is the last layer of notebook 1, by the same arithmetic; of more than 20,000 photos, that
+    many choose its strength and judge its confidence, here as there.
 
     Of what notebook 1 does it leaves out the data doctor, corrections, unfreezing, the compact twin, and the comparison
     with the version before.
@@ -56,7 +54,7 @@ def fine_tune(
         photos: a folder or a URI, with a sub-folder a class, within train, valid and test or without them.
         features: a folder or a URI for the table. What is in it is not computed again.
         name: the model's; with nothing, that of the folder of photos.
-        backbone, epochs, seed, target: as in notebook 1 (`target` is its SURE_IS_RIGHT).
+        backbone, pixels, seed, target: as in notebook 1 (`target` is its SURE_IS_RIGHT).
         engine: as in notebook 1; "auto" is `tensorflow-mixed` where the cluster has GPUs.
 
     Raises SuiteError for what a person can mend.
@@ -70,27 +68,19 @@ def fine_tune(
     connect()
     with tempfile.TemporaryDirectory(dir=places.cache_dir()) as scratch:
         seen = _sample(source, paths, layout, classes, Path(scratch))
-        base = load_backbone(backbone)
-        twin = bundle.read(places.SHIPPED_MODEL).twin if base.architecture is VGG16 else None
+        base = load_backbone(backbone, pixels)
+        twin = bundle.read(places.SHIPPED_MODEL).twin if base.architecture == VGG16 else None
         wanted = TENSORFLOW_MIXED if engine == AUTO and has_gpus() else engine
         engines = Engines(seen, base, FeatureStore(base), wanted, twin)
         columns = FeatureColumns(base, engines.chosen, engines.twin)
         print(make_table(source, table, paths, columns, "Features"))
         size = base.architecture.size
-        with closing(StoredFeatures(table, paths, layout, classes, Path(scratch), size)) as stored:
-            large = _LargeDataset.of(seen, stored)
-            fit = fit_head(
-                *stored.by_split[TRAIN], *stored.by_split[VALID], classes=len(classes), epochs=epochs, seed=seed
-            )
-            data = {split: _some(*stored.by_split[split]) for split in SPLITS}
-            few = len(stored.by_split[TRAIN][1]) <= _JUDGED
-        # Where there are more, photos for validation suffice to judge confidence.
-        unseen = unseen_logits(*data[TRAIN], *data[VALID], fit) if few else no_logits(fit, data[TRAIN][1])
-        confidence = fit_confidence(fit.head, data[TRAIN], data[VALID], unseen, target=target)
-        reports = {
-            split: evaluate(confidence.head.probabilities(data[split][0]), data[split][1], classes)
-            for split in (VALID, TEST)
-        }
+        stored = StoredFeatures(table, paths, layout, classes, Path(scratch), size)
+        large = _LargeDataset.of(seen, stored)
+        fit = fit_head(stored.for_training, len(classes), seed=seed)
+        confidence = fit_confidence(fit, stored.for_training, target=target)
+        test, truth = _some(*stored.by_split[TEST])
+        reports = {TEST: evaluate(confidence.head.probabilities(test), truth, classes)}
         print(reports[TEST].summary())
         return save_model(name, large, fit, confidence, reports, engines)
 
@@ -147,6 +137,6 @@ def _copied(source: Place, path: str, layout: Layout, folder: Path, read: Reader
 
 
 def _some(features, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most `_JUDGED` of them, evenly spread."""
-    rows = np.linspace(0, len(targets) - 1, min(len(targets), _JUDGED)).astype(int)
+    """At most `MOST_CROSS_VALIDATED` of them, evenly spread."""
+    rows = np.linspace(0, len(targets) - 1, min(len(targets), MOST_CROSS_VALIDATED)).astype(int)
     return features[rows], targets[rows]

@@ -1,5 +1,7 @@
 """Label photos by the hundred thousand."""
 
+import functools
+
 import numpy as np
 import pyarrow
 
@@ -44,10 +46,7 @@ class _Labels:
         })  # fmt: skip
         self.made_by = ("model", saved.id)
         self._sent = SentModel.of(saved, engine)
-
-    @staticmethod
-    def read(data: bytes) -> np.ndarray:
-        return read_photo(data)
+        self.read = functools.partial(read_photo, preprocessing=saved.preprocessing)
 
     def opened(self) -> "_Labels":
         self._classifier = self._sent.loaded()

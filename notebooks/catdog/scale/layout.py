@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from .. import layout
+from ..folders import is_none_of_these
 from ..layout_reader import read_layout
 from ..splitting import split_of
 from .storage import Place
@@ -32,8 +33,9 @@ class Layout:
         return tuple(sorted({label for label in map(self.label, paths) if label}))
 
     def label(self, path: str) -> str | None:
-        """The class; None for a file that is not used."""
-        return self._layout.label(path[len(self.root) + 1 :])
+        """The class; None for a file that is not used, such as one in `none-of-these`."""
+        label = self._layout.label(path[len(self.root) + 1 :])
+        return None if label and is_none_of_these(label) else label
 
     @property
     def splits(self) -> set[str]:

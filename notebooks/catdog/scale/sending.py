@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import bundle
-from ..bundle import CARD, Bundle
+from ..bundle import Bundle
+from ..card import CARD
 from ..classifier import Classifier, load_classifier
 
 

@@ -1,0 +1,68 @@
+"""What is known of a saved model, as JSON: read, checked against its own digest, and put into today's words."""
+
+import json
+from pathlib import Path
+
+from .backbone import Architecture, architecture_of
+from .engines import COMPACT
+from .engines.proof import CompactProof, Proof
+from .stored import INSTEAD, BundleRefused, sealed
+
+SCHEMA = 2
+_BEFORE = 1  # whose cards call the preprocessing an image door
+_UPDATE = "update the suite"
+CARD, FAMILIAR = "card.json", "familiar.npz"
+
+
+def read_card(folder: Path) -> dict:
+    """The card alone. Raises BundleRefused."""
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        if card["schema"] not in (SCHEMA, _BEFORE):
+            raise BundleRefused("model-other-release", f"{folder} is of another release: {_UPDATE}, or train again.")
+        if "digest" in card and card != sealed(card):  # cards had none before
+            raise ValueError
+        card = _translated(card)
+        if not all(key in card for key in ("name", "version", "classes", "preprocessing", "files")):
+            raise KeyError
+        card["backbone"]["fingerprint"]
+        _check_architecture(folder, card)
+        proofs_of(card)
+        if not (0 <= threshold(card, "sure") <= 1 and (FAMILIAR in card["files"]) <= (threshold(card, "far") > 0)):
+            raise ValueError
+    except FileNotFoundError:
+        raise BundleRefused("model-missing", f"{folder} holds no saved model: it has no {CARD}.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise BundleRefused("model-damaged", f"{folder / CARD} is damaged: {INSTEAD}") from None
+    return card
+
+
+def _translated(card: dict) -> dict:
+    """A card of the schema before in today's words."""
+    if card["schema"] != _BEFORE:
+        return card
+    others = {name: value for name, value in card.items() if name != "image_door"}
+    return {**others, "schema": SCHEMA, "preprocessing": card["image_door"]}
+
+
+def architecture_of_card(card: dict) -> Architecture:
+    """The backbone that the model was trained on, and its preprocessing. Raises ValueError where it is unknown here."""
+    return architecture_of(card["backbone"]["name"], card["backbone"]["features"], card["preprocessing"])
+
+
+def _check_architecture(folder: Path, card: dict) -> None:
+    try:
+        architecture_of_card(card)
+    except ValueError as error:
+        raise BundleRefused("model-other-release", f"{folder} cannot be used here ({error}): {_UPDATE}.") from None
+
+
+def proofs_of(card: dict) -> dict[str, Proof | CompactProof]:
+    """Engines by name, with what notebook 1 found out about them."""
+    proofs = {name: Proof(**found) for name, found in card.get("engines", {}).items()}
+    return proofs | ({COMPACT: CompactProof(**card["compact"]["proof"])} if "compact" in card else {})
+
+
+def threshold(card: dict, name: str) -> float:
+    """ "sure" or "far", see `confidence.Confidence.thresholds`; 0 where the card holds none."""
+    return float(card.get("thresholds", {}).get(name, 0))
