@@ -124,12 +124,12 @@ def build_graph(backbone: Backbone, twin: Twin | None = None) -> ov.Model:
     values = op.subtract(channels_first, op.constant(np.array(RGB_MEAN, np.float32).reshape(1, 3, 1, 1)))
     for layer, following in itertools.zip_longest(LAYERS, LAYERS[1:]):
         if layer == LAYERS[0]:
-            values = _quantised(values, layer, twin)
+            values = quantised(values, layer, twin)
         bias = (twin.arrays if twin else backbone.weights)[f"{layer}/bias"]
         values = op.convolution(values, _kernel(backbone, layer, twin), [1, 1], [1, 1], [1, 1], [1, 1], name=layer)
         values = op.relu(op.add(values, op.constant(bias.reshape(1, -1, 1, 1))))
         if following:
-            values = _quantised(values, following, twin)  # before pooling, which is then done in int8, too
+            values = quantised(values, following, twin)  # before pooling, which is then done in int8, too
         if following and following.split("_")[0] != layer.split("_")[0]:
             values = op.max_pool(values, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
     # The maximum of block5_pool over the picture is that of what enters it: its windows cover the picture.
@@ -140,8 +140,8 @@ def _maximum(graph: ov.Model):
     return graph.output(0).get_node().input_value(0).get_node()
 
 
-def _quantised(values, layer: str, twin: Twin | None):
-    """`values` in the 256 steps of what enters `layer`."""
+def quantised(values, layer: str, twin: Twin | None):
+    """Without a twin `values` as they are, else in the 256 steps of what enters `layer`."""
     if not twin:
         return values
     low, high = (op.constant(limit) for limit in twin.arrays[f"{layer}/range"])

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import colab
-from ..backbone import Backbone
+from .. import colab, lite0
+from ..backbone import VGG16, Backbone
 from ..progress import bar
 from ..weights import LAYERS, Weights
 from . import EngineUnavailable
 
 CALIBRATION_PHOTOS = 32
+
+# The convolutions of each backbone that has int8 twins.
+QUANTISABLE = {VGG16.name: LAYERS, lite0.NAME: lite0.NAMES}
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,22 @@ class Twin:
     arrays: dict[str, np.ndarray]
 
     def __post_init__(self):
-        for layer in LAYERS:
+        for layer in self.layers:
             span, scale, bias = (self.arrays.get(f"{layer}/{part}", np.empty(0)) for part in ("range", "scale", "bias"))
             fits = span.shape == (2,) and scale.ndim == 1 and scale.shape == bias.shape and scale.size
             if not fits or not np.isfinite([*span, *scale, *bias]).all() or span[0] >= span[1] or scale.min() <= 0:
                 raise ValueError(f"the int8 twin's arrays for {layer} make no sense")
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the convolutions: of the backbone whose first one the arrays have, or of VGG16."""
+        return next((layers for layers in QUANTISABLE.values() if f"{layers[0]}/range" in self.arrays), LAYERS)
+
     def steps(self, layer: str, weights: Weights) -> np.ndarray:
-        """The kernel of `layer` in whole steps of its scale, int8 (3, 3, in, out)."""
-        scaled = weights[f"{layer}/kernel"] / self.arrays[f"{layer}/scale"]
+        """The kernel of `layer` in whole steps of its scale, int8 in the shape of the kernel."""
+        kernel, scale = weights[f"{layer}/kernel"], self.arrays[f"{layer}/scale"]
+        depthwise = kernel.shape[-1] == 1 < kernel.shape[-2]  # which has its channels last but one
+        scaled = kernel / (scale[:, None] if depthwise else scale)
         return np.clip(np.floor(scaled + 0.5), -127, 127).astype(np.int8)
 
     @property
