@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from . import lite0, lite0_weights
 from .errors import SuiteError
 from .weights import Weights, fingerprint, load_weights
 
@@ -22,7 +23,7 @@ class Architecture:
     the others are the mean that their authors take.
 
     Attributes:
-        name: as keras.applications calls it.
+        name: as keras.applications calls it, where it has it.
         features: what they are, in words.
         pooling: "max" or "mean" of the activations, over the cells of the picture.
         size: how many features there are.
@@ -47,6 +48,7 @@ ARCHITECTURES = {
     one.name: one
     for one in (
         VGG16,
+        Architecture(lite0.NAME, "mean(activations)", "mean", lite0.CHANNELS, 7, "activations"),
         Architecture("MobileNetV3Large", "mean(activations)", "mean", 960, 7, "activations"),
         Architecture("EfficientNetV2B0", "mean(activations)", "mean", 1280, 7, "activations"),
         Architecture("ConvNeXtTiny", "mean(activations)", "mean", 768, 7, "activations"),
@@ -60,7 +62,7 @@ class Backbone:
 
     Attributes:
         architecture: one of `ARCHITECTURES`.
-        weights: arrays by name, see `weights.load_weights` and `applications.load_weights`.
+        weights: arrays by name, see `load_weights` of weights.py, lite0_weights.py and applications.py.
         fingerprint: identifies them (see `weights.fingerprint`).
         tuned: those of them that were trained on photos of yours (see unfreezing.py) and are not ImageNet's.
     """
@@ -91,6 +93,8 @@ def load_backbone(name: str = VGG16.name) -> Backbone:
         )
     if name == VGG16.name:
         weights = load_weights()
+    elif name == lite0.NAME:
+        weights = lite0_weights.load_weights()
     else:
         from . import applications
 

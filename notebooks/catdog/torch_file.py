@@ -89,8 +89,7 @@ def read_tensors(data: bytes) -> dict[str, np.ndarray]:
 
 
 def _numbers(file: io.BytesIO, storage: _Storage) -> np.ndarray:
-    length = int.from_bytes(file.read(8), "little")
-    found = np.frombuffer(file.read(storage.dtype.itemsize * storage.length), storage.dtype)
-    if length != storage.length or len(found) != length:
+    length, raw = int.from_bytes(file.read(8), "little"), file.read(storage.dtype.itemsize * storage.length)
+    if length != storage.length or len(raw) != storage.dtype.itemsize * length:
         raise ValueError("the file is cut")
-    return found
+    return np.frombuffer(raw, storage.dtype)

@@ -10,7 +10,8 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-from catdog.backbone import VGG16, Backbone
+from catdog import lite0
+from catdog.backbone import ARCHITECTURES, VGG16, Backbone
 from catdog.bundle import Bundle
 from catdog.drawings import CLASSES
 from catdog.engines import Engine
@@ -64,6 +65,17 @@ def slim_backbone() -> Backbone:
         weights |= {f"{layer}/kernel": kernel.astype(np.float32), f"{layer}/bias": np.zeros(width, np.float32)}
         entering = width
     return Backbone(VGG16, weights, fingerprint(weights))
+
+
+def random_lite0() -> Backbone:
+    """EfficientNet-Lite0 with weights at random that let signals through."""
+    chance, weights = np.random.default_rng(4), {}
+    for layer in lite0.LAYERS:
+        fan_in = layer.side**2 * (1 if layer.depthwise else layer.entering)
+        kernel = chance.normal(0, np.sqrt((2 if layer.clipped else 1) / fan_in), layer.shape)
+        bias = chance.normal(0, 0.1, layer.leaving)
+        weights |= {f"{layer.name}/kernel": kernel.astype(np.float32), f"{layer.name}/bias": bias.astype(np.float32)}
+    return Backbone(ARCHITECTURES[lite0.NAME], weights, fingerprint(weights))
 
 
 def save_random(name: str, path: Path, seed: int = 0):

