@@ -4,6 +4,7 @@ import os
 import pickle
 import struct
 import subprocess
+import sys
 import zipfile
 from collections import OrderedDict
 
@@ -35,7 +36,7 @@ from catdog.proving import Engines
 from catdog.sources import PhotoFolder
 from catdog.torch_file import MAGIC, read_tensors
 from catdog.weights import fingerprint
-from conftest import drawing, refused
+from conftest import ROOT, drawing, refused
 from standins.network import random_lite0
 from test_backbones import trained
 
@@ -316,7 +317,7 @@ def test_keras_and_openvino_compute_the_same_activations(random, pixels):
 
     noise = np.random.default_rng(0).integers(0, 256, (2, pixels, pixels, 3), dtype=np.uint8)
     expected = lite0.build(random.weights, pixels).predict_on_batch(noise.astype(np.float32))
-    found = compiled(build_graph(random.weights, pixels), "f32").infer({0: noise})[0]
+    found = compiled(build_graph(random.weights, pixels), "f32").infer({0: noise})[0].transpose(0, 2, 3, 1)
     assert found.shape == expected.shape == (2, pixels // 32, pixels // 32, 1280)
     assert expected.std() > 0.1
     assert np.abs(found - expected).max() < 1e-3
@@ -391,13 +392,29 @@ def test_the_closed_form_is_grad_cam(name, random, random_twin, photos):
                 assert np.abs(heat - theirs / theirs.max()).max() < 1e-3
 
 
-@pytest.mark.slow
-def test_engines_that_cannot_run_it_say_why(random, shipped, slim):
+def test_engines_that_cannot_run_it_say_why(random, shipped):
     with refused("engine-vgg16-only", "VGG16", kind=EngineUnavailable):
         open_engine(COMPACT, random, shipped.twin)
     for twin in (None, shipped.twin):  # VGG16's
         with refused("engine-no-twin", kind=EngineUnavailable):
             open_engine(OPENVINO_INT8, random, twin)
+
+
+SERVE = """
+import sys
+from catdog.backbone import load_backbone
+from catdog.engines import open_engine
+open_engine("openvino-fp32", load_backbone("EfficientNet-Lite0"))
+print(sorted({"tensorflow", "keras", "torch", "nncf"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.weights
+def test_openvino_runs_it_without_tensorflow():
+    done = subprocess.run(
+        [sys.executable, "-c", SERVE], cwd=ROOT / "notebooks", capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 # The int8 twin

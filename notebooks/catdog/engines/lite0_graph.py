@@ -10,7 +10,7 @@ from .twin import Twin
 
 
 def build_graph(weights: Mapping[str, np.ndarray], pixels: int, twin: Twin | None = None) -> ov.Model:
-    """uint8 RGB (n, pixels, pixels, 3) → activations float32 (n, pixels/32, pixels/32, 1280).
+    """uint8 RGB (n, pixels, pixels, 3) → activations float32 (n, 1280, pixels/32, pixels/32).
 
     With a twin, kernels are int8 and what enters each convolution is quantised to its range; OpenVINO turns such a
     graph into int8 arithmetic.
@@ -32,7 +32,7 @@ def build_graph(weights: Mapping[str, np.ndarray], pixels: int, twin: Twin | Non
             values = op.clamp(values, 0.0, 6.0)
         if layer.ends:
             values = op.add(values, block)
-    return ov.Model([op.transpose(values, op.constant([0, 2, 3, 1]))], [photos], NAME)
+    return ov.Model([values], [photos], NAME)
 
 
 def _convolution(values, layer: Layer, weights: Mapping[str, np.ndarray], twin: Twin | None):

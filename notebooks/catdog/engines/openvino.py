@@ -59,7 +59,7 @@ class OpenVINOEngine:
 
     def activations(self, photos: np.ndarray) -> np.ndarray:
         cells, size = self.architecture.cells, self.architecture.size
-        if self.architecture is not VGG16:
+        if self.architecture.name not in QUANTISABLE:
             return in_batches(lambda batch: self._run(batch, 1), photos, cells, cells, size)
         channels_first = in_batches(lambda batch: self._run(batch, 1), photos, size, cells, cells)
         return channels_first.transpose(0, 2, 3, 1)
@@ -131,7 +131,7 @@ def _lite0(backbone: Backbone, twin: Twin | None) -> ov.Model:
 
     graph = lite0_graph.build_graph(backbone.weights, SIDE, twin)
     activations = graph.output(0).get_node().input_value(0)
-    return ov.Model([op.reduce_mean(activations, op.constant([1, 2]), False)], graph.get_parameters(), lite0.NAME)
+    return ov.Model([op.reduce_mean(activations, op.constant([2, 3]), False)], graph.get_parameters(), lite0.NAME)
 
 
 def _vgg16(backbone: Backbone, twin: Twin | None) -> ov.Model:
