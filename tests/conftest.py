@@ -49,6 +49,7 @@ for name in (
     "LABELS",
     "BACKEND_URL",
     "VGG16_WEIGHTS",
+    "EFFICIENTNET_LITE0_WEIGHTS",
     "BACKBONE",
     "UNFREEZE",
     "PHOTO",
@@ -136,9 +137,10 @@ def own_cache(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_weights_unless_marked(request, monkeypatch):
-    """Whatever a test starts finds VGG16's weights only if the test says that it needs them."""
+    """Whatever a test starts finds real weights only if the test says that it needs them."""
     if not request.node.get_closest_marker("weights"):
-        monkeypatch.setenv("VGG16_WEIGHTS", "the test lacks the mark weights.npz")
+        for name in ("VGG16_WEIGHTS", "EFFICIENTNET_LITE0_WEIGHTS"):
+            monkeypatch.setenv(name, "the test lacks the mark weights.npz")
 
 
 @pytest.fixture(scope="session")

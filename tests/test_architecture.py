@@ -16,6 +16,10 @@ TRAINING = {
     "pictures",
     "inspection",
     "weights",
+    "weight_sources",
+    "torch_file",
+    "lite0",
+    "lite0_weights",
     "backbone",
     "applications",
     "unfreezing",
@@ -68,8 +72,10 @@ def test_training_never_imports_serving():
 
 def test_the_lowest_floor_imports_next_to_nothing():
     rooms = graph()
-    for name in ("errors", "drawings", "head", "progress"):
+    for name in ("errors", "drawings", "head", "progress", "torch_file"):
         assert not rooms[name]
+    assert rooms["lite0"] == {"frameworks"}
+    assert rooms["weight_sources"] == {"errors", "places"}
     assert rooms["places"] == {"errors"}
     assert rooms["images"] == {"errors", "names", "salvage"}
     assert rooms["layout"] | rooms["layout_reader"] <= {

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from catdog import bundle
+from catdog import bundle, lite0
 from catdog.backbone import ARCHITECTURES, VGG16, load_backbone
 from catdog.bundle import BundleRefused
 from catdog.card import CARD
@@ -29,7 +29,7 @@ from catdog.unfreezing import unfrozen
 from conftest import drawing, refused
 from standins.network import SMALL, save_random
 
-OTHERS = sorted(set(ARCHITECTURES) - {VGG16.name})
+OTHERS = sorted(set(ARCHITECTURES) - {VGG16.name, lite0.NAME})  # keras.applications has them
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_weights_that_cannot_be_had_are_told_with_what_to_do(tmp_path, monkeypat
     monkeypatch.setattr("keras.src.applications.convnext.file_utils.get_file", out_of_reach)
     with refused("weights-missing", "URL fetch failure"):
         load_backbone("ConvNeXtTiny")
-    with refused("backbone-unknown", "ResNet50", "BACKBONE", "VGG16, MobileNetV3Large"):
+    with refused("backbone-unknown", "ResNet50", "BACKBONE", "VGG16, EfficientNet-Lite0, MobileNetV3Large"):
         load_backbone("ResNet50")
 
 

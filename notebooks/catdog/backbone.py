@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from . import lite0, lite0_weights
 from .errors import SuiteError
 from .preprocessing import PIXELS, PREPROCESSING, Preprocessing
 from .weights import Weights, fingerprint, load_weights
@@ -22,7 +23,7 @@ class Architecture:
     docs/accuracy.md for what was measured). Those of the others are the mean that their authors take.
 
     Attributes:
-        name: as keras.applications calls it.
+        name: as keras.applications calls it, where it has it.
         activations: the layer of the Keras network whose output is pooled to features.
         channels: of the activations.
         stride: pixels a side for each cell of the activations.
@@ -87,6 +88,7 @@ ARCHITECTURES = {
     one.name: one
     for one in (
         VGG16,
+        Architecture(lite0.NAME, "activations", lite0.CHANNELS, 32),
         Architecture("MobileNetV3Large", "activations", 960, 32),
         Architecture("EfficientNetV2B0", "activations", 1280, 32),
         Architecture("ConvNeXtTiny", "activations", 768, 32),
@@ -112,7 +114,7 @@ class Backbone:
 
     Attributes:
         architecture: see there.
-        weights: arrays by name, see `weights.load_weights` and `applications.load_weights`.
+        weights: arrays by name, see `load_weights` of weights.py, lite0_weights.py and applications.py.
         fingerprint: identifies them (see `weights.fingerprint`).
         tuned: those of them that were trained on photos of yours (see unfreezing.py) and are not ImageNet's.
     """
@@ -145,6 +147,8 @@ def load_backbone(name: str = VGG16.name, pixels: int = PREPROCESSING.pixels) ->
     architecture = ARCHITECTURES[name].at(pixels)
     if architecture.is_vgg16:
         weights = load_weights()
+    elif name == lite0.NAME:
+        weights = lite0_weights.load_weights()
     else:
         from . import applications
 

@@ -5,7 +5,7 @@
     golden.npz     a few drawings, uint8 (n, pixels, pixels, 3), and what they must give, float32 (n, classes)
     tuned.npz      arrays of the backbone that are not ImageNet's (see unfreezing.py); most models have none
     familiar.npz   centers float32 (classes, size) and perhaps kernel float32 (size,), see familiarity.py
-    twin.npz       how to run VGG16 in int8 (see engines/twin.py); where it is missing or damaged, there is none
+    twin.npz       how to run the backbone in int8 (see engines/twin.py); where it is missing or damaged, there is none
     compact.npz    the compact twin (see compact.py); where it is missing or damaged, there is none
     model.keras    the complete network for other tools (see export.py); nothing here ever reads it
 

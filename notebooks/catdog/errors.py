@@ -26,7 +26,7 @@ CODES = {
     "engine-processor": "The processor lacks what the engine needs",
     "engine-unknown": "There is no engine of this name",
     "engine-unusable": "The engine cannot be used",
-    "engine-vgg16-only": "The engine runs VGG16 only",
+    "engine-vgg16-only": "The engine does not run this backbone",
     "export-answers-differ": "The exported file answers differently from the model",
     "features-damaged": "The file of features was damaged",
     "features-not-writable": "Features cannot be kept",

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from . import applications
+from . import applications, lite0
 from .backbone import RGB_MEAN, Architecture, Backbone
 from .frameworks import keras
 from .weights import LAYERS
@@ -19,7 +19,7 @@ def build_network(backbone: Backbone, mixed: bool = False) -> keras.Model:
         mixed: compute the convolutions in float16, as GPUs do several times faster.
     """
     with _policy("mixed_float16" if mixed else "float32"):
-        model = _vgg16(backbone) if backbone.architecture.is_vgg16 else _application(backbone)
+        model = _vgg16(backbone) if backbone.architecture.is_vgg16 else _other(backbone)
     model.trainable = False
     return model
 
@@ -46,9 +46,13 @@ def _vgg16(backbone: Backbone) -> keras.Model:
     return keras.Model(photos, pooled(values, backbone.architecture), name="vgg16_features")
 
 
-def _application(backbone: Backbone) -> keras.Model:
-    base = applications.build(backbone.architecture.name, pixels=backbone.architecture.pixels)
-    applications.set_weights(base, backbone.weights)
+def _other(backbone: Backbone) -> keras.Model:
+    architecture = backbone.architecture
+    if architecture.name == lite0.NAME:
+        base = lite0.build(backbone.weights, architecture.pixels)
+    else:
+        base = applications.build(architecture.name, pixels=architecture.pixels)
+        applications.set_weights(base, backbone.weights)
     activations = keras.layers.Identity(dtype="float32", name=backbone.architecture.activations)(base.output)
     features = pooled(activations, backbone.architecture)
     return keras.Model(base.input, features, name=f"{backbone.architecture.name.lower()}_features")

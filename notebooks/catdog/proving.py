@@ -12,7 +12,7 @@ from .dataset import Dataset, Photo
 from .engines import OPENVINO_INT8, TENSORFLOW, Engine, EngineUnavailable, has_gpu, open_engine
 from .engines.choice import AUTO, choose
 from .engines.proof import Proof, compare
-from .engines.twin import CALIBRATION_PHOTOS, Twin, make_twin
+from .engines.twin import CALIBRATION_PHOTOS, QUANTISABLE, Twin, make_twin
 from .features import FeatureStore, compute_features
 from .folders import TRAIN
 from .head import Head
@@ -134,11 +134,12 @@ _loaded: dict[str, Engine] = {}  # or TensorFlow would trace it anew for every r
 
 
 def _kept_twin(dataset: Dataset, backbone: Backbone, may_make: bool) -> Twin | None:
-    """The twin for photos of this name: kept by an earlier run, or made now from a few training photos; for VGG16.
+    """The twin for photos of this name: kept by an earlier run, or made now from a few training photos; for backbones
+    that can have one.
 
     One that saw less than half as many photos as it could see now is made again.
     """
-    if not backbone.architecture.is_vgg16:
+    if backbone.architecture.name not in QUANTISABLE:
         return None
     preprocessing = backbone.architecture.preprocessing
     photos = first(dataset.of(TRAIN), CALIBRATION_PHOTOS)

