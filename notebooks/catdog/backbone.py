@@ -8,7 +8,7 @@ import numpy as np
 
 from . import lite0, lite0_weights
 from .errors import SuiteError
-from .preprocessing import PIXELS, PREPROCESSING, Preprocessing
+from .preprocessing import CROP, FITS, PIXELS, PREPROCESSING, Preprocessing
 from .weights import Weights, fingerprint, load_weights
 
 # Means of ImageNet's training photos that keras.applications.vgg16.preprocess_input takes off, here in RGB order.
@@ -71,11 +71,13 @@ class Architecture:
         parts = [getattr(activations, part)(axis=(1, 2)) for part in self.pooling]
         return np.concatenate([at_length_1(part) for part in parts] if self.unit_length else parts, axis=1)
 
-    def at(self, pixels: int) -> "Architecture":
-        """The same on photos of so many pixels a side. Raises SuiteError for a size that it is not made for."""
-        if pixels not in PIXELS:
-            raise SuiteError("setting-pixels", f"PIXELS must be one of {', '.join(map(str, PIXELS))}, not {pixels}.")
-        return dataclasses.replace(self, preprocessing=Preprocessing(pixels))
+    def at(self, pixels: int, fit: str = CROP) -> "Architecture":
+        """The same on photos of so many pixels a side. Raises SuiteError for a preprocessing that is not offered."""
+        for name, value, offered in (("PIXELS", pixels, PIXELS), ("FIT", fit, FITS)):
+            if value not in offered:
+                choices = ", ".join(map(str, offered))
+                raise SuiteError("setting-preprocessing", f"{name} must be one of {choices}, not {value}.")
+        return dataclasses.replace(self, preprocessing=Preprocessing(pixels, fit))
 
 
 def at_length_1(rows: np.ndarray) -> np.ndarray:
@@ -134,17 +136,17 @@ class Backbone:
         return dataclasses.replace(self, weights=weights, fingerprint=fingerprint(weights), tuned=dict(tuned))
 
 
-def load_backbone(name: str = VGG16.name, pixels: int = PREPROCESSING.pixels) -> Backbone:
-    """A backbone with ImageNet's weights, for photos of `pixels` a side.
+def load_backbone(name: str = VGG16.name, pixels: int = PREPROCESSING.pixels, fit: str = CROP) -> Backbone:
+    """A backbone with ImageNet's weights, for photos of `pixels` a side that are brought to a square by `fit`.
 
-    Raises SuiteError: there is none of this name or for this size, or its weights cannot be had (see
+    Raises SuiteError: there is none of this name or for this preprocessing, or its weights cannot be had (see
     `weights.load_weights`).
     """
     if name not in ARCHITECTURES:
         raise SuiteError(
             "backbone-unknown", f'There is no backbone "{name}": set BACKBONE to one of {", ".join(ARCHITECTURES)}.'
         )
-    architecture = ARCHITECTURES[name].at(pixels)
+    architecture = ARCHITECTURES[name].at(pixels, fit)
     if architecture.is_vgg16:
         weights = load_weights()
     elif name == lite0.NAME:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from .decisions import names
 from .images import PhotoRefused, read_photo
 from .lettering import drawable, with_names
+from .preprocessing import PREPROCESSING, Preprocessing
 
 if TYPE_CHECKING:  # notebook 2 shows pictures, too, but has no use for scikit-learn
     from .compacting import Dial
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # notebook 2 shows pictures, too, but has no use for scikit-l
     from .decisions import Suggestion
     from .evaluation import Mistake, Report
     from .learning_curve import LearningCurve
+    from .network_comparison import Tried
 
 _COLUMNS = 8
 _MOST_ROWS = 12
@@ -29,7 +31,12 @@ _MOST_COUNTS = 25  # classes up to which the numbers in a confusion matrix can b
 
 
 @with_names
-def photo_grid(photos: Sequence[tuple[Path, str]], per_class: int = _COLUMNS, seed: int = 0) -> Figure:
+def photo_grid(
+    photos: Sequence[tuple[Path, str]],
+    per_class: int = _COLUMNS,
+    seed: int = 0,
+    preprocessing: Preprocessing = PREPROCESSING,
+) -> Figure:
     """A row of random photos for each of the first twelve classes, as the network will see them.
 
     Files that cannot be read are passed over.
@@ -46,7 +53,7 @@ def photo_grid(photos: Sequence[tuple[Path, str]], per_class: int = _COLUMNS, se
     figure, rows = plt.subplots(len(shown), per_class, figsize=(1.5 * per_class, 1.7 * len(shown)), squeeze=False)
     for row, (label, paths) in zip(rows, shown):
         row[0].set_title(f"{_cut(drawable(label))} ({len(paths):,} files)", loc="left", fontsize=10)
-        _fill(row, _readable(chance.sample(paths, len(paths)), per_class))
+        _fill(row, _readable(chance.sample(paths, len(paths)), per_class, preprocessing))
     return _finished(figure)
 
 
@@ -107,6 +114,27 @@ def dial(found: "Dial") -> Figure | None:
         axis.annotate(name, (point.rate, report.accuracy), (6, 6), textcoords="offset points", fontsize=8)
     axis.set(xlabel="photos a second on this machine", ylabel="share that is right, cross-validated")
     axis.margins(x=0.25)
+    return _finished(figure)
+
+
+@with_names
+def networks(tried: "Sequence[Tried]") -> Figure | None:
+    """Speed against accuracy of backbones at their sizes, each with its 95 % interval."""
+    if not tried:
+        return None
+    figure, axis = plt.subplots(figsize=(7, 3.6))
+    for number, backbone in enumerate(dict.fromkeys(one.backbone for one in tried)):
+        of_this = [one for one in tried if one.backbone == backbone]
+        rates, shares = [one.rate for one in of_this], [one.report.accuracy for one in of_this]
+        ends = [(one.report.accuracy - one.report.low, one.report.high - one.report.accuracy) for one in of_this]
+        axis.errorbar(
+            rates, shares, list(zip(*ends)), marker="o", capsize=3, linestyle="", color=f"C{number}", label=backbone
+        )
+        for one in of_this:
+            name = f"{one.pixels}" if one.fit == "crop" else f"{one.pixels}, {one.fit}"
+            axis.annotate(name, (one.rate, one.report.accuracy), (6, 6), textcoords="offset points")
+    axis.set(xscale="log", xlabel="photos a second on this machine", ylabel="share that is right, cross-validated")
+    axis.legend(loc="lower right")
     return _finished(figure)
 
 
@@ -195,11 +223,11 @@ def _cut(name: str) -> str:
     return name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
 
 
-def _readable(paths: Sequence[Path], most: int) -> list:
+def _readable(paths: Sequence[Path], most: int, preprocessing: Preprocessing) -> list:
     found = []
     for path in paths:
         try:
-            found.append(read_photo(path))
+            found.append(read_photo(path, preprocessing=preprocessing))
         except PhotoRefused:
             continue
         if len(found) == most:

@@ -4,23 +4,26 @@ import re
 from dataclasses import dataclass
 
 CROP, SQUEEZE = "crop", "squeeze"
-_SQUEEZED = ("rgb-224-bilinear-3", "rgb-224-bilinear-2")  # 2 refused cut photos, and read deep greys as nearly black
-_CROPPED = "rgb-{}-crop-4"
+FITS = (CROP, SQUEEZE)
+_VERSION = "rgb-{}-{}-4"
+# 2 refused cut photos, and read deep greys as nearly black.
+_SQUEEZED_224 = ("rgb-224-bilinear-3", "rgb-224-bilinear-2")
 
 
 @dataclass(frozen=True)
 class Preprocessing:
     """Upright sRGB on white, brought to a square with Pillow's antialiased bilinear filter.
 
-    The aspect ratio is kept: five-fold cross-validation on 1,200 photos of cats and dogs gives a log loss of 0.0230
-    with the middle of the photo, of 0.0249 with a middle of 224 after the shorter side was scaled to 256 (Simonyan &
-    Zisserman 2014, https://arxiv.org/abs/1409.1556), of 0.0299 squeezed; see docs/accuracy.md. A photo that was
-    prepared once stays as it is when it is prepared again.
+    By default the aspect ratio is kept. Five-fold cross-validation on 1,200 photos of cats and dogs gives a log loss of
+    0.0230 with the middle of the photo, of 0.0249 with a middle of 224 after the shorter side was scaled to 256
+    (Simonyan & Zisserman 2014, https://arxiv.org/abs/1409.1556), of 0.0299 squeezed. Where only the ends of long things
+    tell the classes apart, squeezing is better; see docs/accuracy.md. A photo that was prepared once stays as it is
+    when it is prepared again.
 
     Attributes:
         pixels: a side of the square.
         fit: `CROP` scales the shorter side to `pixels` and keeps the middle of the longer one; `SQUEEZE` scales both
-            sides to `pixels`, as models up to 2026-11 were trained.
+            sides to `pixels`.
     """
 
     pixels: int = 224
@@ -29,17 +32,18 @@ class Preprocessing:
     @property
     def version(self) -> str:
         """Identifies it: features and models made by another one are not mixed with these."""
-        return _SQUEEZED[0] if self.fit == SQUEEZE else _CROPPED.format(self.pixels)
+        as_before = (self.pixels, self.fit) == (224, SQUEEZE)
+        return _SQUEEZED_224[0] if as_before else _VERSION.format(self.pixels, self.fit)
 
     @classmethod
     def of(cls, version: str) -> "Preprocessing":
         """The one that `version` names. Raises ValueError for one that is unknown here."""
-        if version in _SQUEEZED:
-            return cls(fit=SQUEEZE)
-        found = re.fullmatch(_CROPPED.format(r"(\d+)"), version)
+        if version in _SQUEEZED_224:
+            return cls(224, SQUEEZE)
+        found = re.fullmatch(_VERSION.format(r"(\d+)", "(crop|squeeze)"), version)
         if not found:
             raise ValueError(f'the preprocessing "{version}" is unknown')
-        return cls(int(found[1]))
+        return cls(int(found[1]), found[2])
 
 
 PREPROCESSING = Preprocessing()

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 
 from . import bundle, places
-from .backbone import Backbone
+from .backbone import Architecture, Backbone
 from .dataset import Dataset, Photo
 from .engines import OPENVINO_INT8, TENSORFLOW, Engine, EngineUnavailable, has_gpu, open_engine
 from .engines.choice import AUTO, choose
@@ -118,9 +118,10 @@ class _Reference:
 
     @property
     def _engine(self):
-        if self.fingerprint not in _loaded:
-            _loaded[self.fingerprint] = open_engine(TENSORFLOW, self._backbone)
-        return _loaded[self.fingerprint]
+        key = self.fingerprint, self.architecture
+        if key not in _loaded:
+            _loaded[key] = open_engine(TENSORFLOW, self._backbone)
+        return _loaded[key]
 
     @property
     def model(self):
@@ -130,7 +131,8 @@ class _Reference:
         return self._engine.features(photos)
 
 
-_loaded: dict[str, Engine] = {}  # or TensorFlow would trace it anew for every re-run of a cell, and warn of that
+# Or TensorFlow would trace it anew for every re-run of a cell, and warn of that.
+_loaded: dict[tuple[str, Architecture], Engine] = {}
 
 
 def _kept_twin(dataset: Dataset, backbone: Backbone, may_make: bool) -> Twin | None:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 from . import places
 from .errors import SuiteError
@@ -26,6 +27,7 @@ _AGAINST_NOISE = 4
 _FOLDS = 5
 MOST_CROSS_VALIDATED = 20_000  # photos: more would move the figures by 0.1 % or less
 _CHUNK = 16_384  # rows of a file in memory at a time
+_WORTH_THREADS = 8_000_000  # numbers
 _TOLERANCE, _MOST_STEPS = 1e-6, 1000  # of L-BFGS: the largest gradient that is left
 
 Features = Mapping[str, tuple[np.ndarray, np.ndarray]]  # split → (features, float32 (n, size); class numbers, int (n,))
@@ -105,7 +107,11 @@ def regression(features: np.ndarray, targets: np.ndarray, classes: int, strength
     """The head for one strength, see `fit_head`. Features float32 (n, size), in memory or `np.memmap`."""
     mean, scale = _mean_and_scale(features)
     inputs = _centred(features, mean, scale)
-    with warnings.catch_warnings(action="ignore"):  # of steps that float32 cannot make any smaller
+    # Several threads for little work wait for each other, above all beside those of an engine: 3.6 fits a second
+    # instead of 17 on 1,000 photos.
+    threads = 1 if inputs.size < _WORTH_THREADS else None
+    ignored = warnings.catch_warnings(action="ignore")  # of steps that float32 cannot make any smaller
+    with ignored, threadpool_limits(threads, "blas"):
         solved = LogisticRegression(
             C=strength * inputs.shape[1], tol=_TOLERANCE, max_iter=_MOST_STEPS, class_weight="balanced"
         ).fit(inputs, targets)

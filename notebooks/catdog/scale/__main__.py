@@ -21,10 +21,7 @@ def _label() -> None:
 
 
 def _fit() -> None:
-    photos, features, name, backbone, pixels, engine, seed, target = environment_first(
-        PHOTOS="", FEATURES="", MODEL_NAME="", BACKBONE=VGG16.name, PIXELS=VGG16.pixels, ENGINE=AUTO, SEED=0,
-        SURE_IS_RIGHT=0.99,
-    )  # fmt: skip
+    photos, features, name, engine, settings = _settings()
     if not photos or not features:
         raise SuiteError(
             "table-places-missing",
@@ -32,8 +29,16 @@ def _fit() -> None:
         )
     from .fitting import fine_tune
 
-    model = fine_tune(photos, features, name, backbone=backbone, pixels=pixels, engine=engine, seed=seed, target=target)
+    model = fine_tune(photos, features, name, engine=engine, **settings)
     print(f"{model.id} is in {model.folder}")
+
+
+def _settings() -> tuple[str, str, str, str, dict]:
+    photos, features, name, engine = environment_first(PHOTOS="", FEATURES="", MODEL_NAME="", ENGINE=AUTO)
+    backbone, pixels, how = environment_first(BACKBONE=VGG16.name, PIXELS=VGG16.pixels, FIT=VGG16.preprocessing.fit)
+    seed, target = environment_first(SEED=0, SURE_IS_RIGHT=0.99)
+    settings = {"backbone": backbone, "pixels": pixels, "how": how, "seed": seed, "target": target}
+    return photos, features, name, engine, settings
 
 
 def main() -> None:

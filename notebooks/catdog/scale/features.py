@@ -40,7 +40,8 @@ class FeatureColumns:
         return functools.partial(read_training_photo, preprocessing=self._architecture.preprocessing)
 
     def opened(self) -> "FeatureColumns":
-        backbone = load_backbone(self._architecture.name, self._architecture.pixels)
+        prepared = self._architecture.preprocessing
+        backbone = load_backbone(self._architecture.name, prepared.pixels, prepared.fit)
         self._run = open_engine(self._engine, backbone, self._twin)
         return self
 

@@ -40,6 +40,7 @@ def fine_tune(
     backbone: str = VGG16.name,
     engine: str = AUTO,
     pixels: int = PREPROCESSING.pixels,
+    how: str = PREPROCESSING.fit,
     seed: int = 0,
     target: float = 0.99,
 ) -> Bundle:
@@ -54,7 +55,7 @@ def fine_tune(
         photos: a folder or a URI, with a sub-folder a class, within train, valid and test or without them.
         features: a folder or a URI for the table. What is in it is not computed again.
         name: the model's; with nothing, that of the folder of photos.
-        backbone, pixels, seed, target: as in notebook 1 (`target` is its SURE_IS_RIGHT).
+        backbone, pixels, how, seed, target: as in notebook 1 (`how` is its FIT, `target` its SURE_IS_RIGHT).
         engine: as in notebook 1; "auto" is `tensorflow-mixed` where the cluster has GPUs.
 
     Raises SuiteError for what a person can mend.
@@ -68,7 +69,7 @@ def fine_tune(
     connect()
     with tempfile.TemporaryDirectory(dir=places.cache_dir()) as scratch:
         seen = _sample(source, paths, layout, classes, Path(scratch))
-        base = load_backbone(backbone, pixels)
+        base = load_backbone(backbone, pixels, how)
         twin = bundle.read(places.SHIPPED_MODEL).twin if base.architecture == VGG16 else None
         wanted = TENSORFLOW_MIXED if engine == AUTO and has_gpus() else engine
         engines = Engines(seen, base, FeatureStore(base), wanted, twin)

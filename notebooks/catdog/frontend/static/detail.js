@@ -8,6 +8,7 @@ import { small } from "./shrink.js";
 
 const COLD = [10, 10, 60, 190]; // red, green, blue, opacity: what does not matter lies in the dark
 const HOT = [255, 170, 30, 90];
+const WHOLE = 0.97; // of a side: what is cut off beyond that is worth a word
 const REGIONS = ["upper left", "top", "upper right", "left", "middle", "right", "lower left", "bottom", "lower right"];
 
 const byId = (id) => document.getElementById(id);
@@ -125,8 +126,8 @@ async function explain() {
   byId("why").setAttribute("aria-pressed", "true");
   say(byId("why-words"), "Looking…", { state: "looking" });
   try {
-    const heat = await heatOf(asked, label);
-    if (asked === photo && label === byId("why-class").value && isExplained()) showHeat(heat, label);
+    const found = await heatOf(asked, label);
+    if (asked === photo && label === byId("why-class").value && isExplained()) showHeat(found, label);
   } catch (trouble) {
     if (asked !== photo) return;
     hideHeat();
@@ -140,31 +141,44 @@ async function heatOf(asked, label) {
   const form = new FormData();
   form.append("images", await small(asked), asked.name);
   form.append("label", label);
-  const { heat } = await ask("explain", { method: "POST", body: form });
-  return (asked.heat[label] = heat);
+  const { heat, fit } = await ask("explain", { method: "POST", body: form });
+  return (asked.heat[label] = { heat, fit });
 }
 
-function showHeat(heat, label) {
+function showHeat({ heat, fit }, label) {
   canvas.width = canvas.height = heat.length;
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(heat.length, heat.length);
   const colour = (value) => COLD.map((cold, part) => cold + value * (HOT[part] - cold));
   heat.flat().forEach((value, i) => pixels.data.set(colour(value), 4 * i));
   context.putImageData(pixels, 0, 0);
+  const ends = layOver(dialog.querySelector("img"), fit);
   canvas.hidden = false;
-  sayWhere(heat, label);
+  sayWhere(heat, label, ends);
+}
+
+/** Put the heat map over the part of the photo that the model looks at; returns which ends it does not look at. */
+function layOver({ naturalWidth: width, naturalHeight: height }, fit) {
+  const shorter = fit === "crop" ? Math.min(width, height) : 0;
+  const [across, down] = [width, height].map((side) => (shorter ? shorter / side : 1));
+  const percents = { left: (1 - across) / 2, top: (1 - down) / 2, width: across, height: down };
+  for (const [name, share] of Object.entries(percents)) canvas.style[name] = `${100 * share}%`;
+  if (Math.min(across, down) > WHOLE) return "";
+  return across < down ? "left and right" : "top and bottom";
 }
 
 /** For those who do not see the colours. */
-function sayWhere(heat, label) {
+function sayWhere(heat, label, ends) {
   const third = (cell) => Math.floor((3 * cell) / heat.length);
   const shares = REGIONS.map(() => 0);
   heat.forEach((row, y) => row.forEach((value, x) => (shares[3 * third(y) + third(x)] += value)));
   const all = shares.reduce((sum, share) => sum + share, 0);
-  if (!all) return say(byId("why-words"), `Nothing in the photo speaks for ${label}.`, { state: "nothing", label });
+  const unseen = ends && ` The model does not look at the ${ends} of this photo.`;
+  const told = { label, unseen: ends.replaceAll(" ", "-") };
+  if (!all) return say(byId("why-words"), `Nothing in the photo speaks for ${label}.${unseen}`, { state: "nothing", ...told });
   const most = Math.max(...shares);
   const where = REGIONS[shares.indexOf(most)];
   const [region, share] = [where.replace(" ", "-"), percent(most / all)];
-  const words = `Bright places speak for ${label}: most in the ${where} of the photo (${share}).`;
-  say(byId("why-words"), words, { state: "shown", label, region, share });
+  const words = `Bright places speak for ${label}: most in the ${where} of what it sees (${share}).${unseen}`;
+  say(byId("why-words"), words, { state: "shown", region, share, ...told });
 }

@@ -1,7 +1,7 @@
-// Photos made small before they are sent: a free link carries 1 GB a month, and the network sees 224 × 224 pixels.
+// Photos made small before they are sent: a free link carries 1 GB a month, and the network sees 320 × 320 pixels at most.
 
 const LONGEST = 512; // pixels of the longer side; 5 MB from a phone become some 50 kB
-const SHORTEST = 256; // but never fewer of the shorter side than the network looks at
+const SHORTEST = 320; // but never fewer of the shorter side than the network looks at
 const QUALITY = 0.9;
 const SMALL_ENOUGH = 100_000; // bytes: nothing is gained by making these smaller
 const KNOWN = /^image\/(jpeg|png|webp|gif|avif|bmp|hei[cf])$/; // to the service
