@@ -51,6 +51,9 @@ for name in (
     "VGG16_WEIGHTS",
     "EFFICIENTNET_LITE0_WEIGHTS",
     "BACKBONE",
+    "PIXELS",
+    "FIT",
+    "COMPARE_NETWORKS",
     "UNFREEZE",
     "PHOTO",
     "SEED",
@@ -83,6 +86,7 @@ for profile, examples in {"full": 200, "few": 20}.items():
 settings.load_profile("full")
 
 PHOTOS = Path(os.environ.get("TEST_PHOTOS", ROOT.parent / "shared" / "photos"))
+EARLIER_MODEL = ROOT / "tests" / "earlier_model"
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -159,6 +163,12 @@ def slim():
 
 
 @pytest.fixture(scope="session")
+def slim_288(slim):
+    """The same for photos of 288 pixels a side."""
+    return dataclasses.replace(slim, architecture=slim.architecture.at(288))
+
+
+@pytest.fixture(scope="session")
 def engine(backbone):
     """Float32 TensorFlow, the reference."""
     from catdog.engines import TENSORFLOW, open_engine
@@ -173,6 +183,14 @@ def shipped():
     from catdog.places import SHIPPED_MODEL
 
     return bundle.read(SHIPPED_MODEL)
+
+
+@pytest.fixture(scope="session")
+def earlier():
+    """The model that came with the suite before: photos squeezed, features the maximum alone, a card of schema 1."""
+    from catdog import bundle
+
+    return bundle.read(EARLIER_MODEL)
 
 
 @pytest.fixture(scope="session")

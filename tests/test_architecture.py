@@ -15,6 +15,8 @@ TRAINING = {
     "known_sets",
     "pictures",
     "inspection",
+    "preprocessing",
+    "images",
     "weights",
     "weight_sources",
     "torch_file",
@@ -29,6 +31,10 @@ TRAINING = {
     "comparison",
     "features",
     "training",
+    "judging",
+    "confidence",
+    "learning_curve",
+    "network_comparison",
     "evaluation",
     "figures",
     "proving",
@@ -72,12 +78,13 @@ def test_training_never_imports_serving():
 
 def test_the_lowest_floor_imports_next_to_nothing():
     rooms = graph()
-    for name in ("errors", "drawings", "head", "progress", "torch_file"):
+    for name in ("errors", "drawings", "head", "preprocessing", "progress", "torch_file"):
         assert not rooms[name]
     assert rooms["lite0"] == {"frameworks"}
     assert rooms["weight_sources"] == {"errors", "places"}
     assert rooms["places"] == {"errors"}
-    assert rooms["images"] == {"errors", "names", "salvage"}
+    assert rooms["images"] == {"errors", "names", "preprocessing", "salvage"}
+    assert rooms["pictures"] == {"places", "preprocessing"}
     assert rooms["layout"] | rooms["layout_reader"] <= {
         "errors",
         "folders",
@@ -92,7 +99,7 @@ def test_the_lowest_floor_imports_next_to_nothing():
     assert rooms["tunnels"] <= {"colab", "errors", "link", "places"}
 
 
-def test_one_door_decodes_photos():
+def test_photos_are_decoded_in_one_place():
     for path in PACKAGE.rglob("*.py"):
         if path.name not in ("images.py", "salvage.py", "drawings.py"):
             assert "from PIL" not in path.read_text(), path

@@ -15,6 +15,7 @@ from catdog.backend.app import create_app, use
 from catdog.classifier import Classifier
 from catdog.evaluation import evaluate
 from catdog.familiarity import Familiarity
+from catdog.preprocessing import SQUEEZE, Preprocessing
 from catdog.serving import Server
 from conftest import drawing, encoded, without_thresholds
 from PIL import Image
@@ -224,6 +225,19 @@ def heat_on(page):
     return (190 - np.array(pixels).reshape(14, 14, 4)[:, :, 3]) / 100
 
 
+def lies_over_the_middle(page) -> bool:
+    """Whether the heat map covers the middle square of the photo, which is what the model looks at."""
+    shown, over = (page.locator(f"#detail .picture {part}").bounding_box() for part in ("img", "canvas"))
+    side = min(shown["width"], shown["height"])
+    wanted = {
+        "width": side,
+        "height": side,
+        "x": shown["x"] + (shown["width"] - side) / 2,
+        "y": shown["y"] + (shown["height"] - side) / 2,
+    }
+    return all(abs(wanted[key] - over[key]) < 1 for key in wanted)
+
+
 def test_why_lays_a_heat_map_over_the_photo(page, backend, client):
     page.goto(backend.url)
     choose(page, photo("a.jpg", drawing("dog", 3)), photo("b.jpg", drawing("cat", 2)))
@@ -241,8 +255,7 @@ def test_why_lays_a_heat_map_over_the_photo(page, backend, client):
         files = {"images": (io.BytesIO(drawing("dog", 3)), "a.jpg")}
         heat = client.post("/explain", data={**files, "label": label}).json["heat"]
         assert np.abs(heat_on(page) - heat).max() < 0.02
-        shown, over = page.locator("#detail .picture img").bounding_box(), canvas.bounding_box()
-        assert all(abs(shown[key] - over[key]) < 1 for key in shown)
+        assert lies_over_the_middle(page)
     page.click("#why")
     expect(canvas).to_be_hidden()
     page.click("#why")  # remembered
@@ -251,6 +264,37 @@ def test_why_lays_a_heat_map_over_the_photo(page, backend, client):
     page.click("#next")  # another photo has not been asked about
     expect(canvas).to_be_hidden()
     expect(page.locator("#why[aria-pressed=false]")).to_be_visible()
+
+
+@ONCE
+@pytest.mark.parametrize(
+    ("size", "unseen"), [((640, 240), "left-and-right"), ((240, 640), "top-and-bottom"), ((300, 300), "")]
+)
+def test_why_says_which_ends_of_a_long_photo_are_not_looked_at(page, backend, size, unseen):
+    page.goto(backend.url)
+    choose(page, photo("a.jpg", encoded(Image.open(io.BytesIO(drawing("dog", 3))).resize(size))))
+    wait_until_done(page, 1)
+    page.locator(".card .open").click()
+    page.click("#why")
+    expect_data(page.locator("#why-words"), state=re.compile("shown|nothing"), unseen=unseen)
+    assert lies_over_the_middle(page)
+
+
+@ONCE
+def test_why_of_a_model_that_sees_squeezed_photos_covers_all_of_it(page, classifier, monkeypatch):
+    """As those that were trained before photos kept their aspect ratio."""
+    app = create_app(classifier)
+    monkeypatch.setattr("catdog.backend.routes.Model.preprocessing", Preprocessing(fit=SQUEEZE))
+    server = Server(app, "127.0.0.1", 0)
+    page.goto(server.url)
+    choose(page, photo("a.jpg", encoded(Image.open(io.BytesIO(drawing("dog", 3))).resize((640, 240)))))
+    wait_until_done(page, 1)
+    page.locator(".card .open").click()
+    page.click("#why")
+    expect_data(page.locator("#why-words"), state=re.compile("shown|nothing"), unseen="")
+    shown, over = (page.locator(f"#detail .picture {part}").bounding_box() for part in ("img", "canvas"))
+    assert all(abs(shown[key] - over[key]) < 1 for key in shown)
+    server.stop()
 
 
 @ONCE
@@ -322,7 +366,7 @@ def test_the_page_says_not_sure_when_the_model_does(page, classifier, answers):
 
 @ONCE
 def test_the_page_says_why_it_is_not_sure_of_what_it_does_not_know(page, classifier):
-    nothing = Familiarity(np.zeros((2, 512), np.float32), limit=0.0)  # is like what this model learned from
+    nothing = Familiarity(np.zeros((2, 1024), np.float32), limit=0.0)  # is like what this model learned from
     strange = dataclasses.replace(classifier.bundle, familiarity=nothing)
     server = Server(create_app(Classifier(strange, classifier.engine)), "127.0.0.1", 0)
     page.goto(server.url)
@@ -342,7 +386,7 @@ def test_the_page_says_which_model_answers_and_when_it_changes(page, classifier)
     app = create_app(classifier)
     server = Server(app, "127.0.0.1", 0)
     page.goto(server.url)
-    for words in (model.card["name"], model.card["version"], "2026", "97.0 % of 100 test photos right"):
+    for words in (model.card["name"], model.card["version"], "2026", "98.0 % of 100 test photos right"):
         expect(page.locator("#model")).to_contain_text(words)
     choose(page, photo("a.jpg", drawing()))
     wait_until_done(page, 1)

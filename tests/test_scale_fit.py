@@ -12,7 +12,7 @@ from catdog.drawings import draw_folder
 from catdog.engines import OPENVINO_FP32
 from catdog.images import read_photo
 from catdog.sources import PhotoFolder
-from catdog.training import fit_head, unseen_logits
+from catdog.training import fit_head
 from conftest import drawing, encoded, refused
 from PIL import Image
 
@@ -48,8 +48,12 @@ def stored(folder, rows, per_file, paths=None):
         table.write(f"{start:04}.parquet", pyarrow.Table.from_pylist(rows[start : start + per_file], schema))
     paths = paths or [one["path"] for one in rows]
     found = StoredFeatures(table, paths, Layout.of(Place.of("/photos"), paths), CLASSES, folder, 2)
-    parts = {split: (features[:].tolist(), targets.tolist()) for split, (features, targets) in found.by_split.items()}
-    found.close()
+    parts = {split: (features.tolist(), targets.tolist()) for split, (features, targets) in found.by_split.items()}
+    together, its_targets = found.for_training["train"]  # those for validation are behind those for training
+    assert isinstance(together, np.memmap)
+    assert together.tolist() == parts["train"][0] + parts["valid"][0]
+    assert its_targets.tolist() == parts["train"][1] + parts["valid"][1]
+    assert len(found.for_training["valid"][1]) == 0
     return parts, found.left_out, found.digest
 
 
@@ -135,11 +139,14 @@ def test_the_model_is_that_of_memory_and_only_new_photos_are_computed(own_places
         )
         for split in ("train", "valid", "test")
     }
-    fit = fit_head(*data["train"], *data["valid"], classes=2)
-    unseen = unseen_logits(*data["train"], *data["valid"], fit)
-    head = fit_confidence(fit.head, data["train"], data["valid"], unseen).head
-    assert np.array_equal(model.head.kernel, head.kernel)
-    assert np.array_equal(model.head.bias, head.bias)
+    fit = fit_head(data, 2)
+    expected = fit_confidence(fit, data)
+    for found, wanted in ((model.head.kernel, expected.head.kernel), (model.head.bias, expected.head.bias)):
+        assert np.abs(found - wanted).max() <= 1e-3 * np.abs(wanted).max()
+    assert np.allclose(model.familiarity.centers, expected.familiarity.centers, atol=1e-5)
+    assert model.familiarity.limit == pytest.approx(expected.familiarity.limit, rel=1e-3)
+    assert model.sure_from == pytest.approx(expected.sure_from, rel=1e-3)
+    assert model.card["training"] == fit.settings
     assert model.card["data"]["photos"] == {
         split: {label: int((targets == number).sum()) for number, label in enumerate(CLASSES)}
         for split, (_, targets) in data.items()

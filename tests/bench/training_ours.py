@@ -18,14 +18,14 @@ from catdog.backbone import load_backbone
 from catdog.compacting import NO, compact_twins
 from catdog.confidence import fit_confidence
 from catdog.dataset import check
-from catdog.evaluation import evaluate
 from catdog.features import FeatureStore, compute_features, features_by_split
 from catdog.frameworks import tf  # noqa: F401
 from catdog.images import read_photo
+from catdog.judging import judge
 from catdog.proving import Engines
 from catdog.saving import save_model
 from catdog.sources import PhotoFolder
-from catdog.training import fit_head, unseen_logits
+from catdog.training import fit_head
 
 
 def fine_tune(folder: Path, compact: str = NO):
@@ -34,15 +34,11 @@ def fine_tune(folder: Path, compact: str = NO):
     dataset = check(PhotoFolder(folder, "bench"), known=store.digests())
     engines = Engines(dataset, backbone, store)
     data = features_by_split(dataset, engines.chosen, store)
-    fit = fit_head(*data["train"], *data["valid"], classes=len(dataset.classes))
-    unseen = unseen_logits(*data["train"], *data["valid"], fit)
-    confidence = fit_confidence(fit.head, data["train"], data["valid"], unseen)
-    reports = {
-        split: evaluate(confidence.head.probabilities(data[split][0]), data[split][1], dataset.classes)
-        for split in ("valid", "test")
-    }
-    dial = compact_twins(compact, dataset, engines, confidence, unseen)
-    model = save_model("bench", dataset, fit, confidence, reports, engines, dial.chosen)
+    fit = fit_head(data, len(dataset.classes))
+    confidence = fit_confidence(fit, data)
+    judgement = judge(dataset, data, fit, confidence)
+    dial = compact_twins(compact, dataset, engines, fit)
+    model = save_model("bench", dataset, fit, confidence, judgement.reports, engines, dial.chosen, judgement=judgement)
     return engines.chosen, dataset, dial, model
 
 
