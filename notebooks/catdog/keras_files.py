@@ -17,6 +17,7 @@ from typing import Any
 
 import h5py
 
+from .export_metadata import as_texts
 from .frameworks import keras
 
 _PLAIN = {
@@ -24,13 +25,16 @@ _PLAIN = {
     for base in (keras.layers.Layer, keras.initializers.Initializer, keras.regularizers.Regularizer)
 }
 
-def rewrite(path: Path, metadata: Mapping[str, str]) -> None:
-    """Take the settings that have their defaults out of a file that Keras saved, and put `metadata` in: into a
-    `.keras`' metadata.json, or an `.h5`'s attributes. The file is replaced when the new one is whole.
+
+def rewrite(path: Path, about: Mapping[str, Any]) -> None:
+    """Take the settings that have their defaults out of a file that Keras saved, and put `about` in: into a
+    `.keras`' metadata.json, or as JSON texts into an `.h5`'s attributes.
+
+    The file is replaced when the new one is whole.
     """
     part = path.with_name(f".rewriting-{path.name}")
     try:
-        (_rewrite_h5 if path.suffix == ".h5" else _rewrite_keras)(path, part, metadata)
+        (_rewrite_h5 if path.suffix == ".h5" else _rewrite_keras)(path, part, about)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -78,10 +82,10 @@ def _as_json(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _rewrite_keras(path: Path, part: Path, metadata: Mapping[str, str]) -> None:
+def _rewrite_keras(path: Path, part: Path, about: Mapping[str, Any]) -> None:
     changes = {
         "config.json": without_defaults,
-        "metadata.json": lambda saved: {**saved, **metadata},
+        "metadata.json": lambda saved: {**saved, **about},
     }
     with zipfile.ZipFile(path) as saved, zipfile.ZipFile(part, "w") as rewritten:
         for name in saved.namelist():
@@ -92,9 +96,9 @@ def _rewrite_keras(path: Path, part: Path, metadata: Mapping[str, str]) -> None:
                     shutil.copyfileobj(source, target, 1 << 20)
 
 
-def _rewrite_h5(path: Path, part: Path, metadata: Mapping[str, str]) -> None:
+def _rewrite_h5(path: Path, part: Path, about: Mapping[str, Any]) -> None:
     shutil.copy(path, part)
     with h5py.File(part, "r+") as file:
         file.attrs["model_config"] = json.dumps(without_defaults(json.loads(file.attrs["model_config"])))
-        for name, text in metadata.items():
+        for name, text in as_texts(about).items():
             file.attrs[name] = text
