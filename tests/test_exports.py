@@ -6,14 +6,16 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from catdog.drawings import draw
 from catdog.engines import TENSORFLOW, EngineUnavailable, open_engine
-from catdog.export_metadata import described
+from catdog.export_examples import as_cell
+from catdog.export_metadata import CROP, LOADS_IN, described
 from catdog.images import read_photo
-from conftest import encoded, refused
+from conftest import ROOT, encoded, refused
 from standins.network import SMALL, model_on
 
 FORMATS = ["Keras", "HDF5", "SavedModel", "ONNX", "LiteRT", "OpenVINO"]
@@ -122,6 +124,31 @@ def test_every_format_says_what_it_holds(by_name, model):
     for folder in (home, by_name["SavedModel"].path / "assets.extra"):
         assert (folder / "labels.txt").read_text("utf-8") == labels
         assert json.loads((folder / "model.json").read_text("utf-8")) == about
+
+
+@pytest.mark.parametrize("what", FORMATS)
+def test_an_example_prepares_a_photo_as_training_does(what, shipped, wide_photo, tmp_path):
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(wide_photo)
+    _, _, pillow, _, *preparing = as_cell(what, tmp_path, described(shipped.card)).splitlines()[:6]
+    found = {"np": np, "file": photo}
+    exec("\n".join([pillow, *preparing]), found)
+    assert found["photos"].dtype == np.float32
+    assert (found["photos"] == read_photo(photo)[None]).all()
+
+
+def test_a_photo_whose_middle_is_cut_out(shipped):
+    about = described(shipped.card)
+    cut = {**about, "preprocessing": {**about["preprocessing"], "fit": CROP, "pixels": 256}}
+    assert "ImageOps.fit(photo, (256, 256), Image.Resampling.BILINEAR)" in as_cell("ONNX", Path("model.onnx"), cut)
+
+
+def test_the_pages_say_what_loads_where():
+    for page in ("docs/exports.md", "models/README.md"):
+        text = (ROOT / page).read_text("utf-8")
+        for file, versions in LOADS_IN.items():
+            assert file.split("/")[0] in text
+            assert versions in text
 
 
 def test_tensorflow_serving_finds_the_signatures_that_its_page_names(by_name, model):
