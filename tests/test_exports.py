@@ -187,18 +187,29 @@ def test_a_format_that_cannot_be_written_any_more_stays(exports, exported, model
         raise EngineUnavailable("engine-not-installed", "It is not installed.")
 
     home = model.folder / "exports"
-    labels_only = home.with_name(".exports-before")  # what a process leaves that is killed between two renames
-    home.rename(labels_only)
-    (labels_only / "labels.txt").write_text("from before")
+    before = home.with_name(".exports-before")  # what a process leaves that is killed between two renames
+    home.rename(before)
+    (before / "labels.txt").write_text("from before")
+    onnx = content(before)[Path("model.onnx")]
+
+    def written_but_never_read(form):
+        return dataclasses.replace(form, write=lambda complete, path, about: path.write_text("?"), load=not_installed)
+
     kept = [form for form in exports.FORMATS if form.what == "LiteRT"]
-    others = [dataclasses.replace(form, write=not_installed) for form in exports.FORMATS if form.what != "LiteRT"]
+    others = [
+        written_but_never_read(form) if form.what == "ONNX" else dataclasses.replace(form, write=not_installed)
+        for form in exports.FORMATS
+        if form.what != "LiteRT"
+    ]
     monkeypatch.setattr(exports, "FORMATS", (*others, *kept))
     found = exports.export(model, engine_of_slim.model)
     assert [one.what for one in found] == ["Keras", "HDF5", "LiteRT"]
-    assert all(form.what in capsys.readouterr().out for form in others[:1])
+    told = capsys.readouterr().out
+    assert all(form.what in told for form in others)
+    assert (home / "model.onnx").read_bytes() == onnx
     assert (home / "labels.txt").read_text("utf-8").startswith("cat\n")
     assert {path.name for path in home.iterdir()} >= {one.path.name for one in exported[2:]} | {"example_onnx.py"}
-    assert not labels_only.exists()
+    assert not before.exists()
 
 
 def test_what_answers_otherwise_is_refused(model, engine_of_slim, tmp_path):

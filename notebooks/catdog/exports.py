@@ -79,6 +79,7 @@ def export(model: Bundle, network: keras.Model) -> list[Exported]:
                     form.write(complete, part / form.file, about)
                     found.append(_checked(model, about, part, form.what, form.file, part / form.file, form.load))
             except (ImportError, EngineUnavailable) as error:
+                _remove(part / form.file)  # written, but nothing here can read it back
                 print(f"{form.what} is left out: {str(error).rstrip('.')}.")
         _take_the_place(part, home)
     finally:
@@ -120,6 +121,13 @@ def _checked(
 def _size(path: Path) -> int:
     parts = path.rglob("*") if path.is_dir() else (path, path.with_suffix(".bin"))
     return sum(part.stat().st_size for part in parts if part.is_file())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _take_the_place(part: Path, home: Path) -> None:
