@@ -1,15 +1,24 @@
-"""Elsewhere it answers as here: every format, loaded back by its own library as the snippet says."""
+"""Elsewhere it answers as here: every format, loaded back by its own library as its example does."""
 
 import dataclasses
+import json
 import shutil
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
-from catdog.engines import TENSORFLOW, open_engine
-from conftest import refused
-from standins.network import model_on
+from catdog.drawings import draw
+from catdog.engines import TENSORFLOW, EngineUnavailable, open_engine
+from catdog.export_examples import as_cell
+from catdog.export_metadata import CROP, LOADS_IN, described
+from catdog.images import read_photo
+from conftest import ROOT, encoded, refused
+from standins.network import SMALL, model_on
+
+FORMATS = ["Keras", "HDF5", "SavedModel", "ONNX", "LiteRT", "OpenVINO"]
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +36,18 @@ def engine_of_slim(slim):
 
 @pytest.fixture(scope="module")
 def model(shipped, engine_of_slim, tmp_path_factory):
-    """On the slim backbone, in a folder of its own."""
+    """On the slim backbone, in a folder of its own, with Keras' files and classes whose names are not plain."""
+    from catdog.export import save_complete
+
     folder = shutil.copytree(shipped.folder, tmp_path_factory.mktemp("exports") / "model")
-    return dataclasses.replace(model_on(engine_of_slim, shipped), folder=folder)
+    model = model_on(engine_of_slim, shipped)
+    card = {**model.card, "classes": ["cat", 'дог "2" & <3>'], "thresholds": {"sure": 0.75, "far": 0.5}}
+    model = dataclasses.replace(model, folder=folder, card=card)
+    save_complete(
+        folder, engine_of_slim.model, model.head, model.golden_photos, model.golden_probabilities,
+        described(card), h5=True,
+    )  # fmt: skip
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -37,42 +55,182 @@ def exported(exports, model, engine_of_slim):
     return exports.export(model, engine_of_slim.model)
 
 
-def test_four_formats_answer_as_the_model_does(exports, exported):
-    assert [one.what for one in exported] == ["SavedModel", "ONNX", "LiteRT", "OpenVINO"]
+@pytest.fixture
+def by_name(exported):
+    return {one.what: one for one in exported}
+
+
+@pytest.fixture(scope="module")
+def wide_photo(model, engine_of_slim):
+    """The file of a drawing that is no square; the model is surer than of others that it is of the second class."""
+    files = [encoded(draw("dog", seed).resize((320, 240)), "PNG") for seed in range(8)]
+    photos = np.stack([read_photo(file) for file in files])
+    probabilities = model.head.probabilities(engine_of_slim.features(photos))[:, 1]
+    assert probabilities.max() > 0.7
+    return files[probabilities.argmax()]
+
+
+def test_every_format_answers_as_the_model_does(exports, exported):
+    assert [one.what for one in exported] == FORMATS
     assert max(one.apart for one in exported) <= 1e-3
     assert all(5.4e6 < one.size < 12e6 for one in exported)  # 1.4 million weights, in a SavedModel twice
     for one in exported:
         assert one.path.exists()
         assert f"{one.what} " in exports.table(exported)
-        assert one.snippet in exports.table(exported)
+        assert one.example in exports.table(exported)
+        assert repr(str(one.path)) in one.example
 
 
-@pytest.mark.parametrize("what", ["SavedModel", "ONNX", "LiteRT", "OpenVINO"])
-def test_each_snippet_does_what_it_says(exported, model, tmp_path, what):
+@pytest.mark.parametrize("what", FORMATS)
+def test_each_example_names_the_class_of_a_photo(by_name, model, wide_photo, tmp_path, what):
     if what == "ONNX":
         pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: OpenVINO has read the file")
     if what == "LiteRT":
         pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed: TensorFlow has read the file")
-    snippet = next(one.snippet for one in exported if one.what == what)
-    assert len(snippet.splitlines()) == 5
-    golden = model.folder / "golden.npz"
-    script = f"import numpy\nphotos = numpy.load({str(golden)!r})['photos'].astype('float32')\n{snippet}\n"
-    script += f"numpy.save({str(tmp_path / 'told.npy')!r}, probabilities)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    one = by_name[what]
+    assert len(one.script.read_text().splitlines()) <= 10
+    assert len(one.example.splitlines()) <= 10
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(wide_photo)
+    command = [sys.executable, str(one.script), str(photo)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=None, cwd=tmp_path)
     assert not done.returncode, done.stderr[-2000:]
-    assert done.stdout.split()[-1] == model.classes[int(model.golden_probabilities[0].argmax())]
-    assert np.abs(np.load(tmp_path / "told.npy") - model.golden_probabilities).max() <= 0.02  # some compute in bf16
+    assert done.stdout.splitlines()[-1] == model.classes[1]
 
 
-def test_tensorflow_serving_finds_the_signature_that_its_page_names(exported, model):
+def test_every_format_says_what_it_holds(by_name, model):
+    import h5py
+    import onnx
+    import openvino
+
+    about = described(model.card)
+    assert about["class_names"] == list(model.classes)
+    assert about["thresholds"] == {"sure": 0.75, "far": 0.5}
+    assert about["preprocessing"]["pixels"] == 224
+    texts = {key: json.dumps(value, ensure_ascii=False) for key, value in about.items()}
+    labels = "".join(f"{name}\n" for name in model.classes)
+
+    with zipfile.ZipFile(by_name["Keras"].path) as file:
+        assert about.items() <= json.loads(file.read("metadata.json")).items()
+    with h5py.File(by_name["HDF5"].path) as file:
+        assert texts.items() <= dict(file.attrs).items()
+    assert {one.key: one.value for one in onnx.load(by_name["ONNX"].path).metadata_props} == texts
+    network = openvino.Core().read_model(by_name["OpenVINO"].path)
+    assert {key: network.get_rt_info(key).value for key in texts} == texts
+    with zipfile.ZipFile(by_name["LiteRT"].path) as file:
+        assert file.read("labels.txt").decode() == labels
+        assert json.loads(file.read("model.json")) == about
+    home = by_name["OpenVINO"].path.parent
+    for folder in (home, by_name["SavedModel"].path / "assets.extra"):
+        assert (folder / "labels.txt").read_text("utf-8") == labels
+        assert json.loads((folder / "model.json").read_text("utf-8")) == about
+
+
+@pytest.mark.parametrize("what", FORMATS)
+def test_an_example_prepares_a_photo_as_training_does(what, shipped, wide_photo, tmp_path):
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(wide_photo)
+    _, _, pillow, _, *preparing = as_cell(what, tmp_path, described(shipped.card)).splitlines()[:6]
+    found = {"np": np, "file": photo}
+    exec("\n".join([pillow, *preparing]), found)
+    assert found["photos"].dtype == np.float32
+    assert (found["photos"] == read_photo(photo)[None]).all()
+
+
+def test_a_photo_whose_middle_is_cut_out(shipped):
+    about = described(shipped.card)
+    cut = {**about, "preprocessing": {**about["preprocessing"], "fit": CROP, "pixels": 256}}
+    assert "ImageOps.fit(photo, (256, 256), Image.Resampling.BILINEAR)" in as_cell("ONNX", Path("model.onnx"), cut)
+
+
+def test_the_pages_say_what_loads_where():
+    for page in ("docs/exports.md", "models/README.md"):
+        text = (ROOT / page).read_text("utf-8")
+        for file, versions in LOADS_IN.items():
+            assert file.split("/")[0] in text
+            assert versions in text
+
+
+def test_tensorflow_serving_finds_the_signatures_that_its_page_names(by_name, model):
     from catdog.frameworks import tf
 
-    loaded = tf.saved_model.load(str(exported[0].path))
-    told = loaded.signatures["serving_default"](photo=model.golden_photos.astype(np.float32))
+    loaded = tf.saved_model.load(str(by_name["SavedModel"].path))
+    photos = model.golden_photos.astype(np.float32)
+    told = loaded.signatures["serving_default"](photo=photos)
     assert np.abs(next(iter(told.values())).numpy() - model.golden_probabilities).max() < 1e-3
+    told = loaded.signatures["labelled"](photo=photos)
+    names = [name.decode() for name in told["class_name"].numpy()]
+    assert names == [model.classes[number] for number in model.golden_probabilities.argmax(axis=1)]
+    assert [[name.decode() for name in row] for row in told["class_names"].numpy()] == [list(model.classes)] * len(
+        photos
+    )
+    assert np.abs(told["probabilities"].numpy() - model.golden_probabilities).max() < 1e-3
 
 
-def test_what_answers_otherwise_is_refused(exports, model, engine_of_slim, tmp_path):
-    wrong = dataclasses.replace(model, folder=tmp_path, golden_probabilities=model.golden_probabilities[:, ::-1])
+def content(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_export_that_fails_leaves_the_one_before(exports, exported, model, engine_of_slim, monkeypatch):
+    before, names = content(model.folder / "exports"), {path.name for path in model.folder.iterdir()}
+    litert = next(form for form in exports.FORMATS if form.what == "LiteRT")
+    wrong = dataclasses.replace(litert, load=lambda path: lambda photos: model.golden_probabilities[:, ::-1])
+    monkeypatch.setattr(exports, "FORMATS", (wrong,))
     with refused("export-answers-differ"):
-        exports.export(wrong, engine_of_slim.model)
+        exports.export(model, engine_of_slim.model)
+    assert content(model.folder / "exports") == before
+    assert {path.name for path in model.folder.iterdir()} == names
+
+
+def test_a_format_that_cannot_be_written_any_more_stays(exports, exported, model, engine_of_slim, monkeypatch, capsys):
+    def not_installed(*_):
+        raise EngineUnavailable("engine-not-installed", "It is not installed.")
+
+    home = model.folder / "exports"
+    before = home.with_name(".exports-before")  # what a process leaves that is killed between two renames
+    home.rename(before)
+    (before / "labels.txt").write_text("from before")
+    onnx = content(before)[Path("model.onnx")]
+
+    def written_but_never_read(form):
+        return dataclasses.replace(form, write=lambda complete, path, about: path.write_text("?"), load=not_installed)
+
+    kept = [form for form in exports.FORMATS if form.what == "LiteRT"]
+    others = [
+        written_but_never_read(form) if form.what == "ONNX" else dataclasses.replace(form, write=not_installed)
+        for form in exports.FORMATS
+        if form.what != "LiteRT"
+    ]
+    monkeypatch.setattr(exports, "FORMATS", (*others, *kept))
+    found = exports.export(model, engine_of_slim.model)
+    assert [one.what for one in found] == ["Keras", "HDF5", "LiteRT"]
+    told = capsys.readouterr().out
+    assert all(form.what in told for form in others)
+    assert (home / "model.onnx").read_bytes() == onnx
+    assert (home / "labels.txt").read_text("utf-8").startswith("cat\n")
+    assert {path.name for path in home.iterdir()} >= {one.path.name for one in exported[2:]} | {"example_onnx.py"}
+    assert not before.exists()
+
+
+def test_what_answers_otherwise_is_refused(model, engine_of_slim, tmp_path):
+    from catdog.export import save_complete
+
+    with refused("export-answers-differ"):
+        save_complete(
+            tmp_path, engine_of_slim.model, model.head, model.golden_photos, model.golden_probabilities[:, ::-1], {}
+        )
+
+
+@pytest.mark.slow
+def test_an_h5_that_cannot_hold_the_network_is_left_out(tmp_path, capsys):
+    from catdog.export import save_complete
+    from catdog.frameworks import keras
+    from catdog.head import Head
+
+    photos = np.zeros((1, 224, 224, 3), np.uint8)
+    made = getattr(keras.applications, SMALL)
+    network = made(include_top=False, weights=None, input_shape=(224, 224, 3), pooling="avg")
+    head = Head(np.zeros((960, 2), np.float32), np.zeros(2, np.float32))
+    save_complete(tmp_path, network, head, photos, np.full((1, 2), 0.5, np.float32), {}, h5=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+    assert "model.h5" in capsys.readouterr().out

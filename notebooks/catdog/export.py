@@ -1,13 +1,16 @@
 """The complete network in one file, for tools that know nothing of this package."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .bundle import TOLERANCE
-from .errors import SuiteError
+from .errors import SuiteError, first_line
 from .frameworks import keras
 from .head import Head
+from .keras_files import rewrite
 
 KERAS, H5 = "model.keras", "model.h5"
 
@@ -21,16 +24,37 @@ def complete_model(network: keras.Model, head: Head) -> keras.Model:
 
 
 def save_complete(
-    folder: Path, network: keras.Model, head: Head, photos: np.ndarray, probabilities: np.ndarray, h5: bool = False
+    folder: Path,
+    network: keras.Model,
+    head: Head,
+    photos: np.ndarray,
+    probabilities: np.ndarray,
+    about: Mapping[str, Any],
+    h5: bool = False,
 ) -> None:
-    """Write `model.keras` (and `model.h5`) into `folder`, and read each back.
+    """Write `model.keras` (and `model.h5`) into `folder` so that older versions of Keras load them, too, and read each
+    back. An `.h5` that cannot hold the network is left out, which is said.
 
-    Raises SuiteError when a file read back gives `photos` (uint8) other `probabilities` than the model that was saved.
+    Args:
+        photos: uint8 (n, pixels, pixels, 3); `probabilities`: what the model gives for them, float32 (n, classes).
+        about: from `export_metadata.described`; it goes into the files.
+
+    Raises SuiteError when a file read back gives `photos` other `probabilities` than the model that was saved.
     """
     model = complete_model(network, head)
     for name in (KERAS, H5) if h5 else (KERAS,):
         model.save(folder / name)
-        read_back = keras.models.load_model(folder / name, compile=False)
+        rewrite(folder / name, about)
+        try:
+            read_back = keras.models.load_model(folder / name, compile=False)
+        except (
+            Exception
+        ) as error:  # of many kinds: such files cannot hold ConvNeXt's own layers, nor numbers in a graph
+            if name != H5:
+                raise
+            (folder / name).unlink()
+            print(f"{H5} is left out: this format cannot hold the network ({first_line(error)}). {KERAS} holds it.")
+            continue
         off = float(np.abs(read_back.predict_on_batch(photos.astype(np.float32)) - probabilities).max())
         if off > TOLERANCE:
             raise SuiteError(

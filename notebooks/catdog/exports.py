@@ -2,22 +2,25 @@
 
 import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from . import colab
+from . import colab, export_examples
 from .bundle import TOLERANCE, Bundle
 from .engines import EngineUnavailable
 from .errors import SuiteError
-from .export import complete_model
-from .frameworks import keras, tf
+from .export import H5, KERAS, complete_model
+from .export_formats import FORMATS, Run, read_keras
+from .export_metadata import as_files, described
+from .frameworks import keras
 from .progress import bar
 
-FOLDER, LABELS = "exports", "labels.txt"
-_NAME = "\nlabels = open('{labels}', encoding='utf-8').read().splitlines()\nprint(labels[probabilities[0].argmax()])"
+FOLDER = "exports"
+_KERAS_FILES = {"Keras": KERAS, "HDF5": H5}  # which `export.save_complete` has written beside the card
 
 
 @dataclass(frozen=True)
@@ -29,46 +32,58 @@ class Exported:
         path: where it lies.
         size: bytes, with all that belongs to it.
         apart: by how much a probability of a golden input differs at most from the saved one.
-        snippet: lines that use it: `photos` float32 (n, 224, 224, 3), 0 to 255, give `probabilities`, and these the
-            name of the first photo's class.
+        example: lines for a notebook's cell that read a photo and print the name of its class.
+        script: the same as a file, which takes the photo's path as its argument.
     """
 
     what: str
     path: Path
     size: int
     apart: float
-    snippet: str
-
-
-@dataclass(frozen=True)
-class _Format:
-    what: str
-    keras_name: str
-    file: str
-    load: Callable[[Path], Callable[[np.ndarray], np.ndarray]]
-    snippet: str
+    example: str
+    script: Path
 
 
 def export(model: Bundle, network: keras.Model) -> list[Exported]:
-    """Write a saved model as SavedModel (for TensorFlow Serving), ONNX, LiteRT and OpenVINO into its folder `exports/`.
+    """Write a saved model as SavedModel (for TensorFlow Serving), ONNX, LiteRT and OpenVINO into its folder `exports/`,
+    each with an example; the folder has the class names in `labels.txt` and all that they must know in `model.json`.
 
-    A format whose library is not installed is passed over, and it is said.
+    Everything is written beside and takes the folder's place at the end, so an export that fails leaves the one before
+    as it was. A format whose library is not installed is passed over, which is said; if an earlier export has it, it
+    stays.
 
     Args:
         network: the base as a Keras model, `proving.Engines.reference.model`.
 
+    Returns:
+        Keras' own files, where the model has them, and the four.
+
     Raises SuiteError when what was written answers the golden inputs otherwise than the model.
     """
     colab.install_packages("onnx", "openvino", "tf2onnx")
-    complete, found = complete_model(network, model.head), []
-    home = model.folder / FOLDER
-    home.mkdir(exist_ok=True)
-    (home / LABELS).write_text("".join(f"{label}\n" for label in model.classes), encoding="utf-8")
-    for form in bar(_FORMATS, what="Exporting", unit="formats"):
-        try:
-            found.append(_exported(complete, form, home, model))
-        except (ImportError, EngineUnavailable) as error:
-            print(f"{form.what} is left out: {str(error).rstrip('.')}.")
+    complete, about, home = complete_model(network, model.head), described(model.card), model.folder / FOLDER
+    part = home.with_name(f".{FOLDER}-being-written")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        for name, text in as_files(about).items():
+            (part / name).write_text(text, encoding="utf-8")
+        found = [
+            _checked(model, about, part, what, f"../{file}", model.folder / file, read_keras)
+            for what, file in _KERAS_FILES.items()
+            if (model.folder / file).exists()
+        ]
+        for form in bar(FORMATS, what="Exporting", unit="formats"):
+            try:
+                with warnings.catch_warnings(action="ignore"):
+                    form.write(complete, part / form.file, about)
+                    found.append(_checked(model, about, part, form.what, form.file, part / form.file, form.load))
+            except (ImportError, EngineUnavailable) as error:
+                _remove(part / form.file)  # written, but nothing here can read it back
+                print(f"{form.what} is left out: {str(error).rstrip('.')}.")
+        _take_the_place(part, home)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return found
 
 
@@ -78,26 +93,29 @@ def table(exported: Sequence[Exported]) -> str:
     lines = [
         f"{one.what.ljust(width)} {one.size / 1e6:6.0f} MB   {one.apart:.0e} apart   {one.path}" for one in exported
     ]
-    return "\n".join([*lines, *(f"\n# {one.what}\n{one.snippet}" for one in exported)])
+    return "\n".join([*lines, *(f"\n# {one.what}, also in {one.script}\n{one.example}" for one in exported)])
 
 
-def _exported(complete: keras.Model, form: _Format, home: Path, model: Bundle) -> Exported:
-    path = home / form.file
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    with warnings.catch_warnings(action="ignore"):
-        if form.keras_name == "openvino":
-            from .engines.openvino import let_tensorflow_be_converted
+def _checked(
+    model: Bundle, about: Mapping[str, Any], part: Path, what: str, file: str, path: Path, load: Callable[[Path], Run]
+) -> Exported:
+    """Hold what lies at `path` against the golden inputs, and write its example into `part`.
 
-            let_tensorflow_be_converted()
-        complete.export(str(path), format=form.keras_name, verbose=False)
-        told = form.load(path)(model.golden_photos.astype(np.float32))
+    Args:
+        file: its place as seen from the folder of exports.
+    """
+    told = load(path)(model.golden_photos.astype(np.float32))
     apart = float(np.abs(told - model.golden_probabilities).max())
     if apart > TOLERANCE:
         raise SuiteError(
-            "export-answers-differ", f"{path} answers {apart:.4f} away from the model it was made from: do not use it."
+            "export-answers-differ",
+            f"{what} answers {apart:.4f} away from the model it was made from, and is not kept.",
         )
-    snippet = (form.snippet + _NAME).format(path=path, labels=path.parent / LABELS)
-    return Exported(form.what, path, _size(path), apart, snippet)
+    script = f"example_{what.lower()}.py"
+    (part / script).write_text(export_examples.as_file(what, file, about), encoding="utf-8")
+    home = model.folder / FOLDER
+    kept = path if path.parent == model.folder else home / file
+    return Exported(what, kept, _size(path), apart, export_examples.as_cell(what, kept, about), home / script)
 
 
 def _size(path: Path) -> int:
@@ -105,54 +123,34 @@ def _size(path: Path) -> int:
     return sum(part.stat().st_size for part in parts if part.is_file())
 
 
-def _saved_model(path: Path):
-    loaded = tf.saved_model.load(str(path))
-    return lambda photos: loaded.serve(photos).numpy()
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
-def _openvino(path: Path):
-    """ONNX, too: no other library is needed to read it back."""
-    import openvino as ov
-
-    compiled = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda photos: compiled(photos)[0]
-
-
-def _litert(path: Path):
+def _take_the_place(part: Path, home: Path) -> None:
+    """Folders cannot be exchanged in one step: a process that is killed between the two leaves the one before under
+    another name, and the next export finishes it."""
+    before = home.with_name(f".{FOLDER}-before")
+    _finish(home, before)
+    if home.exists():
+        home.rename(before)
     try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        Interpreter = tf.lite.Interpreter
-    interpreter = Interpreter(str(path))
-    entry, end = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-
-    def run(photos: np.ndarray) -> np.ndarray:
-        interpreter.resize_tensor_input(entry, photos.shape)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(entry, photos)
-        interpreter.invoke()
-        return interpreter.get_tensor(end)
-
-    return run
+        part.rename(home)
+    finally:
+        _finish(home, before)
 
 
-_FORMATS = (
-    _Format(
-        "SavedModel", "tf_saved_model", "saved_model", _saved_model,
-        "import tensorflow as tf\nmodel = tf.saved_model.load('{path}')\nprobabilities = model.serve(photos).numpy()",
-    ),
-    _Format(
-        "ONNX", "onnx", "model.onnx", _openvino,
-        "import onnxruntime\nsession = onnxruntime.InferenceSession('{path}')\n"
-        "probabilities = session.run(None, {{'photo': photos}})[0]",
-    ),
-    _Format(
-        "LiteRT", "litert", "model.tflite", _litert,
-        "from ai_edge_litert.interpreter import Interpreter\nrunner = Interpreter('{path}').get_signature_runner()\n"
-        "probabilities = list(runner(photo=photos).values())[0]",
-    ),
-    _Format(
-        "OpenVINO", "openvino", "openvino.xml", _openvino,
-        "import openvino\nmodel = openvino.Core().compile_model('{path}', 'CPU')\nprobabilities = model(photos)[0]",
-    ),
-)  # fmt: skip
+def _finish(home: Path, before: Path) -> None:
+    """What only the folder from before holds comes along; all of it, where there is no other."""
+    if not before.exists():
+        return
+    if home.exists():
+        for path in before.iterdir():
+            if not (home / path.name).exists():
+                path.rename(home / path.name)
+        shutil.rmtree(before)
+    else:
+        before.rename(home)

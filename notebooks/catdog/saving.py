@@ -15,6 +15,7 @@ from .dataset import Dataset
 from .drawings import CLASSES, draw
 from .errors import SuiteError
 from .evaluation import Report
+from .export_metadata import LOADS_IN, described
 from .head import Head
 from .images import read_photo
 from .judging import Judgement
@@ -86,10 +87,11 @@ def save_model(
     card |= {"compact": compact.as_card()} if compact else {}
     card |= {"judged_by": judgement.by} if judgement else {}
     card |= {"judged": answers} if judgement and (answers := judgement.as_card()) else {}
+    about = described({**card, "name": name})
     return publish(
         name, card, head, photos, probabilities, engines.twin, confidence.familiarity, engines.backbone.tuned,
         compact and compact.twin(photos),
-        add_files=lambda folder: save_complete(folder, network, head, photos, probabilities, save_h5),
+        add_files=lambda folder: save_complete(folder, network, head, photos, probabilities, about, save_h5),
     )  # fmt: skip
 
 
@@ -129,6 +131,7 @@ def _is_the_same(
         and newest.classes == dataset.classes
         and newest.card["backbone"]["fingerprint"] == engines.backbone.fingerprint
         and (newest.folder / "model.keras").exists()
+        and newest.card.get("loads_in") == LOADS_IN
         and (newest.twin and newest.twin.digest) == (engines.twin and engines.twin.digest)
         and (newest.compact and newest.compact.network.digest) == (compact and compact.network.digest)
         and newest.familiarity is not None
@@ -166,6 +169,7 @@ def _card(dataset: Dataset, fit: Fit, confidence: Confidence, reports: dict[str,
         "training": fit.settings,
         "confidence": confidence.as_card(),
         "thresholds": confidence.thresholds,
+        "loads_in": LOADS_IN,
         "metrics": {split: report.as_card() for split, report in reports.items()},
         "libraries": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
     }
