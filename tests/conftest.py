@@ -211,6 +211,22 @@ def classifier(stand_in, shipped):
 
 
 @pytest.fixture(scope="session")
+def earlier_classifier(earlier):
+    """A model of before on the stand-in network: it sees photos squeezed, and their maximum alone."""
+    from catdog.classifier import Classifier
+    from standins.network import StandInNetwork, model_on
+
+    class Network(StandInNetwork):
+        architecture = earlier.architecture
+
+        def features(self, photos):
+            return self.architecture.pool(self.activations(photos))
+
+    network = Network()
+    return Classifier(model_on(network, earlier), network)
+
+
+@pytest.fixture(scope="session")
 def real_classifier(backbone, shipped):
     """The shipped model on the engine that is fastest here, without its thresholds."""
     from catdog.classifier import load_classifier

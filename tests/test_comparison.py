@@ -1,31 +1,41 @@
 """Better, worse, or the same: two versions on the same test photos."""
 
+import dataclasses
+import hashlib
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from catdog import bundle, figures
+from catdog.backbone import VGG16, Backbone
 from catdog.comparison import Comparison, compare
-from catdog.dataset import Dataset, Photo
+from catdog.dataset import Dataset, Photo, check
+from catdog.drawings import draw
+from catdog.engines import OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, open_engine
 from catdog.errors import SuiteError
+from catdog.features import FeatureStore, compute_features
 from catdog.head import Head
-from catdog.images import DOOR
-from conftest import drawing
+from catdog.images import read_photo
+from catdog.preprocessing import SQUEEZE
+from catdog.sources import PhotoFolder
+from conftest import EARLIER_MODEL, drawing, encoded
+from PIL import Image
 
 
 def a_photo(number, label, split="test"):
     return Photo(None, label, split, f"{number:064x}")
 
 
-def a_head(slope):
+def a_head(slope, size=VGG16.size):
     """Says "dog" where the first feature has the sign of `slope`."""
-    kernel = np.zeros((512, 2), np.float32)
+    kernel = np.zeros((size, 2), np.float32)
     kernel[0] = -slope, slope
     return Head(kernel, np.zeros(2, np.float32))
 
 
 def features(values):
-    found = np.zeros((len(values), 512), np.float32)
+    found = np.zeros((len(values), VGG16.size), np.float32)
     found[:, 0] = values
     return found
 
@@ -36,8 +46,10 @@ def newest(monkeypatch):
 
     def save(slope, **changes):
         counts = {"train": {"cat": 1, "dog": 1}}
-        card = {"backbone": {"fingerprint": "f"}, "image_door": DOOR, "data": {"photos": counts}, **changes}
-        found = SimpleNamespace(id="pets/1", classes=("cat", "dog"), head=a_head(slope), card=card)
+        card = {"backbone": {"fingerprint": "f"}, "data": {"photos": counts}, **changes}
+        found = SimpleNamespace(
+            id="pets/1", classes=("cat", "dog"), head=a_head(slope), card=card, architecture=VGG16, twin=None
+        )
         monkeypatch.setattr(bundle, "find", lambda name: name)
         monkeypatch.setattr(bundle, "read", lambda folder: found)
         return found
@@ -45,7 +57,7 @@ def newest(monkeypatch):
     return save
 
 
-BACKBONE = SimpleNamespace(fingerprint="f")
+BACKBONE = Backbone(VGG16, {}, "f")
 PHOTOS = [a_photo(number, "dog") for number in range(12)]
 TRAINING = [a_photo(100 + number, label, "train") for number, label in enumerate(("cat", "dog", "dog", "dog"))]
 PETS = Dataset("pets", ("cat", "dog"), tuple(PHOTOS + TRAINING), ())
@@ -77,10 +89,104 @@ def test_better_is_never_worse(newest):
     assert not compare("pets", PETS, a_head(-1), features([-1] * 12), BACKBONE).is_worse
 
 
-@pytest.mark.parametrize("changes", [{"image_door": "another"}, {"classes": ()}])
-def test_what_cannot_be_compared_is_not(newest, changes):
-    newest(1, **changes).classes = ("cat", "owl") if "classes" in changes else ("cat", "dog")
+def test_a_version_that_knows_other_classes_is_not_compared_with(newest):
+    newest(1).classes = ("cat", "owl")
     assert compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE) is None
+
+
+class Brightness:
+    """An engine that sees in each photo its mean brightness less the half."""
+
+    recipe = "fp32 brightness"
+
+    def __init__(self, backbone):
+        self.backbone, self.fingerprint, self.architecture = backbone, backbone.fingerprint, backbone.architecture
+
+    def features(self, photos):
+        found = np.zeros((len(photos), self.architecture.size), np.float32)
+        found[:, 0] = photos.mean(axis=(1, 2, 3)) - 127
+        return found
+
+
+@pytest.fixture
+def dark_in_the_middle(tmp_path, own_cache):
+    """Dogs that are dark in the middle and bright all in all, so that it counts how they are brought to a square."""
+    photos = []
+    for number in range(12):
+        image = Image.new("RGB", (600, 200), (200 + number,) * 3)
+        image.paste("black", (200, 0, 400, 200))
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(encoded(image, "PNG"))
+        photos.append(Photo(path, "dog", "test", hashlib.sha256(path.read_bytes()).hexdigest()))
+    return dataclasses.replace(PETS, photos=(*photos, *TRAINING))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "right_before"),
+    [
+        (VGG16, 0),
+        (VGG16.at(224, SQUEEZE), 12),
+        (VGG16.at(288), 0),
+        (dataclasses.replace(VGG16.at(224, SQUEEZE), pooling=("max",), unit_length=False), 12),
+    ],
+    ids=["same", "squeezed", "larger", "other features"],
+)
+def test_a_version_of_before_sees_the_test_photos_as_it_was_trained(
+    newest, dark_in_the_middle, monkeypatch, architecture, right_before
+):
+    before, opened = newest(1), []
+    before.architecture, before.head = architecture, a_head(1, architecture.size)
+    before.backbone = lambda: Backbone(architecture, {}, "f")
+    monkeypatch.setattr(
+        "catdog.comparison.open_engine", lambda name, backbone, twin: opened.append(backbone) or Brightness(backbone)
+    )
+    now = compute_features(dark_in_the_middle.of("test"), Brightness(BACKBONE), FeatureStore(BACKBONE))
+    found = compare("pets", dark_in_the_middle, a_head(1), now, BACKBONE)
+    assert (found.right_before, found.right_now) == (right_before, 0)
+    assert len(opened) == (architecture != VGG16)  # features that are there are not computed again
+
+
+def test_where_its_engine_cannot_run_tensorflow_sees_for_it(newest, dark_in_the_middle, monkeypatch):
+    squeezed, tried = VGG16.at(224, SQUEEZE), []
+    before = newest(1, backbone={"fingerprint": "f", "engine": "openvino-int8"})
+    before.architecture, before.backbone = squeezed, lambda: Backbone(squeezed, {}, "f")
+
+    def opened(name, backbone, twin=None):
+        tried.append(name)
+        if name != "tensorflow":
+            raise EngineUnavailable("engine-not-installed", "It is not there.")
+        return Brightness(backbone)
+
+    monkeypatch.setattr("catdog.comparison.open_engine", opened)
+    assert compare("pets", dark_in_the_middle, a_head(1), features([1] * 12), BACKBONE).right_before == 12
+    assert tried == ["openvino-int8", "tensorflow"]
+
+
+def test_todays_model_is_compared_with_the_one_that_was_saved_before(shipped, backbone, own_places, own_cache):
+    """On drawings in the middle of a wide wall, which each sees in its own way."""
+    before = bundle.read(
+        shutil.copytree(EARLIER_MODEL, own_places / "models_dir" / "cats-and-dogs" / "2026-11-24-144701")
+    )
+    for split, seeds in {"test": range(5), "train": range(5, 6)}.items():
+        for label in ("cat", "dog"):
+            (own_places / "pets" / split / label).mkdir(parents=True)
+            for seed in seeds:
+                wall = Image.new("RGB", (640, 320), "white")
+                wall.paste(draw(label, seed), (160, 0))
+                wall.save(own_places / "pets" / split / label / f"{seed}.png")
+    dataset = check(PhotoFolder(own_places / "pets", "pets"))
+    photos, targets = dataset.of("test"), dataset.targets(dataset.of("test"))
+    now = compute_features(photos, open_engine(OPENVINO_FP32, backbone), FeatureStore(backbone))
+    found = compare("cats-and-dogs", dataset, shipped.head, now, backbone)
+    engine = open_engine(OPENVINO_INT8, before.backbone(backbone), before.twin)
+    squeezed = engine.features(
+        np.stack([read_photo(photo.path, preprocessing=before.preprocessing) for photo in photos])
+    )
+    kept = FeatureStore(engine).read([photo.digest for photo in photos], engine.recipe)
+    assert np.abs(kept - squeezed).max() < 1e-3 * squeezed.max()
+    assert (found.before, found.photos) == (before.id, len(photos))
+    assert found.right_before == (before.head.logits(squeezed).argmax(axis=1) == targets).sum()
+    assert found.right_now == (shipped.head.logits(now).argmax(axis=1) == targets).sum()
 
 
 def test_without_the_weights_of_its_backbone_a_version_is_not_compared_with(newest, capsys):

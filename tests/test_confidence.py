@@ -309,20 +309,14 @@ def test_photos_in_none_of_these_make_what_is_like_them_unlike():
     assert np.mean(lost["with"]) < np.mean(lost["without"]) + 0.03
 
 
-def test_photos_that_they_are_taken_for_set_no_threshold_and_are_saved():
-    """A third of a class lies among those of none: what it is sure of is counted without them."""
-    features, targets = clouds(60, 0)
-    others = clouds(20, 1, beside=1.0)[0]
-    inside = np.arange(0, 30)
-    features[inside] = clouds(10, 2, beside=1.0)[0]
-    data = alone(features, targets)
+def test_photos_of_a_class_among_those_of_none_do_not_take_it_away():
+    """Two of 100 photos of the classes may be taken for others; those are not counted as what it is sure of."""
+    data = alone(*clouds(60, 0))
     fit = fit_head(data, 3, strengths=(1.0,))
-    before, after = (fit_confidence(fit, data, target=0.9, negatives=one) for one in (None, others))
-    assert after.answered < before.answered
-    again = Familiarity.of(after.familiarity.arrays, after.familiarity.limit)
-    for some in (features, others):
-        assert np.array_equal(again.knows(some), after.familiarity.knows(some))
-    assert Familiarity.of(before.familiarity.arrays, 1).kernel is None
+    before, after = (fit_confidence(fit, data, negatives=one) for one in (None, clouds(10, 1)[0]))
+    new = clouds(200, 2)[0]
+    assert before.familiarity.knows(new).mean() - after.familiarity.knows(new).mean() < 0.05
+    assert 0 < before.answered - after.answered < 0.03
 
 
 @pytest.mark.parametrize("number", [0, 1])

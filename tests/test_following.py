@@ -1,27 +1,35 @@
 """Another version takes over while requests come in: none is lost, and a bad version is left out."""
 
+import base64
 import dataclasses
 import io
+import json
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import requests
 from catdog import bundle
-from catdog.backend import following
+from catdog.backbone import VGG16
+from catdog.backend import following, routes
 from catdog.backend.app import create_app, start, use
 from catdog.backend.following import Versions
-from catdog.classifier import load_classifier
-from catdog.engines import OPENVINO_INT8
+from catdog.card import CARD
+from catdog.classifier import Classifier, _run_alike, load_classifier
+from catdog.engines import COMPACT, NAMES, OPENVINO_INT8, EngineUnavailable
 from catdog.engines.twin import Twin
 from catdog.frontend.notebook import backend_state
 from catdog.head import Head
 from catdog.images import read_photo
+from catdog.preprocessing import CROP, SQUEEZE
 from catdog.publishing import publish
 from catdog.serving import stop
-from conftest import drawing, refused, until
+from catdog.stored import sealed
+from conftest import drawing, encoded, refused, until
+from PIL import Image
 
 PHOTOS = [drawing(label, seed) for seed in range(4) for label in ("cat", "dog")]
 
@@ -35,7 +43,8 @@ def save(own_places, classifier):
         head = Head(model.head.kernel, model.head.bias + np.float32(number / 50) * np.float32([1, -1]))
         logits = np.log(model.golden_probabilities) + (head.bias - model.head.bias)
         golden = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        card = {key: model.card[key] for key in ("classes", "drawings", "image_door", "metrics", "backbone", "engines")}
+        known = ("classes", "drawings", "preprocessing", "metrics", "backbone", "engines")
+        card = {key: model.card[key] for key in known}
         return publish(name, {**card, **changes}, head, model.golden_photos, golden, model.twin)
 
     return save
@@ -92,18 +101,20 @@ def test_twenty_versions_take_over_under_load_and_no_request_is_lost(app, save, 
 @pytest.mark.parametrize(
     "damage",
     [
-        "cut", "flipped", pytest.param("another backbone", marks=pytest.mark.weights), "another door", "other answers",
-        "no files",
+        "cut", "flipped", pytest.param("another backbone", marks=pytest.mark.weights), "another preprocessing",
+        "other answers", "no files",
     ],
 )  # fmt: skip
 def test_a_version_that_does_not_pass_is_left_out_and_the_old_one_goes_on(app, save, classifier, damage):
     serving = app.extensions["catdog"]["model"].classifier.bundle.id
+    bad = save(1)
+    path, card = bad.folder / bundle.HEAD, json.loads((bad.folder / CARD).read_text())
     changes = {
-        "another backbone": {"backbone": {"name": "VGG16", "fingerprint": "x"}},
-        "another door": {"image_door": "x"},
+        "another backbone": {"backbone": {**card["backbone"], "fingerprint": "x"}},
+        "another preprocessing": {"preprocessing": "x"},
     }
-    bad = save(1, **changes.get(damage, {}))
-    path = bad.folder / bundle.HEAD
+    if damage in changes:
+        (bad.folder / CARD).write_text(json.dumps(sealed({**card, **changes[damage]})))
     data = bytearray(path.read_bytes())
     if damage == "cut":
         path.write_bytes(data[:-100])
@@ -220,6 +231,115 @@ def test_an_engine_is_shared_only_where_the_twin_is_the_same(shipped):
     assert load_classifier(shipped, OPENVINO_INT8, beside=first).engine is first.engine
     changed = load_classifier(dataclasses.replace(shipped, twin=other), OPENVINO_INT8, beside=first)
     assert changed.engine.recipe != first.engine.recipe
+
+
+def as_of(model, preprocessing=None, **backbone):
+    """A model whose card tells of another preprocessing or backbone."""
+    card = {**model.card, "backbone": {**model.card["backbone"], **backbone}}
+    return dataclasses.replace(model, card={**card, "preprocessing": preprocessing or card["preprocessing"]})
+
+
+def test_an_engine_is_shared_only_for_photos_of_the_same_size_and_the_same_features(shipped, earlier):
+    compact = dataclasses.replace(shipped, compact=SimpleNamespace(network=shipped.twin))
+    others = [as_of(compact, VGG16.at(*pair).preprocessing.version) for pair in ((288, CROP), (224, SQUEEZE))]
+    others += [as_of(compact, features="max(block5_pool)"), as_of(compact, fingerprint="another")]
+    for name in NAMES:
+        assert _run_alike(name, compact, as_of(compact))
+        assert not any(_run_alike(name, compact, other) for other in others)
+        assert not any(_run_alike(name, other, compact) for other in others)
+    for name in (OPENVINO_INT8, COMPACT):
+        assert not _run_alike(name, compact, dataclasses.replace(compact, twin=None, compact=None))
+    assert earlier.card["backbone"]["fingerprint"] == shipped.card["backbone"]["fingerprint"]
+
+
+def test_beside_a_model_for_another_size_an_engine_is_opened(classifier, monkeypatch):
+    larger = as_of(classifier.bundle, VGG16.at(288).preprocessing.version)
+    opened = []
+
+    def open_engine(name, backbone, twin):
+        opened.append(backbone.architecture.pixels)
+        raise EngineUnavailable("engine-not-installed", "It is not there.")
+
+    monkeypatch.setattr("catdog.classifier.open_engine", open_engine)
+    public = classifier.engine.backbone
+    assert load_classifier(classifier.bundle, "stand-in", beside=classifier, public=public).engine is classifier.engine
+    with refused("engine-unusable"):
+        load_classifier(larger, "stand-in", beside=classifier, public=public)
+    assert opened == [288]
+
+
+# --- from a model that was saved before to one of today ---
+
+WIDE = Image.new("RGB", (640, 320), "black")
+WIDE.paste(Image.open(io.BytesIO(drawing("dog", 3, "PNG"))), (160, 0))
+
+
+@pytest.fixture
+def both(own_places, classifier, earlier_classifier, monkeypatch):
+    """A model of before and one of today, on the stand-in network, both saved as versions of "pets"."""
+    engines = {one.bundle.architecture: one.engine for one in (classifier, earlier_classifier)}
+    monkeypatch.setattr("catdog.bundle.load_backbone", lambda name: classifier.engine.backbone)
+    monkeypatch.setattr("catdog.classifier.open_engine", lambda name, backbone, twin: engines[backbone.architecture])
+    return [
+        publish("pets", dict(model.card), model.head, model.golden_photos, model.golden_probabilities)
+        for model in (earlier_classifier.bundle, classifier.bundle)
+    ]
+
+
+def told(answer):
+    (prediction,) = answer.json["predictions"]
+    return answer.json["model"], [prediction["probabilities"][label] for label in ("cat", "dog")]
+
+
+def test_each_version_gets_photos_as_it_was_trained_on_them(both, classifier, earlier_classifier):
+    before, today = both
+    photo = encoded(WIDE, "PNG")
+    expected = {
+        model.id: one.predict(read_photo(photo, preprocessing=model.preprocessing)[None])[0]
+        for model, one in ((before, earlier_classifier), (today, classifier))
+    }
+    assert np.abs(np.subtract(*expected.values())).max() > 0.05
+    squeezed, cropped = (read_photo(photo, preprocessing=model.preprocessing) for model in both)
+    for one, wrong in ((earlier_classifier, cropped), (classifier, squeezed)):
+        assert np.abs(one.predict(wrong[None])[0] - expected[before.id if wrong is cropped else today.id]).max() > 0.05
+    app = create_app()
+    use(app, Classifier(before, earlier_classifier.engine))
+    versions = Versions(app, "pets", classifier.engine.name)
+
+    def ask_all():
+        client = app.test_client()
+        said, probabilities = told(client.post("/predict", data={"images": [(io.BytesIO(photo), "x")]}))
+        assert np.abs(probabilities - expected[said]).max() < 1e-5
+        explained = client.post("/explain", data={"images": [(io.BytesIO(photo), "x")]}).json
+        assert explained["model"] == said
+        assert explained["probabilities"] == pytest.approx(dict(zip(("cat", "dog"), probabilities)), abs=1e-3)
+        body = json.dumps({"image": base64.b64encode(photo).decode()})
+        assert client.post("/", data=body).json["prediction"]["cat"] == pytest.approx(probabilities[0], abs=1e-5)
+        return said, explained["fit"]
+
+    assert ask_all() == (before.id, SQUEEZE)
+    assert versions.look()
+    assert ask_all() == (today.id, CROP)
+    versions.roll_back()
+    assert ask_all() == (before.id, SQUEEZE)
+
+
+def test_who_asks_while_another_version_takes_over_is_answered_by_the_one_that_the_photo_was_read_for(
+    both, classifier, earlier_classifier, monkeypatch
+):
+    app, decoded = create_app(), routes.decoded
+    use(app, Classifier(both[0], earlier_classifier.engine))
+
+    def meanwhile(*arguments):
+        use(app, Classifier(both[1], classifier.engine))
+        return decoded(*arguments)
+
+    monkeypatch.setattr(routes, "decoded", meanwhile)
+    photo = encoded(WIDE, "PNG")
+    said, probabilities = told(app.test_client().post("/predict", data={"images": [(io.BytesIO(photo), "x")]}))
+    assert said == both[0].id
+    squeezed = read_photo(photo, preprocessing=both[0].preprocessing)
+    assert np.abs(probabilities - earlier_classifier.predict(squeezed[None])[0]).max() < 1e-5
 
 
 def test_a_look_that_breaks_is_followed_by_the_next(app, save, classifier, monkeypatch):

@@ -16,9 +16,9 @@ KERAS, H5 = "model.keras", "model.h5"
 
 
 def complete_model(network: keras.Model, head: Head) -> keras.Model:
-    """Raw RGB 0–255, float32 (n, 224, 224, 3) in, softmax probabilities (n, classes) out; preprocessing inside."""
+    """Raw RGB 0–255, float32 (n, pixels, pixels, 3) in, softmax probabilities (n, classes) out."""
     last = keras.layers.Dense(len(head.bias), activation="softmax", name="head")
-    model = keras.Model(network.input, last(network.output), name="vgg16_classifier")
+    model = keras.Model(network.input, last(network.output), name="classifier")
     last.set_weights([head.kernel, head.bias])
     return model
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .export_metadata import CROP, SQUEEZE
+from .preprocessing import CROP, SQUEEZE
 
 _TEMPLATE = """\
 import {modules}

@@ -4,10 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .images import SIDE
+from .preprocessing import CROP, SQUEEZE, Preprocessing
 
 LABELS, METADATA = "labels.txt", "model.json"
-SQUEEZE, CROP = "squeeze", "crop"
 # Tried with real versions: tests/test_older_keras.py, docs/exports.md.
 LOADS_IN = {
     "model.keras": "Keras 3.6 and newer",
@@ -42,9 +41,10 @@ def described(card: Mapping[str, Any]) -> dict[str, Any]:
 
 def described_preprocessing(card: Mapping[str, Any]) -> dict[str, Any]:
     """How a photo becomes the network's input, in numbers and in words: float32 (n, pixels, pixels, 3), RGB 0–255."""
-    pixels, fit = SIDE, SQUEEZE
+    preprocessing = Preprocessing.of(card["preprocessing"])
+    pixels, fit = preprocessing.pixels, preprocessing.fit
     return {
-        "version": card["image_door"],
+        "version": card["preprocessing"],
         "pixels": pixels,
         "fit": fit,
         "resampling": "bilinear, antialiased",
