@@ -11,6 +11,8 @@ from catdog.dataset import Dataset, Photo
 from catdog.decisions import OUT, Decisions
 from catdog.feedback import Feedback, FeedbackFull
 from catdog.images import as_png, read_photo
+from catdog.inspection import read_training_photo
+from catdog.preprocessing import FITS, Preprocessing
 from conftest import drawing, encoded, refused
 from PIL import Image
 from test_backend import is_problem, parts
@@ -31,8 +33,12 @@ def send(client, photo, label=""):
     return client.post("/corrections", data=data)
 
 
+WIDE = Image.new("RGB", (640, 320), "red")
+WIDE.paste(Image.open(io.BytesIO(drawing("dog", 3, "PNG"))), (160, 0))
+
+
 def test_what_is_kept_is_what_the_network_saw_and_what_the_tester_said(client, classifier, places):
-    photo = drawing("dog", 3)
+    photo = encoded(WIDE, quality=90)
     assert client.post("/predict", data=parts(("a", photo))).json["corrections"] is True
     assert send(client, photo, "dog").json == {"kept": "dog"}
     assert send(client, drawing("cat", 4)).json == {"kept": "none of these"}
@@ -45,6 +51,20 @@ def test_what_is_kept_is_what_the_network_saw_and_what_the_tester_said(client, c
     kept = sorted((places / "data_dir").rglob("*.*"))
     assert [path.parent.name for path in kept] == ["pets"] * 4
     assert "passwd" not in "".join(path.read_text() for path in kept if path.suffix == ".json")
+
+
+@pytest.mark.parametrize("fixture", ["classifier", "earlier_classifier"])
+def test_what_was_kept_is_prepared_for_training_without_a_change(request, fixture):
+    """Also where the model that serves was trained on photos that were squeezed, and the next one is not."""
+    serving = request.getfixturevalue(fixture)
+    photo, feedback = encoded(WIDE, quality=90), Feedback("pets")
+    send(create_app(serving, feedback=feedback).test_client(), photo, "dog")
+    (kept,) = feedback.all()
+    seen = read_photo(photo, preprocessing=serving.bundle.preprocessing)
+    for read in (read_photo, read_training_photo):
+        assert (read(kept.path.read_bytes()) == seen).all()
+    for fit in FITS:
+        assert (read_photo(kept.path, preprocessing=Preprocessing(224, fit)) == seen).all()
 
 
 def test_where_and_when_a_photo_was_taken_is_not_kept(client):

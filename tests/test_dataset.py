@@ -2,10 +2,12 @@
 
 import shutil
 
+import numpy as np
 import pytest
 from catdog.dataset import check, describe_layout, list_photos
 from catdog.folders import SPLITS, TEST, TRAIN, VALID
 from catdog.images import read_photo
+from catdog.pictures import BY, picture_of
 from catdog.sources import PhotoFolder
 from conftest import drawing, encoded, refused
 from PIL import Image
@@ -184,6 +186,26 @@ def test_the_same_picture_under_other_bytes_is_a_copy(tmp_path):
     assert {photo.picture: photo.split for photo in now.photos} == {one.picture: one.split for one in first.photos}
 
 
+def test_photos_that_differ_beside_the_middle_are_no_copies(tmp_path):
+    """Though they are the same to the network. What was decided and dealt before there was a middle stays so, too."""
+    fill(tmp_path)
+    for colour in ("red", "blue"):
+        wide = Image.new("RGB", (640, 320), colour)
+        wide.paste(Image.open(tmp_path / "cat" / "3.jpg"), (160, 0))
+        (tmp_path / "cat" / f"{colour}.png").write_bytes(encoded(wide, "PNG"))
+    one, other = (read_photo(tmp_path / "cat" / f"{colour}.png") for colour in ("red", "blue"))
+    assert (one[:, 2:-2] == other[:, 2:-2]).all()
+    dataset = check(folder(tmp_path))
+    assert not dataset.left_out
+    assert len({photo.picture for photo in dataset.photos}) == len(dataset.photos) == 26
+
+
+def test_what_a_photo_is_recognised_by_stays_from_release_to_release(tmp_path):
+    ramp = np.arange(90 * 60 * 3, dtype=np.uint32).reshape(60, 90, 3) * 31 % 256
+    photo = read_photo(encoded(Image.fromarray(ramp.astype(np.uint8)), "PNG"), preprocessing=BY)
+    assert picture_of(photo) == "865f941020c81eb8e8f655ca37789115"
+
+
 def test_a_photo_in_two_classes_is_in_none(tmp_path):
     fill(tmp_path)
     (tmp_path / "dog" / "both.jpg").write_bytes((tmp_path / "cat" / "3.jpg").read_bytes())
@@ -195,7 +217,12 @@ def test_a_photo_in_two_classes_is_in_none(tmp_path):
 def test_known_photos_are_not_decoded_again(tmp_path, monkeypatch):
     first = check(folder(fill(tmp_path)))
     decoded = []
-    monkeypatch.setattr("catdog.inspection.read_photo", lambda *args: decoded.append(args) or read_photo(*args))
+
+    def noted(data, *others, **options):
+        decoded.append(data)
+        return read_photo(data, *others, **options)
+
+    monkeypatch.setattr("catdog.inspection.read_photo", noted)
     fill(tmp_path, count=1, first=70)
     check(folder(tmp_path), known={photo.digest for photo in first.photos})
     assert len(decoded) == 2

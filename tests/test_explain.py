@@ -1,12 +1,14 @@
 """Why: the heat map is Grad-CAM, on every engine, and the service gives it; and when the model is not sure."""
 
 import dataclasses
+import io
 import json
 import shutil
 
 import numpy as np
 import pytest
 from catdog import bundle
+from catdog.backbone import VGG16
 from catdog.backend.app import create_app
 from catdog.backend.limits import Limits
 from catdog.bundle import BundleRefused
@@ -18,72 +20,99 @@ from catdog.explanation import grad_cam
 from catdog.familiarity import Familiarity
 from catdog.head import Head
 from catdog.images import read_photo
+from catdog.preprocessing import SQUEEZE
 from catdog.stored import sealed
-from conftest import drawing, refused, without_thresholds
+from conftest import drawing, encoded, refused, without_thresholds
 from PIL import Image
 from test_backend import is_problem, parts
 
 SIDE = 14
 
 
-@pytest.fixture(scope="module")
-def photos():
-    return np.stack([read_photo(drawing(label, seed)) for label, seed in (("cat", 1), ("dog", 2), ("dog", 5))])
+BEFORE = dataclasses.replace(VGG16.at(224, SQUEEZE), pooling=("max",), unit_length=False)
+CASES = {
+    "today": VGG16,
+    "today at 288 pixels": VGG16.at(288),
+    "before": BEFORE,
+    "the mean": dataclasses.replace(VGG16, pooling=("mean",), unit_length=False),
+    "the mean at length 1": dataclasses.replace(VGG16, pooling=("mean",)),
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request, slim):
+    """The slim network with features of today and of before: (backbone, photos, a last layer)."""
+    architecture, chance = CASES[request.param], np.random.default_rng(5)
+    drawn = [drawing(label, seed) for label, seed in (("cat", 1), ("dog", 2), ("dog", 5))]
+    photos = np.stack([read_photo(photo, preprocessing=architecture.preprocessing) for photo in drawn])
+    head = Head(chance.normal(size=(architecture.size, 2)).astype(np.float32), np.zeros(2, np.float32))
+    return dataclasses.replace(slim, architecture=architecture), photos, head
 
 
 @pytest.fixture(scope="module")
-def with_gradients(slim, shipped, photos):
-    """Grad-CAM as the paper has it: (photos, classes, 14, 14), through the whole Keras network and its gradients."""
+def with_gradients(case):
+    """Grad-CAM as the paper has it: (photos, classes, cells, cells), through the whole Keras network and its
+    gradients."""
     import keras
     import tensorflow as tf
 
-    engine = open_engine(TENSORFLOW, slim)
+    backbone, photos, head = case
+    engine = open_engine(TENSORFLOW, backbone)
     network = keras.Model(engine.model.input, [engine.model.get_layer("block5_conv3").output, engine.model.output])
     maps = []
     for number in range(2):
         with tf.GradientTape() as tape:
             activations, features = network(photos.astype(np.float32), training=False)
-            logits = features @ shipped.head.kernel + shipped.head.bias
+            logits = features @ head.kernel + head.bias
             wanted = tf.reduce_sum(logits[:, number])
         weights = tf.reduce_mean(tape.gradient(wanted, activations), axis=(1, 2), keepdims=True)
         maps.append(tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1)).numpy())
     return np.stack(maps, axis=1)
 
 
-def test_the_closed_form_is_grad_cam(slim, shipped, photos, with_gradients):
-    found = open_engine(TENSORFLOW, slim).activations(photos)
-    assert found.shape == (3, SIDE, SIDE, 512)
+def test_the_closed_form_is_grad_cam(case, with_gradients):
+    backbone, photos, head = case
+    cells = backbone.architecture.cells
+    found = open_engine(TENSORFLOW, backbone).activations(photos)
+    assert found.shape == (3, cells, cells, 512)
     assert found.dtype == np.float32
     for activations, maps in zip(found, with_gradients):
         for number in range(2):
-            heat = grad_cam(activations, shipped.head, number)
+            heat = grad_cam(activations, head, number, backbone.architecture)
+            assert heat.shape == maps[number].shape == (cells, cells)
             assert heat.max() == 1
             assert np.abs(heat - maps[number] / maps[number].max()).max() < 1e-4
 
 
 @pytest.fixture(scope="module")
-def slim_twin(slim, photos):
-    return make_twin(slim, photos)
+def twin(case):
+    return make_twin(case[0], case[1])
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_engine_gives_the_same_picture(name, slim, slim_twin, shipped, photos, with_gradients):
+@pytest.mark.parametrize("case", ["today", "today at 288 pixels", "before"], indirect=True)
+def test_every_engine_gives_the_same_picture(name, case, twin, with_gradients):
+    backbone, photos, head = case
     try:
-        engine = open_engine(name, slim, slim_twin)
+        engine = open_engine(name, backbone, twin)
     except EngineUnavailable as reason:
         pytest.skip(str(reason))
-    found = engine.activations(photos)
-    assert np.abs(found.max(axis=(1, 2)) - engine.features(photos)).max() < 1e-3
+    found, architecture = engine.activations(photos), backbone.architecture
+    features = engine.features(photos)
+    assert np.abs(architecture.pool(found) - features).max() < 1e-3 * features.max()
     for activations, maps in zip(found, with_gradients):
         for number in range(2):
-            heat = grad_cam(activations, shipped.head, number)
+            heat = grad_cam(activations, head, number, architecture)
             assert np.corrcoef(heat.ravel(), maps[number].ravel())[0, 1] > 0.95
-    assert engine.activations(photos[:0]).shape == (0, SIDE, SIDE, 512)
+    assert engine.activations(photos[:0]).shape == (0, architecture.cells, architecture.cells, 512)
 
 
 def test_where_nothing_speaks_for_a_class_nothing_is_hot():
-    head = Head(-np.ones((512, 2), np.float32), np.zeros(2, np.float32))
-    assert not grad_cam(np.ones((SIDE, SIDE, 512), np.float32), head, 0).any()
+    everywhere = np.ones((SIDE, SIDE, 512), np.float32)
+    against = {one: Head(-np.ones((one.size, 2), np.float32), np.zeros(2, np.float32)) for one in (VGG16, BEFORE)}
+    assert not grad_cam(everywhere, against[BEFORE], 0, BEFORE).any()
+    for architecture, head in against.items():
+        assert not grad_cam(0 * everywhere, head, 0, architecture).any()
 
 
 def test_the_heat_is_where_the_animal_is(real_classifier, real_photos):
@@ -111,6 +140,18 @@ def test_an_answer_with_its_reason(client, classifier):
     heat = np.array(answer["heat"])
     assert heat.shape == (SIDE, SIDE)
     assert (heat.min() >= 0, heat.max()) == (True, 1)
+
+
+def test_an_answer_says_which_part_of_the_photo_the_heat_covers(client, classifier, earlier_classifier):
+    """The same photo, with something beside it: the middle square is all that a model of today sees."""
+    alone, beside = Image.open(io.BytesIO(drawing("dog", 3, "PNG"))), Image.new("RGB", (640, 320), "red")
+    beside.paste(alone, (160, 0))
+    for one, fit, same in ((classifier, "crop", True), (earlier_classifier, "squeeze", False)):
+        service = create_app(one).test_client()
+        answers = [service.post("/explain", data=parts(("a", encoded(photo, "PNG")))).json for photo in (alone, beside)]
+        assert [answer["fit"] for answer in answers] == [fit, fit]
+        heats = [np.array(answer["heat"]) for answer in answers]
+        assert (np.abs(np.subtract(*heats)).mean() < 0.02) == same
 
 
 def test_another_class_can_be_asked_about(client):

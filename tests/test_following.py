@@ -24,11 +24,12 @@ from catdog.engines.twin import Twin
 from catdog.frontend.notebook import backend_state
 from catdog.head import Head
 from catdog.images import read_photo
+from catdog.places import SHIPPED_MODEL
 from catdog.preprocessing import CROP, SQUEEZE
 from catdog.publishing import publish
 from catdog.serving import stop
 from catdog.stored import sealed
-from conftest import drawing, encoded, refused, until
+from conftest import EARLIER_MODEL, drawing, encoded, refused, until
 from PIL import Image
 
 PHOTOS = [drawing(label, seed) for seed in range(4) for label in ("cat", "dog")]
@@ -298,10 +299,9 @@ def test_each_version_gets_photos_as_it_was_trained_on_them(both, classifier, ea
         model.id: one.predict(read_photo(photo, preprocessing=model.preprocessing)[None])[0]
         for model, one in ((before, earlier_classifier), (today, classifier))
     }
-    assert np.abs(np.subtract(*expected.values())).max() > 0.05
-    squeezed, cropped = (read_photo(photo, preprocessing=model.preprocessing) for model in both)
-    for one, wrong in ((earlier_classifier, cropped), (classifier, squeezed)):
-        assert np.abs(one.predict(wrong[None])[0] - expected[before.id if wrong is cropped else today.id]).max() > 0.05
+    squeezed, cropped = (read_photo(photo, preprocessing=model.preprocessing)[None] for model in both)
+    assert np.abs(earlier_classifier.predict(cropped)[0] - expected[before.id]).max() > 0.05
+    assert np.abs(classifier.predict(squeezed)[0] - expected[today.id]).max() > 0.05
     app = create_app()
     use(app, Classifier(before, earlier_classifier.engine))
     versions = Versions(app, "pets", classifier.engine.name)
@@ -322,6 +322,25 @@ def test_each_version_gets_photos_as_it_was_trained_on_them(both, classifier, ea
     assert ask_all() == (today.id, CROP)
     versions.roll_back()
     assert ask_all() == (before.id, SQUEEZE)
+
+
+@pytest.mark.weights
+def test_the_shipped_model_takes_over_from_the_one_that_was_shipped_before(own_places):
+    home = own_places / "models_dir" / "cats-and-dogs"
+    before = bundle.read(shutil.copytree(EARLIER_MODEL, home / "2026-11-24-144701"))
+    app, photo = create_app(), encoded(WIDE, "PNG")
+    use(app, load_classifier(before, OPENVINO_INT8, say=lambda words: None))
+    versions = Versions(app, "cats-and-dogs", OPENVINO_INT8)
+    today = bundle.read(shutil.copytree(SHIPPED_MODEL, home / SHIPPED_MODEL.name))
+    for model, fit in ((before, SQUEEZE), (today, CROP)):
+        assert versions.serving.id == model.id
+        serving = app.extensions["catdog"]["model"].classifier
+        assert serving.engine.architecture == model.architecture
+        expected = serving.predict(read_photo(photo, preprocessing=model.preprocessing)[None])[0]
+        explained = app.test_client().post("/explain", data={"images": [(io.BytesIO(photo), "x")]}).json
+        assert (explained["model"], explained["fit"]) == (model.id, fit)
+        assert [explained["probabilities"][label] for label in ("cat", "dog")] == pytest.approx(expected, abs=1e-3)
+        assert versions.look() == (model is before)
 
 
 def test_who_asks_while_another_version_takes_over_is_answered_by_the_one_that_the_photo_was_read_for(

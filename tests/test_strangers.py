@@ -24,6 +24,9 @@ from catdog.classifier import Answer, Classifier
 from catdog.engines import OPENVINO_FP32, open_engine
 from catdog.feedback import Feedback
 from catdog.frontend.page import create_page_app
+from catdog.images import read_photo
+from catdog.pictures import BY
+from catdog.preprocessing import Preprocessing
 from catdog.serving import Server, stop
 from conftest import drawing, encoded, refused, until
 from PIL import Image
@@ -317,6 +320,14 @@ def test_photos_that_hang_or_crash_are_told_and_take_nothing_with_them(classifie
     good = [item["probabilities"] for item in predictions if item["filename"] == "good"]
     assert len(good) == 4
     assert all(one == good[0] for one in good)
+
+
+def test_photos_are_decoded_as_the_model_was_trained_on_them():
+    photo, words = encoded(Image.linear_gradient("L").resize((300, 200)), "PNG"), b"words"
+    for preprocessing in (Preprocessing(), Preprocessing(288), BY):
+        found, refusal = decoding.decode([photo, words], 10**6, 60, lambda: 60, preprocessing=preprocessing)
+        assert (found == read_photo(photo, preprocessing=preprocessing)).all()
+        assert refusal.kind.slug == "photo-format"
 
 
 @pytest.mark.slow
