@@ -1,32 +1,37 @@
-"""Other backbones behind the same door and the same engines, and a block that is unfrozen.
+"""Other backbones, other sizes of photos, and a block that is unfrozen, behind the same engines.
 
 ImageNet's weights of the others may be out of reach: here they have random ones, which flow through the same code.
 """
 
+import dataclasses
 import json
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
-from catdog import bundle, lite0
-from catdog.backbone import ARCHITECTURES, VGG16, load_backbone
+from catdog import bundle, compacting, lite0, places, proving
+from catdog.backbone import ARCHITECTURES, VGG16, Backbone, architecture_of, load_backbone
 from catdog.bundle import BundleRefused
 from catdog.card import CARD
 from catdog.classifier import Classifier, load_classifier
 from catdog.comparison import compare
 from catdog.confidence import fit_confidence
 from catdog.dataset import check
-from catdog.engines import OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, EngineUnavailable, open_engine
-from catdog.evaluation import evaluate
+from catdog.engines import OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, EngineUnavailable, choice, open_engine
+from catdog.familiarity import centers_of, distance_limit
 from catdog.features import FeatureStore, features_by_split
 from catdog.images import read_photo
+from catdog.judging import judge
+from catdog.preprocessing import FITS, PIXELS, PREPROCESSING, Preprocessing
 from catdog.proving import Engines
 from catdog.saving import save_model
 from catdog.sources import PhotoFolder
 from catdog.stored import sealed
-from catdog.training import fit_head, unseen_logits
+from catdog.training import fit_head
 from catdog.unfreezing import unfrozen
 from conftest import drawing, refused
+from PIL import Image
 from standins.network import SMALL, save_random
 
 OTHERS = sorted(set(ARCHITECTURES) - {VGG16.name, lite0.NAME})  # keras.applications has them
@@ -50,9 +55,9 @@ def random_weights(tmp_path_factory):
 def loaded(random_weights, monkeypatch):
     """loaded(name, seed): such a backbone as notebook 1 loads it."""
 
-    def load(name, seed=0):
+    def load(name, seed=0, pixels=224):
         monkeypatch.setenv(f"{name.upper()}_WEIGHTS", random_weights(name, seed)[1])
-        return load_backbone(name)
+        return load_backbone(name, pixels)
 
     return load
 
@@ -62,11 +67,27 @@ def photos():
     return np.stack([read_photo(drawing(label, seed)) for label, seed in (("cat", 1), ("dog", 2), ("dog", 5))])
 
 
+def resized(plain, name, pixels):
+    """Keras' own network for photos of another size."""
+    from catdog.frameworks import keras
+
+    if pixels == 224:
+        return plain
+    larger = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(pixels, pixels, 3))
+    larger.set_weights(plain.get_weights())
+    return larger
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OTHERS)
-def test_every_engine_computes_what_keras_does(name, loaded, random_weights, photos):
-    backbone, architecture, (plain, _) = loaded(name), ARCHITECTURES[name], random_weights(name)
-    expected = plain.predict_on_batch(photos.astype(np.float32))
+@pytest.mark.parametrize(("name", "pixels"), [*((name, 224) for name in OTHERS), (SMALL, 288)])
+def test_every_engine_computes_what_keras_does(name, pixels, loaded, random_weights, photos):
+    backbone, architecture, (plain, _) = (
+        loaded(name, pixels=pixels),
+        ARCHITECTURES[name].at(pixels),
+        random_weights(name),
+    )
+    photos = np.stack([np.asarray(Image.fromarray(photo).resize((pixels, pixels))) for photo in photos])
+    expected = resized(plain, name, pixels).predict_on_batch(photos.astype(np.float32))
     assert expected.std(axis=0).max() > 1e-3
     for engine in (open_engine(TENSORFLOW, backbone), open_engine(OPENVINO_FP32, backbone)):
         activations, features = engine.activations(photos), engine.features(photos)
@@ -86,15 +107,12 @@ def pets(drawings):
 
 def trained(dataset, engines, name="pets"):
     """As notebook 1 does it: (data, head, the saved model)."""
-    data = features_by_split(dataset, engines.chosen, engines.store)
-    fit = fit_head(*data["train"], *data["valid"], classes=2, epochs=20)
-    unseen = unseen_logits(*data["train"], *data["valid"], fit, frozen=not engines.backbone.tuned)
-    confidence = fit_confidence(fit.head, data["train"], data["valid"], unseen)
-    reports = {
-        split: evaluate(confidence.head.probabilities(data[split][0]), data[split][1], dataset.classes)
-        for split in ("valid", "test")
-    }
-    return data, confidence.head, save_model(name, dataset, fit, confidence, reports, engines)
+    data, frozen = features_by_split(dataset, engines.chosen, engines.store), not engines.backbone.tuned
+    fit = fit_head(data, len(dataset.classes), frozen=frozen)
+    confidence = fit_confidence(fit, data)
+    judgement = judge(dataset, data, fit, confidence, frozen=frozen)
+    model = save_model(name, dataset, fit, confidence, judgement.reports, engines, judgement=judgement)
+    return data, confidence.head, model
 
 
 @pytest.mark.slow
@@ -115,10 +133,8 @@ def test_a_model_on_another_backbone_is_trained_saved_compared_and_served(loaded
     assert heat.shape == (7, 7)
     assert np.abs(answer.probabilities - served.predict(photos[:1])[0]).max() < 1e-5
 
-    class Other:
-        fingerprint = "another"
-
-    same, apart = (compare("pets", pets, head, data["test"][0], one) for one in (backbone, Other))
+    other = Backbone(backbone.architecture, {}, "another")
+    same, apart = (compare("pets", pets, head, data["test"][0], one) for one in (backbone, other))
     assert same.right_before == same.right_now == apart.right_before
     loaded(SMALL, seed=1)
     with refused("model-other-weights", kind=BundleRefused):
@@ -152,13 +168,14 @@ def test_a_card_with_an_unknown_backbone_is_refused(shipped, tmp_path):
 # Unfreezing
 
 
-@pytest.fixture
-def frozen(pets, slim, own_places):
-    return Engines(pets, slim, FeatureStore(slim), TENSORFLOW)
+@pytest.fixture(params=["slim", "slim_288"])
+def frozen(request, pets, slim, own_places):
+    backbone = request.getfixturevalue(request.param)
+    return Engines(pets, backbone, FeatureStore(backbone), TENSORFLOW)
 
 
 @pytest.mark.slow
-def test_block_5_is_trained_once_saved_with_the_model_and_served(frozen, slim, pets, photos, monkeypatch):
+def test_block_5_is_trained_once_saved_with_the_model_and_served(frozen, slim, pets, monkeypatch):
     from catdog import tuning
 
     engines = unfrozen(frozen, "block5", pets, OPENVINO_FP32, epochs=1)
@@ -171,8 +188,9 @@ def test_block_5_is_trained_once_saved_with_the_model_and_served(frozen, slim, p
     _, head, model = trained(pets, engines)
     assert set(model.tuned) == changed
     served = load_classifier(bundle.read(model.folder), OPENVINO_FP32, public=slim)
-    expected = head.probabilities(engines.reference.features(photos))
-    assert np.abs(served.predict(photos) - expected).max() < 1e-3
+    expected = head.probabilities(engines.reference.features(model.golden_photos))
+    assert np.abs(served.predict(model.golden_photos) - expected).max() < 1e-3
+    assert model.architecture == served.engine.architecture == frozen.backbone.architecture
     with refused("model-other-weights", kind=BundleRefused):
         Classifier(bundle.read(model.folder), frozen.reference)
     assert unfrozen(frozen, "nothing", pets, TENSORFLOW) is frozen
@@ -200,10 +218,106 @@ def test_what_cannot_be_unfrozen_is_told(pets):
 def test_photos_that_the_backbone_was_trained_on_judge_no_confidence():
     chance, targets = np.random.default_rng(0), np.arange(60) % 2
     features = chance.normal(size=(60, 8)).astype(np.float32) + targets[:, None]
-    valid = features[:40] / 2, targets[:40]
-    fit = fit_head(features, targets, *valid, classes=2, epochs=5)
-    unseen = unseen_logits(features, targets, *valid, fit, frozen=False)
-    assert np.isnan(unseen).all()
-    found = fit_confidence(fit.head, (features, targets), valid, unseen)
+    data = {"train": (features, targets), "valid": (features[:40] / 2, targets[:40])}
+    fit = fit_head(data, 2, frozen=False)
+    assert np.isnan(fit.out_of_fold[:60]).all()
+    assert np.isfinite(fit.out_of_fold[60:]).all()
+    found = fit_confidence(fit, data)
     assert found.photos == 40
-    assert found.familiarity.limit == np.quantile(found.familiarity.distances(valid[0]), 0.98)
+    assert (found.familiarity.centers == centers_of(features, targets, 2)).all()
+    assert found.familiarity.limit == pytest.approx(distance_limit(found.familiarity.distances(data["valid"][0])))
+
+
+# Photos of other sizes
+
+
+@pytest.mark.parametrize(("pixels", "cells"), [(224, 14), (256, 16), (288, 18), (320, 20)])
+def test_cells_follow_from_the_size(pixels, cells):
+    assert VGG16.at(pixels).cells == cells
+    assert ARCHITECTURES[lite0.NAME].at(pixels).cells == cells // 2
+    assert VGG16.at(pixels).size == VGG16.size == 1024
+    assert ARCHITECTURES[lite0.NAME].at(pixels).size == 1280
+
+
+@pytest.mark.parametrize(("pixels", "fit"), [(0, "crop"), (225, "crop"), (448, "crop"), ("224", "crop"), (224, "pad")])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_size_that_is_not_offered_is_told(name, pixels, fit):
+    with refused("setting-preprocessing", *(("FIT", "crop, squeeze") if fit == "pad" else ("PIXELS", "224, 256, 288"))):
+        load_backbone(name, pixels, fit)
+
+
+def test_what_a_card_says_of_a_backbone_is_found_again():
+    for preprocessing in (Preprocessing(pixels, fit) for pixels in PIXELS for fit in FITS):
+        for one in ARCHITECTURES.values():
+            wanted = one.at(preprocessing.pixels, preprocessing.fit)
+            assert architecture_of(one.name, one.features, preprocessing.version) == wanted
+    for name, features, version in (
+        ("VGG16", "max(block5_pool)", "rgb-224-lanczos-1"),
+        ("MobileNetV3Large", "max(block5_pool)", PREPROCESSING.version),
+        ("VGG16", "mean(activations)", PREPROCESSING.version),
+        ("VGG19", VGG16.features, PREPROCESSING.version),
+    ):
+        with pytest.raises(ValueError, match="unknown"):
+            architecture_of(name, features, version)
+
+
+@pytest.fixture
+def sizes(stand_in, own_cache):
+    """A backbone at each size and fit, with the same weights."""
+    return [
+        dataclasses.replace(stand_in.backbone, architecture=VGG16.at(pixels, fit)) for pixels in PIXELS for fit in FITS
+    ]
+
+
+def test_features_of_each_size_have_a_file_of_their_own(sizes, stand_in):
+    before = Backbone(architecture_of("VGG16", "max(block5_pool)", "rgb-224-bilinear-3"), {}, stand_in.fingerprint)
+    paths = {FeatureStore(one).path for one in (*sizes, before)}
+    assert len(paths) == len(sizes) + 1
+    FeatureStore(sizes[0]).write(["ab"], "fp32", np.ones((1, 1024), np.float32))
+    assert FeatureStore(sizes[0]).digests() == {"ab"}
+    assert not any(FeatureStore(one).digests() for one in (*sizes[1:], before))
+
+
+def test_times_are_remembered_for_each_size(sizes):
+    assert len({choice._memory(one.architecture) for one in sizes}) == len(PIXELS)
+
+
+def test_the_twin_of_each_size_is_made_from_photos_of_that_size(sizes, pets, shipped, monkeypatch):
+    seen = []
+
+    def make_twin(backbone, photos):
+        seen.append((backbone.architecture.preprocessing, {photo.shape for photo in photos}))
+        return shipped.twin
+
+    monkeypatch.setattr(proving, "make_twin", make_twin)
+    for backbone in sizes:
+        for _ in range(2):
+            assert proving._kept_twin(pets, backbone, may_make=True).digest == shipped.twin.digest
+    expected = [one.architecture.preprocessing for one in sizes]
+    assert seen == [(one, {(one.pixels, one.pixels, 3)}) for one in expected]
+    assert len(list(places.cache_dir().glob("twin-*.npz"))) == len(sizes)
+
+
+def test_the_compact_twin_of_each_size_is_kept_apart(sizes, pets):
+    made = []
+    for backbone in sizes:
+        networks = compacting._Networks(
+            pets, SimpleNamespace(backbone=backbone), 0, lambda times: made.append(times) or (Empty, {})
+        )
+        networks.of("2")
+    assert len(made) == len(list(places.cache_dir().glob("compact-*.npz"))) == len(sizes)
+
+
+class Empty:
+    """A network without arrays."""
+
+    arrays: ClassVar = {}
+
+
+def test_the_reference_of_one_size_is_not_taken_for_another(sizes, monkeypatch):
+    opened = []
+    monkeypatch.setattr(proving, "_loaded", {})
+    monkeypatch.setattr(proving, "open_engine", lambda name, backbone: opened.append(backbone) or backbone)
+    for backbone in (*sizes, *sizes):
+        assert proving._Reference(backbone)._engine.architecture == backbone.architecture
+    assert opened == sizes

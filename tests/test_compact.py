@@ -19,16 +19,17 @@ from catdog.dataset import check
 from catdog.engines import COMPACT, OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, EngineUnavailable, choice, open_engine
 from catdog.engines.compact import Compact, make_compact
 from catdog.engines.proof import CompactProof, compare_compact
-from catdog.evaluation import evaluate
 from catdog.familiarity import Familiarity
 from catdog.features import FeatureStore, features_by_split
 from catdog.folders import TEST
+from catdog.head import Head
 from catdog.images import read_photo
+from catdog.judging import judge
 from catdog.proving import Engines
 from catdog.saving import save_model
 from catdog.sources import PhotoFolder
 from catdog.stored import kept_arrays
-from catdog.training import fit_head, unseen_logits
+from catdog.training import fit_head
 from catdog.weights import LAYERS, fingerprint
 from conftest import drawing, refused
 
@@ -72,11 +73,35 @@ def test_it_computes_what_the_narrow_network_does(network, narrow, slim, photos)
     expected = open_engine(TENSORFLOW, slim).features(photos[:1]).shape
     assert engine.features(photos[:1]).shape == expected
     exact = open_engine(OPENVINO_FP32, Backbone(VGG16, narrow, fingerprint(narrow))).features(photos)
-    assert np.abs(engine.features(photos) - exact).mean() < 0.12 * exact.mean()
+    assert np.abs(engine.features(photos) - exact).mean() < 0.3 * exact.std(axis=0).mean()
     assert engine.activations(photos).shape == (4, 14, 14, 512)
-    assert np.abs(engine.activations(photos).max(axis=(1, 2)) - engine.features(photos)).max() < 1e-3
+    assert np.abs(VGG16.pool(engine.activations(photos)) - engine.features(photos)).max() < 1e-4
     assert engine.fingerprint == slim.fingerprint
     assert engine.recipe != open_engine(COMPACT, slim, other(network)).recipe
+
+
+def test_it_sees_photos_of_the_size_of_the_whole_network(narrow, slim_288):
+    architecture = slim_288.architecture
+    drawn = [drawing("cat" if seed % 2 else "dog", seed) for seed in range(4)]
+    photos = np.stack([read_photo(one, preprocessing=architecture.preprocessing) for one in drawn])
+    engine = open_engine(COMPACT, slim_288, make_compact(narrow, photos, architecture))
+    exact = open_engine(OPENVINO_FP32, Backbone(architecture, narrow, fingerprint(narrow))).features(photos)
+    assert np.abs(engine.features(photos) - exact).mean() < 0.3 * exact.std(axis=0).mean()
+    assert engine.activations(photos).shape == (4, 18, 18, 512)
+
+
+def test_that_of_a_model_of_before_gives_the_features_which_that_was_saved_with(network, slim, earlier):
+    engine = open_engine(COMPACT, dataclasses.replace(slim, architecture=earlier.architecture), network)
+    features = engine.features(earlier.golden_photos)
+    assert features.shape == (6, 512)
+    assert np.abs(engine.activations(earlier.golden_photos).max(axis=(1, 2)) - features).max() < 1e-3 * features.max()
+    head = Head(np.random.default_rng(1).normal(size=(512, 2), scale=0.01).astype(np.float32), np.zeros(2, np.float32))
+    familiarity = Familiarity(np.full((2, 512), 0.01, np.float32), 0.5)
+    twin = CompactTwin(network, head, familiarity, 0.9, head.probabilities(features))
+    card = {**earlier.card, "backbone": {**earlier.card["backbone"], "fingerprint": slim.fingerprint}}
+    served = Classifier(dataclasses.replace(earlier, card=card, compact=twin), engine)
+    assert np.abs(served.predict(earlier.golden_photos) - twin.golden_probabilities).max() < 1e-5
+    assert served.explain(earlier.golden_photos[0])[1].max() == 1
 
 
 def other(network):
@@ -144,15 +169,11 @@ def trained(pets, slim, network):
     store = FeatureStore(slim)
     engines = Engines(pets, slim, store, OPENVINO_INT8)
     data = features_by_split(pets, engines.chosen, store)
-    fit = fit_head(*data["train"], *data["valid"], classes=2)
-    unseen = unseen_logits(*data["train"], *data["valid"], fit)
-    confidence = fit_confidence(fit.head, data["train"], data["valid"], unseen)
-    reports = {
-        split: evaluate(confidence.head.probabilities(data[split][0]), data[split][1], pets.classes)
-        for split in ("valid", "test")
-    }
+    fit = fit_head(data, 2)
+    confidence = fit_confidence(fit, data)
+    reports = judge(pets, data, fit, confidence).reports
     made = {"times_less": 3.0, "photos": 99, "gmacs": 3.8}
-    dial = compact_twins("3", pets, engines, confidence, unseen, may_lose=50.0, make=lambda times: (network, made))
+    dial = compact_twins("3", pets, engines, fit, may_lose=50.0, make=lambda times: (network, made))
     return ("pets", pets, fit, confidence, reports, engines), dial
 
 
@@ -247,7 +268,7 @@ def test_where_there_is_a_gpu_it_is_no_candidate(load, model, monkeypatch):
 def test_few_photos_are_looked_at_mirrored_too(pets, slim):
     pixels = compacting._Networks(pets, SimpleNamespace(backbone=slim), seed=0)._pixels
     half = len(pets.of("train")) // 2
-    assert len(pixels) == 2 * half
+    assert pixels.shape == (2 * half, 224, 224, 3)
     assert (pixels[half:] == pixels[:half, :, ::-1]).all()
 
 
@@ -317,20 +338,20 @@ def test_nothing_is_written_twice_and_a_change_of_the_twin_is_a_change(model, tr
 
 def test_knobs_that_make_no_sense_are_told(trained, pets, slim):
     arguments, _ = trained
-    engines, confidence, unseen = arguments[5], arguments[3], None
+    engines, fit = arguments[5], arguments[2]
     with refused("setting-compact", "no, auto, all, 1.5", '"5"'):
-        compact_twins("5", pets, engines, confidence, unseen)
+        compact_twins("5", pets, engines, fit)
     with refused("setting-compact", "COMPACT_MAY_LOSE"):
-        compact_twins("2", pets, engines, confidence, unseen, may_lose=-1)
+        compact_twins("2", pets, engines, fit, may_lose=-1)
     with refused("engine-no-twin", "COMPACT", kind=EngineUnavailable):
         open_engine(COMPACT, slim)
-    assert compact_twins("no", pets, engines, None, None).chosen is None
+    assert compact_twins("no", pets, engines, fit).chosen is None
 
 
 def test_where_nothing_can_be_proven_nothing_is_made(trained, drawings, capsys):
     arguments, _ = trained
     few = check(PhotoFolder(drawings, "few"))
-    assert compact_twins("auto", few, arguments[5], arguments[3], None).candidates == ()
+    assert compact_twins("auto", few, arguments[5], arguments[2]).candidates == ()
     assert "30 photos" in capsys.readouterr().out
 
 
@@ -339,7 +360,7 @@ def test_another_backbone_has_none(pets):
 
     engines = SimpleNamespace(backbone=SimpleNamespace(architecture=ARCHITECTURES["ConvNeXtTiny"]))
     with refused("setting-compact", "ConvNeXtTiny", "BACKBONE"):
-        compact_twins("2", pets, engines, None, None)
+        compact_twins("2", pets, engines, None)
 
 
 @pytest.fixture
@@ -348,10 +369,7 @@ def slender(slim, own_cache, pets):
     engines = Engines.__new__(Engines)
     engines.backbone, engines.store = slim, FeatureStore(slim)
     engines.chosen = engines.reference = open_engine(OPENVINO_FP32, slim)
-    data = features_by_split(pets, engines.chosen, engines.store)
-    fit = fit_head(*data["train"], *data["valid"], classes=2)
-    unseen = unseen_logits(*data["train"], *data["valid"], fit)
-    return pets, engines, fit_confidence(fit.head, data["train"], data["valid"], unseen), unseen
+    return pets, engines, fit_head(features_by_split(pets, engines.chosen, engines.store), 2)
 
 
 def test_auto_goes_on_from_how_the_first_did_and_what_was_made_is_kept(slender, capsys):

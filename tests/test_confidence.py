@@ -150,6 +150,13 @@ def test_half_an_error_more_decides_where_it_begins():
         assert found.sure_from == pytest.approx(probabilities_of(differences, found)[33 + wrong])
 
 
+@pytest.mark.parametrize("wrong_first", [True, False])
+def test_of_photos_that_are_equally_sure_all_count(wrong_first):
+    right = np.arange(40) >= 4 if wrong_first else np.arange(40) < 36
+    assert known_photos(np.full(40, 3.0), right, 0.8).answered == 1
+    assert known_photos(np.full(40, 3.0), right, 0.95).answered == 0
+
+
 def test_the_interval_is_wilsons():
     found = known_photos(np.linspace(5, 1, 40), np.arange(40) < 36, 0.8)
     assert (found.answered, found.right) == (1, 0.9)
@@ -199,11 +206,12 @@ def test_only_photos_that_heads_did_not_see_judge():
     assert found.temperature == pytest.approx(2.5, rel=0.15)
 
 
+@pytest.mark.parametrize("negatives", [None, np.eye(8, dtype=np.float32)])
 @pytest.mark.parametrize("frozen", [True, False])
-def test_where_nobody_judges_it_is_as_sure_as_it_was(frozen):
+def test_where_nobody_judges_it_is_as_sure_as_it_was(frozen, negatives):
     features, targets = np.eye(2, 8, dtype=np.float32), np.arange(2)
     fit = fit_head(alone(features, targets), 2, frozen=frozen)
-    found = fit_confidence(fit, alone(features, targets))
+    found = fit_confidence(fit, alone(features, targets), negatives=negatives)
     assert found.temperature == pytest.approx(1, abs=1e-3)
     assert (found.sure_from, found.enough, found.photos, found.answered) == (0.99, False, 0, 0)
     assert found.familiarity.knows(np.eye(8, dtype=np.float32)).all()

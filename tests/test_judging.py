@@ -87,6 +87,8 @@ def test_where_every_class_has_enough_test_photos_these_judge():
     dataset, data, found = judged(dict.fromkeys(CLASSES, (30, 10, ENOUGH)))
     assert found.by == TEST
     assert list(found.photos) == dataset.of(TEST)
+    one_fewer = {**dict.fromkeys(CLASSES, (30, 10, ENOUGH)), "owl": (30, 10, ENOUGH - 1)}
+    assert judged(one_fewer)[2].by == CROSS_VALIDATION
     assert (found.targets == data[TEST][1]).all()
     assert found.as_card() == {}
     assert found.reports[TEST].total == 3 * ENOUGH

@@ -171,7 +171,7 @@ def test_the_chain_computes_what_tensorflow_does(slim, photos):
     expected = open_engine(TENSORFLOW, slim).features(photos)
     for found in (np.maximum(before, 0), activations(slim.weights, photos)):
         pooled = slim.architecture.pool(found.transpose(0, 2, 3, 1))
-        assert np.abs(pooled - expected).mean() < 0.02 * expected.mean()
+        assert np.abs(pooled - expected).mean() < 0.1 * expected.std(axis=0).mean()
 
 
 @pytest.mark.slow

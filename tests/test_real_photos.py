@@ -31,7 +31,7 @@ def test_it_tells_cats_from_dogs(unseen, shipped):
     photos, targets, features = unseen
     right = shipped.head.probabilities(features).argmax(axis=1) == targets
     assert len(photos) == 100
-    assert right.mean() >= 0.97
+    assert right.mean() >= 0.98
 
 
 def test_what_it_is_sure_of_is_right_and_drawings_are_unlike_all(unseen, shipped, real_classifier):
@@ -40,8 +40,8 @@ def test_what_it_is_sure_of_is_right_and_drawings_are_unlike_all(unseen, shipped
     answers = classifier._answers(features)
     sure = np.array([answer.sure for answer in answers])
     right = np.array([answer.probabilities.argmax() for answer in answers]) == targets
-    assert sure.mean() >= 0.9
-    assert right[sure].mean() >= 0.98
+    assert sure.mean() >= 0.95
+    assert (~right[sure]).sum() <= 2
     drawn = np.stack([read_photo(drawing(label, seed)) for label in ("cat", "dog") for seed in range(4)])
     assert not any(answer.sure or answer.familiar for answer in classifier.answer(drawn))
 

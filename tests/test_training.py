@@ -361,6 +361,16 @@ def test_of_very_many_photos_some_are_cross_validated_and_all_train():
     assert np.abs(moved.head.kernel - fit.head.kernel).max() > 0.01
 
 
+def test_of_very_many_photos_no_class_is_left_out():
+    targets = in_turn(MOST_CROSS_VALIDATED + 500, 2)
+    spread = np.linspace(0, len(targets) - 1, MOST_CROSS_VALIDATED).astype(int)
+    rare = np.setdiff1d(np.arange(len(targets)), spread)[7]
+    targets[rare] = 2
+    fit = fit_head(alone(*blobs(targets, size=4)), 3, strengths=(1.0,))
+    assert all(rare in seen for seen, _ in fit.folds)
+    assert np.isfinite(fit.out_of_fold).all(axis=1).sum() == MOST_CROSS_VALIDATED
+
+
 # --- results ---
 
 

@@ -128,7 +128,7 @@ def _familiarity(
     distances = out_of_fold_distances(features, targets, classes, fit.folds)[judged]
     limit = distance_limit(distances) if len(judged) > 1 else _ANY_DISTANCE
     known = distances < limit
-    if negatives is None or len(negatives) < 2:
+    if negatives is None or min(len(negatives), len(judged)) < 2:
         return Familiarity(centers, limit), known
     kernel, bias, unlike = _against(features[judged], negatives, fit.seed)
     return Familiarity(centers, limit, kernel, bias), known & ~unlike
@@ -173,7 +173,8 @@ def _threshold(confidences: np.ndarray, right: np.ndarray, target: float) -> tup
     order = np.argsort(-confidences, kind="stable")
     wrong = np.cumsum(~right[order])
     shares = 1 - (wrong + 0.5) / (np.arange(len(order)) + 2)
-    enough = np.flatnonzero(shares >= target)
+    last_of_equals = np.append(np.diff(confidences[order]) != 0, True)[: len(order)]
+    enough = np.flatnonzero((shares >= target) & last_of_equals)
     if len(enough):
         return float(confidences[order][enough[-1]]), True
     if len(order) + 1 < 0.5 / max(1 - target, 1e-6):

@@ -85,7 +85,7 @@ def fit_head(
     features, targets = train_and_valid(data)
     trained = np.arange(len(targets) if frozen else len(data[TRAIN][1]))
     folds = _folds(targets, seed) if frozen else _held_out(len(trained), len(targets))
-    logits, losses = {}, {}
+    logits = {}
     tried = [(strength, fold) for strength in strengths for fold in folds]
     for strength, (seen, unseen) in bar(tried, what="Cross-validation", unit="fits"):
         said = logits.setdefault(strength, no_logits(targets, classes))
@@ -164,8 +164,9 @@ def class_weights(targets: np.ndarray, classes: int) -> dict[int, float]:
 
 def _folds(targets: np.ndarray, seed: int) -> list[Fold]:
     """Photos dealt into five folds, classes evenly. A class's only photo trains all heads, and is judged by none; of
-    very many photos, some are left out."""
-    rows = np.linspace(0, len(targets) - 1, min(len(targets), MOST_CROSS_VALIDATED)).astype(int)
+    very many photos, some are left out, but no class."""
+    spread = np.linspace(0, len(targets) - 1, min(len(targets), MOST_CROSS_VALIDATED)).astype(int)
+    rows = np.union1d(spread, np.unique(targets, return_index=True)[1])
     counts = np.bincount(targets[rows])
     dealt = rows[counts[targets[rows]] > 1]
     if not len(dealt):
