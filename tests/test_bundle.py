@@ -27,7 +27,7 @@ from catdog.images import read_photo
 from catdog.preprocessing import PREPROCESSING, SQUEEZE, Preprocessing
 from catdog.proving import Engines
 from catdog.publishing import publish
-from catdog.saving import _golden, golden_photos, save_model
+from catdog.saving import _golden, _is_the_same, golden_photos, save_model
 from catdog.sources import PhotoFolder
 from catdog.stored import digest, sealed
 from catdog.training import Fit, no_logits
@@ -382,8 +382,10 @@ def test_a_model_for_288_pixels_is_saved_read_and_served(drawings, slim, slim_28
     small = save_model("", *trained_on(drawings, slim))
     arguments = trained_on(drawings, slim_288, OPENVINO_INT8)
     model = bundle.read(save_model("", *arguments).folder)
-    assert model.id != small.id  # the same photos and the same last layer, but of another size
-    assert save_model("", *arguments).id == model.id
+    assert save_model("", *arguments).id == model.id != small.id
+    for backbone, same in ((slim, True), (slim_288, False)):
+        engines = SimpleNamespace(backbone=backbone, twin=None)
+        assert _is_the_same(small, arguments[0], arguments[2], engines, None) == same
     assert model.card["preprocessing"] == "rgb-288-crop-4"
     assert model.preprocessing == Preprocessing(288)
     assert model.golden_photos.shape == (6, 288, 288, 3)

@@ -347,14 +347,21 @@ import json, sys
 from catdog import bundle
 from catdog.backend.app import create_app
 from catdog.classifier import load_classifier
-app = create_app(load_classifier(bundle.read(bundle.find("cats-and-dogs")), sys.argv[1]))
+model = bundle.read(bundle.find("cats-and-dogs"))
+app = create_app(load_classifier(model, sys.argv[1]) if sys.argv[1] else None)
 heavy = {"tensorflow", "keras", "openvino", "nncf", "sklearn", "scipy", "matplotlib", "onnx", "h5py"}
 print(json.dumps(sorted(heavy & set(sys.modules))))
 """
 
 
-@pytest.mark.weights
-@pytest.mark.parametrize(("name", "needed"), [(OPENVINO_INT8, {"openvino"}), (TENSORFLOW, {"tensorflow", "keras"})])
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("", set()),
+        pytest.param(OPENVINO_INT8, {"openvino"}, marks=pytest.mark.weights),
+        pytest.param(TENSORFLOW, {"tensorflow", "keras"}, marks=pytest.mark.weights),
+    ],
+)
 def test_serving_loads_only_what_its_engine_needs(name, needed):
     done = subprocess.run(
         [sys.executable, "-c", SERVE, name], cwd=ROOT / "notebooks", capture_output=True, text=True, check=True

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .card import architecture_of_card
 from .engines.compact import Compact
 from .familiarity import Familiarity
 from .head import Head
@@ -58,8 +59,8 @@ class CompactTwin:
             float(thresholds["sure"]),
             arrays["model/golden"],
         )
-        if len(twin.head.bias) != len(card["classes"]):
-            raise ValueError("the compact twin knows other classes")
+        if twin.head.kernel.shape != (architecture_of_card(card).size, len(card["classes"])):
+            raise ValueError("the compact twin knows other classes, or other features")
         return twin
 
     @property

@@ -68,7 +68,7 @@ class Candidate:
     made: dict
 
     def twin(self, golden_photos: np.ndarray) -> CompactTwin:
-        """For a model with these golden photos, uint8 (n, 224, 224, 3)."""
+        """For a model with these golden photos, uint8 (n, pixels, pixels, 3)."""
         known = self.confidence
         golden = known.head.probabilities(self.engine.features(golden_photos))
         return CompactTwin(self.network, known.head, known.familiarity, known.sure_from, golden)

@@ -22,10 +22,11 @@ from .processors import processors
 from .progress import bar
 from .training import cross_validated
 
-# Cosine of two photos' features. Of 20 photos that were cropped, scaled, brightened or compressed anew, all are as near
-# to the original, and of the 844,350 pairs of 1,300 photos of cats and dogs none is. ImageHash, on what the network
-# sees, finds 16 of the 20 within 8 bits; on the whole files 20, for which each is read a second time.
-_NEAR = 0.96
+# Cosine of two photos' features. Of 200 photos that were cropped by up to 4 % a side, brightened by 15 %, or compressed
+# to a quality of 50, all are as near to the original; of those scaled to half 96 %; cropped, scaled to 70 %, brightened
+# and compressed at once 94 %. Of the 844,350 pairs of 1,300 photos of cats and dogs none is: the nearest have 0.897, at
+# 288 pixels 0.908, by EfficientNet-Lite0 0.840.
+_NEAR = 0.92
 _ROWS = 2000
 _UNEVEN = 3  # times as many photos of one class as of another
 _SURE = 0.8  # of another class, from which on that one is suggested
@@ -45,8 +46,10 @@ def examine(dataset: Dataset, data: dict[str, tuple[np.ndarray, np.ndarray]], de
     found = [one for one in alike if one.beside and one.photo.split != one.beside.split]  # it must not train, anyhow
     found += _wrong_labels(photos, features, targets, dataset.classes)
     found += [*alike, *_odd_looks(photos, _looks(photos))]
-    once = {one.photo.digest: one for one in reversed(found)}  # for each photo the first of what there is to say
-    return [one for one in found if once[one.photo.digest] is one and one.photo not in decisions]
+    once = {}
+    for one in found:  # for each photo the first of what there is to say
+        once.setdefault(one.photo.digest, one)
+    return [one for one in once.values() if one.photo not in decisions]
 
 
 def uneven_classes(dataset: Dataset) -> str:

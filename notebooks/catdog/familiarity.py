@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 from .backbone import at_length_1
 
@@ -84,6 +83,8 @@ def distance_limit(distances: np.ndarray) -> float:
     """The distance that 98 of 100 photos of the classes do not reach. With fewer than 50 photos no quantile says it:
     mean and deviation do, as the limit of one more draw from a normal distribution, by Student's t. At 10 photos a
     class that loses 3.0 ± 3.5 % of the new ones, the quantile 6.1 ± 6.8 % (ten draws)."""
+    from scipy.special import stdtrit  # which serving does without
+
     number = len(distances)
     if number * (1 - _KEPT) >= 1:
         return float(np.quantile(distances, _KEPT))

@@ -11,7 +11,7 @@ from . import places
 from .images import as_png
 from .names import require_model_name
 
-MOST = 500  # photos, of up to 150 kB each
+MOST = 500  # photos, of up to 150 kB each at 224 pixels a side
 
 
 class FeedbackFull(Exception):
@@ -23,7 +23,7 @@ class Correction:
     """What a tester said of a photo.
 
     Attributes:
-        path: the photo, as a PNG file of 224 × 224 pixels.
+        path: the photo, as a PNG file, as the network saw it.
         digest: sha256 of the file, hex.
         label: the class that it really is; None where it is none of them.
         said: what the model had said: "model", "label" and "probabilities".
@@ -47,7 +47,7 @@ class Feedback:
         self._most, self._lock = most, threading.Lock()
 
     def add(self, photo, label: str | None, said: dict) -> None:
-        """Keep a photo, uint8 (224, 224, 3), with what it really is and what the model `said`. The same photo once
+        """Keep a photo, uint8 (pixels, pixels, 3), with what it really is and what the model `said`. The same photo once
         more replaces what was said of it. Raises FeedbackFull."""
         data = as_png(photo)
         path = self.folder / f"{hashlib.sha256(data).hexdigest()}.png"

@@ -2,7 +2,7 @@
 
 It is an `engines.Engine` of VGG16's shape, so everything above the engines runs as it is: heads, classifiers, saved
 models, hot swap, heat maps, the service and the page. Its activations are fixed random projections of a thumbnail, and
-its features are their maximum over the picture. Its model tells drawings of cats from drawings of dogs, and gets some
+its features are what VGG16 pools of them. Its model tells drawings of cats from drawings of dogs, and gets some
 of them wrong, as a real one does.
 """
 

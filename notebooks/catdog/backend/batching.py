@@ -35,7 +35,7 @@ class BatchingQueue:
     An executor of one thread is the worker: it ends by itself once nobody refers to the queue any more.
 
     Args:
-        predict: uint8 (n, 224, 224, 3) → an answer for each, called by the worker alone.
+        predict: uint8 (n, pixels, pixels, 3) → an answer for each, called by the worker alone.
         most: photos in one batch.
         capacity: photos that may wait, those that are still being decoded included.
         observe: told how many photos each batch has.
@@ -126,7 +126,7 @@ class Places:
         self._queue, self.empty = queue, number
 
     def predict(self, photos: np.ndarray, left: Callable[[], float] | None = None) -> list:
-        """uint8 (n, 224, 224, 3), no more than there are places → for each photo its answer, or what was raised
+        """uint8 (n, pixels, pixels, 3), no more than there are places → for each photo its answer, or what was raised
         for it. First come, first served.
 
         Args:

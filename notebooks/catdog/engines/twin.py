@@ -65,7 +65,7 @@ def make_twin(backbone: Backbone, photos: Iterable[np.ndarray]) -> Twin:
     float32, and probabilities differed by 0.0015 on average: `CALIBRATION_PHOTOS` is enough.
 
     Args:
-        photos: uint8 (224, 224, 3) each, as they come from the door.
+        photos: uint8 (pixels, pixels, 3) each, from `images.read_photo`.
 
     Raises:
         EngineUnavailable: NNCF or OpenVINO is not installed.

@@ -35,7 +35,7 @@ class Pruner:
 
     Args:
         weights: VGG16's, or others of its shape (see `weights.load_weights`).
-        photos: uint8 RGB (n, 224, 224, 3) from the door, some hundred; no labels.
+        photos: uint8 RGB (n, 224, 224, 3) from `images.read_photo`, some hundred; no labels.
         seed: chooses the places where is looked.
         patches: how many places.
     """

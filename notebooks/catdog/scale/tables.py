@@ -33,7 +33,7 @@ Reader = Callable[[bytes], np.ndarray]  # see `Columns.read`
 
 @dataclass(frozen=True)
 class Looked:
-    """A photo that came through the door: `pixels`, uint8 (224, 224, 3), and the file's `digest` (sha256, hex)."""
+    """A prepared photo: `pixels`, uint8 (pixels, pixels, 3), and the file's `digest` (sha256, hex)."""
 
     path: str
     digest: str
