@@ -47,7 +47,7 @@ class Feedback:
         self._most, self._lock = most, threading.Lock()
 
     def add(self, photo, label: str | None, said: dict) -> None:
-        """Keep a photo, uint8 (pixels, pixels, 3), with what it really is and what the model `said`. The same photo once
+        """Keep a photo, uint8 (pixels, pixels, 3), with what it really is and what the model `said`. The same once
         more replaces what was said of it. Raises FeedbackFull."""
         data = as_png(photo)
         path = self.folder / f"{hashlib.sha256(data).hexdigest()}.png"

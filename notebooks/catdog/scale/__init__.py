@@ -1,1 +1,1 @@
-"""Past one machine: the same preprocessing, engines and models on Ray, for very many photos. Needs requirements-scale.txt."""
+"""Past one machine: the same code on Ray, for very many photos. Needs requirements-scale.txt."""
