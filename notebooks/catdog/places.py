@@ -14,7 +14,7 @@ from typing import BinaryIO
 from .errors import SuiteError
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED_MODEL = ROOT / "models" / "cats-and-dogs" / "2026-11-29-123154"  # .gitignore names it, too
+SHIPPED_MODEL = ROOT / "models" / "cats-and-dogs" / "2026-11-29-134152"  # .gitignore names it, too
 DRIVE = "/content/drive/MyDrive"
 _WHY_NO_SECRET = {  # by the names of google.colab.userdata's errors
     "SecretNotFoundError": "Colab has no secret {name}.",
