@@ -96,11 +96,12 @@ async function connect() {
   album.refreshAll();
 }
 
+const BY = { test: "test photos right", "cross-validation": "photos right, by cross-validation" };
+
 function describe(card) {
-  const all = card.metrics?.["cross-validation"];
-  const judged = all ?? card.metrics?.test;
-  const by = all ? "photos right, by cross-validation" : "test photos right";
-  const accuracy = judged?.photos ? ` ${album.percent(judged.accuracy)} of ${judged.photos} ${by}.` : "";
+  const by = card.judged_by ?? (card.metrics?.["cross-validation"] ? "cross-validation" : "test");
+  const judged = card.metrics?.[by];
+  const accuracy = judged?.photos ? ` ${album.percent(judged.accuracy)} of ${judged.photos} ${BY[by]}.` : "";
   const date = card.created && new Date(card.created).toLocaleDateString(undefined, { dateStyle: "medium" });
   const warning = card.drawings ? " Trained on drawings only: it knows nothing of real photos." : "";
   const name = `Model ${card.name}${date ? ` of ${date}` : ""}, version ${card.version}.`;
