@@ -7,9 +7,7 @@ import json
 import socket
 import time
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Thread
-from types import SimpleNamespace
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -17,7 +15,6 @@ import requests
 from catdog import receiving
 from catdog.backend import decoding
 from catdog.backend.app import create_app, start
-from catdog.backend.deadline import DeadlinePassed
 from catdog.backend.limits import Limits, parse_limits
 from catdog.backend.problems import KINDS
 from catdog.classifier import Answer, Classifier
@@ -30,7 +27,6 @@ from catdog.preprocessing import Preprocessing
 from catdog.serving import Server, stop
 from conftest import drawing, encoded, refused, until
 from PIL import Image
-from standins.decoders import vulnerable
 from standins.hostile import jpeg_of_many_scans, png_that_says, raw
 from standins.network import model_on
 from test_backend import is_problem, parts
@@ -305,7 +301,9 @@ def test_limits_are_set_in_words():
 
 
 def test_photos_that_hang_or_crash_are_told_and_take_nothing_with_them(classifier):
-    client = create_app(classifier, limits=Limits(decode_seconds=1), READ_PHOTO=vulnerable).test_client()
+    client = create_app(
+        classifier, limits=Limits(decode_seconds=1), READ_PHOTO="standins.decoders:vulnerable"
+    ).test_client()
     bad = {"hangs": jpeg_of_many_scans(20_000), "crashes": b"crash", "eats": b"memory"}
     photos = [("good", drawing("cat", 1))]
     for name, data in bad.items():
@@ -345,64 +343,9 @@ def test_one_client_does_not_keep_the_decoders_busy(classifier):
     assert other.json["predictions"][0]["label"]
 
 
-@pytest.mark.slow
-def test_who_sent_a_slow_photo_waits_aside_and_nobody_for_them(classifier, monkeypatch):
-    lines, decode = [], decoding.decode
-
-    def noted(*arguments, aside, **others):
-        lines.append(aside)
-        return decode(*arguments, aside=aside, **others)
-
-    monkeypatch.setattr(decoding, "decode", noted)
-    client = served(classifier, decode_seconds=0.3)
-    slow, good = parts(("x", jpeg_of_many_scans(20_000))), parts(("y", drawing()))
-    here = {}
-    for headers in (FROM_AFAR, FROM_AFAR, {"X-Forwarded-For": "203.0.113.9"}, here):
-        client.post("/predict", data=slow if not lines else good, headers=headers)
-        good = parts(("y", drawing()))
-    assert lines == [False, True, False, False]
-    client.post("/predict", data=parts(("x", jpeg_of_many_scans(20_000))), headers=here)
-    client.post("/predict", data=good, headers=here)
-    assert lines[4:] == [False, False]
-
-
-@pytest.mark.slow
-def test_the_line_aside_is_one_of_its_own():
-    """While a photo there takes its time, all other decoders answer."""
-    bomb, good, ended = jpeg_of_many_scans(20_000), drawing(), []
-    decoding.decode([good], 10**8, 60, lambda: 60, aside=True)
-
-    def slow():
-        ended.append(decoding.decode([bomb] * 2, 10**8, 2, lambda: 60, aside=True))
-
-    aside = Thread(target=slow)
-    aside.start()
-    assert all(isinstance(found, np.ndarray) for found in decoding.decode([good] * 8, 10**8, 60, lambda: 60))
-    assert not ended
-    aside.join()
-    assert [one.kind.slug for one in ended[0]] == ["photo-slow"] * 2
-
-
-def test_a_photo_that_is_never_heard_of_is_handed_over_once_more():
-    real, lost = decoding.decoders(), [Future()]
-    once = SimpleNamespace(schedule=lambda *args, **options: lost.pop() if lost else real.schedule(*args, **options))
-    found = decoding.decode([drawing(), drawing("dog", 2)], 10**8, 0.5, lambda: 60, pool=once)
-    assert [type(one) for one in found] == [np.ndarray] * 2
-    assert not lost
-
-
-@pytest.mark.slow
-def test_who_has_waited_long_enough_leaves_no_decoder_busy():
-    bomb, good = jpeg_of_many_scans(20_000), drawing()
-    for _ in range(decoding.DECODERS):
-        with pytest.raises(DeadlinePassed):
-            decoding.decode([bomb] * 2, 10**8, 600, lambda: 0.3)
-    assert isinstance(decoding.decode([good], 10**8, 600, lambda: 20)[0], np.ndarray)
-
-
 def test_a_photo_that_breaks_the_network_is_told_and_the_others_are_answered(classifier, monkeypatch):
     marked, real = drawing("dog", 5), classifier.answer
-    culprit = next(iter(decoding.decode([marked], 10**7, 60, lambda: 60)))
+    (culprit,) = decoding.decode([marked], 10**7, 60, lambda: 60)
 
     def breaks(photos):
         if any((photo == culprit).all() for photo in photos):

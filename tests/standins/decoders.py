@@ -1,8 +1,12 @@
 """What may happen while a photo is decoded: photos that crash their decoder, or take more memory than there is."""
 
 import os
+import signal
+import tempfile
+import time
+from pathlib import Path
 
-from catdog.backend.decoding import read_or_refuse
+from catdog.backend.decoder import read_or_refuse
 from catdog.preprocessing import Preprocessing
 
 
@@ -12,4 +16,22 @@ def vulnerable(data: bytes, pixels: int, preprocessing: Preprocessing):
         os.abort()
     if data.startswith(b"memory"):
         return read_or_refuse(b"x" * len(bytearray(8 << 30)), pixels, preprocessing)
+    return read_or_refuse(data, pixels, preprocessing)
+
+
+def killed(data: bytes, pixels: int, preprocessing: Preprocessing):
+    """Ended by something else: once for a photo that begins with "once", every time for one that says "always"."""
+    mark = Path(tempfile.gettempdir(), f"decoder-killed-{os.getppid()}")
+    if data.startswith(b"once") and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if data == b"always":
+        os.kill(os.getpid(), signal.SIGKILL)
+    mark.unlink(missing_ok=True)
+    return read_or_refuse(data.removeprefix(b"once"), pixels, preprocessing)
+
+
+def waits(data: bytes, pixels: int, preprocessing: Preprocessing):
+    """Without using the processor: half a second, or for ever."""
+    time.sleep(600 if data == b"for ever" else 0.5)
     return read_or_refuse(data, pixels, preprocessing)

@@ -40,11 +40,6 @@ class Admission:
         for _ in range(number):
             self._counts.hit(self._slow_photos, household())
 
-    def sends_slow_photos(self) -> bool:
-        """Whether a client from elsewhere has sent one within the last minute."""
-        sent = self._slow_photos.amount - self._counts.get_window_stats(self._slow_photos, household()).remaining
-        return sent > 0 and not asks_from_here()
-
     def check_guesses(self) -> None:
         """Raises Problem for a client that has tried too many wrong access codes."""
         if not self._counts.test(self._wrong_codes, household()):

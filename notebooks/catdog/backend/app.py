@@ -16,17 +16,22 @@ from ..feedback import Feedback
 from ..frontend.page import SAME_ORIGIN, page_blueprint
 from ..receiving import REFUSED
 from ..serving import Server, serve
-from . import batching, decoding, log, memory, problems
+from . import batching, log, memory, problems
 from .admission import Admission
 from .clients import client
 from .deadline import Deadline
+from .decoder import READ
+from .decoders import decoders
+from .decoding import Spent
 from .limits import Limits
 from .metrics import Metrics
 from .origins import parse_origins
+from .readiness import Readiness
 from .routes import Model, api, complete_description
 from .uploads import InMemoryRequest
 from .visits import Visit, Visits
 
+_HALF = 0.5  # of the seconds that an answer may take: what is let in at today's pace is answered at a slower one, too
 _UNSEEN = ("/healthz", "/readyz", "/metrics", "/page/")
 SPARE_THREADS = 16  # for the page, /healthz and refusals while all places for requests with photos are taken
 _HEADERS = {
@@ -53,7 +58,7 @@ def create_app(
         feedback: where testers' corrections are kept; without it, none are taken.
         config: `ACCESS_CODE` that whoever asks must bring (default none), `ORIGINS` whose pages may ask (default `*`,
             all), `MAX_BATCH` photos at once through the network (default 16), `READ_PHOTO`, what a decoder does with a
-            file (default `decoding.read_or_refuse`); and Flask's own configuration.
+            file, as "module:function" (default `decoder.READ`); and Flask's own configuration.
 
     The app's `extensions["catdog"]` holds "limits", "feedback", "visits" (the last requests), "metrics", and what `use`
     put there.
@@ -66,7 +71,7 @@ def create_app(
     app.config.from_mapping(
         MAX_CONTENT_LENGTH=limits.request_bytes,
         MAX_BATCH=batching.MOST,
-        READ_PHOTO=decoding.read_or_refuse,
+        READ_PHOTO=READ,
         ACCESS_CODE="",
         ORIGINS="*",
         AUTO_404_RESPONSE=False,
@@ -81,6 +86,7 @@ def create_app(
         "limits": limits,
         "feedback": feedback,
         "admission": Admission(limits),
+        "readiness": Readiness(),
         "metrics": Metrics(lambda: _waiting(app)),
         "visits": Visits() if visits is None else visits,
     }
@@ -100,7 +106,7 @@ def create_app(
     app.error_processor(_flask_error)
     app.spec_processor(complete_description)
     memory.give_back_large_blocks()
-    decoding.warm_up()
+    decoders(app.config["READ_PHOTO"])  # so that the first photo need not wait for them to start
     return app
 
 
@@ -112,8 +118,9 @@ def use(app: APIFlask, classifier: Classifier, queue: batching.BatchingQueue | N
     """
     ours = app.extensions["catdog"]
     queue = queue or batching.BatchingQueue(
-        classifier.answer, app.config["MAX_BATCH"], ours["limits"].waiting, ours["metrics"].note_batch
-    )
+        classifier.answer, app.config["MAX_BATCH"], ours["limits"].waiting, ours["metrics"].note_batch,
+        _HALF * ours["limits"].seconds,
+    )  # fmt: skip
     ours["model"] = Model(classifier, queue)
     ours["metrics"].note_model(classifier.bundle.id)
     app.logger.info("model", extra={"facts": {"model": classifier.bundle.id, "engine": classifier.engine.name}})
@@ -147,7 +154,7 @@ def _open_the_door(app: APIFlask, admission: Admission) -> None:
     @app.before_request
     def enter() -> None:
         g.began, g.left, g.request_id = time.perf_counter(), Deadline(seconds), secrets.token_hex(8)
-        g.photos, g.refusals, g.inside = 0, [], False
+        g.photos, g.refusals, g.inside, g.spent, g.network = 0, [], False, Spent(), 0.0
         if REFUSED in request.environ:
             raise problems.of_status(request.environ[REFUSED])
         if request.method == "POST":
@@ -186,6 +193,9 @@ def _log_request(logger: logging.Logger, status: int, seconds: float) -> None:
         "photos": g.photos,
         "refusals": g.refusals,
         "ms": round(1000 * seconds, 1),
+        "line_ms": round(1000 * g.spent.waiting, 1),
+        "decode_ms": round(1000 * g.spent.decoding, 1),
+        "network_ms": round(1000 * g.network, 1),
     }
     logger.info("request", extra={"facts": facts})
 

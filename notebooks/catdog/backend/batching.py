@@ -7,6 +7,7 @@ OpenVINO's automatic batching (for GPUs only).
 
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,19 @@ class QueueFull(Exception):
     """More photos are waiting than the queue holds."""
 
 
+class Pace:
+    """Seconds for each photo, as the last ones took them."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def note(self, seconds: float, photos: int) -> None:
+        """So long so many took together. The newest count most."""
+        if photos:
+            weight = 1 - 0.9**photos
+            self.seconds += weight * (seconds / photos - self.seconds) if self.seconds else seconds / photos
+
+
 class BatchingQueue:
     """Answers `predict` for callers in many threads, with as many photos at a time as are there.
 
@@ -39,6 +53,7 @@ class BatchingQueue:
         most: photos in one batch.
         capacity: photos that may wait, those that are still being decoded included.
         observe: told how many photos each batch has.
+        patience: seconds in which what is let in shall be answered, at the pace of the last photos.
     """
 
     def __init__(
@@ -47,9 +62,11 @@ class BatchingQueue:
         most: int = MOST,
         capacity: int = CAPACITY,
         observe: Callable[[int], object] = lambda photos: None,
+        patience: float = float("inf"),
     ):
         self._predict, self._observe = predict, observe
-        self._most, self._capacity = most, capacity
+        self._most, self._capacity, self._patience = most, capacity, patience
+        self._computing, self._decoding = Pace(), Pace()
         self._waiting: deque[tuple[np.ndarray, Future]] = deque()
         self._taken = 0
         self._lock = threading.Lock()
@@ -58,9 +75,11 @@ class BatchingQueue:
     @contextlib.contextmanager
     def places(self, number: int) -> Iterator["Places"]:
         """Keep `number` places, until the worker takes the photos that are put there, or for those that stay empty
-        until the end. Raises QueueFull, and keeps none, where there are not so many."""
+        until the end. Raises QueueFull, and keeps none, where there are not so many, or where photos wait already and
+        these would wait longer than they may."""
         with self._lock:
-            if self._taken + number > self._capacity:
+            after = self._taken + number
+            if after > self._capacity or (self._taken and after * self.seconds_each > self._patience):
                 raise QueueFull
             self._taken += number
         places = Places(self, number)
@@ -74,6 +93,15 @@ class BatchingQueue:
     def taken(self) -> int:
         """Places that are kept now."""
         return self._taken
+
+    @property
+    def seconds_each(self) -> float:
+        """What one photo takes lately: decoded and computed at the same time, the slower of both."""
+        return max(self._computing.seconds, self._decoding.seconds)
+
+    def note_decoding(self, seconds: float, photos: int) -> None:
+        """So long so many photos took to decode, divided by the decoders that there are."""
+        self._decoding.note(seconds, photos)
 
     def put(self, photos: np.ndarray) -> list[Future]:
         """Have them answered, in the places that are kept for them."""
@@ -106,8 +134,10 @@ class BatchingQueue:
 
     def _answer(self, batch: list[tuple[np.ndarray, Future]]) -> None:
         photos, futures = zip(*batch)
+        began = time.monotonic()
         try:
             answers = list(zip(futures, self._predict(np.stack(photos)), strict=True))
+            self._computing.note(time.monotonic() - began, len(batch))
         except BaseException as error:  # whatever it is, callers are waiting
             if len(batch) > 1:  # one photo may be to blame, not the others
                 for one in batch:

@@ -1,35 +1,29 @@
-"""Photos from strangers are decoded in processes of their own: what hangs or crashes there takes nothing with it."""
+"""From the files of a request to photos, by the decoders of this service."""
 
 import contextlib
-import functools
-import multiprocessing
-import signal
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, wait
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from ..images import PhotoRefused, read_photo
 from ..preprocessing import PREPROCESSING, Preprocessing
-from ..processors import processors
 from .deadline import DeadlinePassed
+from .decoder import READ
+from .decoders import Crashed, Decoders, Lost, NoneFree, Slow, decoders
 from .problems import Problem
 
-# Decoding takes up to 400 MB a photo: few at a time, for all requests.
-DECODERS = min(4, processors())
-_MOST_BYTES = 1536 << 20  # beside what a worker has when it starts
-_PHOTOS_A_LIFE = 2000  # decoders leak a little
 _MOST_SLOW = 2  # of one request
-_PATIENCE = 4  # times as long as a photo may take
+_TRIES = 3  # of a photo whose decoder something else ended
 
 
-def warm_up() -> None:
-    """Start the processes, so that the first photo need not wait for them."""
-    for _ in range(DECODERS):
-        decoders().schedule(read_or_refuse, args=[b"", 1])
+@dataclass
+class Spent:
+    """Seconds that a request's photos spent: `waiting` for a decoder, and in it, `decoding`, of all photos together."""
+
+    waiting: float = 0.0
+    decoding: float = 0.0
 
 
 def decode(
@@ -37,49 +31,104 @@ def decode(
     pixels: int,
     seconds: float,
     left: Callable[[], float],
-    aside: bool = False,
-    read: Callable[[bytes, int, Preprocessing], np.ndarray | tuple[str, str]] | None = None,
-    pool: ProcessPool | None = None,
+    read: str = READ,
+    pool: Decoders | None = None,
     preprocessing: Preprocessing = PREPROCESSING,
-) -> list:
+    spent: Spent | None = None,
+) -> list[np.ndarray | Problem]:
     """For each photo's file what `images.read_photo` makes of it, or the Problem of one that is refused.
 
-    Few of one request are handed over at a time, so that others have their turn; and where two took too long, its
-    other photos are not tried.
+    A request has one decoder, and more only while nobody waits for them. Where two of its photos took too long, the
+    others are not tried.
 
     Args:
         pixels: that a photo may have.
-        seconds: that one may take; its process is ended then, and another takes its place.
+        seconds: of processor time that one may take; its decoder is ended then, and another takes its place.
         left: seconds until the request's deadline.
-        aside: in a process for whoever has sent slow photos, where they wait for each other and nobody for them.
-        read: what a process does with a file; without it, `read_or_refuse`.
-        pool: the processes; without it, `decoders(aside)`.
+        read: what a decoder does with a file, as "module:function".
+        pool: the decoders; without it, those of this process.
         preprocessing: that of the model that will answer.
+        spent: told where the time went.
 
     Raises DeadlinePassed.
     """
-    workers = 1 if aside else DECODERS
-
-    def hand_over(photo: bytes) -> ProcessFuture:
-        processes = pool or decoders(aside)
-        return processes.schedule(read or read_or_refuse, args=[photo, pixels, preprocessing], timeout=seconds)
-
+    pool = pool or decoders(read)
+    limits = pixels, preprocessing, seconds
     waiting, running, outcomes, slow = deque(photos), deque(), [], 0
-    while waiting or running:
-        while waiting and len(running) < workers:
-            running.append(_Decoding(functools.partial(hand_over, waiting.popleft()), _PATIENCE * seconds))
-        try:
-            outcomes.append(running[0].outcome(left))
-        except DeadlinePassed:
-            for one in running:
-                one.give_up()
-            raise
-        running.popleft()
-        slow += is_slow(outcomes[-1])
-        if slow >= _MOST_SLOW:
-            outcomes += [one.outcome(left) for one in running]
-            return outcomes + [_slow() for _ in waiting]
+    try:
+        while waiting or running:
+            while waiting and (not running or pool.has_free):
+                running.append(_Reading(pool, waiting.popleft(), limits, left, spent or Spent()))
+            outcomes.append(running[0].outcome())
+            running.popleft()
+            slow += is_slow(outcomes[-1])
+            if slow >= _MOST_SLOW:
+                outcomes += [running.popleft().outcome() for _ in range(len(running))]
+                return outcomes + [_slow() for _ in waiting]
+    finally:
+        for one in running:
+            one.give_up()
     return outcomes
+
+
+class _Reading:
+    """A photo in a decoder, or on its way there: again where something else ended its decoder."""
+
+    def __init__(self, pool: Decoders, photo: bytes, limits: tuple, left: Callable[[], float], spent: Spent):
+        self._pool, self._photo, self._limits, self._left, self._spent = pool, photo, limits, left, spent
+        self._begin()
+
+    def outcome(self) -> np.ndarray | Problem:
+        """Raises DeadlinePassed."""
+        for _ in range(_TRIES - 1):
+            try:
+                return self._finish()
+            except Lost:
+                self._begin()
+        try:
+            return self._finish()
+        except Lost:  # so often, the photo may be to blame: for what the system ends a process that takes all memory
+            return _damaged()
+
+    def give_up(self) -> None:
+        if self._decoder:
+            self._pool.give_back(self._decoder, well=False)
+            self._decoder = None
+
+    def _begin(self) -> None:
+        began = time.monotonic()
+        try:
+            self._decoder = self._pool.take(self._left())
+        except NoneFree:
+            self._decoder = None
+            raise DeadlinePassed from None
+        finally:
+            self._spent.waiting += time.monotonic() - began
+        self._began = time.monotonic()
+        pixels, preprocessing, seconds = self._limits
+        with contextlib.suppress(Lost):  # which is told when the answer is asked for
+            self._decoder.begin(self._photo, pixels, preprocessing, seconds)
+
+    def _finish(self) -> np.ndarray | Problem:
+        well = False
+        try:
+            found = self._decoder.finish(self._left())
+            well = True
+            return found if isinstance(found, np.ndarray) else Problem(*found)
+        except Slow:
+            return _slow()
+        except Crashed:
+            return _damaged()
+        except TimeoutError:
+            raise DeadlinePassed from None
+        finally:
+            self._spent.decoding += time.monotonic() - self._began
+            decoder, self._decoder = self._decoder, None
+            self._pool.give_back(decoder, well)
+
+
+def _damaged() -> Problem:
+    return Problem("photo-unreadable", "The photo is damaged and could not be read. Save it anew as JPEG.")
 
 
 def is_slow(outcome: np.ndarray | Problem) -> bool:
@@ -89,71 +138,3 @@ def is_slow(outcome: np.ndarray | Problem) -> bool:
 
 def _slow() -> Problem:
     return Problem("photo-slow", "Reading this photo takes too long. Save it anew as JPEG, and send it by itself.")
-
-
-class _Decoding:
-    """A photo that is handed over, and once more when nothing is heard of it for `patience` seconds: in half an hour of
-    soak three requests, one of them with a single photo, had no answer in a minute, though the processes went on."""
-
-    def __init__(self, hand_over: Callable[[], ProcessFuture], patience: float):
-        self._futures = [hand_over()]
-        self._hand_over, self._patience = hand_over, patience
-
-    def outcome(self, left: Callable[[], float]) -> np.ndarray | Problem:
-        """Raises DeadlinePassed."""
-        done, _ = wait(self._futures, min(left(), self._patience))
-        if not done and left():
-            self._futures.append(self._hand_over())
-            done, _ = wait(self._futures, left(), FIRST_COMPLETED)
-        if not done:
-            raise DeadlinePassed
-        return _found(done.pop())
-
-    def give_up(self) -> None:
-        for future in self._futures:
-            future.cancel()
-
-
-def _found(future: ProcessFuture) -> np.ndarray | Problem:
-    try:
-        found = future.result()
-    except TimeoutError:
-        return _slow()
-    except (ProcessExpired, MemoryError):
-        return Problem("photo-unreadable", "The photo is damaged in a way that breaks whatever reads it.")
-    return found if isinstance(found, np.ndarray) else Problem(*found)
-
-
-def read_or_refuse(
-    data: bytes, pixels: int, preprocessing: Preprocessing = PREPROCESSING
-) -> np.ndarray | tuple[str, str]:
-    """A photo of at most so many pixels as `images.read_photo` gives it, or code and message of its refusal."""
-    try:
-        return read_photo(data, max_pixels=pixels, preprocessing=preprocessing)
-    except PhotoRefused as refusal:
-        return refusal.code, str(refusal)
-
-
-def decoders(aside: bool = False) -> ProcessPool:
-    """The processes of this service: one for those who have sent slow photos, some for all others."""
-    return _pool(aside)
-
-
-@functools.cache
-def _pool(aside: bool) -> ProcessPool:
-    return ProcessPool(
-        1 if aside else DECODERS,
-        max_tasks=_PHOTOS_A_LIFE,
-        initializer=_prepare,
-        context=multiprocessing.get_context("spawn"),  # forking a process that has threads may hang
-    )
-
-
-def _prepare() -> None:
-    """Of a process: it ends at once when it is told to, in the middle of C code, too; and its memory is limited."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows and macOS know no such limit
-        import resource
-
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + _MOST_BYTES, used + _MOST_BYTES))

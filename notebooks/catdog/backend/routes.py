@@ -1,6 +1,7 @@
 """What the service answers to."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,9 @@ from . import problems
 from .access import access
 from .batching import BatchingQueue, Places, QueueFull
 from .deadline import DeadlinePassed
+from .decoders import DECODERS
 from .problems import Problem
+from .readiness import try_a_photo
 from .schemas import (
     Alive,
     Card,
@@ -69,6 +72,7 @@ def predict(files_data):
     model, g.photos = _model(), len(uploads)
     with _places(model, len(uploads)) as places:
         photos = decoded([upload.read() for upload in uploads], model.preprocessing)
+        model.queue.note_decoding(g.spent.decoding / DECODERS, len(photos))
         answers = iter(_answers(places, [photo for photo in photos if isinstance(photo, np.ndarray)]))
     outcomes = [photo if isinstance(photo, Problem) else next(answers) for photo in photos]
     predictions = [
@@ -168,8 +172,10 @@ def healthz():
 @api.output(State)
 @api.doc(tags=["Service"], responses=refusals("not-ready"))
 def readyz():
-    """Is a model loaded?"""
-    _model()
+    """Are photos answered?"""
+    model = _model()
+    if not current_app.extensions["catdog"]["readiness"].check(lambda: try_a_photo(model)):
+        raise Problem("not-ready", "Photos cannot be answered at the moment. Try again in a few seconds.")
     return {"status": "ready"}
 
 
@@ -249,7 +255,11 @@ def _places(model: Model, photos: int) -> Iterator[Places]:
 
 
 def _answers(places: Places, photos: list[np.ndarray]) -> list[Answer | Problem]:
+    began = time.perf_counter()
     outcomes = places.predict(np.stack(photos), g.left) if photos else []
+    g.network += time.perf_counter() - began
+    if outcomes and not isinstance(outcomes[-1], BaseException):
+        current_app.extensions["catdog"]["readiness"].note_answer()
     return [_broken(found) if isinstance(found, BaseException) else found for found in outcomes]
 
 

@@ -49,8 +49,8 @@ def decoded(files: list[bytes], preprocessing: Preprocessing) -> list[np.ndarray
     small = [file for file in files if len(file) <= limits.photo_bytes]
     admission = current_app.extensions["catdog"]["admission"]
     outcomes = decoding.decode(
-        small, limits.pixels, limits.decode_seconds, g.left, aside=admission.sends_slow_photos(),
-        read=current_app.config["READ_PHOTO"], preprocessing=preprocessing,
+        small, limits.pixels, limits.decode_seconds, g.left, current_app.config["READ_PHOTO"],
+        preprocessing=preprocessing, spent=g.spent,
     )  # fmt: skip
     admission.note_slow_photos(sum(map(decoding.is_slow, outcomes)))
     found = iter(outcomes)

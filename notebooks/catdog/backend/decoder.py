@@ -1,0 +1,103 @@
+"""A decoder: a process that reads photos one after the other, for as long as whoever started it is there.
+
+It imports what reads photos and nothing else, and never the program that started it, so it is ready in a fifth of a
+second of CPU time. What it says travels as plain bytes: a photo that takes it over can hand nothing else to the
+service.
+"""
+
+import contextlib
+import importlib
+import json
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ..images import PhotoRefused, read_photo
+from ..preprocessing import PREPROCESSING, Preprocessing
+
+READ = f"{__name__}:read_or_refuse"
+PHOTO, REFUSED = b"p", b"r"
+_HEADER = struct.Struct("!Q")
+_MOST_BYTES = 1536 << 20  # beside what the process has when it starts
+
+Outcome = np.ndarray | tuple[str, str]
+
+
+def read_or_refuse(data: bytes, pixels: int, preprocessing: Preprocessing = PREPROCESSING) -> Outcome:
+    """A photo of at most so many pixels as `images.read_photo` gives it, or code and message of its refusal."""
+    try:
+        return read_photo(data, max_pixels=pixels, preprocessing=preprocessing)
+    except PhotoRefused as refusal:
+        return refusal.code, str(refusal)
+    except MemoryError:
+        return "photo-unreadable", "Reading this photo takes too much memory. Save it anew as JPEG."
+
+
+def send(line: socket.socket, *parts: bytes) -> None:
+    """One message of some parts. Raises OSError where nobody is at the other end."""
+    body = b"".join(_HEADER.pack(len(part)) + part for part in parts)
+    line.sendall(_HEADER.pack(len(body)) + body)
+
+
+def receive(line: socket.socket) -> list[bytes]:
+    """The parts of the next message. Raises EOFError at the end of the line, OSError and TimeoutError as sockets do."""
+    body, parts = memoryview(_exactly(line, _HEADER.unpack(_exactly(line, _HEADER.size))[0])), []
+    while body:
+        end = _HEADER.size + _HEADER.unpack(body[: _HEADER.size])[0]
+        parts.append(bytes(body[_HEADER.size : end]))
+        body = body[end:]
+    return parts
+
+
+def _exactly(line: socket.socket, number: int) -> bytearray:
+    found = bytearray(number)
+    view = memoryview(found)
+    while view:
+        read = line.recv_into(view)
+        if not read:
+            raise EOFError
+        view = view[read:]
+    return found
+
+
+def main(port: int, token: str, read: str) -> None:
+    """Answer whoever listens on `port` of this machine, until the line ends."""
+    module, name = read.split(":")
+    reader: Callable[..., Outcome] = getattr(importlib.import_module(module), name)
+    line = socket.create_connection(("127.0.0.1", port))
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _limit_memory()
+    send(line, token.encode())
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            seconds, pixels, version, data = receive(line)
+            _limit_processor_time(float(seconds))
+            found = reader(data, int(pixels), Preprocessing.of(version.decode()))
+            _limit_processor_time(0)
+            if isinstance(found, np.ndarray):
+                send(line, PHOTO, np.ascontiguousarray(found, np.uint8).tobytes())
+            else:
+                send(line, REFUSED, json.dumps(found).encode())
+
+
+def _limit_processor_time(seconds: float) -> None:
+    """From now on, or no longer where it is 0. The system ends the process then, in the middle of C code, too."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _limit_memory() -> None:
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows and macOS know no such limit
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + _MOST_BYTES, used + _MOST_BYTES))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.stdin.readline().strip(), sys.argv[2])

@@ -1,0 +1,251 @@
+"""Processes that decode photos from strangers: whatever hangs, crashes or is killed there takes nothing with it.
+
+Each has a line of its own and at most one photo, which belongs to the thread that waits for it. So no photo can be lost
+between them, and exactly the process that went wrong is ended and replaced. Pools of processes (concurrent.futures,
+pebble) share queues and locks: one that dies at the wrong moment breaks them for all (pebble #119, #153).
+"""
+
+import atexit
+import contextlib
+import functools
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+
+import numpy as np
+
+from ..preprocessing import Preprocessing
+from ..processors import processors
+from .decoder import PHOTO, READ, Outcome, receive, send
+
+# Decoding takes up to 400 MB a photo: few at a time, for all requests.
+DECODERS = min(4, processors())
+_PHOTOS_A_LIFE = 2000  # decoders leak a little
+_START_SECONDS = 60  # on a very busy machine
+_PAUSES = (0.1, 0.5, 1, 2, 5)  # seconds between tries to start one, where there is no room for a process
+_WALL = 6  # times the processor time that a photo may take, or as long as a machine is that busy
+
+
+# What photos make decoders print is nobody's business, and Ctrl-C is for the service, which ends them.
+_QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+
+
+class Slow(Exception):
+    """The photo took longer than it may."""
+
+
+class Crashed(Exception):
+    """The photo ended its decoder."""
+
+
+class Lost(Exception):
+    """Something else ended the decoder: the photo is not to blame."""
+
+
+class NoneFree(Exception):
+    """No decoder was free in time."""
+
+
+class Decoder:
+    """One process and the line to it. Raises OSError where it cannot be started."""
+
+    def __init__(self, read: str = READ):
+        token = secrets.token_hex(16)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(_START_SECONDS)
+            self._process = _started(listener.getsockname()[1], token, read)
+            try:
+                self._line = _accepted(listener, self._process, token)
+            except BaseException:
+                self._process.kill()
+                self._process.wait()
+                raise
+        self.photos = 0
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def begin(self, data: bytes, pixels: int, preprocessing: Preprocessing, seconds: float) -> None:
+        """Hand a photo's file over. It may take so many `seconds` of processor time, and on a busy machine several
+        times as long by the clock. Raises Lost."""
+        self._pixels, self._end = preprocessing.pixels, time.monotonic() + _WALL * seconds
+        version = preprocessing.version.encode()
+        try:
+            self._line.settimeout(_WALL * seconds)
+            send(self._line, str(seconds).encode(), str(pixels).encode(), version, data)
+        except OSError:
+            raise Lost from None
+
+    def finish(self, left: float) -> Outcome:
+        """What `decoder.read_or_refuse` made of the photo; `left` are the seconds that there are at all.
+
+        Raises Slow, Crashed, Lost, and TimeoutError when `left` is over first. The decoder is of no use then.
+        """
+        allowed = self._end - time.monotonic()
+        try:
+            self._line.settimeout(max(0.001, min(allowed, left)))
+            kind, body = receive(self._line)
+        except TimeoutError:
+            if left < allowed:
+                raise
+            raise Slow from None
+        except (EOFError, OSError, ValueError):
+            raise self._why() from None
+        self.photos += 1
+        if kind == PHOTO:
+            return np.frombuffer(body, np.uint8).reshape(self._pixels, self._pixels, 3)
+        code, message = json.loads(body)
+        return str(code), str(message)
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._line.close()
+
+    def _why(self) -> Exception:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        ended = self._process.returncode
+        if hasattr(signal, "SIGPROF") and ended == -signal.SIGPROF:
+            return Slow()
+        return Lost() if ended in (-signal.SIGTERM, -9) else Crashed()
+
+
+def _started(port: int, token: str, read: str) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-c", f"from {__package__}.decoder import main; import sys; main(int(sys.argv[1]), "
+               "sys.stdin.readline().strip(), sys.argv[2])", str(port), read]  # fmt: skip
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, **_QUIET)
+    process.stdin.write(f"{token}\n".encode())  # not an argument: everybody on the machine could read it
+    process.stdin.close()
+    return process
+
+
+def _accepted(listener: socket.socket, process: subprocess.Popen, token: str) -> socket.socket:
+    """The line of the process, and of nobody else who connects to the port."""
+    listener.settimeout(1)
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            line, _ = listener.accept()
+            line.settimeout(5)
+            if secrets.compare_digest(receive(line)[0], token.encode()):
+                line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return line
+            line.close()
+        except (TimeoutError, EOFError, IndexError):
+            continue
+    raise OSError("a decoder did not start")
+
+
+class Decoders:
+    """`number` decoders at work at most, first come, first served, and one more that is ready for when one ends."""
+
+    def __init__(self, number: int = DECODERS, read: str = READ):
+        self._number, self._read = number, read
+        self._ready: list[Decoder] = []
+        self._waiting: deque[Future] = deque()
+        self._busy, self._closed, self._lock = 0, False, threading.Lock()
+        for _ in range(number + 1):
+            self._start_another()
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the decoders that wait for work."""
+        with self._lock:
+            return [decoder.pid for decoder in self._ready]
+
+    def take(self, seconds: float) -> Decoder:
+        """A decoder for this thread alone, to be given back. Raises NoneFree."""
+        mine: Future = Future()
+        with self._lock:
+            self._waiting.append(mine)
+        self._hand_out()
+        try:
+            return mine.result(seconds)
+        except TimeoutError:
+            if not mine.cancel():  # it came just now
+                self.give_back(mine.result())
+            raise NoneFree from None
+
+    @property
+    def has_free(self) -> bool:
+        """Whether there is one that nobody waits for."""
+        with self._lock:
+            return not self._waiting and self._busy < self._number and bool(self._ready)
+
+    def give_back(self, decoder: Decoder, well: bool = True) -> None:
+        """After a photo. One that is not `well`, or has had its share of photos, is ended, and another started."""
+        if keep := well and decoder.photos < _PHOTOS_A_LIFE:
+            with self._lock:
+                self._ready.append(decoder)
+        else:
+            decoder.end()
+        with self._lock:
+            self._busy -= 1
+        if not keep:
+            self._start_another()
+        self._hand_out()
+
+    def close(self) -> None:
+        """End all that wait for work; those at work end with it."""
+        with self._lock:
+            self._closed, ready, self._ready = True, self._ready, []
+        for decoder in ready:
+            decoder.end()
+
+    def _hand_out(self) -> None:
+        with self._lock:
+            while self._waiting and self._busy < self._number and self._ready:
+                decoder = self._ready.pop()
+                if not decoder.alive:  # killed while it had nothing to do
+                    decoder.end()
+                    self._start_another()
+                    continue
+                waiting = self._waiting.popleft()
+                if waiting.set_running_or_notify_cancel():
+                    self._busy += 1
+                    waiting.set_result(decoder)
+                else:
+                    self._ready.append(decoder)
+
+    def _start_another(self) -> None:
+        threading.Thread(target=self._start, name="starts a decoder", daemon=True).start()
+
+    def _start(self) -> None:
+        for tries in range(1 << 62):
+            if self._closed:
+                return
+            try:
+                decoder = Decoder(self._read)
+                break
+            except OSError:  # no room for a process, a file or memory now: later
+                time.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+        with self._lock:
+            if not self._closed:
+                self._ready.append(decoder)
+                decoder = None
+        if decoder:
+            decoder.end()
+        self._hand_out()
+
+
+@functools.cache
+def decoders(read: str = READ) -> Decoders:
+    """Those of this process, for everything that it serves."""
+    found = Decoders(DECODERS, read)
+    atexit.register(found.close)
+    return found

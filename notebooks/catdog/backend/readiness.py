@@ -1,0 +1,50 @@
+"""Can photos be answered now? A tiny one is sent the way that all go, unless others have just shown it."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+from flask import current_app
+
+from ..images import as_png
+from .deadline import Deadline
+from .decoding import decode
+
+_FRESH_SECONDS = 10  # for which an answer shows that there are answers
+_TRY_SECONDS = 5
+_TINY = as_png(np.full((8, 8, 3), 128, np.uint8))
+
+
+class Readiness:
+    """Whether photos are decoded and answered."""
+
+    def __init__(self, fresh_seconds: float = _FRESH_SECONDS):
+        self._fresh, self._answered, self._lock = fresh_seconds, float("-inf"), threading.Lock()
+
+    def note_answer(self) -> None:
+        """Photos were just answered."""
+        self._answered = time.monotonic()
+
+    def check(self, answer: Callable[[], object]) -> bool:
+        """Whether photos were answered lately, or `answer` a tiny one now without raising. Who asks meanwhile waits for
+        the same answer."""
+        with self._lock:
+            if time.monotonic() - self._answered < self._fresh:
+                return True
+            try:
+                answer()
+            except Exception:  # whatever it is, photos have no answers
+                return False
+            self.note_answer()
+            return True
+
+
+def try_a_photo(model) -> None:
+    """Raises where a tiny photo is not decoded and answered in a few seconds; `model` is a `routes.Model`."""
+    left = Deadline(_TRY_SECONDS)
+    with model.queue.places(1) as places:
+        photos = decode(
+            [_TINY], len(_TINY), _TRY_SECONDS, left, current_app.config["READ_PHOTO"], preprocessing=model.preprocessing
+        )
+        places.predict(np.stack(photos), left)
