@@ -1,5 +1,6 @@
 """Saved models: whole or not at all, verified before they serve, and readable by plain Keras."""
 
+import io
 import json
 import os
 import shutil
@@ -464,3 +465,73 @@ def test_a_model_of_before_still_gives_the_answers_that_were_saved_with_it(earli
     off = np.abs(served.predict(model.golden_photos) - model.golden_probabilities).max()
     assert off < (0.03 if name == OPENVINO_INT8 else bundle.TOLERANCE)
     assert np.ptp(model.golden_probabilities[:, 0]) > 0.1
+
+
+# --- folders that somebody made to break whoever looks at them ---
+
+
+def saying(text):
+    return lambda path: path.write_text(text)
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def with_card(**changes):
+    def change(path):
+        path.write_text(json.dumps(sealed({**json.loads(path.read_text()), **changes})))
+
+    return change
+
+
+HOSTILE = {
+    "deep lists": saying("[" * 200_000),
+    "deep objects": saying('{"a":' * 100_000),
+    "very large": saying('"' + "a" * 20_000_000 + '"'),
+    "a pipe": pipe,
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "a loop": lambda path: (path.unlink(), path.symlink_to(path.name)),
+    **{
+        f"{name} {value!r:.20}": with_card(**{name: value})
+        for name, values in {
+            "classes": (None, [], "ab", [["a"], ["b"]], [1, 2], ["a", "a"], ["a" * 2000, "b"]),
+            "files": (None, ["head.npz"], {"head.npz": 1}),
+            "version": (5, "x\ny", ""),
+            "backbone": ([], {"name": ["a"], "fingerprint": "x", "features": "y"}, {"name": "VGG16"}),
+            "metrics": ("x", {"test": {"photos": "many"}}, {"test": {"accuracy": float("nan")}}, {"test": 3}),
+            "thresholds": ({"sure": float("nan"), "far": 1}, {"sure": -1, "far": 1}, [], {"sure": "x"}),
+            "engines": ([1], {"openvino-int8": 3}),
+        }.items()
+        for value in values
+    },
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_card_is_refused_in_a_sentence_and_hides_no_good_model(saved, change):
+    good, bad = saved(), saved()
+    change(bad.folder / CARD)
+    with pytest.raises(BundleRefused) as refusal:
+        bundle.read(bad.folder)
+    assert refusal.value.code in ("model-damaged", "model-other-release")
+    assert "\n" not in str(refusal.value)
+    assert good.folder in list(bundle.versions())
+    assert bad.folder not in list(bundle.versions())
+
+
+def test_arrays_that_claim_to_be_huge_and_files_that_are_none_are_refused(saved):
+    model = saved()
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (1 << 45,)})
+    with zipfile.ZipFile(model.folder / bundle.HEAD, "w") as arrays:
+        for name in ("kernel", "bias"):
+            arrays.writestr(f"{name}.npy", header.getvalue() + b"x")
+    with_card(files={**model.card["files"], bundle.HEAD: digest(model.folder / bundle.HEAD)})(model.folder / CARD)
+    with refused("model-damaged", kind=BundleRefused):
+        bundle.read(model.folder)
+    other = saved()
+    pipe(other.folder / bundle.HEAD)
+    with refused("model-damaged", kind=BundleRefused):
+        bundle.read(other.folder)

@@ -537,3 +537,57 @@ def test_pages_of_which_addresses_may_ask_is_a_setting(classifier):
     for wrong in ("", "one.example", "https://one.example/path", "https://one.example *"):
         with refused("setting-origins"):
             create_app(classifier, ORIGINS=wrong)
+
+
+# --- what is not read at all ---
+
+
+BOMBS = {
+    "lists": b"[" + b"[]," * 3_000_000 + b"1]",
+    "objects": b'{"a":' * 1_000_000,
+    "keys": b"{" + b",".join(b'"%d":1' % number for number in range(500_000)) + b"}",
+    "text without an end": b'{"image": "' + b"A" * 10_000_000,
+    "escapes": b'{"image": "' + b"\\" * 10_000_001,
+    "nested": b'{"a": {"image": "QUJD"}}',
+}
+
+
+@pytest.mark.parametrize("body", BOMBS.values(), ids=BOMBS)
+def test_json_that_is_no_photo_is_never_parsed(client, body, monkeypatch):
+    """66 MB of brackets held the process for ten seconds."""
+    parsed, loads = [], json.loads
+    monkeypatch.setattr("catdog.backend.uploads.json.loads", lambda text: parsed.append(text) or loads(text))
+    assert is_problem(client.post("/", data=body), "bad-json")
+    assert all(len(text) < 1000 for text in parsed)  # the answer's own
+
+
+def test_the_photo_in_json_has_a_limit_of_its_own(classifier):
+    client = served(classifier, photo_bytes=1000)
+    body = json.dumps({"image": base64.b64encode(b"x" * 3000).decode()})
+    assert is_problem(client.post("/", data=body), "photo-too-large")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda text: text.rstrip("="),
+        lambda text: text.replace("+", "-").replace("/", "_"),
+        lambda text: text.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D"),
+        lambda text: text.replace("+", " "),
+        lambda text: "\r\n".join(text[start : start + 76] for start in range(0, len(text), 76)),
+        lambda text: "data:image/png;charset=utf-8;base64," + text,
+    ],
+)
+def test_base64_is_read_in_whatever_clear_form_it_comes(client, form):
+    photo = drawing("dog", 3)
+    wanted = client.post("/", data=json.dumps({"image": base64.b64encode(photo).decode()})).json
+    text = form(base64.b64encode(photo).decode())
+    assert client.post("/", data=json.dumps({"size": 3, "name": 'a"b', "image": text, "more": [1]})).json == wanted
+    assert client.post("/", data=json.dumps({"image": text}).replace("/", "\\/")).json == wanted
+
+
+def test_what_is_no_base64_is_told_as_such(client):
+    for text in ("not base64!", "QUJDR", "ÄÖÜ"):
+        answer = client.post("/", data=json.dumps({"image": text}))
+        assert is_problem(answer, "bad-json")
+        assert "base64" in answer.json["detail"]

@@ -1,40 +1,58 @@
 """What is known of a saved model, as JSON: read, checked against its own digest, and put into today's words."""
 
 import json
+import math
 from pathlib import Path
 
 from .backbone import Architecture, architecture_of
 from .engines import COMPACT
 from .engines.proof import CompactProof, Proof
-from .stored import INSTEAD, BundleRefused, sealed
+from .stored import INSTEAD, BundleRefused, require_plain_file, sealed
 
 SCHEMA = 2
 _BEFORE = 1  # whose cards call the preprocessing an image door
 _UPDATE = "update the suite"
 CARD, FAMILIAR = "card.json", "familiar.npz"
+_MOST_BYTES, _MOST_CLASSES, _MOST_LETTERS = 16 << 20, 100_000, 1000
 
 
 def read_card(folder: Path) -> dict:
     """The card alone. Raises BundleRefused."""
     try:
+        require_plain_file(folder / CARD, _MOST_BYTES)
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         if card["schema"] not in (SCHEMA, _BEFORE):
             raise BundleRefused("model-other-release", f"{folder} is of another release: {_UPDATE}, or train again.")
         if "digest" in card and card != sealed(card):  # cards had none before
             raise ValueError
         card = _translated(card)
-        if not all(key in card for key in ("name", "version", "classes", "preprocessing", "files")):
-            raise KeyError
-        card["backbone"]["fingerprint"]
+        _check_kinds(card)
         _check_architecture(folder, card)
         proofs_of(card)
         if not (0 <= threshold(card, "sure") <= 1 and (FAMILIAR in card["files"]) <= (threshold(card, "far") > 0)):
             raise ValueError
     except FileNotFoundError:
         raise BundleRefused("model-missing", f"{folder} holds no saved model: it has no {CARD}.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError):
         raise BundleRefused("model-damaged", f"{folder / CARD} is damaged: {INSTEAD}") from None
     return card
+
+
+def _check_kinds(card: dict) -> None:
+    """What others rely on is there, and is what it should be. Raises what `read_card` looks for."""
+    classes, metrics = card["classes"], card.get("metrics", {})
+    texts = (card["name"], card["version"], card["preprocessing"], card["backbone"]["name"])
+    texts += (card["backbone"]["fingerprint"], card["backbone"]["features"], *card["files"], *card["files"].values())
+    if not isinstance(classes, list) or not 0 < len(set(classes)) == len(classes) <= _MOST_CLASSES:
+        raise ValueError
+    if not all(isinstance(text, str) and len(text) <= _MOST_LETTERS for text in (*texts, *classes)):
+        raise TypeError
+    if not all(text and text.isprintable() for text in (card["name"], card["version"])):
+        raise ValueError
+    for judged in metrics.values():
+        numbers = [value for name, value in judged.items() if name != "classes"]
+        if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
+            raise TypeError
 
 
 def _translated(card: dict) -> dict:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import stat
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from .errors import SuiteError
 
 INSTEAD = "choose another version, or train again."
 _MOST_BYTES = 256 << 20  # of the arrays in one file
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, MemoryError, RecursionError, zipfile.BadZipFile)
 
 
 class BundleRefused(SuiteError):
@@ -22,6 +23,7 @@ class BundleRefused(SuiteError):
 def read_arrays(path: Path, wanted_digest: str, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
     """The arrays `names` of a file, or all of them. Raises BundleRefused where it is not the file that was saved."""
     try:
+        require_plain_file(path, _MOST_BYTES)
         if digest(path) != wanted_digest:
             raise BundleRefused("model-damaged", f"{path} is not the file that was saved: {INSTEAD}")
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
@@ -39,6 +41,14 @@ def kept_arrays(path: Path) -> dict[str, np.ndarray]:
             return dict(arrays)
     except _DAMAGED:
         return {}
+
+
+def require_plain_file(path: Path, most: int) -> None:
+    """Raises ValueError for what is not a file of at most so many bytes: a pipe would be waited for, for ever; OSError
+    where nothing is there."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+        raise ValueError(f"{path} is not a file of a sensible size")
 
 
 def digest(path: Path) -> str:

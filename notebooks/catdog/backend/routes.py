@@ -12,7 +12,7 @@ from flask import Response, current_app, g, render_template, request
 from .. import link
 from ..classifier import Answer, Classifier
 from ..feedback import FeedbackFull
-from ..preprocessing import Preprocessing
+from ..preprocessing import PREPROCESSING, Preprocessing
 from . import problems
 from .access import access
 from .batching import BatchingQueue, Places, QueueFull
@@ -54,7 +54,7 @@ class Model:
     @property
     def preprocessing(self) -> Preprocessing:
         """By which photos are read for it."""
-        return self.classifier.bundle.preprocessing
+        return getattr(self.classifier.bundle, "preprocessing", PREPROCESSING)  # a classifier of one's own may say none
 
 
 @api.post("/predict")
