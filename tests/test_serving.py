@@ -5,10 +5,12 @@ import threading
 import urllib.request
 from contextlib import closing
 from http.client import HTTPConnection
+from urllib.error import HTTPError
 
 import pytest
 from catdog import serving
-from catdog.serving import serve, stop
+from catdog.serving import Server, serve, stop
+from conftest import until
 from waitress.trigger import trigger
 
 
@@ -102,3 +104,69 @@ def test_stopping_just_when_an_answer_ends(monkeypatch):
     monkeypatch.setattr(trigger, "pull_trigger", after_an_answers_own)
     server.stop()
     assert not server.running
+
+
+def slow(begun, go_on):
+    def app(environ, start_response):
+        begun.set()
+        go_on.wait(30)
+        start_response("200 OK", [("Content-Length", "200000")])
+        return [b"x" * 200_000]
+
+    return app
+
+
+def test_stopping_answers_what_is_in_flight_and_refuses_what_comes_then():
+    begun, go_on, answers = threading.Event(), threading.Event(), []
+    server = Server(slow(begun, go_on), "127.0.0.1", 0, drain=30)
+    asking = threading.Thread(target=lambda: answers.append(len(get(server.url))))
+    asking.start()
+    begun.wait(30)
+    stopping = threading.Thread(target=server.stop)
+    stopping.start()
+    until(lambda: server._draining)
+    with pytest.raises(HTTPError) as refused, urllib.request.urlopen(server.url, timeout=5):
+        pass
+    assert refused.value.code == 503
+    assert refused.value.headers["Retry-After"]
+    refused.value.close()
+    assert stopping.is_alive()
+    go_on.set()
+    for thread in (asking, stopping):
+        thread.join()
+    assert answers == [200_000]
+    assert port_is_free(server.port)
+
+
+def test_stopping_does_not_wait_for_ever():
+    begun, go_on = threading.Event(), threading.Event()
+    server = Server(slow(begun, go_on), "127.0.0.1", 0, drain=0.1)
+    with closing(HTTPConnection("127.0.0.1", server.port)) as connection:
+        connection.request("GET", "/")
+        begun.wait(30)
+        threading.Timer(0.5, go_on.set).start()
+        server.stop()
+    assert port_is_free(server.port)
+
+
+def test_silent_connections_are_cut_soon_and_those_in_the_middle_of_a_request_are_not():
+    server = Server(hello(), "127.0.0.1", 0, silent=0.2)
+    silent, halfway = (socket.create_connection(("127.0.0.1", server.port)) for _ in range(2))
+    halfway.sendall(b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab")
+    silent.settimeout(30)
+    assert silent.recv(1) == b""
+    halfway.sendall(b"cde")
+    assert halfway.recv(12) == b"HTTP/1.1 200"
+    for one in (silent, halfway):
+        one.close()
+    server.stop()
+
+
+def test_a_crowd_that_says_nothing_keeps_nobody_out_for_long(monkeypatch):
+    monkeypatch.setattr(serving, "_connections", lambda: 20)
+    server = Server(hello(), "127.0.0.1", 0, silent=0.2)
+    crowd = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(40)]
+    assert get(server.url) == "hello"
+    for one in crowd:
+        one.close()
+    server.stop()

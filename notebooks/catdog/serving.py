@@ -2,16 +2,19 @@
 
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 
 from waitress import wasyncore
 from waitress.server import create_server
 
-from .receiving import Budget, Channel, RefusingChannel
+from .receiving import REFUSED, Budget, Channel, RefusingChannel
 
 _THREADS = 32
 _CONNECTIONS = 1000  # at a time; who sends slowly holds one
-_IDLE_SECONDS = 60
+_IDLE_SECONDS = 60  # in the middle of a request
+_SILENT_SECONDS, _LOOK_SECONDS = 8, 1  # without having begun one, looked at so often
+_DRAIN_SECONDS = 5
 _running: dict[str, "Server"] = {}
 
 
@@ -25,6 +28,8 @@ class Server:
         patience: seconds that a request may take to come in, however slowly it comes.
         app_refuses: `app` words the refusals of what never becomes a request to it (see `receiving.REFUSED`); without,
             waitress does so in plain text.
+        drain: seconds that requests in flight may take when the server is stopped.
+        silent: seconds after which a connection is cut on which no request has begun.
 
     Raises OSError when the port is taken.
     """
@@ -39,14 +44,18 @@ class Server:
         threads: int = _THREADS,
         patience: float = 30,
         app_refuses: bool = False,
+        drain: float = _DRAIN_SECONDS,
+        silent: float = _SILENT_SECONDS,
     ):
         listener = socket.create_server(
             (host, port)
         )  # before waitress, which starts threads even where it cannot listen
         self.port = listener.getsockname()[1]
         self._sockets: dict = {}
+        self._app, self._refuses, self._drain, self._silent = app, app_refuses, drain, silent
+        self._in_flight, self._changed, self._draining = 0, threading.Condition(), False
         self._server = create_server(
-            app,
+            self._guarded,
             map=self._sockets,
             sockets=[listener],
             threads=threads,
@@ -55,12 +64,14 @@ class Server:
             inbuf_overflow=max_body + 1,  # nothing that strangers send is written to disk
             connection_limit=_connections(),
             channel_timeout=_IDLE_SECONDS,
+            cleanup_interval=_LOOK_SECONDS,
             asyncore_use_poll=True,  # select() knows no more than 1,024 files
             ident=None,
             clear_untrusted_proxy_headers=False,  # behind a tunnel they tell who asks; the app knows whom to believe
         )
         self._server.adj.budget, self._server.adj.patience = Budget(all_bodies), patience
         self._server.channel_class = RefusingChannel if app_refuses else Channel
+        self._server.maintenance = self._cut_the_silent
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.run, name=f"server on port {self.port}", daemon=True)
         self._thread.start()
@@ -69,9 +80,47 @@ class Server:
     def running(self) -> bool:
         return self._thread.is_alive()
 
+    def _guarded(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        """The app, and nothing new once the server is being stopped."""
+        with self._changed:
+            refused = self._draining
+            self._in_flight += not refused
+        if refused and self._refuses:
+            return self._app({**environ, REFUSED: 503}, start_response)
+        if refused:
+            start_response("503 Service Unavailable", [("Retry-After", "5"), ("Content-Length", "0")])
+            return [b""]
+        try:
+            return self._app(environ, start_response)
+        finally:
+            with self._changed:
+                self._in_flight -= 1
+                self._changed.notify_all()
+
+    def _cut_the_silent(self, now: float) -> None:
+        """Connections on which nothing comes: soon where no request has begun, or a crowd of them would keep everybody
+        out; who stops in the middle of a photo, for bad reception, has longer."""
+        for channel in list(self._channels()):
+            patience = self._silent if channel.request is None else _IDLE_SECONDS
+            if not channel.requests and now - channel.last_activity > patience:
+                channel.will_close = True
+
+    def _finish_what_is_there(self) -> None:
+        """Requests in flight are answered, new ones refused."""
+        end = time.monotonic() + self._drain
+        with self._changed:
+            self._draining = True
+            self._changed.wait_for(lambda: not self._in_flight, self._drain)
+        while time.monotonic() < end and any(one.total_outbufs_len for one in list(self._channels())):
+            time.sleep(0.01)  # waitress tells nobody when the last byte of an answer has gone
+
+    def _channels(self) -> Iterable:
+        return self._server.active_channels.values()
+
     def stop(self) -> None:
-        """Stop listening, drop the connections, end the threads. Stopping twice is fine."""
+        """Answer what is in flight, stop listening, drop the connections, end the threads. Stopping twice is fine."""
         if self.running:
+            self._finish_what_is_there()
             pulled = threading.Event()
 
             def close_all() -> None:

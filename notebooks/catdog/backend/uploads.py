@@ -20,7 +20,7 @@ from .problems import Problem
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _VALUE = _TEXT + rb"|[-+.\w]++"
 _IMAGE = re.compile(
-    rb"\s*+\{(?:\s*+" + _TEXT + rb"\s*+:\s*+(?:" + _VALUE + rb")\s*+,)*?"
+    rb"\s*+\{(?:\s*+" + _TEXT + rb"\s*+:\s*+(?:" + _VALUE + rb")\s*+,){0,100}?"
     rb'\s*+"image"\s*+:\s*+(' + _TEXT + rb")\s*+[,}]",
     re.DOTALL,
 )
