@@ -141,8 +141,8 @@ def test_a_photo_that_kills_its_worker_is_refused_and_the_others_are_not(photos,
     (tmp_path / "sitecustomize.py").write_text(
         "import os, catdog.images as images\n"
         "good = images.read_photo\n"
-        "def read_photo(photo, *rest):\n"
-        "    return os.kill(os.getpid(), 9) if photo == b'poison' else good(photo, *rest)\n"
+        "def read_photo(photo, *rest, **options):\n"
+        "    return os.kill(os.getpid(), 9) if photo == b'poison' else good(photo, *rest, **options)\n"
         "images.read_photo = read_photo\n"
         "read_photo.__module__ = 'catdog.images'\n"
     )
