@@ -3,12 +3,14 @@
     make soak                        ten minutes and a half
     make soak SOAK="--minutes 1"
 
-Fails on a 5xx that is not a 503, on an answer that is none, on a health check that fails, and where memory has grown by
+Every 20 seconds a decoder is killed, as an out-of-memory killer does it. Fails on a 5xx that is not a 503, on an answer
+that is none or takes over 20 seconds, on a health check that fails, and where memory has grown by
 5 % or more since it was warm: the service's own, from the second tenth of the time to the last, and with that of the
 processes that decode, which end and begin anew all the time, from the tenths two to five to the last four.
 """
 
 import argparse
+import contextlib
 import io
 import json
 import multiprocessing
@@ -37,6 +39,8 @@ from standins.hostile import jpeg_of_many_scans, png_that_says
 
 CLIENTS, STRANGERS, CROWD = 4, 2, 64
 _MOST_GROWTH = 0.05
+_MOST_SECONDS = 20  # of an answer
+_KILL_SECONDS = 20  # between two decoders that are killed
 _SECONDS_OVERLOADED = 30
 _IMPATIENCE_SECONDS = 0.5  # after a 503; the service asks for 5
 
@@ -56,6 +60,8 @@ class Outcomes:
             self.faults["a refusal of no known type"] += 1
         if status >= 500 and status != 503:
             self.faults[f"status {status}"] += 1
+        if answer.elapsed.total_seconds() > _MOST_SECONDS:
+            self.faults[f"an answer that took over {_MOST_SECONDS} s"] += 1
 
 
 def client(url: str, photos: list[bytes], outcomes: Outcomes, ended: threading.Event, seed: int, most: int) -> None:
@@ -132,6 +138,18 @@ def watch(url: str, outcomes: Outcomes, ended: threading.Event) -> None:
                 outcomes.faults["a health check"] += 1
 
 
+def killer(server: Server, killed: list[int], ended: threading.Event) -> None:
+    """Ends any decoder, whatever it does, without a word."""
+    chance = np.random.default_rng(1)
+    while not ended.wait(_KILL_SECONDS):
+        decoders = server._family()[1:]
+        if decoders:
+            with contextlib.suppress(psutil.Error):
+                decoder = decoders[chance.integers(len(decoders))]
+                decoder.kill()
+                killed.append(decoder.pid)
+
+
 def memory(server: Server) -> tuple[int, int]:
     """Bytes of the service, and of the processes that decode for it; what they share counts once."""
     sizes = []
@@ -143,13 +161,16 @@ def memory(server: Server) -> tuple[int, int]:
     return sizes[0], sum(sizes[1:])
 
 
-def soak(server: Server, url: str, photos: list[bytes], seconds: float) -> tuple[Outcomes, list[tuple[int, int]]]:
-    """What came back, and memory once a second."""
-    outcomes, ended, sizes = Outcomes(), threading.Event(), []
-    with ThreadPoolExecutor(CLIENTS + STRANGERS + 1) as threads:
+def soak(
+    server: Server, url: str, photos: list[bytes], seconds: float
+) -> tuple[Outcomes, list[tuple[int, int]], list[int]]:
+    """What came back, memory once a second, and the decoders that were killed."""
+    outcomes, ended, sizes, killed = Outcomes(), threading.Event(), [], []
+    with ThreadPoolExecutor(CLIENTS + STRANGERS + 2) as threads:
         going = [threads.submit(client, url, photos, outcomes, ended, seed, 8) for seed in range(CLIENTS)]
         going += [threads.submit(stranger, url, photos, outcomes, ended, 100 + seed) for seed in range(STRANGERS)]
         going.append(threads.submit(watch, url, outcomes, ended))
+        going.append(threads.submit(killer, server, killed, ended))
         for _ in bar(range(int(seconds)), what="Soak", unit="s"):
             ended.wait(1)
             sizes.append(memory(server))
@@ -158,7 +179,7 @@ def soak(server: Server, url: str, photos: list[bytes], seconds: float) -> tuple
         ended.set()
         for one in going:
             one.result()
-    return outcomes, sizes
+    return outcomes, sizes, killed
 
 
 def overload(url: str, photos: list[bytes]) -> tuple[Outcomes, Outcomes]:
@@ -211,7 +232,7 @@ def main() -> None:
         url = f"http://127.0.0.1:{server.port}"
         try:
             server.wait(("/readyz", b"", ""))
-            soaked, sizes = soak(server, url, photos, 60 * minutes)
+            soaked, sizes, killed = soak(server, url, photos, 60 * minutes)
             crowded, seen = overload(url, photos)
         finally:
             server.stop()
@@ -225,6 +246,7 @@ def main() -> None:
     }
     print(f"\n{CLIENTS} clients and {STRANGERS} strangers, {minutes:g} minutes:")
     print(f"  {soaked.photos:,} photos answered; statuses {dict(sorted(soaked.statuses.items()))}")
+    print(f"  answers with photos: {milliseconds(soaked.seconds[200])}; decoders killed: {len(killed)}")
     print(f"  /healthz: {milliseconds(soaked.seconds['healthz'])}")
     for what, medians in (("service", own), ("service and decoders", all_together)):
         told = ", ".join(f"{size:.0f}" for size in medians)

@@ -17,7 +17,7 @@ from catdog.bundle import BundleRefused
 from catdog.card import CARD, SCHEMA, read_card
 from catdog.classifier import Classifier, load_classifier
 from catdog.confidence import Confidence
-from catdog.dataset import check
+from catdog.dataset import Dataset, Photo, check
 from catdog.engines import OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, open_engine
 from catdog.evaluation import evaluate
 from catdog.export_metadata import LOADS_IN
@@ -287,7 +287,7 @@ def test_saving_again_without_a_change_saves_nothing(trained, capsys):
     assert save_model("", *trained).id == model.id
     assert model.id in capsys.readouterr().out
     changed = trained[0], trained[1], confident(a_head(seed=1)), *trained[3:]
-    worse = SimpleNamespace(is_worse=True)
+    worse = SimpleNamespace(is_worse=True, sure=True)
     assert save_model("", *changed, unless_worse=worse).id == model.id
     assert model.id in capsys.readouterr().out
     latest = save_model("", *changed, unless_worse=SimpleNamespace(is_worse=False))
@@ -305,6 +305,52 @@ def keeps_what_is_known_of_sureness(model, confidence):
         change_card(model, thresholds=thresholds)
         with refused("model-damaged", kind=BundleRefused):
             bundle.read(model.folder)
+
+
+@pytest.fixture
+def saved_card(stand_in, monkeypatch):
+    """saved_card(photos, …): the card of a model that so many photos trained, saved without its complete network."""
+    monkeypatch.setattr("catdog.export.save_complete", lambda *others: None)
+
+    def save(train, valid=0, judgement=None, seed=0, **options):
+        numbers = {"train": range(train), "valid": range(10**6, 10**6 + valid), "test": range(2 * 10**6, 2 * 10**6 + 3)}
+        photos = [
+            Photo(None, ("cat", "dog")[number % 2], split, f"{number:016x}" + "0" * 48)
+            for split, some in numbers.items()
+            for number in some
+        ]
+        dataset, head = Dataset("pets", ("cat", "dog"), tuple(photos), ()), a_head(seed=seed)
+        engines = SimpleNamespace(
+            backbone=stand_in.backbone, chosen=stand_in, twin=None, reference=SimpleNamespace(model=None),
+            exact_features=stand_in.features, proofs=lambda head: {},
+        )  # fmt: skip
+        fit = Fit(head, no_logits(np.zeros(0, int), 2))
+        return save_model("pets", dataset, fit, confident(head), {}, engines, judgement=judgement, **options)
+
+    return save
+
+
+def test_the_card_names_the_photos_that_trained(saved_card):
+    judgement = SimpleNamespace(by="test", as_card=dict)
+    card = saved_card(3, 2, judgement).card
+    assert card["trained_on"] == [f"{number:016x}" for number in (0, 1, 2, 10**6, 10**6 + 1)]
+    assert "trained_on" not in saved_card(3, seed=1).card  # photos in storage are not all known
+
+
+def test_of_very_many_photos_the_card_names_none_and_of_many_it_stays_small(saved_card):
+    answers = {f"{number:016x}": number % 2 for number in range(5000)}
+    judgement = SimpleNamespace(by="cross-validation", as_card=lambda: {"by": "cross-validation", "answers": answers})
+    many = saved_card(4000, 1000, judgement)
+    assert len(read_card(many.folder)["trained_on"]) == 5000
+    assert (many.folder / CARD).stat().st_size < 1 << 19
+    assert "trained_on" not in saved_card(4001, 1000, judgement, seed=1).card
+
+
+def test_only_a_sure_comparison_keeps_a_worse_model_from_being_saved(saved_card):
+    first = saved_card(3)
+    for sure, seed in ((True, 1), (False, 2)):
+        comparison = SimpleNamespace(is_worse=True, sure=sure)
+        assert (saved_card(3, seed=seed, unless_worse=comparison).id == first.id) == sure
 
 
 @pytest.mark.slow

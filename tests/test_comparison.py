@@ -2,13 +2,14 @@
 
 import dataclasses
 import hashlib
+import json
 import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from catdog import bundle, figures
-from catdog.backbone import VGG16, Backbone
+from catdog.backbone import ARCHITECTURES, VGG16, Backbone
 from catdog.comparison import Comparison, compare
 from catdog.dataset import Dataset, Photo, check
 from catdog.drawings import draw
@@ -17,6 +18,8 @@ from catdog.errors import SuiteError
 from catdog.features import FeatureStore, compute_features
 from catdog.head import Head
 from catdog.images import read_photo
+from catdog.judging import CROSS_VALIDATION, Judgement
+from catdog.known_sets import short
 from catdog.preprocessing import SQUEEZE
 from catdog.sources import PhotoFolder
 from conftest import EARLIER_MODEL, drawing, encoded
@@ -24,7 +27,7 @@ from PIL import Image
 
 
 def a_photo(number, label, split="test"):
-    return Photo(None, label, split, f"{number:064x}")
+    return Photo(None, label, split, f"{number:016x}" + "0" * 48)
 
 
 def a_head(slope, size=VGG16.size):
@@ -92,6 +95,138 @@ def test_better_is_never_worse(newest):
 def test_a_version_that_knows_other_classes_is_not_compared_with(newest):
     newest(1).classes = ("cat", "owl")
     assert compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE) is None
+
+
+def names(photos):
+    return [short(photo.identity) for photo in photos]
+
+
+@pytest.fixture
+def overfitted(newest):
+    """overfitted(**changes): the version before says "dog" always, and so is right on all test photos."""
+
+    def save(**changes):
+        newest(0, **changes).head.bias[:] = -1, 1
+
+    return save
+
+
+def test_photos_that_trained_the_version_before_are_left_out(overfitted):
+    overfitted(trained_on=names([*PHOTOS[:8], *TRAINING]))
+    found = compare("pets", PETS, a_head(1), features([-1] * 8 + [1] * 3 + [-1]), BACKBONE)
+    assert (found.photos, found.right_before, found.right_now, found.trained_before) == (4, 4, 3, 8)
+    assert found.lost == (PHOTOS[11],)
+    assert found.sure
+    assert not found.is_worse  # with all 12 photos it would be
+    assert next(line for line in str(found).splitlines() if "left out" in line).startswith("8 ")
+
+
+def test_features_of_the_version_before_are_computed_for_the_photos_that_are_left(
+    newest, dark_in_the_middle, monkeypatch
+):
+    photos = dark_in_the_middle.of("test")
+    before = newest(1, trained_on=names(photos[:5]))
+    before.architecture = VGG16.at(224, SQUEEZE)
+    before.backbone = lambda: Backbone(before.architecture, {}, "f")
+    monkeypatch.setattr("catdog.comparison.open_engine", lambda name, backbone, twin: Brightness(backbone))
+    found = compare("pets", dark_in_the_middle, a_head(1), features([-1] * 5 + [1] * 2 + [-1] * 5), BACKBONE)
+    assert (found.photos, found.right_before, found.right_now) == (7, 7, 2)
+    assert found.lost == tuple(photos[7:])
+
+
+def test_where_all_test_photos_trained_it_there_is_nothing_to_compare_by(overfitted, capsys):
+    overfitted(trained_on=names(PHOTOS))
+    assert compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE) is None
+    told = capsys.readouterr().out
+    assert "pets/1" in told
+    assert "12" in told
+
+
+def test_where_the_card_does_not_tell_what_trained_it_nothing_is_sure(overfitted):
+    overfitted()
+    unsure = compare("pets", PETS, a_head(1), features([-1] * 12), BACKBONE)
+    assert (unsure.photos, unsure.trained_before, unsure.is_worse, unsure.sure) == (12, 0, True, False)
+    overfitted(trained_on=names(TRAINING))
+    sure = compare("pets", PETS, a_head(1), features([-1] * 12), BACKBONE)
+    assert (sure.photos, sure.trained_before, sure.is_worse, sure.sure) == (12, 0, True, True)
+    assert len(str(unsure).splitlines()) == len(str(sure).splitlines()) + 1
+
+
+def test_a_version_of_the_very_same_photos_cannot_have_trained_on_those_that_test(overfitted):
+    for data, sure in (({"digest": PETS.digest()}, True), ({"digest": "of others"}, False)):
+        overfitted(data=data)
+        assert compare("pets", PETS, a_head(1), features([-1] * 12), BACKBONE).sure == sure
+
+
+def test_photos_for_validation_count_as_training_photos(newest):
+    newest(1, data={"photos": {"train": {"cat": 1, "dog": 4}, "valid": {"cat": 2, "dog": 1}}})
+    valid = [a_photo(200 + number, "cat", "valid") for number in range(4)]
+    pets = dataclasses.replace(PETS, photos=(*PETS.photos, *valid))
+    found = compare("pets", pets, a_head(1), features([1] * 12), BACKBONE)
+    assert found.added == {"cat": 2, "dog": -2}
+
+
+@pytest.mark.parametrize(
+    ("now", "differences"),
+    [
+        (BACKBONE, ()),
+        (Backbone(VGG16.at(288), {}, "f"), (("pixels", "224", "288"),)),
+        (Backbone(VGG16.at(256, SQUEEZE), {}, "f"), (("pixels", "224", "256"), ("fit", "crop", "squeeze"))),
+        (Backbone(ARCHITECTURES["ConvNeXtTiny"], {}, "g"), (("backbone", "VGG16", "ConvNeXtTiny"),)),
+        (Backbone(VGG16, {}, "g", {"a": np.zeros(1)}), (("backbone", "VGG16", "VGG16, unfrozen"),)),
+    ],
+    ids=["none", "pixels", "pixels and fit", "backbone", "unfrozen"],
+)
+def test_what_else_differs_is_told(newest, monkeypatch, now, differences):
+    newest(1).backbone = lambda: BACKBONE
+    monkeypatch.setattr("catdog.comparison._features", lambda newest, photos: features([1] * len(photos)))
+    found = compare("pets", PETS, a_head(1), features([1] * 12), now)
+    assert found.differences == differences
+    told = str(found).splitlines()[3:]
+    assert len(told) == 1 + bool(differences)  # one says that it is not sure
+    assert all(word in told[-1] for difference in differences for word in difference)
+
+
+# --- by cross-validation ---
+
+
+def a_judgement(photos, classes, answers):
+    """By cross-validation, with class numbers as answers."""
+    targets = np.array([classes.index(photo.label) for photo in photos])
+    said = np.eye(len(classes))[answers]
+    return Judgement(CROSS_VALIDATION, tuple(photos), targets, said, said, {})
+
+
+def relabelled(photo, label):
+    return dataclasses.replace(photo, label=label)
+
+
+def test_a_label_that_was_corrected_since_judges_both_versions(newest):
+    """The version before said cat to what was called a dog then: it was right, as is known now."""
+    before = a_judgement(PHOTOS, PETS.classes, [0, 0] + [1] * 10)
+    newest(1, judged=json.loads(json.dumps(before.as_card())))
+    corrected = [*(relabelled(photo, "cat") for photo in PHOTOS[:3]), *PHOTOS[3:]]
+    now = a_judgement(corrected, PETS.classes, [0, 0, 0] + [1] * 9)
+    pets = dataclasses.replace(PETS, photos=(*corrected, *TRAINING))
+    found = compare("pets", pets, a_head(1), features([1] * 12), BACKBONE, now)
+    assert (found.photos, found.right_before, found.right_now) == (12, 11, 12)
+    assert (found.lost, found.won) == ((), (corrected[2],))
+    assert found.sure
+
+
+def test_answers_of_cards_that_told_only_who_was_right_still_count(newest):
+    newest(1, judged={"by": CROSS_VALIDATION, "right": names(PHOTOS[:4]), "wrong": names(PHOTOS[4:6])})
+    now = a_judgement(PHOTOS, PETS.classes, [0] + [1] * 11)
+    found = compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE, now)
+    assert (found.photos, found.right_before, found.right_now) == (6, 4, 5)
+    assert (found.lost, found.won) == ((PHOTOS[0],), tuple(PHOTOS[4:6]))
+
+
+def test_what_cross_validation_compares_says_what_else_differs(newest):
+    newest(1, judged=a_judgement(PHOTOS, PETS.classes, [1] * 12).as_card())
+    now = a_judgement(PHOTOS, PETS.classes, [1] * 12)
+    found = compare("pets", PETS, a_head(1), features([1] * 12), Backbone(VGG16.at(320), {}, "f"), now)
+    assert found.differences == (("pixels", "224", "320"),)
 
 
 class Brightness:

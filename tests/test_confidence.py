@@ -166,10 +166,22 @@ def test_the_interval_is_wilsons():
 @pytest.mark.parametrize("target", [0.9, 0.99])
 def test_where_even_the_surest_are_wrong_it_is_sure_of_nobody(target):
     found = known_photos(np.linspace(5, 1, 49), np.arange(49) >= 10, target)
-    assert found.sure_from == pytest.approx(1, abs=1e-6)
-    assert found.sure_from < 1  # or no card would hold it
-    assert (found.answered, found.right, found.low, found.high, found.enough) == (0, 0, 0, 1, True)
+    assert target <= found.sure_from < 1  # or no card would hold it
+    assert (found.answered, found.right, found.low, found.high) == (0, 0, 0, 1)
     assert found.summary()
+
+
+def test_one_wrong_label_among_the_surest_takes_no_sureness_away():
+    """From 49 photos on, one confident mistake left a good model sure of nobody."""
+    right = np.arange(49) != 3
+    found = known_photos(np.linspace(9, 1, 49), right, 0.99)
+    assert (found.sure_from, found.enough) == (0.99, False)
+    assert found.answered > 0.3
+
+
+def test_where_the_surest_are_wrong_far_too_often_it_is_sure_of_nobody():
+    found = known_photos(np.linspace(60, 50, 49), np.arange(49) % 2 == 0, 0.9)
+    assert found.answered == 0
 
 
 @pytest.mark.parametrize("target", [0.9, 0.99])

@@ -1,10 +1,12 @@
 """Finding, checking and splitting photos."""
 
+import io
 import shutil
 
 import numpy as np
 import pytest
 from catdog.dataset import check, describe_layout, list_photos
+from catdog.drawings import draw
 from catdog.folders import SPLITS, TEST, TRAIN, VALID
 from catdog.images import read_photo
 from catdog.pictures import BY, picture_of
@@ -95,6 +97,17 @@ def test_a_missing_validation_split_comes_from_training(tmp_path):
     assert {photo.split for photo in dataset.photos if photo.path.parts[-3] == "train"} == {TRAIN, VALID}
 
 
+def test_photos_that_were_put_into_train_are_not_tested_with_and_that_is_remembered(tmp_path):
+    fill(tmp_path / "a")
+    before = check(folder(tmp_path / "a"))
+    assert before.of(TEST)
+    shutil.copytree(tmp_path / "a", tmp_path / "b" / "train")
+    fill(tmp_path / "b" / "test", count=4, first=50)
+    now = check(folder(tmp_path / "b"))
+    assert {photo.path.parts[-3] for photo in now.of(TEST)} == {"test"}
+    assert splits(check(folder(tmp_path / "b"))) == splits(now)
+
+
 def test_a_folder_around_everything_and_what_computers_leave_behind(tmp_path):
     fill(tmp_path / "PetImages", ("Cat", "Dog"))
     (tmp_path / "__MACOSX").mkdir()
@@ -155,6 +168,21 @@ def test_a_photo_that_was_cut_off_is_used_as_far_as_it_is_there_and_that_is_said
     dataset = check(folder(tmp_path))
     assert "cut.jpg" in {photo.path.name for photo in dataset.photos}
     assert "1 of 25: cut off" in dataset.summary()
+
+
+def test_photos_that_lose_most_of_their_length_are_told(tmp_path):
+    fill(tmp_path)
+    for seed, size in enumerate(((401, 200), (200, 401), (400, 200), (200, 400))):
+        picture = Image.open(io.BytesIO(drawing("cat", 900 + seed))).resize(size)
+        (tmp_path / "cat" / f"long{seed}.png").write_bytes(encoded(picture, "PNG"))
+    (tmp_path / "cat" / "cut.jpg").write_bytes(encoded(draw("cat", 910).resize((900, 300)), "JPEG")[:-300])
+    (tmp_path / "cat" / "liar.jpg").write_bytes(encoded(draw("cat", 911).resize((900, 300)), "PNG"))
+    dataset = check(folder(tmp_path))
+    assert not dataset.left_out
+    told = {note.partition(" of ")[0]: note for note in dataset.notes}
+    assert len(dataset.notes) == 2  # one of each photo, and what is lost comes first
+    assert "twice as long as wide" in told["3"]
+    assert "cut off" in told["1"]
 
 
 def test_copies_stay_on_one_side(tmp_path):

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from catdog import doctor, figures
+from catdog import figures, near_copies
 from catdog.dataset import check
 from catdog.decisions import KEEP, OUT, Decisions, Suggestion, names, table
 from catdog.doctor import examine, uneven_classes
@@ -126,13 +126,13 @@ def test_real_photos_are_near_to_their_copies_and_to_no_others(real_photos, fast
 
     originals = units(images, 95)
     others = np.concatenate([originals, units([Image.open(path) for path in nearest if path.exists()], 95)])
-    assert np.triu(others @ others.T, 1).max() < doctor._NEAR - 0.01
+    assert np.triu(others @ others.T, 1).max() < near_copies.NEAR - 0.01
     for changes, quality, least in (
         ([cropped], 90, 20), ([scaled], 90, 19), ([brighter], 90, 20), ([], 50, 20),
         ([cropped, scaled, brighter], 60, 18),
     ):  # fmt: skip
         changed = [functools.reduce(lambda image, change: change(image), changes, image) for image in images[::5]]
-        near = (units(changed, quality) * originals[::5]).sum(axis=1) >= doctor._NEAR
+        near = (units(changed, quality) * originals[::5]).sum(axis=1) >= near_copies.NEAR
         assert near.sum() >= least  # of 20
 
 

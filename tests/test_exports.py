@@ -15,7 +15,9 @@ from catdog.engines import TENSORFLOW, EngineUnavailable, open_engine
 from catdog.export_examples import as_cell
 from catdog.export_metadata import CROP, LOADS_IN, described
 from catdog.images import read_photo
+from catdog.preprocessing import FITS, SQUEEZE, Preprocessing
 from conftest import ROOT, encoded, refused
+from PIL import Image
 from standins.network import SMALL, model_on
 
 FORMATS = ["Keras", "HDF5", "SavedModel", "ONNX", "LiteRT", "OpenVINO"]
@@ -126,15 +128,53 @@ def test_every_format_says_what_it_holds(by_name, model):
         assert json.loads((folder / "model.json").read_text("utf-8")) == about
 
 
+def prepared(what, photo, about):
+    """What the lines of an example make of a photo."""
+    lines = as_cell(what, photo.parent, about).splitlines()
+    assert len(lines) <= 10
+    _, _, pillow, _, *preparing = lines[:7]
+    found = {"np": np, "file": photo}
+    exec("\n".join([pillow, *preparing]), found)
+    assert found["photos"].dtype == np.float32
+    return found["photos"]
+
+
 @pytest.mark.parametrize("what", FORMATS)
 def test_an_example_prepares_a_photo_as_training_does(what, shipped, wide_photo, tmp_path):
     photo = tmp_path / "photo.png"
     photo.write_bytes(wide_photo)
-    _, _, pillow, _, *preparing = as_cell(what, tmp_path, described(shipped.card)).splitlines()[:6]
-    found = {"np": np, "file": photo}
-    exec("\n".join([pillow, *preparing]), found)
-    assert found["photos"].dtype == np.float32
-    assert (found["photos"] == read_photo(photo)[None]).all()
+    assert (prepared(what, photo, described(shipped.card)) == read_photo(photo)[None]).all()
+
+
+def transparent(mode):
+    """A drawing that is see-through towards one side, in one of the modes that know transparency."""
+    picture = draw("dog", 3).resize((320, 240))
+    if mode == "P":
+        picture = picture.quantize(16)
+    if mode in ("P", "RGB"):  # one colour is: here the background's
+        picture.info["transparency"] = picture.getpixel((0, 0))
+    else:
+        picture = picture.convert(mode)
+        picture.putalpha(Image.linear_gradient("L").rotate(90).resize(picture.size))
+    return encoded(picture, "PNG", **{key: picture.info[key] for key in ("transparency",) if key in picture.info})
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
+@pytest.mark.parametrize("fit", FITS)
+def test_an_example_lays_transparency_on_white_as_training_does(shipped, tmp_path, mode, fit):
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(transparent(mode))
+    preprocessing = Preprocessing(224, fit)
+    expected = read_photo(photo, preprocessing=preprocessing)
+    found = prepared("ONNX", photo, described({**shipped.card, "preprocessing": preprocessing.version}))
+    assert (found == expected[None]).all()
+    black = np.asarray(Image.open(photo).convert("RGB").resize((224, 224)), float)
+    assert np.abs(black - read_photo(photo, preprocessing=Preprocessing(224, SQUEEZE))).mean() > 5
+
+
+def test_what_the_examples_leave_out_is_said(shipped):
+    assert "8 bits" in described(shipped.card)["preprocessing"]["in_words"]
+    assert "16-bit" in (ROOT / "docs/exports.md").read_text("utf-8")
 
 
 def test_a_photo_whose_middle_is_cut_out(shipped):

@@ -131,7 +131,12 @@ def test_a_model_that_is_no_better_than_one_answer_is_told_so():
     assert report.commonest == ("cat", pytest.approx(28 / 29))
     assert "Always saying cat would be right for 96.6%" in report.summary()
     assert "no better" in report.summary()
-    good = evaluate(np.eye(2)[[0] * 28 + [1]], np.array([0] * 28 + [1]), ("cat", "dog"))
+    chance = evaluate(
+        np.eye(2)[[0] * 31 + [1] * 29 + [1] * 31 + [0] * 29], np.array([0] * 60 + [1] * 60), ("cat", "dog")
+    )
+    assert chance.accuracy > chance.commonest[1]
+    assert "no better" in chance.summary()
+    good = evaluate(np.eye(2)[[0] * 20 + [1] * 10], np.array([0] * 20 + [1] * 10), ("cat", "dog"))
     assert "no better" not in good.summary()
 
 
@@ -242,8 +247,9 @@ def test_behind_a_tuned_backbone_photos_for_validation_judge_the_parts():
 
 def test_of_many_photos_one_fold_judges_the_parts():
     curve = curve_of(dict.fromkeys(CLASSES[:2], (2510, 0, 0)))[0]
-    assert [round(point.photos) for point in curve.points] == [63, 126, 251, 502, 1004, 2008]
-    assert {point.judged for point in curve.points} == {1004}
+    assert [point.photos for point in curve.points] == pytest.approx([63, 126, 251, 502, 1004, 2008], rel=0.02)
+    (judged,) = {point.judged for point in curve.points}
+    assert 950 < judged < 1060  # a fifth of them
 
 
 def test_too_few_photos_make_no_curve():

@@ -140,6 +140,38 @@ def test_two_spellings_are_one_class_and_it_is_said(one, other):
     assert "are taken for one class" in layout.describe(layout.counted(paths))
 
 
+@pytest.mark.parametrize("name", ["none-of-these", "None of these"])
+@pytest.mark.parametrize("labels", ["auto", "folder", "top folder"])
+def test_one_class_and_none_of_these_are_one_class(name, labels):
+    with refused("photos-few-classes", "only cat", "none-of-these", "other"):
+        understood(tree("cat", name), labels)
+
+
+def test_one_class_and_none_of_these_in_names_or_a_table_are_one_class():
+    with refused("photos-few-classes", "none-of-these"):
+        understood([*tree("", name="cat.{}.jpg"), *tree("", name="none-of-these.{}.jpg")])
+    with refused("photos-few-classes", "none-of-these"):
+        text = "id,label\n" + "".join(f"{n}.jpg,{'none_of_these' if n % 2 else 'cat'}\n" for n in range(8))
+        understood([*tree("", each=8), "labels.csv"], "labels.csv", {"labels.csv": text.encode()})
+
+
+def test_only_one_class_says_nothing_of_folders_that_are_not_there():
+    with pytest.raises(SuiteError) as caught:
+        understood(tree("cat"))
+    assert "none-of-these" not in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["none-of-these", "train/None of these"])
+def test_none_of_these_is_no_class_in_the_table_and_has_no_split(where):
+    paths = tree(*BOTH, where)
+    _, _, layout = understood(paths)
+    assert layout.classes == ("cat", "dog")
+    told = layout.describe(layout.counted(paths))
+    assert told.startswith("2 classes")
+    row = next(line for line in told.splitlines() if line.startswith(where))
+    assert re.split(r"\s{2,}", row) == [where, "(none of these)", "3"]
+
+
 def test_a_thousand_classes_are_a_short_table():
     paths = tree(*(f"class {number}" for number in range(1000)))
     _, _, layout = understood(paths)

@@ -18,7 +18,7 @@ from catdog.images import read_photo
 from catdog.publishing import publish
 from catdog.sources import PhotoFolder
 from catdog.training import fit_head
-from conftest import drawing
+from conftest import drawing, refused
 
 
 @pytest.fixture
@@ -49,6 +49,15 @@ def test_the_folder_is_no_class_however_it_is_spelled(pets, name):
     assert f"{NONE_OF_THESE}: 3" in after.summary()
     assert not before.negatives
     assert NONE_OF_THESE not in before.summary()
+
+
+def test_with_one_class_they_are_refused_and_the_way_out_is_told(pets):
+    shutil.rmtree(pets / "dog")
+    noise(pets / NONE_OF_THESE)
+    with refused("photos-few-classes", NONE_OF_THESE):
+        checked(pets)
+    (pets / NONE_OF_THESE).rename(pets / "other")
+    assert checked(pets).classes == ("cat", "other")
 
 
 def test_a_class_of_a_similar_name_stays_one():

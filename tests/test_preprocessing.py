@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from catdog.images import PhotoRefused, as_png, read_photo
 from catdog.pictures import BY
-from catdog.preprocessing import CROP, FITS, PIXELS, PREPROCESSING, SQUEEZE, Preprocessing
+from catdog.preprocessing import CROP, FITS, PIXELS, PREPROCESSING, SQUEEZE, Preprocessing, require_preprocessing
 from catdog.salvage import missing
-from conftest import encoded
+from conftest import encoded, refused
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -202,11 +202,20 @@ def test_squeezed_to_224_pixels_it_is_called_as_it_was_before_there_was_another(
     [
         "", "another", "rgb-224-bilinear-1", "rgb-288-bilinear-3", "rgb-288-pad-4", "rgb-224-crop-5", "rgb-crop-4",
         "rgb-224.0-crop-4", "rgb-224-crop-4\n", "bgr-224-crop-4",
+        "rgb-0-crop-4", "rgb-0224-crop-4", "rgb--224-crop-4", "rgb-٢٢٤-crop-4",
     ],
 )  # fmt: skip
 def test_an_unknown_version_is_refused(version):
     with pytest.raises(ValueError, match="unknown"):
         Preprocessing.of(version)
+
+
+def test_settings_that_are_offered_are_told_from_others():
+    assert tuple(require_preprocessing(one.pixels, one.fit) for one in ALL) == ALL
+    assert require_preprocessing(224.0, CROP).version == "rgb-224-crop-4"
+    for pixels, fit in ((0, CROP), (-224, CROP), (225, CROP), ("224", CROP), (224, "pad")):
+        with refused("setting-preprocessing", "PIXELS" if fit == CROP else "FIT"):
+            require_preprocessing(pixels, fit)
 
 
 # --- whatever the bytes are ---

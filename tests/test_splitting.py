@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 
+import pytest
 from catdog.splitting import Given, deal, split_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +54,29 @@ def test_a_class_that_has_lost_its_training_photos_trains_again():
 def test_many_photos_are_dealt_by_content_alone():
     some = photos(400)
     assert deal(some, {}) == [split_of(one.digest, None, ()) for one in some]
+
+
+@pytest.mark.parametrize("number", [6, 200])
+def test_what_was_dealt_to_the_test_and_lies_in_train_now_is_not_tested_with(number):
+    some = [*photos(number, split="train"), *photos(6, split="test", first=number)]
+    remembered = deal(some, dict.fromkeys((one.digest for one in some), "test"))
+    assert counts(remembered)[2] == 6
+    assert remembered == deal(some, {})  # what a folder contradicts is dealt as if it were new
+    with_all = [*some, *photos(6, split="valid", first=number + 6)]
+    assert deal(with_all, dict.fromkeys((one.digest for one in some), "test"))[:number] == ["train"] * number
+
+
+def test_what_was_dealt_stays_where_its_folder_allows_it():
+    some = [*photos(6, split="train"), *photos(6, split="test", first=6)]
+    two = {one.digest: "valid" for one in some[1:3]}
+    assert [split for one, split in zip(some, deal(some, two)) if one.digest in two] == ["valid"] * 2
+    only_train = photos(6, split="train")  # beside no other folder: then all three are taken from it
+    dealt = dict(zip((one.digest for one in only_train), ["test", "test", "valid", "train", "train", "train"]))
+    assert deal(only_train, dealt) == list(dealt.values())
+    halved = [*photos(6, split="train"), *photos(6, split="valid", first=6)]
+    found = deal(halved, dict.fromkeys((one.digest for one in halved), "train"))
+    assert found[:6] == ["train"] * 6
+    assert set(found[6:]) == {"valid", "test"}
 
 
 def test_what_folders_say_comes_first_and_what_is_missing_is_taken_from_them():

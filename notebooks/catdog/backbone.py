@@ -8,7 +8,7 @@ import numpy as np
 
 from . import lite0, lite0_weights
 from .errors import SuiteError
-from .preprocessing import CROP, FITS, PIXELS, PREPROCESSING, Preprocessing
+from .preprocessing import CROP, PREPROCESSING, Preprocessing, require_preprocessing
 from .weights import Weights, fingerprint, load_weights
 
 # Means of ImageNet's training photos that keras.applications.vgg16.preprocess_input takes off, here in RGB order.
@@ -73,11 +73,7 @@ class Architecture:
 
     def at(self, pixels: int, fit: str = CROP) -> "Architecture":
         """The same on photos of so many pixels a side. Raises SuiteError for a preprocessing that is not offered."""
-        for name, value, offered in (("PIXELS", pixels, PIXELS), ("FIT", fit, FITS)):
-            if value not in offered:
-                choices = ", ".join(map(str, offered))
-                raise SuiteError("setting-preprocessing", f"{name} must be one of {choices}, not {value}.")
-        return dataclasses.replace(self, preprocessing=Preprocessing(pixels, fit))
+        return dataclasses.replace(self, preprocessing=require_preprocessing(pixels, fit))
 
 
 def at_length_1(rows: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 
 from .errors import SuiteError
 from .familiarity import Familiarity, centers_of, distance_limit, out_of_fold_distances
+from .folders import NONE_OF_THESE
 from .head import Head
 from .training import Features, Fit, out_of_fold, regression, train_and_valid
 
@@ -16,6 +17,8 @@ BINS = 15
 _SPREAD = 0.4  # of the temperature's logarithm, before any photo was seen
 _AGAINST = 1.0  # strength of what tells photos of the classes from those in `none-of-these`
 _ANY_DISTANCE = 4.0  # the largest there is
+_UNLIKELY = 0.05
+_FEWEST_NEGATIVES = 2
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Confidence:
         right: the share of these that are right; `low` and `high`: the 95 % interval of that.
         photos: how many judged.
         enough: whether these were enough to choose `sure_from` by.
+        negatives: photos in `none-of-these`; `negatives_found`: that are called unlike without having been learned
+            from; `negatives_far`: that lie far enough from all classes for that.
     """
 
     head: Head
@@ -45,6 +50,9 @@ class Confidence:
     high: float
     photos: int
     enough: bool
+    negatives: int = 0
+    negatives_found: int = 0
+    negatives_far: int = 0
 
     def sure(self, features: np.ndarray) -> np.ndarray:
         """Features (n, size) → bool (n,)."""
@@ -57,8 +65,9 @@ class Confidence:
             lines.append(f"Answers count as sure from {self.sure_from:.1%}.")
         else:
             lines.append(
-                f"{self.photos:,} photos are too few to find out from which probability on {self.target:.1%} are "
-                f"right, so answers count as sure from {self.sure_from:.1%}."
+                f"{self.photos:,} photos do not show from which probability on {self.target:.1%} are right: they are "
+                f"too few, or one of the surest answers was wrong (see the worst mistakes). So answers count as sure "
+                f"from {self.sure_from:.1%}."
             )
         if self.photos:
             lines.append(
@@ -68,11 +77,22 @@ class Confidence:
                 if self.answered
                 else f"It is not sure of any of {self.photos:,} photos that judged it without training it."
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._of_something_else()])
+
+    def _of_something_else(self) -> list[str]:
+        if not self.negatives:
+            return []
+        if self.negatives < _FEWEST_NEGATIVES:
+            return [f"{self.negatives} photo in {NONE_OF_THESE} is too few to learn from."]
+        return [
+            f"{self.negatives_found:,} of {self.negatives:,} photos in {NONE_OF_THESE} are called unlike by a model "
+            f"that was trained without them; {self.negatives_far:,} would be without that folder."
+        ]
 
     def as_card(self) -> dict:
         """The numbers as plain JSON values."""
-        names = ("temperature", "target", "answered", "right", "low", "high", "photos", "enough")
+        names = ["temperature", "target", "answered", "right", "low", "high", "photos", "enough"]
+        names += ["negatives", "negatives_found", "negatives_far"] if self.negatives >= _FEWEST_NEGATIVES else []
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -103,7 +123,7 @@ def fit_confidence(
     features, targets = train_and_valid(data)
     judged = np.flatnonzero(np.isfinite(fit.out_of_fold).all(axis=1))
     logits, truth = fit.out_of_fold[judged], targets[judged]
-    familiarity, known = _familiarity(fit, features, targets, judged, negatives)
+    familiarity, known, found = _familiarity(fit, features, targets, judged, negatives)
     temperature = temperature_of(logits, truth)
     confidences = softmax(logits / temperature, axis=1).max(axis=1)
     right = logits.argmax(axis=1) == truth
@@ -114,34 +134,41 @@ def fit_confidence(
         Head(fit.head.kernel / np.float32(temperature), fit.head.bias / np.float32(temperature)),
         familiarity, temperature, sure_from, target,
         float(sure.mean()) if len(judged) else 0.0, float(right[sure].mean()) if sure.any() else 0.0, low, high,
-        len(judged), enough,
+        len(judged), enough, *found,
     )  # fmt: skip
 
 
 def _familiarity(
     fit: Fit, features: np.ndarray, targets: np.ndarray, judged: np.ndarray, negatives: np.ndarray | None
-) -> tuple[Familiarity, np.ndarray]:
-    """And which of the rows `judged` it knows, bool, as if it had not seen them."""
+) -> tuple[Familiarity, np.ndarray, tuple[int, int, int]]:
+    """And which of the rows `judged` it knows, bool, as if it had not seen them; and how many photos of something else
+    there are, are found, and would be found by their distance alone."""
     classes = len(fit.head.bias)
     trained = np.unique(np.concatenate([seen for seen, _ in fit.folds])) if fit.folds else np.arange(len(targets))
     centers = centers_of(features[trained], targets[trained], classes)
     distances = out_of_fold_distances(features, targets, classes, fit.folds)[judged]
     limit = distance_limit(distances) if len(judged) > 1 else _ANY_DISTANCE
-    known = distances < limit
-    if negatives is None or min(len(negatives), len(judged)) < 2:
-        return Familiarity(centers, limit), known
+    by_distance, known = Familiarity(centers, limit), distances < limit
+    if negatives is None or not len(negatives):
+        return by_distance, known, (0, 0, 0)
+    far = by_distance.distances(negatives) >= limit
+    if min(len(negatives), len(judged)) < _FEWEST_NEGATIVES:
+        return by_distance, known, (len(negatives), int(far.sum()), int(far.sum()))
     kernel, bias, unlike = _against(features[judged], negatives, fit.seed)
-    return Familiarity(centers, limit, kernel, bias), known & ~unlike
+    found = far | unlike[len(judged) :]
+    counts = len(negatives), int(found.sum()), int(far.sum())
+    return Familiarity(centers, limit, kernel, bias), known & ~unlike[: len(judged)], counts
 
 
 def _against(known: np.ndarray, negatives: np.ndarray, seed: int) -> tuple[np.ndarray, float, np.ndarray]:
-    """What tells photos of the classes from others: kernel, bias, and which of `known` would be taken for others by
-    one that had not seen them. Where those were over 2 %, it is asked for more."""
+    """What tells photos of the classes from others: kernel, bias, and which photos, known ones first, would be taken
+    for others by one that had not seen them. Where those were over 2 % of the known ones, it is asked for more."""
     features = np.concatenate([known, negatives])
     is_other = np.r_[np.zeros(len(known), np.int64), np.ones(len(negatives), np.int64)]
     said = out_of_fold(features, is_other, 2, _AGAINST, seed)
-    scores = np.nan_to_num(said[:, 1] - said[:, 0], nan=-np.inf)[: len(known)]
-    least = max(0.0, distance_limit(scores))
+    scores = np.nan_to_num(said[:, 1] - said[:, 0], nan=-np.inf)
+    judged = scores[: len(known)][np.isfinite(scores[: len(known)])]
+    least = max(0.0, distance_limit(judged)) if len(judged) > 1 else 0.0
     head = regression(features, is_other, 2, _AGAINST)
     kernel, bias = head.kernel[:, 1] - head.kernel[:, 0], float(head.bias[1] - head.bias[0])
     return kernel, bias - least, scores >= least
@@ -166,10 +193,13 @@ def temperature_of(logits: np.ndarray, targets: np.ndarray) -> float:
 
 
 def _threshold(confidences: np.ndarray, right: np.ndarray, target: float) -> tuple[float, bool]:
-    """The lowest confidence from which on `target` of the answers are right, and whether there were enough photos to
-    say so. One more half is taken for wrong (Jeffreys' prior), or a few photos that are all right would promise what
-    they cannot. With too few photos it is `target` itself, since confidences are calibrated; where even the surest are
-    not right, it is of no use to anybody, just above all."""
+    """The lowest confidence from which on `target` of the answers are right, and whether the photos show one. One more
+    half is taken for wrong (Jeffreys' prior), or a few photos that are all right would promise what they cannot.
+
+    Where they show none, for they are few or one of the surest has a wrong label, it is `target` itself, since
+    confidences are calibrated; unless those above it are right less often by more than chance explains: then it is of
+    no use to anybody, just above all.
+    """
     order = np.argsort(-confidences, kind="stable")
     wrong = np.cumsum(~right[order])
     shares = 1 - (wrong + 0.5) / (np.arange(len(order)) + 2)
@@ -177,9 +207,10 @@ def _threshold(confidences: np.ndarray, right: np.ndarray, target: float) -> tup
     enough = np.flatnonzero((shares >= target) & last_of_equals)
     if len(enough):
         return float(confidences[order][enough[-1]]), True
-    if len(order) + 1 < 0.5 / max(1 - target, 1e-6):
-        return target, False
-    return float(np.nextafter(np.float32(1), 0)), True
+    above = right[confidences >= target]
+    if len(above) and binomtest(int(above.sum()), len(above), target, "less").pvalue < _UNLIKELY:
+        return float(np.nextafter(np.float32(1), 0)), True
+    return target, False
 
 
 def _interval(right: int, photos: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Testers' corrections become training photos, once you have looked at each. None ever judges the model."""
+"""Testers' corrections become training photos, once you have looked at each. None is ever among the test photos."""
 
 import dataclasses
 import shutil

@@ -1,6 +1,7 @@
 """What in a dataset may hurt, found with CleanVision and cleanlab. What becomes of it, you decide."""
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 from cleanlab.filter import find_label_issues
 from cleanvision.issue_managers.image_property_issue_manager import ImagePropertyIssueManager
+from scipy.stats import binomtest
 
 from . import places
 from .dataset import Dataset, Photo
@@ -17,17 +19,12 @@ from .decisions import KEEP, OUT, Decisions, Suggestion
 from .folders import SPLITS, TRAIN
 from .images import as_picture, read_photo
 from .names import listed
+from .near_copies import near_copies
 from .preprocessing import PREPROCESSING
 from .processors import processors
 from .progress import bar
 from .training import cross_validated
 
-# Cosine of two photos' features. Of 200 photos that were cropped by up to 4 % a side, brightened by 15 %, or compressed
-# to a quality of 50, all are as near to the original; of those scaled to half 96 %; cropped, scaled to 70 %, brightened
-# and compressed at once 94 %. Of the 844,350 pairs of 1,300 photos of cats and dogs none is: the nearest have 0.897, at
-# 288 pixels 0.908, by EfficientNet-Lite0 0.840.
-_NEAR = 0.92
-_ROWS = 2000
 _UNEVEN = 3  # times as many photos of one class as of another
 _SURE = 0.8  # of another class, from which on that one is suggested
 _LOOKS = {"low_information": "almost blank", "dark": "very dark", "light": "very bright", "blurry": "blurry"}
@@ -70,11 +67,12 @@ def _wrong_labels(
     """Confident learning (Northcutt et al. 2021, https://arxiv.org/abs/1911.00068), the least plausible first."""
     probabilities = cross_validated(features, targets, len(classes))
     judged = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
-    if not len(judged):
+    if not _tells_them_apart(probabilities[judged], targets[judged]):
         return
-    order = find_label_issues(
-        targets[judged], probabilities[judged], return_indices_ranked_by="self_confidence", n_jobs=1
-    )
+    with warnings.catch_warnings(action="ignore"):  # of classes that nobody judged
+        order = find_label_issues(
+            targets[judged], probabilities[judged], return_indices_ranked_by="self_confidence", n_jobs=1
+        )
     for number in judged[order]:
         best = int(probabilities[number].argmax())
         share = float(probabilities[number][best])
@@ -82,28 +80,24 @@ def _wrong_labels(
         yield Suggestion(photos[number], why, classes[best] if share >= _SURE else KEEP)
 
 
+def _tells_them_apart(probabilities: np.ndarray, targets: np.ndarray) -> bool:
+    """Whether heads are right more often than by saying the commonest class, by more than chance explains: what they
+    say of labels is worth nothing else."""
+    if len(set(targets.tolist())) < 2:
+        return False
+    right, commonest = int((probabilities.argmax(axis=1) == targets).sum()), int(np.bincount(targets).max())
+    return binomtest(right, len(targets), commonest / len(targets), "greater").pvalue < 0.05
+
+
 def _near_duplicates(photos: Sequence[Photo], features: np.ndarray) -> Iterator[Suggestion]:
     """Each photo that is like another before it; test and validation photos come before training photos."""
     order = sorted(range(len(photos)), key=lambda number: -SPLITS.index(photos[number].split))
-    units = features[order] / np.maximum(np.linalg.norm(features[order], axis=1, keepdims=True), 1e-12)
-    for place, likest in _near_before(units):
+    for place, likest in near_copies(features[order]):
         photo, other = photos[order[place]], photos[order[likest]]
         why = f"almost the same as {other.path.name} in {other.split}"
         why += f", which is a {other.label}" if photo.label != other.label else ""
         harmless = (photo.split, photo.label) == (other.split, other.label)
         yield Suggestion(photo, why, KEEP if harmless else OUT, other)
-
-
-def _near_before(units: np.ndarray) -> Iterator[tuple[int, int]]:
-    """(place of a vector that is near one before it, place of the nearest before it), vectors of length 1. Each is held
-    against all before it, many at a time, since that is quadratic: 100,000 take a minute or two."""
-    starts = range(0, len(units), _ROWS)
-    for start in bar(starts, what="Near duplicates", unit=f"× {_ROWS} photos") if len(starts) > 1 else starts:
-        likeness = units[start : start + _ROWS] @ units[: start + _ROWS].T
-        likeness[:, start:] = np.tril(likeness[:, start:], -1) - np.triu(np.ones_like(likeness[:, start:]))
-        likest = likeness.argmax(axis=1)
-        for row in np.flatnonzero(likeness[np.arange(len(likest)), likest] >= _NEAR):
-            yield start + int(row), int(likest[row])
 
 
 def _looks(photos: Sequence[Photo]) -> pd.DataFrame:

@@ -58,8 +58,10 @@ class Report:
             self.headline(),
             f"Always saying {label} would be right for {share:.1%}.",
         ]
-        if self.accuracy <= share:
-            lines.append("The model is no better than that. Add photos, above all of the other classes.")
+        if self.low <= share:
+            lines.append(
+                "The model is no better than that by more than chance explains. Check the labels, or add photos."
+            )
         return "\n".join([*lines, *self._by_class()])
 
     def headline(self) -> str:

@@ -11,7 +11,8 @@ import {modules}
 import {libraries}
 from PIL import Image, ImageOps
 path, file = {path}, {file}
-photo = ImageOps.exif_transpose(Image.open(file)).convert("RGB")
+photo = ImageOps.exif_transpose(Image.open(file)).convert("RGBA")
+photo = Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo).convert("RGB")
 photos = np.asarray({fitted}, "float32")[None]
 {lines}
 print(names[probabilities.argmax()])
@@ -39,32 +40,28 @@ names = json.loads(h5py.File(path).attrs["class_names"])""",
         "json, pathlib, sys",
         "numpy as np, tensorflow as tf",
         """\
-model = tf.saved_model.load(str(path))
-probabilities = model.serve(photos).numpy()[0]
+probabilities = (model := tf.saved_model.load(str(path))).serve(photos).numpy()[0]
 names = json.loads((path / "assets.extra" / "model.json").read_text("utf-8"))["class_names"]""",
     ),
     "ONNX": (
         "json, pathlib, sys",
         "numpy as np, onnxruntime",
         """\
-session = onnxruntime.InferenceSession(path)
-probabilities = session.run(None, {"photo": photos})[0][0]
+probabilities = (session := onnxruntime.InferenceSession(path)).run(None, {"photo": photos})[0][0]
 names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])""",
     ),
     "LiteRT": (
         "json, pathlib, sys, zipfile",
         "ai_edge_litert.interpreter as litert, numpy as np",
         """\
-runner = litert.Interpreter(str(path)).get_signature_runner()
-probabilities = next(iter(runner(photo=photos).values()))[0]
+probabilities = next(iter(litert.Interpreter(str(path)).get_signature_runner()(photo=photos).values()))[0]
 names = json.loads(zipfile.ZipFile(path).read("model.json"))["class_names"]""",
     ),
     "OpenVINO": (
         "json, pathlib, sys",
         "numpy as np, openvino",
         """\
-model = openvino.Core().read_model(path)
-probabilities = openvino.compile_model(model, "CPU")(photos)[0][0]
+probabilities = openvino.compile_model(model := openvino.Core().read_model(path), "CPU")(photos)[0][0]
 names = json.loads(model.get_rt_info("class_names").value)""",
     ),
 }

@@ -56,6 +56,7 @@ def described_preprocessing(card: Mapping[str, Any]) -> dict[str, Any]:
             "Turn the photo upright by its EXIF orientation, and convert it to RGB in sRGB, transparency on white.",
             _FITTED_IN_WORDS[fit].format(pixels),
             "Resize with an antialiased bilinear filter, such as Pillow's.",
+            'Greys of more than 8 bits must be scaled to 8 bits first: convert("RGB") of Pillow cuts them off at 255.',
             f"The input is float32 (n, {pixels}, {pixels}, 3) with values from 0 to 255, neither scaled nor centered.",
         ]),
     }  # fmt: skip

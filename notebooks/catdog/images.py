@@ -103,7 +103,13 @@ def read_photo(
 def photo_format(source: bytes | Path) -> str:
     """The format that the file's content shows, from the header alone: one of `FORMATS`, or MPO, several JPEGs in one,
     as some phones make. Raises PhotoRefused."""
-    return _opened(source).format
+    return photo_header(source)[0]
+
+
+def photo_header(source: bytes | Path) -> tuple[str, tuple[int, int]]:
+    """(`photo_format`, (width, height) in pixels as they are stored, not yet turned upright). Raises PhotoRefused."""
+    image = _opened(source)
+    return image.format, image.size
 
 
 def _opened(source: bytes | Path, max_pixels: int = OWN_PIXELS) -> Image.Image:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .images import PhotoRefused, photo_format, read_photo
+from .images import PhotoRefused, photo_header, read_photo
 from .pictures import BY, Pictures, picture_of
 from .preprocessing import PREPROCESSING, Preprocessing
 from .salvage import missing
 
 MIN_SIDE = 32
+_LONG = 2  # times as long as wide: more than half of it lies outside the middle square
 _FORMATS_BY_ENDING = {
     **{key: {"JPEG", "MPO"} for key in (".jpg", ".jpeg", ".jpe", ".jfif")},
     **{key: {"HEIF"} for key in (".heic", ".heif", ".hif")},
@@ -23,7 +24,7 @@ _FORMATS_BY_ENDING = {
 @dataclass(frozen=True)
 class Look:
     """What a file is: its digest, sha256 hex, and what it shows, see `pictures.picture_of`; or why it is left out, as
-    code and reason. `note` is what else a person should know."""
+    code and reason. `note` is what else a person should know, the most important of it."""
 
     digest: str = ""
     picture: str = ""
@@ -43,12 +44,21 @@ def inspect(path: Path, known: Collection[str], seen: Pictures) -> Look:
         data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
         picture = (seen.of(digest) if digest in known else None) or picture_of(read_training_photo(data, BY))
-        cut = "cut off, some of the last rows are missing" if missing(data) else ""
-        return Look(digest, picture, note=cut or _on_ending(photo_format(data), path.suffix.lower()))
+        return Look(digest, picture, note=_note(data, path.suffix.lower()))
     except PhotoRefused as refusal:
         return Look(code=refusal.code, reason=str(refusal))
     except OSError as error:
         return Look(code="photo-unreadable", reason=f"The file cannot be read ({error.strerror}).")
+
+
+def _note(data: bytes, ending: str) -> str:
+    """What is lost comes first: a wrong ending costs nothing."""
+    if missing(data):
+        return "cut off, some of the last rows are missing"
+    content, size = photo_header(data)
+    if max(size) > _LONG * min(size):
+        return "over twice as long as wide: with FIT crop, the ends are not looked at"
+    return _on_ending(content, ending)
 
 
 def _on_ending(content: str, ending: str) -> str:

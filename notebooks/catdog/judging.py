@@ -16,6 +16,7 @@ from .training import MOST_CROSS_VALIDATED, Features, Fit, out_of_fold, train_an
 
 CROSS_VALIDATION = "cross-validation"
 ENOUGH = 25  # test photos of a class: of so many, one more wrong is four points
+_FEW = 10  # photos of a class
 _REPEATS = 3  # of dealing the photos into folds
 _REMEMBERED = 5_000  # photos whose answers a card holds
 
@@ -57,7 +58,7 @@ class Judgement:
 
     def summary(self) -> str:
         """How it was judged, how good it is, and what would help."""
-        lines = [self._how(), self.report.summary()]
+        lines = [self._how(), self.report.summary(), *self._few()]
         if len(self.accuracies) > 1:
             low, high = min(self.accuracies), max(self.accuracies)
             lines.append(f"Dealt into other folds, {low:.1%} to {high:.1%} are right.")
@@ -68,14 +69,22 @@ class Judgement:
         return "\n".join(lines)
 
     def as_card(self) -> dict:
-        """Which photos were right and which wrong, by what they are recognised by, for the next version to be
-        compared with; nothing where there are very many."""
+        """What was answered to each photo, by what it is recognised by, for the next version to be compared with;
+        nothing where there are very many. A class number and not whether it was right: labels may be corrected."""
         if self.by != CROSS_VALIDATION or len(self.photos) > _REMEMBERED:
             return {}
-        named = {True: [], False: []}
-        for photo, right in zip(self.photos, self.right):
-            named[bool(right)].append(short(photo.identity))
-        return {"by": self.by, "right": named[True], "wrong": named[False]}
+        answers = self.probabilities.argmax(axis=1).tolist()
+        return {"by": self.by, "answers": {short(one.identity): said for one, said in zip(self.photos, answers)}}
+
+    def _few(self) -> list[str]:
+        counts = self.report.confusion.sum(axis=1)
+        if (counts > 0).sum() == 1:
+            (only,) = np.flatnonzero(counts)
+            return [
+                f"Only photos of {self.report.classes[only]} could be judged: that says nothing of telling them apart."
+            ]
+        few = [f"{label} ({count})" for label, count in zip(self.report.classes, counts) if 0 < count < _FEW]
+        return [f"Few photos judge {listed(few)}: of these the figures say little."] if few else []
 
     def _how(self) -> str:
         if self.by == TEST:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .folders import FILES_OF_PROGRAMS, SPLITS, is_of_a_program, split_named
+from .folders import FILES_OF_PROGRAMS, SPLITS, is_none_of_these, is_of_a_program, split_named
 from .label_tables import Table
 from .labels import label_in_name
 from .names import printable, same
@@ -54,11 +54,11 @@ class Layout:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """In alphabetical order."""
-        return tuple(sorted(self.spellings.values()))
+        """In alphabetical order; photos that are none of them make no class."""
+        return tuple(sorted(label for label in self.spellings.values() if not is_none_of_these(label)))
 
     def label(self, path: str) -> str | None:
-        """The class; None for a file that is not used."""
+        """The class, or what `is_none_of_these` knows; None for a file that is not used."""
         folder = self._folder_of(path)
         if folder is None or FILES_OF_PROGRAMS.fullmatch(path.rpartition("/")[2]):
             return None
@@ -89,7 +89,7 @@ class Layout:
         Args:
             counts: folder → number of files, as `counted` gives them.
         """
-        rows = [(folder or ".", label or "(each photo's own)", split or "", counts.get(folder, 0))
+        rows = [(folder or ".", *_shown(label, split), counts.get(folder, 0))
                 for folder, (label, split) in self.folders.items()]  # fmt: skip
         shown = [
             (printable(folder), label, split, f"{number:,}") for folder, label, split, number in rows[:_MOST_LINES]
@@ -108,3 +108,10 @@ class Layout:
     def counted(self, paths: Iterable[str]) -> Counter:
         """Folder → number of the files in it and below it that have a class."""
         return Counter(self._folder_of(path) for path in paths if self.label(path))
+
+
+def _shown(label: str | None, split: str | None) -> tuple[str, str]:
+    """Class and split as the table shows them: photos that are none of the classes have neither."""
+    if label and is_none_of_these(label):
+        return "(none of these)", ""
+    return label or "(each photo's own)", split or ""

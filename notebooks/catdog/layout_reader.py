@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from .class_folders import Findings, Unclear, class_folders
 from .errors import SuiteError
 from .folders import (
+    NONE_OF_THESE,
     SPLITS,
     TRAIN,
     UNLABELLED,
@@ -15,6 +16,7 @@ from .folders import (
     below_wrappers,
     beside_photos,
     is_archive,
+    is_none_of_these,
     is_photo,
     joined,
     split_named,
@@ -165,7 +167,10 @@ class _Reader:
     def _by_names(self, folders: dict[str, str | None]) -> Layout:
         good = {folder: split for folder, split in folders.items() if names_that_label(self._photos_in[folder])}
         found = Counter(filter(None, (label_in_name(path) for path in self._photos_of(good))))
-        if len({same(label) for label in found}) < 2:
+        labels = {same(label) for label in found}
+        if any(map(is_none_of_these, labels)):
+            self._require_two(list(labels))
+        if len(labels) < 2:
             if tables := tables_among(self._paths):
                 raise Unclear(
                     f"its photos lie in no folders of classes. Beside them lies {listed(tables, 3)}: set LABELS to "
@@ -220,12 +225,19 @@ class _Reader:
                 self._findings.notes.append(f"{quoted} are taken for one class, {class_name(spelt[0])}.")
         return {key: class_name(spelt[0]) or "unnamed" for key, spelt in sorted(found.items())}
 
-    def _require_two(self, classes: list[str]) -> None:
+    def _require_two(self, labels: list[str]) -> None:
+        """Refuses fewer than two classes among `labels`: photos that are none of them teach no class."""
+        classes = [label for label in labels if not is_none_of_these(label)]
         if len(classes) < 2:
             there = f"only {printable(classes[0])}" if classes else "none"
+            no_class = (
+                f" {NONE_OF_THESE} is not a class: to tell one kind from everything else, give that folder another "
+                "name, such as other."
+            )
             raise SuiteError(
                 "photos-few-classes",
-                f"{self._where} needs at least two sub-folders with photos, one for each class; there is {there}.",
+                f"{self._where} needs at least two sub-folders with photos, one for each class; there is {there}."
+                + no_class * (len(classes) < len(labels)),
             )
 
     def _skip_what_is_empty(self, path: str, folder: Folder) -> None:

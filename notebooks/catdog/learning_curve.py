@@ -11,6 +11,7 @@ from .training import Features, Fit, regression, train_and_valid
 _FEWEST = 3  # photos a class that the smallest part has
 _MOST_POINTS = 6
 _ALL_FOLDS = 5_000  # photos up to which every fold judges the parts, too
+_UNEVEN = 3  # times as many photos of one class as of another
 _FLAT = 0.05  # an exponent from which on more photos help
 
 
@@ -35,9 +36,10 @@ class Point:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Points from few photos to all, judged by photos that trained none of them."""
+    """Points from few photos to all, judged by photos that trained none of them; whether classes are `uneven`."""
 
     points: tuple[Point, ...]
+    uneven: bool = False
 
     @property
     def slope(self) -> float:
@@ -58,13 +60,15 @@ class LearningCurve:
     def advice(self) -> str:
         """In a sentence or two, for a person."""
         if len(self.points) < 2:
-            return "There are too few photos to tell whether more would help. They would."
+            return "There are too few photos to tell how much more would help."
         before, last = self.points[-2:]
         told = (
             f"With {before.photos:.0f} photos a class {before.accuracy:.1%} were right, with {last.photos:.0f} "
             f"{last.accuracy:.1%}."
         )
-        if self.slope < _FLAT or last.right == last.judged:
+        if self.uneven:
+            return f"{told} Add photos of the smaller classes first: of these, each new one teaches most."
+        if self.slope < _FLAT or last.right == last.judged or last.accuracy <= before.accuracy:
             return f"{told} More photos of the same kind would hardly help; other ones may."
         return (
             f"{told} With twice as many it may be about {self.expected(2 * last.photos):.1%}, with four times as many "
@@ -93,7 +97,8 @@ def learning_curve(data: Features, fit: Fit) -> LearningCurve:
         if share < 1:
             said = regression(features[some], targets[some], classes, fit.strength).logits(features[unseen])
         counts[share].append((len(some) / classes, int((said.argmax(axis=1) == targets[unseen]).sum()), len(unseen)))
-    return LearningCurve(tuple(_point(found) for found in counts.values()))
+    by_class = np.bincount(targets, minlength=classes)
+    return LearningCurve(tuple(_point(found) for found in counts.values()), by_class.max() >= _UNEVEN * by_class.min())
 
 
 def _part(rows: np.ndarray, targets: np.ndarray, share: float, seed: int) -> np.ndarray:

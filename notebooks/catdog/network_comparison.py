@@ -1,6 +1,7 @@
 """Which backbone, and at which size? Each is tried on your photos by cross-validation."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from scipy.stats import binomtest
 from . import lite0
 from .backbone import VGG16, load_backbone
 from .dataset import Dataset, Photo
+from .engines import Engine
 from .engines.choice import seconds_per_photo
 from .errors import SuiteError
 from .evaluation import Report, evaluate
@@ -26,6 +28,8 @@ CANDIDATES = (
     (lite0.NAME, 288, CROP),
 )
 _MOST_PHOTOS = 2_000  # that each candidate looks at
+_FEWEST_JUDGED = 10  # photos: with fewer, one photo decides
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -34,22 +38,27 @@ class Tried:
 
     Attributes:
         backbone, pixels, fit: as the settings call them.
-        rate: photos a second on this machine.
+        engine: what ran it, by name.
+        rate: photos a second on this machine, measured in turn with the others of the same comparison.
         report: by cross-validation; `log_loss`: the mean cross-entropy of these answers.
-        right: whether each photo is right, bool (n,).
+        judged, right: of each photo that was looked at, bool (n,).
     """
 
     backbone: str
     pixels: int
     fit: str
+    engine: str
     rate: float
     report: Report
     log_loss: float
+    judged: np.ndarray
     right: np.ndarray
 
     def p_against(self, other: "Tried") -> float:
-        """How likely chance alone makes so large a difference (McNemar 1947, exact)."""
-        lost, won = int((other.right & ~self.right).sum()), int((self.right & ~other.right).sum())
+        """How likely chance alone makes so large a difference (McNemar 1947, exact), on photos that both were judged
+        by: what counts as a near copy, and with whom a photo is dealt, depends on the network."""
+        both = self.judged & other.judged
+        lost, won = int((both & other.right & ~self.right).sum()), int((both & self.right & ~other.right).sum())
         return float(binomtest(lost, lost + won).pvalue) if lost + won else 1.0
 
 
@@ -57,13 +66,19 @@ def compare_networks(
     dataset: Dataset, wanted: str, *, seed: int = 0, candidates: Sequence[tuple[str, int, str]] = CANDIDATES
 ) -> list[Tried]:
     """Try each of `candidates`, (backbone, pixels, fit). Their features are kept, so a network that you then choose
-    starts from these. At most 2,000 photos are looked at, classes evenly. One whose weights cannot be had is left out.
+    starts from these. At most 2,000 photos are looked at, classes evenly. One whose weights cannot be had is left out;
+    with too few photos to judge by, all are, and that is said.
 
     Args:
         wanted: the engine, as for `proving.Engines`.
     """
     some = _some(dataset)
-    found = []
+    if objection := _too_few(
+        sum(count for count in Counter(photo.label for photo in some.photos).values() if count > 1)
+    ):
+        print(objection)
+        return []
+    found, engines_used = [], []
     for name, pixels, how in candidates:
         print(f"{name}, {pixels} pixels, {how}", flush=True)
         try:
@@ -75,12 +90,31 @@ def compare_networks(
         data = features_by_split(some, engines.chosen, engines.store)
         fit, targets = fit_head(data, len(some.classes), seed=seed), train_and_valid(data)[1]
         judged = np.isfinite(fit.out_of_fold).all(axis=1)
+        if objection := _too_few(int(judged.sum())):
+            print(f"Left out: {objection}")
+            continue
         said = fit.out_of_fold[judged]
-        report = evaluate(said, targets[judged], some.classes)
-        right = said.argmax(axis=1) == targets[judged]
-        rate = 1 / seconds_per_photo(engines.chosen)
-        found.append(Tried(name, pixels, how, rate, report, cross_entropy(said, targets[judged]), right))
-    return found
+        right = judged.copy()
+        right[judged] = said.argmax(axis=1) == targets[judged]
+        report, loss = evaluate(said, targets[judged], some.classes), cross_entropy(said, targets[judged])
+        found.append(Tried(name, pixels, how, engines.chosen.name, float("nan"), report, loss, judged, right))
+        engines_used.append(engines.chosen)
+    return [dataclasses.replace(one, rate=rate) for one, rate in zip(found, _rates(engines_used))]
+
+
+def _too_few(judged: int) -> str:
+    if judged >= _FEWEST_JUDGED:
+        return ""
+    return (
+        f"Only {judged} photos can be judged by cross-validation, which is too few to compare networks: add photos, "
+        f"until there are {_FEWEST_JUDGED} or more."
+    )
+
+
+def _rates(engines: Sequence[Engine]) -> list[float]:
+    """Photos a second of each, at the end and in turn: what else keeps the machine busy then slows all of them."""
+    rounds = [[seconds_per_photo(engine) for engine in engines] for _ in range(_ROUNDS)]
+    return [1 / seconds for seconds in np.median(rounds, axis=0).tolist()]
 
 
 def table(tried: Sequence[Tried]) -> str:
@@ -88,19 +122,25 @@ def table(tried: Sequence[Tried]) -> str:
     than chance explains. Nothing for none."""
     if not tried:
         return ""
-    width = max(len(one.backbone) for one in tried)
+    wide = max(len(name) for name in ("backbone", *(one.backbone for one in tried)))
+    of_engine = max(len(name) for name in ("engine", *(one.engine for one in tried)))
     lines = [
-        f"{'backbone'.ljust(width)} pixels fit       right   95 % interval   log loss   photos/s   p, against the first"
+        f"{'backbone'.ljust(wide)} pixels fit     {'engine'.ljust(of_engine)}   right   95 % interval   log loss   "
+        "photos/s   p, against the first"
     ]
     for one in tried:
         interval = f"{one.report.low:.1%} to {one.report.high:.1%}"
         against = "" if one is tried[0] else f"{one.p_against(tried[0]):.2f}"
         lines.append(
-            f"{one.backbone.ljust(width)} {one.pixels:6} {one.fit:7} {one.report.accuracy:>7.1%} "
-            f"{interval:>15} {one.log_loss:10.4f} {one.rate:10.0f}   {against}"
+            f"{one.backbone.ljust(wide)} {one.pixels:6} {one.fit:7} {one.engine.ljust(of_engine)} "
+            f"{one.report.accuracy:>7.1%} {interval:>15} {one.log_loss:10.4f} {one.rate:10,.1f}   {against}"
         )
     return "\n".join(
-        [*lines, "Below p = 0.05 chance hardly explains the difference. Set BACKBONE, PIXELS and FIT to choose."]
+        [
+            *lines,
+            "Photos a second were measured in turn: compare them with each other, not with another run's.",
+            "Below p = 0.05 chance hardly explains the difference. Set BACKBONE, PIXELS and FIT to choose.",
+        ]
     )
 
 

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from .errors import SuiteError
+
 CROP, SQUEEZE = "crop", "squeeze"
 FITS = (CROP, SQUEEZE)
 _VERSION = "rgb-{}-{}-4"
@@ -40,7 +42,7 @@ class Preprocessing:
         """The one that `version` names. Raises ValueError for one that is unknown here."""
         if version in _SQUEEZED_224:
             return cls(224, SQUEEZE)
-        found = re.fullmatch(_VERSION.format(r"(\d+)", "(crop|squeeze)"), version)
+        found = re.fullmatch(_VERSION.format(r"([1-9][0-9]*)", "(crop|squeeze)"), version)
         if not found:
             raise ValueError(f'the preprocessing "{version}" is unknown')
         return cls(int(found[1]), found[2])
@@ -48,3 +50,12 @@ class Preprocessing:
 
 PREPROCESSING = Preprocessing()
 PIXELS = (224, 256, 288, 320)  # that notebook 1 offers
+
+
+def require_preprocessing(pixels: int, fit: str) -> Preprocessing:
+    """The one of these settings. Raises SuiteError where it is not offered: ask before anything is prepared by it."""
+    for name, value, offered in (("PIXELS", pixels, PIXELS), ("FIT", fit, FITS)):
+        if value not in offered:
+            choices = ", ".join(map(str, offered))
+            raise SuiteError("setting-preprocessing", f"{name} must be one of {choices}, not {value}.")
+    return Preprocessing(int(pixels), fit)

@@ -16,9 +16,11 @@ from .drawings import CLASSES, draw
 from .errors import SuiteError
 from .evaluation import Report
 from .export_metadata import LOADS_IN, described
+from .folders import TRAIN, VALID
 from .head import Head
 from .images import read_photo
 from .judging import Judgement
+from .known_sets import short
 from .preprocessing import PREPROCESSING, Preprocessing
 from .proving import Engines
 from .publishing import publish
@@ -28,6 +30,7 @@ _GOLDEN_SEEDS = range(1000, 1012)  # drawings that no training set of drawings h
 _GOLDEN = 6
 _CLEAR = 0.3  # by how much the first class must lead
 _LIBRARIES = ("tensorflow", "keras", "numpy", "pillow")
+_REMEMBERED = 5_000  # photos that trained a model and that its card names: some 130 KB
 
 
 def save_model(
@@ -53,8 +56,10 @@ def save_model(
         engines: they compute the golden photos, and are proven once more as seen through the new last layer.
         compact: the compact twin to save with it, if any.
         save_h5: write the complete network as `model.h5`, too.
-        unless_worse: than the version before it; then that one stays the newest, and it is said.
-        judgement: whose answers the next version may be compared with.
+        unless_worse: than the version before it; then that one stays the newest, and it is said. A comparison that is
+            not `sure` keeps nothing from being saved.
+        judgement: whose answers the next version may be compared with. With one, the card also names the photos that
+            trained, so that the next comparison can leave them out.
 
     Raises:
         SuiteError: a model trained on drawings was to be saved under the name of a model of photos.
@@ -74,7 +79,7 @@ def save_model(
     ):
         print(f"Nothing has changed since {newest.id}: it stays the newest version.")
         return newest
-    if newest and unless_worse and unless_worse.is_worse:
+    if newest and unless_worse and unless_worse.is_worse and unless_worse.sure:
         print(
             f"Not saved: it is worse than {newest.id} by more than chance explains. Set PUBLISH to always to save it."
         )
@@ -87,6 +92,7 @@ def save_model(
     card |= {"compact": compact.as_card()} if compact else {}
     card |= {"judged_by": judgement.by} if judgement else {}
     card |= {"judged": answers} if judgement and (answers := judgement.as_card()) else {}
+    card |= {"trained_on": photos_named} if judgement and (photos_named := _trained_on(dataset)) else {}
     about = described({**card, "name": name})
     return publish(
         name, card, head, photos, probabilities, engines.twin, confidence.familiarity, engines.backbone.tuned,
@@ -144,6 +150,13 @@ def _is_the_same(
 def _nearly_equal(a: np.ndarray, b: np.ndarray) -> bool:
     """Up to what another order of summing does, relative to the largest value: a kernel's values are small."""
     return a.shape == b.shape and float(np.abs(a - b).max()) <= 1e-3 * float(np.abs(a).max())
+
+
+def _trained_on(dataset: Dataset) -> list[str]:
+    """The photos that trained, by what they are recognised by; none where there are very many. Those for validation are
+    among them: they train the last layer, or choose what block 5 learns."""
+    photos = [*dataset.of(TRAIN), *dataset.of(VALID)]
+    return [short(photo.identity) for photo in photos] if len(photos) <= _REMEMBERED else []
 
 
 def _card(dataset: Dataset, fit: Fit, confidence: Confidence, reports: dict[str, Report], engines: Engines) -> dict:

@@ -28,6 +28,9 @@ def split_of(digest: str, given: str | None, splits_given: Collection[str]) -> s
 def deal(photos: Sequence[Given], dealt: Mapping[str, str], splits_given: Collection[str] | None = None) -> list[str]:
     """The splits of `photos`. What was dealt stays; each class gets its share of every split, from two photos on.
 
+    A folder comes before what was dealt: a photo that its owner has since put into `train`, beside a `test` of their
+    own, is not used for the test, whatever it was dealt to.
+
     Args:
         dealt: digest → split, of photos that were dealt before.
         splits_given: those of all folders, where `photos` are not all.
@@ -39,7 +42,9 @@ def deal(photos: Sequence[Given], dealt: Mapping[str, str], splits_given: Collec
     found = {}
     for (_, split), digests in groups.items():
         shares, rest = _shares(split, given)
-        found |= _dealt(digests, shares, rest, dealt if shares else {})
+        possible = {*shares, rest}
+        stays = {digest: dealt[digest] for digest in digests if dealt.get(digest) in possible}
+        found |= _dealt(digests, shares, rest, stays)
     return [found[photo.digest] for photo in photos]
 
 

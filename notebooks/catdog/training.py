@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from . import places
 from .errors import SuiteError
 from .folders import TRAIN, VALID
 from .head import Head
+from .near_copies import groups_of
 from .progress import bar
 
 # To choose from, as scikit-learn counts C on columns of mean variance 1. With two classes 0.3 to 10 differ by less than
@@ -28,6 +29,7 @@ _FOLDS = 5
 MOST_CROSS_VALIDATED = 20_000  # photos: more would move the figures by 0.1 % or less
 _CHUNK = 16_384  # rows of a file in memory at a time
 _WORTH_THREADS = 8_000_000  # numbers
+_NEVER = -30.0  # the logit of a class that has no photo here
 _TOLERANCE, _MOST_STEPS = 1e-6, 1000  # of L-BFGS: the largest gradient that is left
 
 Features = Mapping[str, tuple[np.ndarray, np.ndarray]]  # split → (features, float32 (n, size); class numbers, int (n,))
@@ -84,7 +86,7 @@ def fit_head(
         raise SuiteError("setting-training", "SEED must be 0 or more: change it in the settings cell.")
     features, targets = train_and_valid(data)
     trained = np.arange(len(targets) if frozen else len(data[TRAIN][1]))
-    folds = _folds(targets, seed) if frozen else _held_out(len(trained), len(targets))
+    folds = _folds(features, targets, seed) if frozen else _held_out(len(trained), len(targets))
     logits = {}
     tried = [(strength, fold) for strength in strengths for fold in folds]
     for strength, (seen, unseen) in bar(tried, what="Cross-validation", unit="fits"):
@@ -105,6 +107,8 @@ def train_and_valid(data: Features) -> tuple[np.ndarray, np.ndarray]:
 
 def regression(features: np.ndarray, targets: np.ndarray, classes: int, strength: float) -> Head:
     """The head for one strength, see `fit_head`. Features float32 (n, size), in memory or `np.memmap`."""
+    if len(set(targets.tolist())) < 2:
+        return Head(np.zeros((features.shape[1], classes), np.float32), _only(targets, classes))
     mean, scale = _mean_and_scale(features)
     inputs = _centred(features, mean, scale)
     # Several threads for little work wait for each other, above all beside those of an engine: 3.6 fits a second
@@ -115,7 +119,7 @@ def regression(features: np.ndarray, targets: np.ndarray, classes: int, strength
         solved = LogisticRegression(
             C=strength * inputs.shape[1], tol=_TOLERANCE, max_iter=_MOST_STEPS, class_weight="balanced"
         ).fit(inputs, targets)
-    kernel, bias = np.zeros((inputs.shape[1], classes)), np.zeros(classes)
+    kernel, bias = np.zeros((inputs.shape[1], classes)), np.full(classes, _NEVER)
     if len(solved.classes_) == 2:  # scikit-learn keeps half of it: the other half mirrors it
         half, constant = solved.coef_[0] / 2, solved.intercept_[0] / 2
         kernel[:, solved.classes_], bias[solved.classes_] = np.stack([-half, half], axis=1), [-constant, constant]
@@ -125,10 +129,16 @@ def regression(features: np.ndarray, targets: np.ndarray, classes: int, strength
     return Head(kernel.astype(np.float32), (bias - mean @ kernel).astype(np.float32))
 
 
+def _only(targets: np.ndarray, classes: int) -> np.ndarray:
+    bias = np.full(classes, _NEVER, np.float32)
+    bias[targets] = 0
+    return bias
+
+
 def out_of_fold(features: np.ndarray, targets: np.ndarray, classes: int, strength: float, seed: int) -> np.ndarray:
     """Logits (n, classes) of heads that were not trained on the photo; NaN for a class's only one."""
     logits = no_logits(targets, classes)
-    for seen, unseen in _folds(targets, seed):
+    for seen, unseen in _folds(features, targets, seed):
         logits[unseen] = regression(features[seen], targets[seen], classes, strength).logits(features[unseen])
     return logits
 
@@ -162,19 +172,25 @@ def class_weights(targets: np.ndarray, classes: int) -> dict[int, float]:
     return {number: len(targets) / (classes * count) for number, count in enumerate(counts)}
 
 
-def _folds(targets: np.ndarray, seed: int) -> list[Fold]:
-    """Photos dealt into five folds, classes evenly. A class's only photo trains all heads, and is judged by none; of
-    very many photos, some are left out, but no class."""
+def _folds(features: np.ndarray, targets: np.ndarray, seed: int) -> list[Fold]:
+    """Photos dealt into five folds, classes evenly, near copies together: of a burst, one photo would give the others'
+    answers away. A class whose photos are all one group trains all heads, and is judged by none; of very many photos,
+    some are left out, but no class."""
     spread = np.linspace(0, len(targets) - 1, min(len(targets), MOST_CROSS_VALIDATED)).astype(int)
     rows = np.union1d(spread, np.unique(targets, return_index=True)[1])
-    counts = np.bincount(targets[rows])
-    dealt = rows[counts[targets[rows]] > 1]
+    groups = groups_of(features[rows])
+    parts = np.bincount(np.unique(np.stack([targets[rows], groups]), axis=1)[0])
+    kept = parts[targets[rows]] > 1
+    dealt, together = rows[kept], groups[kept]
     if not len(dealt):
         return []
-    splitter = StratifiedKFold(min(_FOLDS, counts.max()), shuffle=True, random_state=seed)
+    alone = len(np.unique(together)) == len(together)
+    splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(
+        min(_FOLDS, parts.max()), shuffle=True, random_state=seed
+    )
     with warnings.catch_warnings(action="ignore"):  # of classes with fewer photos than folds
-        turns = [dealt[unseen] for _, unseen in splitter.split(dealt, targets[dealt])]
-    return [(np.setdiff1d(rows, unseen), unseen) for unseen in turns]
+        turns = [dealt[unseen] for _, unseen in splitter.split(dealt, targets[dealt], together)]
+    return [(np.setdiff1d(rows, unseen), unseen) for unseen in turns if len(unseen)]
 
 
 def _held_out(trained: int, photos: int) -> list[Fold]:

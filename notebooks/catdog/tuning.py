@@ -33,7 +33,7 @@ def train_block5(frozen: Engines, dataset: Dataset, seed: int, epochs: int) -> W
     """
     keras.utils.set_random_seed(seed)
     classes, data = len(dataset.classes), features_by_split(dataset, frozen.chosen, frozen.store)
-    network = _end(frozen.backbone, fit_head(data, classes, seed=seed).head)
+    network = _end(frozen.backbone, fit_head(data, classes, seed=seed, frozen=False).head)
     with tempfile.TemporaryDirectory(dir=places.cache_dir()) as folder:
         train, valid = (_Batches(split, frozen, dataset, Path(folder), seed) for split in (TRAIN, VALID))
         watched = "val_loss" if len(valid) else "loss"

@@ -40,6 +40,7 @@ _PHOTO = ("photo-empty", "photo-too-large", "photo-pixels", "photo-format", "pho
 _PARTS = ("no-photo", "too-many-photos")
 _CORRECTIONS = ("corrections-off", "corrections-full")
 _MODEL = ("not-ready", "overloaded", "deadline")
+_OF_THE_AUTHOR = ("judged", "trained_on")  # in a card: which photos there are
 
 api = APIBlueprint("api", __name__, template_folder="templates", tag="Photos")
 
@@ -190,7 +191,8 @@ def readyz():
 )
 def card():
     """The card of the model: classes, backbone, training data, metrics"""
-    return _model().classifier.bundle.card
+    card = _model().classifier.bundle.card
+    return {name: value for name, value in card.items() if name not in _OF_THE_AUTHOR}
 
 
 @api.get("/metrics")
