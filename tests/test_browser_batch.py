@@ -81,7 +81,11 @@ def test_cancelled_photos_wait_and_go_on_where_they_were(page, watched, service)
     expect_data(page.locator("#status"), done=8, all=80, waiting=72)
     asked = len(watched.requests)
     watched.open()
+    until(lambda: not watched.now)
+    watched.close()  # until both lanes have asked: after an answer they ask for more at once
     page.click("#go-on")
+    until(lambda: watched.now == LANES)
+    watched.open()
     wait_until_done(page, 80)
     first = [name for sent in watched.requests[asked : asked + LANES] for name in sent]
     assert sorted(first) == sorted(f"{seed}.png" for seed in range(8, 8 + LANES * AT_FIRST))
