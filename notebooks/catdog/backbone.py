@@ -63,7 +63,7 @@ class Architecture:
 
     @property
     def is_vgg16(self) -> bool:
-        """Whether it is VGG16, of whatever size and pooling: only that is pruned, unfrozen and quantized."""
+        """Whether it is VGG16, of whatever size and pooling: only that is pruned and unfrozen."""
         return self.name == VGG16.name
 
     def pool(self, activations: np.ndarray) -> np.ndarray:
@@ -92,18 +92,20 @@ ARCHITECTURES = {
         Architecture("ConvNeXtTiny", "activations", 768, 32),
     )
 }
-_FEATURES_BEFORE = {"max(block5_pool)": dataclasses.replace(VGG16, pooling=("max",), unit_length=False)}
+# By what a saved model tells of its own: those above, and what models up to 2026-11 were trained on.
+_SAVED = {(one.name, one.features): one for one in ARCHITECTURES.values()} | {
+    (VGG16.name, "max(block5_pool)"): dataclasses.replace(VGG16, pooling=("max",), unit_length=False)
+}
 
 
 def architecture_of(name: str, features: str, preprocessing: str) -> Architecture:
-    """The one that a saved model tells of, also one that is no longer trained on.
+    """The architecture that a saved model names, including one that new models no longer use.
 
     Raises ValueError for a name, features or a preprocessing that are unknown here.
     """
-    found = _FEATURES_BEFORE.get(features) or ARCHITECTURES.get(name)
-    if found is None or found.name != name or features not in (found.features, *_FEATURES_BEFORE):
+    if (name, features) not in _SAVED:
         raise ValueError(f'the backbone "{name}" with the features "{features}" is unknown')
-    return dataclasses.replace(found, preprocessing=Preprocessing.of(preprocessing))
+    return dataclasses.replace(_SAVED[name, features], preprocessing=Preprocessing.of(preprocessing))
 
 
 @dataclass(frozen=True)

@@ -161,13 +161,12 @@ def compact_twins(
         said = known.head.probabilities(of_twin[TEST][0])
         reports = {TEST: evaluate(said, of_twin[TEST][1], dataset.classes), CROSS_VALIDATION: judged_by(fit_now)}
         fresh = np.array([photo.digest not in seen for photo in photos])
-        judged = fresh & _is_judged(fit) & _is_judged(fit_now)
+        judged = fresh & fit.judged & fit_now.judged
         proof = compare_compact(fit_now.out_of_fold[judged], fit.out_of_fold[judged], targets[judged], may_lose)
         return Candidate(times, network, engine, fit_now, known, reports, proof, made)
 
     def judged_by(found: Fit) -> Report:
-        rows = _is_judged(found)
-        return evaluate(found.out_of_fold[rows], targets[rows], dataset.classes)
+        return evaluate(found.out_of_fold[found.judged], targets[found.judged], dataset.classes)
 
     def negatives_of(engine: Engine) -> np.ndarray:
         return compute_features(dataset.negatives, engine, engines.store, "None of these")
@@ -180,10 +179,6 @@ def compact_twins(
     points = [Point("1", 1 / seconds_per_photo(engines.chosen), judged_by(fit))]
     points += [Point(one.times, 1 / seconds_per_photo(one.engine), one.reports[CROSS_VALIDATION]) for one in found]
     return Dial(tuple(points), tuple(found))
-
-
-def _is_judged(fit: Fit) -> np.ndarray:
-    return np.isfinite(fit.out_of_fold).all(axis=1)
 
 
 def _check(wanted: str, may_lose: float, engines: Engines) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 
 from . import bundle
 from .backbone import Backbone
@@ -19,6 +18,7 @@ from .head import Head
 from .judging import CROSS_VALIDATION, Judgement
 from .known_sets import short
 from .names import listed
+from .significance import mcnemar
 
 _SIGNIFICANT = 0.05
 
@@ -53,9 +53,8 @@ class Comparison:
 
     @property
     def p(self) -> float:
-        """How likely chance alone makes so large a difference (McNemar 1947, exact)."""
-        changed = len(self.lost) + len(self.won)
-        return float(binomtest(len(self.lost), changed).pvalue) if changed else 1.0
+        """How likely chance alone makes so large a difference, see `significance.mcnemar`."""
+        return mcnemar(len(self.lost), len(self.won))
 
     @property
     def is_worse(self) -> bool:

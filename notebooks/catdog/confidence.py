@@ -11,6 +11,7 @@ from .errors import SuiteError
 from .familiarity import Familiarity, centers_of, distance_limit, out_of_fold_distances
 from .folders import NONE_OF_THESE
 from .head import Head
+from .significance import wilson
 from .training import Features, Fit, out_of_fold, regression, train_and_valid
 
 BINS = 15
@@ -121,7 +122,7 @@ def fit_confidence(
             "SURE_IS_RIGHT must be over 0 and at most 1, such as 0.99: change it in the settings cell.",
         )
     features, targets = train_and_valid(data)
-    judged = np.flatnonzero(np.isfinite(fit.out_of_fold).all(axis=1))
+    judged = np.flatnonzero(fit.judged)
     logits, truth = fit.out_of_fold[judged], targets[judged]
     familiarity, known, found = _familiarity(fit, features, targets, judged, negatives)
     temperature = temperature_of(logits, truth)
@@ -129,7 +130,7 @@ def fit_confidence(
     right = logits.argmax(axis=1) == truth
     sure_from, enough = _threshold(confidences[known], right[known], target)
     sure = known & (confidences >= sure_from)
-    low, high = _interval(int(right[sure].sum()), int(sure.sum()))
+    low, high = wilson(int(right[sure].sum()), int(sure.sum())) if sure.any() else (0.0, 1.0)
     return Confidence(
         Head(fit.head.kernel / np.float32(temperature), fit.head.bias / np.float32(temperature)),
         familiarity, temperature, sure_from, target,
@@ -211,14 +212,6 @@ def _threshold(confidences: np.ndarray, right: np.ndarray, target: float) -> tup
     if len(above) and binomtest(int(above.sum()), len(above), target, "less").pvalue < _UNLIKELY:
         return float(np.nextafter(np.float32(1), 0)), True
     return target, False
-
-
-def _interval(right: int, photos: int) -> tuple[float, float]:
-    """Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953."""
-    if not photos:
-        return 0.0, 1.0
-    interval = binomtest(right, photos).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True)

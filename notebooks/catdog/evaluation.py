@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from .dataset import Photo
+from .significance import wilson
 
 _MOST_CLASSES = 30  # that a table shows
 
@@ -102,8 +102,7 @@ def evaluate(probabilities: np.ndarray, targets: np.ndarray, classes: Sequence[s
         return Report(tuple(classes), np.zeros((len(classes),) * 2, int), nothing, nothing, float("nan"), float("nan"))
     confusion = confusion_matrix(targets, predicted, labels=numbers)
     precision, recall, _, _ = precision_recall_fscore_support(targets, predicted, labels=numbers, zero_division=0)
-    interval = binomtest(int(np.trace(confusion)), len(targets)).proportion_ci(0.95, method="wilson")
-    return Report(tuple(classes), confusion, precision, recall, float(interval.low), float(interval.high))
+    return Report(tuple(classes), confusion, precision, recall, *wilson(int(np.trace(confusion)), len(targets)))
 
 
 @dataclass(frozen=True)

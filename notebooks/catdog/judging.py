@@ -124,7 +124,7 @@ def judge(
 
 def _out_of_fold_report(dataset: Dataset, data: Features, fit: Fit) -> dict[str, Report]:
     """That of the photos for training, as they were judged without having trained."""
-    judged = np.isfinite(fit.out_of_fold).all(axis=1)
+    judged = fit.judged
     if not judged.any():
         return {}
     targets = train_and_valid(data)[1]

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 
 from .progress import bar
+from .significance import wilson
 from .training import Features, Fit, regression, train_and_valid
 
 _FEWEST = 3  # photos a class that the smallest part has
@@ -29,9 +29,8 @@ class Point:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953)."""
-        found = binomtest(self.right, self.judged).proportion_ci(0.95, method="wilson")
-        return float(found.low), float(found.high)
+        """95 %, see `significance.wilson`."""
+        return wilson(self.right, self.judged)
 
 
 @dataclass(frozen=True)

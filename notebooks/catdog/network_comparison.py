@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 
 from . import lite0
 from .backbone import VGG16, load_backbone
@@ -19,6 +18,7 @@ from .features import FeatureStore, features_by_split
 from .folders import TRAIN, VALID
 from .preprocessing import CROP, PIXELS, SQUEEZE
 from .proving import Engines
+from .significance import mcnemar
 from .training import cross_entropy, fit_head, train_and_valid
 
 CANDIDATES = (
@@ -55,11 +55,11 @@ class Tried:
     right: np.ndarray
 
     def p_against(self, other: "Tried") -> float:
-        """How likely chance alone makes so large a difference (McNemar 1947, exact), on photos that both were judged
+        """How likely chance alone makes so large a difference (see `mcnemar`), on photos that both were judged
         by: what counts as a near copy, and with whom a photo is dealt, depends on the network."""
         both = self.judged & other.judged
         lost, won = int((both & other.right & ~self.right).sum()), int((both & self.right & ~other.right).sum())
-        return float(binomtest(lost, lost + won).pvalue) if lost + won else 1.0
+        return mcnemar(lost, won)
 
 
 def compare_networks(
@@ -89,7 +89,7 @@ def compare_networks(
         engines = Engines(some, backbone, FeatureStore(backbone), wanted)
         data = features_by_split(some, engines.chosen, engines.store)
         fit, targets = fit_head(data, len(some.classes), seed=seed), train_and_valid(data)[1]
-        judged = np.isfinite(fit.out_of_fold).all(axis=1)
+        judged = fit.judged
         if objection := _too_few(int(judged.sum())):
             print(f"Left out: {objection}")
             continue

@@ -57,6 +57,11 @@ class Fit:
     seed: int = 0
 
     @property
+    def judged(self) -> np.ndarray:
+        """Of which photos something is said out of fold, bool (n,)."""
+        return np.isfinite(self.out_of_fold).all(axis=1)
+
+    @property
     def settings(self) -> dict:
         """What a card needs to tell how the head was fitted."""
         return {"solver": "lbfgs", "C": self.strength, "folds": len(self.folds), "seed": self.seed}

@@ -31,7 +31,7 @@ from .routes import Model, api, complete_description
 from .uploads import InMemoryRequest
 from .visits import Visit, Visits
 
-_HALF = 0.5  # of the seconds that an answer may take: what is let in at today's pace is answered at a slower one, too
+_SHARE_OF_SECONDS = 0.5  # that an answer may take: what is let in at today's pace is answered at a slower one, too
 _UNSEEN = ("/healthz", "/readyz", "/metrics", "/page/")
 SPARE_THREADS = 16  # for the page, /healthz and refusals while all places for requests with photos are taken
 _HEADERS = {
@@ -119,7 +119,7 @@ def use(app: APIFlask, classifier: Classifier, queue: batching.BatchingQueue | N
     ours = app.extensions["catdog"]
     queue = queue or batching.BatchingQueue(
         classifier.answer, app.config["MAX_BATCH"], ours["limits"].waiting, ours["metrics"].note_batch,
-        _HALF * ours["limits"].seconds,
+        _SHARE_OF_SECONDS * ours["limits"].seconds,
     )  # fmt: skip
     ours["model"] = Model(classifier, queue)
     ours["metrics"].note_model(classifier.bundle.id)

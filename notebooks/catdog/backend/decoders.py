@@ -1,4 +1,4 @@
-"""Processes that decode photos from strangers: whatever hangs, crashes or is killed there takes nothing with it.
+"""Processes that decode photos from untrusted clients: what hangs, crashes or is killed there takes nothing with it.
 
 Each has a line of its own and at most one photo, which belongs to the thread that waits for it. So no photo can be lost
 between them, and exactly the process that went wrong is ended and replaced. Pools of processes (concurrent.futures,
@@ -32,8 +32,6 @@ _PHOTOS_A_LIFE = 2000  # decoders leak a little
 _START_SECONDS = 60  # on a very busy machine
 _PAUSES = (0.1, 0.5, 1, 2, 5)  # seconds between tries to start one, where there is no room for a process
 _WALL = 6  # times the processor time that a photo may take, or as long as a machine is that busy
-
-
 # What photos make decoders print is nobody's business, and Ctrl-C is for the service, which ends them.
 _QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
 
@@ -60,7 +58,6 @@ class Decoder:
     def __init__(self, read: str = READ):
         token = secrets.token_hex(16)
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            listener.settimeout(_START_SECONDS)
             self._process = _started(listener.getsockname()[1], token, read)
             try:
                 self._line = _accepted(listener, self._process, token)
@@ -126,8 +123,7 @@ class Decoder:
 
 def _started(port: int, token: str, read: str) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", f"from {__package__}.decoder import main; import sys; main(int(sys.argv[1]), "
-               "sys.stdin.readline().strip(), sys.argv[2])", str(port), read]  # fmt: skip
+    command = [sys.executable, "-m", f"{__package__}.decoder", str(port), read]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, **_QUIET)
     process.stdin.write(f"{token}\n".encode())  # not an argument: everybody on the machine could read it
     process.stdin.close()
