@@ -5,7 +5,9 @@ import json
 
 import numpy as np
 import pytest
+from catdog import places as files
 from catdog.backend.app import create_app
+from catdog.backend.limits import Limits
 from catdog.corrections import Corrections
 from catdog.dataset import Dataset, Photo
 from catdog.decisions import OUT, Decisions
@@ -90,6 +92,21 @@ def test_so_many_and_no_more(client):
     assert len(Feedback("pets").all()) == 3
 
 
+def test_one_client_does_not_take_all_places(classifier):
+    client = create_app(classifier, limits=Limits(corrections=2), feedback=Feedback("pets")).test_client()
+
+    def sent_by(address, seed):
+        data = {"images": [(io.BytesIO(drawing("cat", seed)), "x")], "label": "cat"}
+        return client.post("/corrections", data=data, headers={"X-Forwarded-For": address})
+
+    assert [sent_by("203.0.113.7", seed).status_code for seed in (1, 1, 1, 2)] == [200] * 4  # two photos
+    assert is_problem(refusal := sent_by("203.0.113.7", 3), "too-many-requests")
+    assert "tomorrow" in refusal.json["detail"]
+    assert sent_by("203.0.113.8", 3).status_code == 200
+    assert [sent_by("", seed).status_code for seed in (4, 5, 6)] == [200] * 3  # the author, at this machine
+    assert len(Feedback("pets").all()) == 6
+
+
 @pytest.mark.parametrize(
     ("photo", "label", "slug"),
     [(drawing(), "giraffe", "label-unknown"), (b"words", "cat", "photo-format"), (b"", "cat", "photo-empty")],
@@ -116,7 +133,29 @@ def test_a_disk_that_takes_nothing_is_told(client, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("catdog.places.tempfile.NamedTemporaryFile", full)
-    assert is_problem(send(client, drawing(), "cat"), "corrections-full")
+    assert is_problem(refusal := send(client, drawing(), "cat"), "corrections-full")
+    assert "could not be kept" in refusal.json["detail"]
+
+
+def test_a_photo_without_what_was_said_of_it_is_not_kept(monkeypatch):
+    """The disk has room for the photo, and none for the record."""
+
+    def full(path):
+        if path.suffix == ".json":
+            raise OSError(28, "No space left on device")
+        return written_whole(path)
+
+    written_whole, box = files.written_whole, Feedback("pets")
+    monkeypatch.setattr(files, "written_whole", full)
+    with pytest.raises(OSError, match="No space"):
+        box.add(read_photo(drawing()), "cat", {})
+    assert not list(box.folder.iterdir())
+    monkeypatch.undo()
+
+
+def test_a_folder_that_was_tidied_away_is_made_anew(client):
+    Feedback("pets").folder.rmdir()
+    assert send(client, drawing(), "cat").status_code == 200
 
 
 def test_a_damaged_record_is_passed_over(client):

@@ -46,19 +46,30 @@ class Feedback:
         self.folder = places.notes_dir("feedback", name)
         self._most, self._lock = most, threading.Lock()
 
-    def add(self, photo, label: str | None, said: dict) -> None:
+    def add(self, photo, label: str | None, said: dict) -> bool:
         """Keep a photo, uint8 (pixels, pixels, 3), with what it really is and what the model `said`. The same once
-        more replaces what was said of it. Raises FeedbackFull."""
+        more replaces what was said of it.
+
+        Returns whether it is a new one. Raises FeedbackFull; OSError where it cannot be written, and keeps nothing.
+        """
         data = as_png(photo)
         path = self.folder / f"{hashlib.sha256(data).hexdigest()}.png"
         record = {"label": label, "said": said, "when": datetime.now(UTC).isoformat(timespec="microseconds")}
         with self._lock:
-            if not path.exists() and len(list(self.folder.glob("*.png"))) >= self._most:
+            self.folder.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
+            is_new = not path.exists()
+            if is_new and len(list(self.folder.glob("*.png"))) >= self._most:
                 raise FeedbackFull
             with places.written_whole(path) as file:
                 file.write(data)
-            with places.written_whole(path.with_suffix(".json")) as file:
-                file.write(json.dumps(record, ensure_ascii=False).encode())
+            try:
+                with places.written_whole(path.with_suffix(".json")) as file:
+                    file.write(json.dumps(record, ensure_ascii=False).encode())
+            except OSError:
+                if is_new:  # a photo of which nothing is said would take a place for ever
+                    path.unlink(missing_ok=True)
+                raise
+            return is_new
 
     def all(self) -> list[Correction]:
         """Those that are whole, the oldest first."""

@@ -3,12 +3,16 @@
 waitress reads a request whole before a thread of the server has anything to do with it, so a slow sender costs a
 socket and no thread. What it leaves open is settled here: large bodies are read to their end and thrown away, so that
 the sender gets to see the refusal; all bodies together stay within a number of bytes, and none is written to disk;
-who sends next to nothing for long is sent away; and the app itself words every refusal.
+who sends next to nothing for long is sent away; nobody has very many requests under way; and the app itself words every
+refusal.
 """
 
+import functools
 import io
+import ipaddress
 import threading
 import time
+from collections import Counter
 
 from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
@@ -19,6 +23,10 @@ from waitress.utilities import Error, RequestEntityTooLarge
 REFUSED = "catdog.refused"  # in a request's environ: the status with which the app is to refuse it
 _LEAST_RATE = 500  # bytes a second on average, asked for once the server's patience is at an end
 _READ_AND_THROWN_AWAY = 1 << 30  # bytes of one body, before the connection is cut
+HERE = ("127.0.0.1", "::1")
+_NEW_SECONDS = 1  # in which a connection may be without a request
+_FEW = 6  # requests under way, as many as a browser keeps connections to one service
+_OF_ONE_CLIENT = 100  # requests that are arriving or being answered: a class of pupils behind one address
 
 
 class Budget:
@@ -36,8 +44,54 @@ class Budget:
             return True
 
 
+class UnderWay:
+    """How many requests each client has under way. Who asks on this machine, through no tunnel, is not counted."""
+
+    def __init__(self, most: int = _OF_ONE_CLIENT):
+        self._most, self._numbers, self._lock = most, Counter(), threading.Lock()
+
+    def enter(self, client: str) -> bool:
+        """One more; False, and it is not counted, where these were too many."""
+        if client in HERE:
+            return True
+        with self._lock:
+            if self._numbers[client] >= self._most:
+                return False
+            self._numbers[client] += 1
+            return True
+
+    def leave(self, client: str) -> None:
+        with self._lock:
+            self._numbers[client] -= 1
+            if self._numbers[client] <= 0:
+                del self._numbers[client]
+
+    def of(self, client: str) -> int:
+        return self._numbers.get(client, 0)
+
+
+def client_behind(address: str, forwarded_for: str) -> str:
+    """The address of who asks. Behind a tunnel every request comes from this machine; only then is the forwarded
+    address believed, and of several the last, which the tunnel itself has added."""
+    last = forwarded_for.rpartition(",")[2].strip()
+    return last if last and address in HERE else address
+
+
+def household(client: str) -> str:
+    """`client` for counting: of an IPv6 address the first half, for one client has all the others of its network."""
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return client[:64]
+    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
+
+
 class _TooSlow(Error):
     code, reason = 408, "Request Timeout"
+
+
+class _TooMany(Error):
+    code, reason = 429, "Too Many Requests"
 
 
 class _NoRoom(Error):
@@ -55,18 +109,26 @@ class _Nowhere(OverflowableBuffer):
 
 
 class Parser(HTTPRequestParser):
-    """Reads one request; `adj.budget` is the `Budget` of its server, `adj.patience` how many seconds it may take at
-    any rate."""
+    """Reads one request from `address`; `adj.budget` is the `Budget` of its server, `adj.under_way` its `UnderWay`,
+    `adj.patience` how many seconds a request may take at any rate.
 
-    def __init__(self, adj):
+    `client` is the household that sends it, as soon as its header is read.
+    """
+
+    def __init__(self, adj, address: str = ""):
         super().__init__(adj)
-        self._began, self._read, self._held = time.monotonic(), 0, 0
+        self._address, self._began, self._read, self._held = address, time.monotonic(), 0, 0
         self._refusal: Error | None = None
+        self.client, self._counted = "", False
 
     def received(self, data: bytes) -> int:
         body_before = self.body_bytes_received
         consumed = super().received(data)
         self._read += consumed
+        if self.headers_finished and not self.client:
+            self.client = household(client_behind(self._address, self.headers.get("X_FORWARDED_FOR", "")))
+            self._counted = self.adj.under_way.enter(self.client)
+            self._refusal = None if self._counted else _TooMany("")
         if isinstance(self.error, RequestEntityTooLarge):
             self._refusal = self._refusal or self.error
         elif not self._refusal and not self._hold(self.body_bytes_received - body_before):
@@ -79,10 +141,12 @@ class Parser(HTTPRequestParser):
 
     def close(self) -> None:
         self._give_back()
+        self._leave()
         super().close()
 
     def __del__(self):  # of a request that was never finished, nobody closes anything
         self._give_back()
+        self._leave()
 
     def _hold(self, number: int) -> bool:
         if number and not self.adj.budget.take(number):
@@ -94,8 +158,16 @@ class Parser(HTTPRequestParser):
         self.adj.budget.take(-self._held)
         self._held = 0
 
+    def _leave(self) -> None:
+        if self._counted:
+            self._counted = False
+            self.adj.under_way.leave(self.client)
+
     def _throw_away(self) -> None:
         self._give_back()
+        if self.body_rcv is None:  # there is no body
+            self.error = self._refusal
+            return
         if not isinstance(self.body_rcv.buf, _Nowhere):
             self.body_rcv.buf.close()
             self.body_rcv.buf = _Nowhere()
@@ -119,7 +191,7 @@ class _Refusal(WSGITask):
 
     def __init__(self, channel, request):
         super().__init__(channel, request)
-        if not isinstance(request.error, (RequestEntityTooLarge, _NoRoom)):  # its header could not be read
+        if not isinstance(request.error, (RequestEntityTooLarge, _TooMany, _NoRoom)):  # its header could not be read
             self.request = HTTPRequestParser(channel.adj)
             self.request.parse_header(b"GET / HTTP/1.0\r\n")
         self._status = request.error.code
@@ -134,7 +206,35 @@ class _Refusal(WSGITask):
 
 
 class Channel(HTTPChannel):
-    parser_class = Parser
+    def __init__(self, server, sock, addr, adj, map=None):
+        self.parser_class = functools.partial(Parser, address=addr[0])
+        super().__init__(server, sock, addr, adj, map)
+
+    @property
+    def last_activity(self) -> float:
+        """By a clock that nobody sets, whatever waitress says."""
+        return self._last_activity
+
+    @last_activity.setter
+    def last_activity(self, on_the_wall: float) -> None:
+        self._last_activity = time.monotonic()
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a request of it is being answered, or its answer sent."""
+        return bool(self.requests or self.total_outbufs_len)
+
+    @property
+    def dispensable(self) -> tuple:
+        """Sorts channels that are not answered by who can be done without, the first first: on which nothing has begun
+        though there was time to; of clients that have many requests under way, or do not say who they are; that have
+        just come; and last those of everybody else. Of each, those on which nothing came for longest."""
+        if self.request is None:
+            is_new = time.monotonic() - self.last_activity < _NEW_SECONDS
+            return 2 if is_new else 0, 0, self.last_activity
+        number = self.adj.under_way.of(self.request.client)
+        has_few = self.request.client and number <= _FEW
+        return 3 if has_few else 1, -number, self.last_activity
 
 
 class RefusingChannel(Channel):

@@ -21,9 +21,11 @@ class Limits:
         waiting: photos that wait for the network or are being decoded for it.
         requests: that bring photos and are being answered at a time.
         held_bytes: of all requests that are arriving or being answered.
-        per_minute: requests with photos from one client; those from this very machine are not counted.
+        per_minute: requests with photos or an access code from one client; those from this very machine are not
+            counted.
         slow_photos: a minute from one client that take longer to decode than they may.
         wrong_codes: wrong access codes a minute from one client.
+        corrections: a day that one client may send; all clients together have `feedback.MOST` places.
         seconds: from a request's arrival to its answer.
     """
 
@@ -38,6 +40,7 @@ class Limits:
     per_minute: int = 600
     slow_photos: int = 4
     wrong_codes: int = 10
+    corrections: int = 100
     seconds: float = 60.0
 
 

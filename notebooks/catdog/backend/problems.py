@@ -61,6 +61,7 @@ _BY_STATUS = {
     405: ("method-not-allowed", "Look at /docs for what this address answers to."),
     408: ("too-slow", "The connection was too slow. Try again, with fewer photos at once."),
     413: ("request-too-large", "Send fewer or smaller photos at once."),
+    429: ("too-many-requests", "Very many of your requests are under way. Try again in a few seconds."),
     431: ("header-too-large", "Send shorter headers and a shorter address."),
     500: ("internal", "The photo may be to blame. Try another, and tell the person who gave you the link."),
     501: ("not-implemented", "Send the body as it is, or in chunks."),

@@ -16,7 +16,7 @@ from ..preprocessing import PREPROCESSING, Preprocessing
 from . import problems
 from .access import access
 from .batching import BatchingQueue, Places, QueueFull
-from .deadline import DeadlinePassed
+from .deadline import DeadlinePassed, NotBegun
 from .decoders import DECODERS
 from .problems import Problem
 from .readiness import try_a_photo
@@ -129,6 +129,8 @@ def correct(form_and_files_data):
     feedback = current_app.extensions["catdog"]["feedback"]
     if not feedback:
         raise Problem("corrections-off", "The author of this service has not asked for corrections.")
+    admission = current_app.extensions["catdog"]["admission"]
+    admission.check_corrections()
     (upload,) = photos_in_parts(most=1)
     model, g.photos = _model(), 1
     label = _known(model, request.form.get("label", "")) or None
@@ -138,9 +140,15 @@ def correct(form_and_files_data):
     if isinstance(answer, Problem):
         raise answer
     try:
-        feedback.add(photo, label, {"model": model.classifier.bundle.id, **_labelled(model, answer)})
-    except (FeedbackFull, OSError):
+        if feedback.add(photo, label, {"model": model.classifier.bundle.id, **_labelled(model, answer)}):
+            admission.note_correction()
+    except FeedbackFull:
         raise Problem("corrections-full", "So many corrections wait for the author that no more are taken.") from None
+    except OSError as error:
+        current_app.logger.warning("correction not kept", extra={"facts": {"why": str(error.strerror or error)}})
+        raise Problem(
+            "corrections-full", "The correction could not be kept: tell the person who sent you the link."
+        ) from None
     return {"kept": label or "none of these"}
 
 
@@ -209,21 +217,6 @@ def metrics() -> Response:
     return current_app.extensions["catdog"]["metrics"].response()
 
 
-def complete_description(spec: dict) -> dict:
-    """What decorators cannot say: `POST /` takes JSON under any content type, `GET /` is the page, and the access code
-    is asked for only where one is set."""
-    image = {"type": "string", "description": "The photo's file in base64, with or without a data: prefix."}
-    schema = {"type": "object", "properties": {"image": image}, "required": ["image"]}
-    spec["paths"]["/"]["post"]["requestBody"] = {"required": True, "content": {"*/*": {"schema": schema}}}
-    page = {"description": "The page", "content": {"text/html": {"schema": {"type": "string"}}}}
-    spec["paths"]["/"]["get"] = {"summary": "The page for testers", "tags": ["Service"], "responses": {"200": page}}
-    if not current_app.config["ACCESS_CODE"]:
-        for operations in spec["paths"].values():
-            for operation in operations.values():
-                operation.pop("security", None)
-    return spec
-
-
 @api.get("/docs")
 @api.doc(hide=True)
 def docs():
@@ -250,7 +243,7 @@ def _places(model: Model, photos: int) -> Iterator[Places]:
     try:
         with model.queue.places(photos) as places:
             yield places
-    except QueueFull:
+    except (QueueFull, NotBegun):
         raise Problem("overloaded", "Too many photos are waiting. Try again in a few seconds.") from None
     except DeadlinePassed:
         raise Problem("deadline", "There was no answer in time. Try again later, with fewer photos at once.") from None

@@ -3,6 +3,7 @@
 from apiflask import Schema
 from apiflask.fields import Boolean, Dict, File, Float, Integer, List, Nested, String
 from apiflask.validators import Length
+from flask import current_app
 from marshmallow import INCLUDE
 
 from . import problems
@@ -126,3 +127,18 @@ def refusals(*slugs: str, with_body: bool = False) -> dict[int, dict]:
         }
         for status in sorted({kind.status for kind in kinds})
     }
+
+
+def complete_description(spec: dict) -> dict:
+    """What decorators cannot say: `POST /` takes JSON under any content type, `GET /` is the page, and the access code
+    is asked for only where one is set."""
+    image = {"type": "string", "description": "The photo's file in base64, with or without a data: prefix."}
+    schema = {"type": "object", "properties": {"image": image}, "required": ["image"]}
+    spec["paths"]["/"]["post"]["requestBody"] = {"required": True, "content": {"*/*": {"schema": schema}}}
+    page = {"description": "The page", "content": {"text/html": {"schema": {"type": "string"}}}}
+    spec["paths"]["/"]["get"] = {"summary": "The page for testers", "tags": ["Service"], "responses": {"200": page}}
+    if not current_app.config["ACCESS_CODE"]:
+        for operations in spec["paths"].values():
+            for operation in operations.values():
+                operation.pop("security", None)
+    return spec

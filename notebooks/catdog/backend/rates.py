@@ -1,0 +1,49 @@
+"""How often somebody has done something lately.
+
+Of our own, because packages for it (limits, for one) count by the clock on the wall: where that is set back an hour,
+who was close to a limit stays there for an hour.
+"""
+
+import math
+import threading
+import time
+from collections import deque
+
+_FORGET_FROM = 10_000  # keys, from which on those that have nothing in their window are forgotten
+
+
+class MovingWindow:
+    """At most `most` times within the last `seconds`, for each key. Safe to call from several threads."""
+
+    def __init__(self, most: int, seconds: float = 60):
+        self.most, self.seconds = most, seconds
+        self._times: dict[str, deque[float]] = {}
+        self._lock = threading.Lock()
+
+    def hit(self, key: str) -> bool:
+        """Note one more; False, and nothing noted, where that were too many."""
+        with self._lock:
+            times = self._recent(key)
+            if len(times) >= self.most:
+                return False
+            times.append(time.monotonic())
+            return True
+
+    def has_room(self, key: str) -> bool:
+        with self._lock:
+            return len(self._recent(key)) < self.most
+
+    def wait(self, key: str) -> int:
+        """Whole seconds, one at least, until there is room again."""
+        with self._lock:
+            times = self._recent(key)
+            return max(1, math.ceil(times[0] + self.seconds - time.monotonic())) if times else 1
+
+    def _recent(self, key: str) -> deque[float]:
+        since = time.monotonic() - self.seconds
+        if len(self._times) >= _FORGET_FROM and key not in self._times:
+            self._times = {key: times for key, times in self._times.items() if times[-1] > since}
+        times = self._times.setdefault(key, deque())
+        while times and times[0] <= since:
+            times.popleft()
+        return times
