@@ -74,6 +74,25 @@ def test_the_policy_allows_the_backend_and_nothing_else(own_places, backend, els
     assert policy.startswith("default-src 'none';")
 
 
+@pytest.mark.parametrize(
+    ("host", "framed"),
+    [
+        ("127.0.0.1:5000", True),
+        ("localhost:8000", True),
+        ("[::1]:5000", True),
+        ("localhost-5000-colab.googleusercontent.com", True),
+        ("5000-gpu-t4.us-central1-0.prod.colab.dev", True),
+        ("pets.ngrok-free.app", False),
+        ("a-b-c.trycloudflare.com", False),
+        ("localhost.evil.example", False),
+    ],
+)
+def test_only_a_notebook_shows_the_page_in_a_frame(own_places, app, host, framed):
+    for shown in (app, create_page_app("/")):
+        policy = shown.test_client().get("/", base_url=f"http://{host}").headers["Content-Security-Policy"]
+        assert ("frame-ancestors 'none'" not in policy) == framed
+
+
 def test_an_address_cannot_break_out_of_the_page():
     text = page(create_page_app('"><script>alert(1)</script>')).text
     assert "<script>alert" not in text

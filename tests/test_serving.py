@@ -1,16 +1,21 @@
 """Servers in the background: one of a kind, on a port that is free, gone when stopped."""
 
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 import urllib.request
-from contextlib import closing
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from urllib.error import HTTPError
 
 import pytest
-from catdog import serving
+from catdog import receiving, serving
 from catdog.serving import Server, serve, stop
-from conftest import until
+from conftest import ROOT, refused, until
 from waitress.trigger import trigger
 
 
@@ -162,11 +167,134 @@ def test_silent_connections_are_cut_soon_and_those_in_the_middle_of_a_request_ar
     server.stop()
 
 
-def test_a_crowd_that_says_nothing_keeps_nobody_out_for_long(monkeypatch):
-    monkeypatch.setattr(serving, "_connections", lambda: 20)
-    server = Server(hello(), "127.0.0.1", 0, silent=0.2)
-    crowd = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(40)]
-    assert get(server.url) == "hello"
-    for one in crowd:
-        one.close()
+@pytest.fixture
+def small():
+    """A server that has room for 20 connections, and is patient with each."""
+    server = Server(hello(), "127.0.0.1", 0, silent=60, connections=20)
+    yield server
     server.stop()
+
+
+def crowd(server, number, sends=b""):
+    with ExitStack() as connections:
+        for _ in range(number):
+            one = connections.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            one.sendall(sends)
+        return connections.pop_all()
+
+
+UNFINISHED = b"POST / HTTP/1.1\r\nX-Forwarded-For: 203.0.113.%d\r\nContent-Length: 5\r\n\r\nab"
+
+
+@pytest.mark.parametrize("sends", [b"", b"GET / HTTP/1.1\r\nX-Half", UNFINISHED % 7])
+def test_a_crowd_keeps_nobody_out(small, sends):
+    with crowd(small, 60, sends):
+        for _ in range(3):
+            assert get(small.url) == "hello"
+        assert len(small._channels()) <= 21
+
+
+def test_of_a_crowd_those_go_first_that_can_best_be_done_without(small):
+    """Silent ones, else those of the client that has most under way; who sends a photo beside them gets it through."""
+    with closing(socket.create_connection(("127.0.0.1", small.port))) as ours:
+        ours.sendall(UNFINISHED % 8)
+        with crowd(small, 30, UNFINISHED % 7), crowd(small, 30):
+            ours.sendall(b"cde")
+            assert ours.recv(12) == b"HTTP/1.1 200"
+
+
+def test_one_client_has_so_many_requests_under_way_and_others_have_theirs(monkeypatch):
+    monkeypatch.setattr(serving, "UnderWay", lambda: receiving.UnderWay(most=3))
+    server = Server(hello(), "127.0.0.1", 0)
+
+    def ask(client):
+        headers = {"X-Forwarded-For": f"198.51.100.1, {client}"} if client else {}
+        with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+            connection.request("GET", "/", headers=headers)
+            return connection.getresponse().status
+
+    with crowd(server, 3, UNFINISHED % 7):
+        until(lambda: ask("203.0.113.7") == 429)
+        assert ask("203.0.113.8") == 200
+        assert ask("") == 200
+    until(lambda: ask("203.0.113.7") == 200)
+    until(lambda: not server._server.adj.under_way._numbers)
+    server.stop()
+
+
+def test_where_no_file_is_left_it_waits_and_goes_on(small, monkeypatch):
+    accept, full = small._accept, threading.Event()
+
+    def out_of_files():
+        if not full.is_set():
+            full.set()
+            raise OSError(24, "Too many open files")
+        return accept()
+
+    monkeypatch.setattr(small, "_accept", out_of_files)
+    assert get(small.url) == "hello"
+    assert full.is_set()
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_cuts_nobody_and_keeps_nobody(monkeypatch, hours):
+    server = Server(hello(), "127.0.0.1", 0, silent=0.5)
+    with (
+        closing(socket.create_connection(("127.0.0.1", server.port))) as silent,
+        closing(socket.create_connection(("127.0.0.1", server.port))) as halfway,
+    ):
+        halfway.sendall(UNFINISHED % 7)
+        until(lambda: any(one.request for one in server._channels()))
+        wall = time.time
+        monkeypatch.setattr(time, "time", lambda: wall() + 3600 * hours)
+        silent.settimeout(30)
+        assert silent.recv(1) == b""
+        halfway.sendall(b"cde")
+        assert halfway.recv(12) == b"HTTP/1.1 200"
+    server.stop()
+
+
+def test_a_machine_without_room_for_it_is_told(monkeypatch):
+    def none_left(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(serving, "create_server", none_left)
+    with refused("service-no-room", "can't start new thread"):
+        serve(hello(), "test", 0)
+
+
+SERVES = """
+import sys, threading, time
+from catdog.serving import serve
+
+def app(environ, start_response):
+    begun.set()
+    time.sleep(0.5)  # what is in flight
+    start_response("200 OK", [])
+    return [b"hello"]
+
+begun = threading.Event()
+print(serve(app, "backend", 0).port, flush=True)
+{then}
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "number"),
+    [
+        ("time.sleep(600)", signal.SIGTERM),
+        ("time.sleep(600)", signal.SIGINT),
+        ("begun.wait()", None),  # the program ends by itself
+    ],
+)
+def test_however_the_process_ends_what_is_in_flight_is_answered(then, number):
+    program = [sys.executable, "-c", SERVES.format(then=then)]
+    path = {"PYTHONPATH": str(ROOT / "notebooks")}
+    with subprocess.Popen(program, env=os.environ | path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        with closing(HTTPConnection("127.0.0.1", int(process.stdout.readline()), timeout=30)) as connection:
+            connection.request("GET", "/")
+            if number:
+                time.sleep(0.2)  # it is on its way; a little later does no harm
+                process.send_signal(number)
+            assert connection.getresponse().read() == b"hello"
+        assert process.wait(30) == {signal.SIGTERM: -signal.SIGTERM, signal.SIGINT: -signal.SIGINT, None: 0}[number]

@@ -81,6 +81,7 @@ CODES = {
     "ray-not-installed": "Ray is not installed",
     "runtime-too-old": "Colab's runtime has an older TensorFlow",
     "runtime-without-tensorflow": "Colab's runtime has no TensorFlow",
+    "service-no-room": "The machine has no room for the service",
     "service-refused": "The service refused the test photo",
     "service-unreachable": "The service does not answer",
     "setting-access-code": "ACCESS_CODE cannot be used",

@@ -29,6 +29,7 @@ COMMANDS = {
 }
 _PATHS = ("DATA", "MODEL", "VGG16_WEIGHTS", "MODELS_DIR", "DATA_DIR", "CATDOG_CACHE", "PHOTO")
 _ALIVE_SECONDS = 2
+_DRAIN_SECONDS = 10
 
 
 class NotebookFailed(Exception):
@@ -51,7 +52,7 @@ class _Relaying(NotebookClient):
         self.name = name
         self.seconds: dict[str, float] = {}
         self.addresses: list[str] = []
-        self._section = ""
+        self._section, self.serves = "", False
 
     def _begin(self, cell, cell_index) -> None:
         if cell.cell_type == "markdown" and cell.source.startswith("## "):
@@ -82,6 +83,13 @@ class _Relaying(NotebookClient):
     def alive(self) -> bool:
         return run_sync(self.km.is_alive)()
 
+    def drain(self) -> None:
+        """Have the kernel answer what is in flight, and end."""
+        end = time.monotonic() + _DRAIN_SECONDS
+        run_sync(self.km.signal_kernel)(signal.SIGTERM)
+        while self.alive and time.monotonic() < end:
+            time.sleep(0.05)
+
 
 @contextmanager
 def _kernel(name: str, **environment: str) -> Iterator[_Relaying]:
@@ -100,6 +108,8 @@ def _kernel(name: str, **environment: str) -> Iterator[_Relaying]:
         yield client
     finally:
         with _undisturbed():
+            if client.serves and client.alive:
+                client.drain()
             if client.kc is not None:
                 client.kc.stop_channels()
             if client.km.has_kernel:
@@ -137,6 +147,7 @@ def serve(*names: str) -> None:
             environment = {"TUNNEL": "none", "PORT": "0" if os.environ.get("PORT") else ""} if clients else {}
             clients.append(kernels.enter_context(_kernel(name, **environment)))
             clients[-1].run_cells()
+            clients[-1].serves = True
         addresses = "\n".join(address for client in clients for address in client.addresses)
         print(f"\n{addresses}\nUp and running. Ctrl-C stops everything.", flush=True)
         _wait_while_alive(clients)

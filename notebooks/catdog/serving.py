@@ -1,5 +1,10 @@
 """Serve a Flask app from a notebook: in the background, once, on a port that is free, until stopped."""
 
+import atexit
+import contextlib
+import functools
+import os
+import signal
 import socket
 import threading
 import time
@@ -8,12 +13,15 @@ from collections.abc import Callable, Iterable
 from waitress import wasyncore
 from waitress.server import create_server
 
-from .receiving import REFUSED, Budget, Channel, RefusingChannel
+from .errors import SuiteError, first_line
+from .receiving import REFUSED, Budget, Channel, RefusingChannel, UnderWay
 
 _THREADS = 32
 _CONNECTIONS = 1000  # at a time; who sends slowly holds one
 _IDLE_SECONDS = 60  # in the middle of a request
 _SILENT_SECONDS, _LOOK_SECONDS = 8, 1  # without having begun one, looked at so often
+_SHARE_MADE_ROOM = 20  # one in so many goes at once, where there is no room for more
+_NO_FILE_SECONDS = 0.05
 _DRAIN_SECONDS = 5
 _running: dict[str, "Server"] = {}
 
@@ -30,6 +38,8 @@ class Server:
             waitress does so in plain text.
         drain: seconds that requests in flight may take when the server is stopped.
         silent: seconds after which a connection is cut on which no request has begun.
+        connections: at a time; for more, those that can best be done without are cut. 0: as many as this process may
+            open files for.
 
     Raises OSError when the port is taken.
     """
@@ -46,13 +56,14 @@ class Server:
         app_refuses: bool = False,
         drain: float = _DRAIN_SECONDS,
         silent: float = _SILENT_SECONDS,
+        connections: int = 0,
     ):
-        listener = socket.create_server(
-            (host, port)
-        )  # before waitress, which starts threads even where it cannot listen
+        # Before waitress, which starts threads even where it cannot listen.
+        listener = socket.create_server((host, port))
         self.port = listener.getsockname()[1]
         self._sockets: dict = {}
         self._app, self._refuses, self._drain, self._silent = app, app_refuses, drain, silent
+        self._most_connections, self._next_look = connections or _connections(), 0.0
         self._in_flight, self._changed, self._draining = 0, threading.Condition(), False
         self._server = create_server(
             self._guarded,
@@ -62,16 +73,16 @@ class Server:
             max_request_header_size=32 << 10,
             max_request_body_size=max_body + 1,
             inbuf_overflow=max_body + 1,  # nothing that strangers send is written to disk
-            connection_limit=_connections(),
-            channel_timeout=_IDLE_SECONDS,
-            cleanup_interval=_LOOK_SECONDS,
+            connection_limit=1 << 30,  # beyond its own, waitress would let nobody in
             asyncore_use_poll=True,  # select() knows no more than 1,024 files
             ident=None,
             clear_untrusted_proxy_headers=False,  # behind a tunnel they tell who asks; the app knows whom to believe
         )
-        self._server.adj.budget, self._server.adj.patience = Budget(all_bodies), patience
+        settings = self._server.adj
+        settings.budget, settings.patience, settings.under_way = Budget(all_bodies), patience, UnderWay()
         self._server.channel_class = RefusingChannel if app_refuses else Channel
-        self._server.maintenance = self._cut_the_silent
+        self._server.maintenance = self._look_after_connections
+        self._accept, self._server.accept = self._server.accept, self._accepted
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.run, name=f"server on port {self.port}", daemon=True)
         self._thread.start()
@@ -97,10 +108,35 @@ class Server:
                 self._in_flight -= 1
                 self._changed.notify_all()
 
-    def _cut_the_silent(self, now: float) -> None:
-        """Connections on which nothing comes: soon where no request has begun, or a crowd of them would keep everybody
-        out; who stops in the middle of a photo, for bad reception, has longer."""
-        for channel in list(self._channels()):
+    def _look_after_connections(self, on_the_wall: float) -> None:
+        """Before each wait for connections."""
+        self._server.next_channel_cleanup = 0  # or a clock that is set back would end this for as long
+        if len(self._channels()) >= self._most_connections:
+            self._make_room()
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _LOOK_SECONDS
+            self._cut_the_silent()
+
+    def _accepted(self) -> tuple | None:
+        """Who comes next; nobody where this process has no file left for them, until others have gone."""
+        try:
+            return self._accept()
+        except OSError:
+            self._make_room()
+            time.sleep(_NO_FILE_SECONDS)  # or this would be tried without end
+            return None
+
+    def _make_room(self) -> None:
+        """Cut some connections: a crowd that keeps its own open must not keep everybody else out."""
+        waiting = sorted((one for one in self._channels() if not one.is_answered), key=lambda one: one.dispensable)
+        for channel in waiting[: 1 + self._most_connections // _SHARE_MADE_ROOM]:
+            channel.will_close = True
+
+    def _cut_the_silent(self) -> None:
+        """Connections on which nothing comes: soon where no request has begun; who stops in the middle of a photo, for
+        bad reception, has longer."""
+        now = time.monotonic()
+        for channel in self._channels():
             patience = self._silent if channel.request is None else _IDLE_SECONDS
             if not channel.requests and now - channel.last_activity > patience:
                 channel.will_close = True
@@ -111,11 +147,11 @@ class Server:
         with self._changed:
             self._draining = True
             self._changed.wait_for(lambda: not self._in_flight, self._drain)
-        while time.monotonic() < end and any(one.total_outbufs_len for one in list(self._channels())):
+        while time.monotonic() < end and any(one.total_outbufs_len for one in self._channels()):
             time.sleep(0.01)  # waitress tells nobody when the last byte of an answer has gone
 
-    def _channels(self) -> Iterable:
-        return self._server.active_channels.values()
+    def _channels(self) -> list[Channel]:
+        return list(self._server.active_channels.values())
 
     def stop(self) -> None:
         """Answer what is in flight, stop listening, drop the connections, end the threads. Stopping twice is fine."""
@@ -131,6 +167,7 @@ class Server:
             pulled.set()
             self._thread.join(timeout=10)
             self._server.task_dispatcher.shutdown(timeout=5)
+            self._app = None  # whoever keeps a server that has ended need not keep what it served
 
 
 def serve(app: Callable, name: str, port: int, host: str = "127.0.0.1", **options) -> Server:
@@ -142,15 +179,30 @@ def serve(app: Callable, name: str, port: int, host: str = "127.0.0.1", **option
         name: what is served, "backend" for one.
         port: 0 takes any free port.
         options: see `Server`.
+
+    Raises SuiteError where this machine has no room for its threads or files.
     """
     stop(name)
+    _drain_at_the_end()
     try:
-        server = Server(app, host, port, **options)
+        server = _on_a_port(app, name, port, host, **options)
+    except (OSError, RuntimeError, MemoryError) as error:
+        raise SuiteError(
+            "service-no-room",
+            f"The {name} could not be started: {first_line(error)}. Close what else runs on this machine, restart the "
+            "kernel, and run the notebook again.",
+        ) from error
+    _running[name] = server
+    return server
+
+
+def _on_a_port(app: Callable, name: str, port: int, host: str, **options) -> Server:
+    try:
+        return Server(app, host, port, **options)
     except OSError:
         server = Server(app, host, 0, **options)
         print(f"Port {port} is taken by another program, so the {name} uses {server.port}.")
-    _running[name] = server
-    return server
+        return server
 
 
 def _connections() -> int:
@@ -160,6 +212,28 @@ def _connections() -> int:
     except ImportError:  # Windows
         return 200
     return min(_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+
+
+def stop_all() -> None:
+    """Stop everything that this process serves."""
+    for name in list(_running):
+        stop(name)
+
+
+@functools.cache
+def _drain_at_the_end() -> None:
+    """Requests in flight are answered when this process ends, or is told to: by SIGTERM, Ctrl-C, or its notebook."""
+    # Before those of concurrent.futures, which may take no more work by the time that atexit's come.
+    getattr(threading, "_register_atexit", atexit.register)(stop_all)
+    with contextlib.suppress(ValueError):  # another thread than the main one
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _drain_and_end)
+
+
+def _drain_and_end(number: int, frame) -> None:
+    stop_all()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)  # SystemExit would end the cell that runs, not the notebook's kernel
 
 
 def stop(name: str) -> bool:

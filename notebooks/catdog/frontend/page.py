@@ -11,6 +11,7 @@ from markupsafe import escape
 from .. import link
 
 SAME_ORIGIN = "/"
+_OWNERS_ALONE = (".googleusercontent.com", ".prod.colab.dev")  # as Colab shows what its machine serves
 FILES = Path(__file__).parent
 
 
@@ -31,7 +32,7 @@ def page_blueprint(backend_url: Callable[[], str], files: Path = FILES) -> Bluep
     def show() -> Response:
         url = backend_url()
         response = make_response(render_template("page.html", backend=url, scripts=scripts, live=_live_stamp()))
-        response.headers["Content-Security-Policy"] = _content_security_policy(url)
+        response.headers["Content-Security-Policy"] = _content_security_policy(url, _may_be_framed())
         response.headers["Cache-Control"] = "no-store"  # the backend's address may be another one tomorrow
         return response
 
@@ -94,10 +95,17 @@ def _careful(response: Response) -> Response:
     return response
 
 
-def _content_security_policy(backend_url: str) -> str:
+def _may_be_framed() -> bool:
+    """Notebooks show the page in a frame, at an address that only their owner reaches. At any other, a frame can only
+    be somebody's who wants testers to tap what they do not see."""
+    return link.is_local(request.host) or request.host.partition(":")[0].endswith(_OWNERS_ALONE)
+
+
+def _content_security_policy(backend_url: str, may_be_framed: bool) -> str:
     elsewhere = link.origin(backend_url)
+    framed = "" if may_be_framed else "frame-ancestors 'none'; "
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
         f"connect-src 'self'{elsewhere and ' ' + elsewhere}; base-uri 'none'; form-action 'none'; "
-        "require-trusted-types-for 'script'"
+        f"{framed}require-trusted-types-for 'script'"
     )
