@@ -14,7 +14,7 @@ import pytest
 import requests
 from catdog import bundle
 from catdog.backbone import VGG16
-from catdog.backend import following, routes
+from catdog.backend import following, log, routes
 from catdog.backend.app import create_app, start, use
 from catdog.backend.following import Versions
 from catdog.card import CARD
@@ -139,6 +139,21 @@ def test_a_version_that_does_not_pass_is_left_out_and_the_old_one_goes_on(app, s
     assert versions.look()
     assert good.id in str(versions)
     assert "Not taken" not in str(versions)
+
+
+def test_bad_versions_are_told_once_each_however_often_they_are_looked_at(app, own_cache, save, classifier):
+    log.write_to_file(app.logger)  # into a folder of its own
+    versions = Versions(app, "pets", classifier.engine.name)
+    bad = [save(number).folder for number in (1, 2)]
+    for folder in bad:
+        (folder / "head.npz").write_bytes(b"damaged")
+    assert not any(versions.look() for _ in range(5))
+    told = [line for line in (own_cache / "backend.log").read_text().splitlines() if "model refused" in line]
+    assert len(told) == 2
+    assert str(versions).count("Not taken: ") == 2
+    shutil.rmtree(bad[0])
+    versions.look()
+    assert str(versions).count("Not taken: ") == 1
 
 
 def test_what_comes_from_drive_file_by_file_is_taken_once_it_is_whole(app, save, classifier):

@@ -1,6 +1,7 @@
 """A loaded model: photos in, probabilities out, after proof that it still answers as when it was saved."""
 
 import functools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ class Answer:
 
 class Classifier:
     """A verified bundle on an engine. Safe to call from several threads.
+
+    `seconds_each` is what one of its golden photos took when it was made.
 
     Raises BundleRefused when the engine runs another backbone than the bundle was trained on, or when its golden photos
     do not give the probabilities that were saved with them: within `TOLERANCE` each on an engine that computes in
@@ -67,7 +70,9 @@ class Classifier:
         return [Answer(*found) for found in zip(probabilities, (confident & familiar).tolist(), familiar.tolist())]
 
     def _replay(self) -> None:
+        began = time.monotonic()
         saved, now = self._model.golden_probabilities, self.predict(self.bundle.golden_photos)
+        self.seconds_each = (time.monotonic() - began) / len(now)
         off = float(np.abs(now - saved).max())
         if (off > TOLERANCE) if is_exact(self.engine) else compare(now, saved).objection:
             raise BundleRefused(

@@ -1,5 +1,6 @@
 """The service's app: configuration, who comes in, errors, headers, and what is written down of each request."""
 
+import gc
 import logging
 import secrets
 import time
@@ -14,9 +15,10 @@ from .. import __version__, link
 from ..classifier import Classifier
 from ..feedback import Feedback
 from ..frontend.page import SAME_ORIGIN, page_blueprint
+from ..processors import memory
 from ..receiving import REFUSED
-from ..serving import Server, serve
-from . import batching, log, memory, problems
+from ..serving import Server, serve, stop
+from . import batching, log, problems
 from .admission import Admission
 from .clients import client
 from .deadline import Deadline
@@ -24,15 +26,18 @@ from .decoder import READ
 from .decoders import decoders
 from .decoding import Spent
 from .limits import Limits
+from .memory import give_back_large_blocks
 from .metrics import Metrics
 from .origins import parse_origins
 from .readiness import Readiness
-from .routes import Model, api, complete_description
+from .routes import Model, api
+from .schemas import complete_description
 from .uploads import InMemoryRequest
 from .visits import Visit, Visits
 
 _SHARE_OF_SECONDS = 0.5  # that an answer may take: what is let in at today's pace is answered at a slower one, too
 _UNSEEN = ("/healthz", "/readyz", "/metrics", "/page/")
+_SHARE_OF_MEMORY = 16  # one in so many bytes for bodies, which are there up to three times while they are taken apart
 SPARE_THREADS = 16  # for the page, /healthz and refusals while all places for requests with photos are taken
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -105,7 +110,7 @@ def create_app(
     app.register_error_handler(problems.Problem, problems.response)
     app.error_processor(_flask_error)
     app.spec_processor(complete_description)
-    memory.give_back_large_blocks()
+    give_back_large_blocks()
     decoders(app.config["READ_PHOTO"])  # so that the first photo need not wait for them to start
     return app
 
@@ -119,7 +124,7 @@ def use(app: APIFlask, classifier: Classifier, queue: batching.BatchingQueue | N
     ours = app.extensions["catdog"]
     queue = queue or batching.BatchingQueue(
         classifier.answer, app.config["MAX_BATCH"], ours["limits"].waiting, ours["metrics"].note_batch,
-        _SHARE_OF_SECONDS * ours["limits"].seconds,
+        _SHARE_OF_SECONDS * ours["limits"].seconds, getattr(classifier, "seconds_each", 0.0),
     )  # fmt: skip
     ours["model"] = Model(classifier, queue)
     ours["metrics"].note_model(classifier.bundle.id)
@@ -129,12 +134,14 @@ def use(app: APIFlask, classifier: Classifier, queue: batching.BatchingQueue | N
 def start(app: APIFlask, port: int) -> Server:
     """Serve `app` in the background on `port`, as `serving.serve` does, within its limits."""
     limits = app.extensions["catdog"]["limits"]
+    if stop("backend"):
+        gc.collect()  # the app that it served is a circle of references, with a network in it
     return serve(
         app,
         "backend",
         port,
         max_body=limits.request_bytes,
-        all_bodies=limits.held_bytes,
+        all_bodies=min(limits.held_bytes, memory() // _SHARE_OF_MEMORY),
         threads=limits.requests + SPARE_THREADS,
         app_refuses=True,
     )

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from ..engines import BATCH
-from .deadline import Deadline, DeadlinePassed
+from .deadline import Deadline, DeadlinePassed, NotBegun
 
 MOST = BATCH  # photos in one batch
 CAPACITY = 256  # photos that may wait
@@ -27,10 +27,10 @@ class QueueFull(Exception):
 
 
 class Pace:
-    """Seconds for each photo, as the last ones took them."""
+    """Seconds for each photo, as the last ones took them; `seconds` before the first."""
 
-    def __init__(self):
-        self.seconds = 0.0
+    def __init__(self, seconds: float = 0.0):
+        self.seconds = seconds
 
     def note(self, seconds: float, photos: int) -> None:
         """So long so many took together. The newest count most."""
@@ -54,6 +54,7 @@ class BatchingQueue:
         capacity: photos that may wait, those that are still being decoded included.
         observe: told how many photos each batch has.
         patience: seconds in which what is let in shall be answered, at the pace of the last photos.
+        seconds_each: that a photo takes, as far as is known before the first one.
     """
 
     def __init__(
@@ -63,10 +64,11 @@ class BatchingQueue:
         capacity: int = CAPACITY,
         observe: Callable[[int], object] = lambda photos: None,
         patience: float = float("inf"),
+        seconds_each: float = 0.0,
     ):
         self._predict, self._observe = predict, observe
         self._most, self._capacity, self._patience = most, capacity, patience
-        self._computing, self._decoding = Pace(), Pace()
+        self._computing, self._decoding = Pace(seconds_each), Pace()
         self._waiting: deque[tuple[np.ndarray, Future]] = deque()
         self._taken = 0
         self._lock = threading.Lock()
@@ -111,13 +113,26 @@ class BatchingQueue:
         self._worker.submit(self._one_batch)
         return futures
 
-    def take_back(self, futures: list[Future]) -> None:
-        """Those that still wait: nobody needs their answers any more."""
+    def take_back(self, futures: list[Future]) -> int:
+        """Those that still wait: nobody needs their answers any more. Returns how many these are."""
         unwanted = set(futures)
         with self._lock:
             before = len(self._waiting)
             self._waiting = deque(entry for entry in self._waiting if entry[1] not in unwanted)
-            self._taken -= before - len(self._waiting)
+            self._taken -= (waiting := before - len(self._waiting))
+            return waiting
+
+    def run(self, task: Callable[[], object]) -> Future:
+        """Have the worker call `task` in its turn; it takes the time of one photo."""
+
+        def timed() -> object:
+            began = time.monotonic()
+            try:
+                return task()
+            finally:
+                self._computing.note(time.monotonic() - began, 1)
+
+        return self._worker.submit(timed)
 
     def _one_batch(self) -> None:
         """As often as photos come in; a call that finds nothing left has nothing to do."""
@@ -162,7 +177,7 @@ class Places:
         Args:
             left: seconds that the answer may still take.
 
-        Raises DeadlinePassed.
+        Raises DeadlinePassed, NotBegun where not all were in the network by then.
         """
         left = left or Deadline(_LONG)
         self.empty -= len(photos)
@@ -170,22 +185,20 @@ class Places:
         try:
             return [future.exception(left()) or future.result() for future in futures]
         except TimeoutError:
-            self._queue.take_back(futures)
-            raise DeadlinePassed from None
+            raise (NotBegun if self._queue.take_back(futures) else DeadlinePassed) from None
 
     def run(self, task: Callable[[], object], left: Callable[[], float] | None = None) -> object:
         """What `task` gives, called by the worker in its turn between the batches.
 
         Raises:
-            DeadlinePassed: it did not begin or end in time.
+            DeadlinePassed: it did not end in time; NotBegun: it did not even begin.
             Exception: whatever `task` raised.
         """
-        future = self._queue._worker.submit(task)
+        future = self._queue.run(task)
         try:
             error = future.exception((left or Deadline(_LONG))())
         except TimeoutError:
-            future.cancel()
-            raise DeadlinePassed from None
+            raise (NotBegun if future.cancel() else DeadlinePassed) from None
         if error:
             raise error
         return future.result()

@@ -7,6 +7,10 @@ class DeadlinePassed(Exception):
     """There was no answer in time."""
 
 
+class NotBegun(DeadlinePassed):
+    """All the time went by in a line, where others were before: too many ask at once."""
+
+
 class Deadline:
     """A moment `seconds` from now; called, it says how many are left, never fewer than none."""
 

@@ -23,11 +23,11 @@ from concurrent.futures import Future
 import numpy as np
 
 from ..preprocessing import Preprocessing
-from ..processors import processors
+from ..processors import memory, processors
 from .decoder import PHOTO, READ, Outcome, receive, send
 
-# Decoding takes up to 400 MB a photo: few at a time, for all requests.
-DECODERS = min(4, processors())
+_EACH_TAKES, _OTHERS_TAKE = 400 << 20, 600 << 20  # bytes: a photo while it is decoded, and the service beside that
+DECODERS = max(1, min(4, processors(), (memory() - _OTHERS_TAKE) // _EACH_TAKES))  # for all requests
 _PHOTOS_A_LIFE = 2000  # decoders leak a little
 _START_SECONDS = 60  # on a very busy machine
 _PAUSES = (0.1, 0.5, 1, 2, 5)  # seconds between tries to start one, where there is no room for a process

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..preprocessing import PREPROCESSING, Preprocessing
-from .deadline import DeadlinePassed
+from .deadline import DeadlinePassed, NotBegun
 from .decoder import READ
 from .decoders import Crashed, Decoders, Lost, NoneFree, Slow, decoders
 from .problems import Problem
@@ -50,7 +50,7 @@ def decode(
         preprocessing: that of the model that will answer.
         spent: told where the time went.
 
-    Raises DeadlinePassed.
+    Raises DeadlinePassed, NotBegun where no decoder was free in time.
     """
     pool = pool or decoders(read)
     limits = pixels, preprocessing, seconds
@@ -101,7 +101,7 @@ class _Reading:
             self._decoder = self._pool.take(self._left())
         except NoneFree:
             self._decoder = None
-            raise DeadlinePassed from None
+            raise NotBegun from None
         finally:
             self._spent.waiting += time.monotonic() - began
         self._began = time.monotonic()

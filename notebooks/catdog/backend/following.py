@@ -37,7 +37,7 @@ class Versions:
         self._waiting: Bundle | None = None
         self._known = {self.serving.folder}  # they have had their chance
         self._before: list[Path] = []
-        self._since, self._refused = datetime.now(), ""
+        self._since, self._refused = datetime.now(), {}
         self._one_at_a_time, self._ended = threading.Lock(), threading.Event()
         self.pinned = "/" in wanted
 
@@ -48,6 +48,7 @@ class Versions:
     def look(self) -> bool:
         """Look for a newer version once; whether one took over."""
         with self._one_at_a_time:
+            self._refused = {folder: why for folder, why in self._refused.items() if folder.exists()}
             newer = self._newer()
             took_over = any(map(self._took_over, newer))
             if took_over:
@@ -64,12 +65,13 @@ class Versions:
         try:
             found = bundle.read(folder)  # from Drive, a version may come file by file: it is looked at again
             self._known.add(folder)
+            self._refused.pop(folder, None)
             if not self._has_our_subject(found):
                 self._waiting = max(self._waiting or found, found, key=lambda one: bundle.age(one.folder))
                 return False
             self._take_over(found)
         except SuiteError as refusal:
-            self._note_refusal(refusal)
+            self._note_refusal(folder, refusal)
             return False
         return True
 
@@ -99,7 +101,7 @@ class Versions:
                         continue
                     self._take_over(found)
                 except SuiteError as refusal:
-                    self._note_refusal(refusal)
+                    self._note_refusal(folder, refusal)
                     continue
                 self._before = [before for before in self._before if before not in (folder, left)]
                 self._known |= {folder, left}
@@ -126,27 +128,31 @@ class Versions:
             lines.append(
                 f"A newer version waits: {self._waiting.id}, with the classes {others}. Set TAKE_OVER to serve it."
             )
-        return "\n".join(lines + ([f"Not taken: {self._refused}"] if self._refused else []))
+        return "\n".join(lines + [f"Not taken: {why}" for why in self._refused.values()])
 
     def _follow(self, seconds: float) -> None:
+        told = ""
         while not self._ended.wait(seconds):
             try:
                 self.look()
-            except Exception:  # a Drive that is gone for a while, say: the next look may do better
-                self._app.logger.exception("looking for a newer model broke")
+                told = ""
+            except Exception as error:  # a Drive that is gone for a while, say: the next look may do better
+                if str(error) != told:
+                    self._app.logger.exception("looking for a newer model broke")
+                told = str(error)
 
     def _take_over(self, found: Bundle) -> None:
         now = self._app.extensions["catdog"]["model"].classifier
         use(self._app, load_classifier(found, self._engine, beside=now, say=self._app.logger.info))
         self._before.append(now.bundle.folder)
-        self._since, self._refused = datetime.now(), ""
+        self._since, self._refused = datetime.now(), {}
         if self._waiting and bundle.age(self._waiting.folder) <= bundle.age(found.folder):
             self._waiting = None
 
-    def _note_refusal(self, refusal: SuiteError) -> None:
-        if str(refusal) != self._refused:
+    def _note_refusal(self, folder: Path, refusal: SuiteError) -> None:
+        if self._refused.get(folder) != str(refusal):
             self._app.logger.warning("model refused", extra={"facts": {"why": str(refusal)}})
-        self._refused = str(refusal)
+        self._refused[folder] = str(refusal)
 
 
 def follow(app: APIFlask, wanted: str = "", engine: str = AUTO, seconds: float = 5) -> Versions:

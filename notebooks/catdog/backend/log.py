@@ -2,8 +2,10 @@
 
 import json
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
 from flask import g, has_request_context
 
@@ -25,10 +27,25 @@ class _AsJson(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class _Patient(RotatingFileHandler):
+    """Where a line cannot be written, because the disk is full or the folder is gone, the line is lost and nothing
+    else: the handler's own way prints a traceback into the notebook for each. It tries again with the next line."""
+
+    def _open(self):
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        return super()._open()
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            if self.stream:
+                self.stream.close()
+        self.stream = None
+
+
 def write_to_file(logger: logging.Logger) -> None:
     """`logger` and the server's write to backend.log in the cache's folder. Not to the notebook, where a background
     thread's words land under whatever cell is running."""
-    handler = RotatingFileHandler(places.cache_dir() / "backend.log", maxBytes=5_000_000, backupCount=1, delay=True)
+    handler = _Patient(places.cache_dir() / "backend.log", maxBytes=5_000_000, backupCount=1, delay=True)
     handler.setFormatter(_AsJson())
     logger.setLevel(logging.INFO)
     for each in (logger, logging.getLogger("waitress")):
