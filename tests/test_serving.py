@@ -222,6 +222,21 @@ def test_one_client_has_so_many_requests_under_way_and_others_have_theirs(monkey
     server.stop()
 
 
+@pytest.mark.parametrize("beside", [b"5;" + b"a" * 100_000, b"0\r\n" + b"X: y\r\n" * 20_000])
+def test_what_comes_beside_the_chunks_has_an_end(small, beside):
+    with closing(socket.create_connection(("127.0.0.1", small.port), timeout=30)) as one:
+        one.sendall(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + beside)
+        assert one.recv(12) == b"HTTP/1.1 400"
+    assert get(small.url) == "hello"
+
+
+@pytest.mark.parametrize("header", [b"GET http://[::1 HTTP/1.1", b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5000])
+def test_a_header_that_cannot_be_read_is_answered(small, header):
+    with closing(socket.create_connection(("127.0.0.1", small.port), timeout=30)) as one:
+        one.sendall(header + b"\r\nHost: x\r\n\r\n")
+        assert one.recv(12) == b"HTTP/1.1 400"
+
+
 def test_where_no_file_is_left_it_waits_and_goes_on(small, monkeypatch):
     accept, full = small._accept, threading.Event()
 

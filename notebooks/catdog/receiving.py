@@ -18,11 +18,12 @@ from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.task import WSGITask
-from waitress.utilities import Error, RequestEntityTooLarge
+from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
 REFUSED = "catdog.refused"  # in a request's environ: the status with which the app is to refuse it
 _LEAST_RATE = 500  # bytes a second on average, asked for once the server's patience is at an end
 _READ_AND_THROWN_AWAY = 1 << 30  # bytes of one body, before the connection is cut
+_BESIDE_CHUNKS = 16 << 10  # bytes, and one more piece of what comes
 HERE = ("127.0.0.1", "::1")
 _NEW_SECONDS = 1  # in which a connection may be without a request
 _FEW = 6  # requests under way, as many as a browser keeps connections to one service
@@ -123,7 +124,11 @@ class Parser(HTTPRequestParser):
 
     def received(self, data: bytes) -> int:
         body_before = self.body_bytes_received
-        consumed = super().received(data)
+        try:
+            consumed = super().received(data)
+        except ValueError:  # an address or a length that Python cannot read: waitress would just hang up
+            self._end_with(BadRequest(""))
+            return len(data)
         self._read += consumed
         if self.headers_finished and not self.client:
             self.client = household(client_behind(self._address, self.headers.get("X_FORWARDED_FOR", "")))
@@ -133,11 +138,21 @@ class Parser(HTTPRequestParser):
             self._refusal = self._refusal or self.error
         elif not self._refusal and not self._hold(self.body_bytes_received - body_before):
             self._refusal = _NoRoom("")
-        if self._refusal:
+        if self._says_more_than_it_sends():
+            self._end_with(BadRequest(""))
+        elif self._refusal:
             self._throw_away()
         elif not self.completed and self._too_slow():
-            self.error, self.completed, self.expect_continue = _TooSlow(""), True, False
+            self._end_with(_TooSlow(""))
         return consumed
+
+    def _end_with(self, error: Error) -> None:
+        self.error, self.completed, self.expect_continue = error, True, False
+
+    def _says_more_than_it_sends(self) -> bool:
+        """Between chunks, or behind the last, of what waitress keeps whole and copies whenever some more of it comes."""
+        beside = (getattr(self.body_rcv, name, b"") for name in ("control_line", "trailer"))
+        return any(len(text) > _BESIDE_CHUNKS for text in beside)
 
     def close(self) -> None:
         self._give_back()
