@@ -183,3 +183,30 @@ def test_none_is_lost_while_clients_send_and_decoders_are_killed():
         ended.set()
         murderer.join()
     assert not wrong
+
+
+def test_a_decoder_that_has_read_its_photo_is_not_kept_by_a_slow_one_beside_it():
+    with some_decoders(2) as pool:
+        bomb, photo = jpeg_of_many_scans(20_000), drawing()
+        mixed = Thread(target=lambda: read_by(pool, bomb, photo, seconds=2))
+        mixed.start()
+        until(lambda: pool._busy)
+        assert told(read_by(pool, photo, photo)) == ["photo", "photo"]
+        assert mixed.is_alive()  # the bomb has not had its time yet
+        mixed.join()
+
+
+def test_a_request_goes_on_with_its_decoder_while_others_wait(monkeypatch):
+    """Or it would wait behind them for each of its photos."""
+    photos = [drawing("cat", seed) for seed in range(4)]
+    with some_decoders() as pool:
+        held, taken = pool.take(30), []
+        requests = [Thread(target=read_by, args=(pool, *photos)) for _ in range(3)]
+        for request in requests:
+            request.start()
+        until(lambda: len(pool._waiting) == len(requests))
+        monkeypatch.setattr(pool, "take", lambda seconds: taken.append(seconds))
+        pool.give_back(held)
+        for request in requests:
+            request.join()
+    assert not taken

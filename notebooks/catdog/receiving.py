@@ -150,7 +150,7 @@ class Parser(HTTPRequestParser):
         self.error, self.completed, self.expect_continue = error, True, False
 
     def _says_more_than_it_sends(self) -> bool:
-        """Between chunks, or behind the last, of what waitress keeps whole and copies whenever some more of it comes."""
+        """Between chunks, or behind the last: waitress keeps that whole, and copies it with each piece that comes."""
         beside = (getattr(self.body_rcv, name, b"") for name in ("control_line", "trailer"))
         return any(len(text) > _BESIDE_CHUNKS for text in beside)
 

@@ -35,7 +35,7 @@ from .schemas import complete_description
 from .uploads import InMemoryRequest
 from .visits import Visit, Visits
 
-_SHARE_OF_SECONDS = 0.5  # that an answer may take: what is let in at today's pace is answered at a slower one, too
+_SHARE_OF_SECONDS = 0.25  # that an answer may take: what is let in at today's pace is answered at a slower one, too
 _UNSEEN = ("/healthz", "/readyz", "/metrics", "/page/")
 _SHARE_OF_MEMORY = 16  # one in so many bytes for bodies, which are there up to three times while they are taken apart
 SPARE_THREADS = 16  # for the page, /healthz and refusals while all places for requests with photos are taken

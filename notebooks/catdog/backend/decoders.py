@@ -53,19 +53,19 @@ class NoneFree(Exception):
 
 
 class Decoder:
-    """One process and the line to it. Raises OSError where it cannot be started."""
+    """One process and the `line` to it. Raises OSError where it cannot be started."""
 
     def __init__(self, read: str = READ):
         token = secrets.token_hex(16)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self._process = _started(listener.getsockname()[1], token, read)
             try:
-                self._line = _accepted(listener, self._process, token)
+                self.line = _accepted(listener, self._process, token)
             except BaseException:
                 self._process.kill()
                 self._process.wait()
                 raise
-        self.photos = 0
+        self.photos, self.handed_out = 0, 0.0
 
     @property
     def alive(self) -> bool:
@@ -81,20 +81,25 @@ class Decoder:
         self._pixels, self._end = preprocessing.pixels, time.monotonic() + _WALL * seconds
         version = preprocessing.version.encode()
         try:
-            self._line.settimeout(_WALL * seconds)
-            send(self._line, str(seconds).encode(), str(pixels).encode(), version, data)
+            self.line.settimeout(_WALL * seconds)
+            send(self.line, str(seconds).encode(), str(pixels).encode(), version, data)
         except OSError:
             raise Lost from None
+
+    @property
+    def seconds_left(self) -> float:
+        """Until its photo has had its time by the clock."""
+        return max(0.0, self._end - time.monotonic())
 
     def finish(self, left: float) -> Outcome:
         """What `decoder.read_or_refuse` made of the photo; `left` are the seconds that there are at all.
 
         Raises Slow, Crashed, Lost, and TimeoutError when `left` is over first. The decoder is of no use then.
         """
-        allowed = self._end - time.monotonic()
+        allowed = self.seconds_left
         try:
-            self._line.settimeout(max(0.001, min(allowed, left)))
-            kind, body = receive(self._line)
+            self.line.settimeout(max(0.001, min(allowed, left)))
+            kind, body = receive(self.line)
         except TimeoutError:
             if left < allowed:
                 raise
@@ -110,7 +115,7 @@ class Decoder:
     def end(self) -> None:
         self._process.kill()
         self._process.wait()
-        self._line.close()
+        self.line.close()
 
     def _why(self) -> Exception:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -214,6 +219,7 @@ class Decoders:
                 waiting = self._waiting.popleft()
                 if waiting.set_running_or_notify_cancel():
                     self._busy += 1
+                    decoder.handed_out = time.monotonic()
                     waiting.set_result(decoder)
                 else:
                     self._ready.append(decoder)

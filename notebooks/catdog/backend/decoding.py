@@ -1,21 +1,24 @@
 """From the files of a request to photos, by the decoders of this service."""
 
 import contextlib
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from multiprocessing import connection
 
 import numpy as np
 
 from ..preprocessing import PREPROCESSING, Preprocessing
 from .deadline import DeadlinePassed, NotBegun
 from .decoder import READ
-from .decoders import Crashed, Decoders, Lost, NoneFree, Slow, decoders
+from .decoders import Crashed, Decoder, Decoders, Lost, NoneFree, Slow, decoders
 from .problems import Problem
 
 _MOST_SLOW = 2  # of one request
 _TRIES = 3  # of a photo whose decoder something else ended
+_KEPT_SECONDS = 0.2  # that a request may go on with its decoder: others would wait as long for each of their photos
 
 
 @dataclass
@@ -38,8 +41,8 @@ def decode(
 ) -> list[np.ndarray | Problem]:
     """For each photo's file what `images.read_photo` makes of it, or the Problem of one that is refused.
 
-    A request has one decoder, and more only while nobody waits for them. Where two of its photos took too long, the
-    others are not tried.
+    A request has one decoder at a time, and more only while nobody waits for them. Where two of its photos took too
+    long, the others are not tried.
 
     Args:
         pixels: that a photo may have.
@@ -54,29 +57,49 @@ def decode(
     """
     pool = pool or decoders(read)
     limits = pixels, preprocessing, seconds
-    waiting, running, outcomes, slow = deque(photos), deque(), [], 0
+    waiting, running, outcomes, slow, kept = deque(enumerate(photos)), {}, {}, 0, None
     try:
         while waiting or running:
-            while waiting and (not running or pool.has_free):
-                running.append(_Reading(pool, waiting.popleft(), limits, left, spent or Spent()))
-            outcomes.append(running[0].outcome())
-            running.popleft()
-            slow += is_slow(outcomes[-1])
+            while waiting and (not running or kept or pool.has_free):
+                number, photo = waiting.popleft()
+                running[number] = _Reading(pool, photo, limits, left, spent or Spent(), kept)
+                kept = None
+            number = _first_to_end(running)
+            outcomes[number] = running[number].outcome()
+            kept = running.pop(number).leave(bool(waiting))
+            slow += is_slow(outcomes[number])
             if slow >= _MOST_SLOW:
-                outcomes += [running.popleft().outcome() for _ in range(len(running))]
-                return outcomes + [_slow() for _ in waiting]
+                outcomes |= {number: _slow() for number, _ in waiting}
+                waiting.clear()
     finally:
-        for one in running:
+        if kept:
+            pool.give_back(kept)
+        for one in running.values():
             one.give_up()
-    return outcomes
+    return [outcomes[number] for number in sorted(outcomes)]
+
+
+def _first_to_end(running: dict[int, "_Reading"]) -> int:
+    """The number of one that has its outcome, or has had its time: its decoder is for others while the rest goes on."""
+    ended = connection.wait([one.line for one in running.values()], min(one.seconds_left for one in running.values()))
+    by_time = sorted(running, key=lambda number: running[number].seconds_left)
+    return next((number for number in by_time if running[number].line in ended), by_time[0])
 
 
 class _Reading:
     """A photo in a decoder, or on its way there: again where something else ended its decoder."""
 
-    def __init__(self, pool: Decoders, photo: bytes, limits: tuple, left: Callable[[], float], spent: Spent):
+    def __init__(
+        self,
+        pool: Decoders,
+        photo: bytes,
+        limits: tuple,
+        left: Callable[[], float],
+        spent: Spent,
+        decoder: Decoder | None = None,
+    ):
         self._pool, self._photo, self._limits, self._left, self._spent = pool, photo, limits, left, spent
-        self._begin()
+        self._begin(decoder)
 
     def outcome(self) -> np.ndarray | Problem:
         """Raises DeadlinePassed."""
@@ -90,15 +113,34 @@ class _Reading:
         except Lost:  # so often, the photo may be to blame: for what the system ends a process that takes all memory
             return _damaged()
 
+    @property
+    def line(self) -> socket.socket:
+        """On which the outcome comes."""
+        return self._decoder.line
+
+    @property
+    def seconds_left(self) -> float:
+        return min(self._left(), self._decoder.seconds_left)
+
+    def leave(self, more: bool) -> Decoder | None:
+        """After the outcome: its decoder where `more` photos of the request wait and its time is not yet over."""
+        decoder, self._decoder = self._decoder, None
+        if decoder and more and time.monotonic() - decoder.handed_out < _KEPT_SECONDS:
+            return decoder
+        if decoder:
+            self._pool.give_back(decoder)
+        return None
+
     def give_up(self) -> None:
+        """Without an outcome, or with one that nobody asks for."""
         if self._decoder:
-            self._pool.give_back(self._decoder, well=False)
+            self._pool.give_back(self._decoder, well=self._read)
             self._decoder = None
 
-    def _begin(self) -> None:
-        began = time.monotonic()
+    def _begin(self, decoder: Decoder | None = None) -> None:
+        began, self._read = time.monotonic(), False
         try:
-            self._decoder = self._pool.take(self._left())
+            self._decoder = decoder or self._pool.take(self._left())
         except NoneFree:
             self._decoder = None
             raise NotBegun from None
@@ -110,10 +152,9 @@ class _Reading:
             self._decoder.begin(self._photo, pixels, preprocessing, seconds)
 
     def _finish(self) -> np.ndarray | Problem:
-        well = False
         try:
             found = self._decoder.finish(self._left())
-            well = True
+            self._read = True
             return found if isinstance(found, np.ndarray) else Problem(*found)
         except Slow:
             return _slow()
@@ -123,8 +164,8 @@ class _Reading:
             raise DeadlinePassed from None
         finally:
             self._spent.decoding += time.monotonic() - self._began
-            decoder, self._decoder = self._decoder, None
-            self._pool.give_back(decoder, well)
+            if not self._read:
+                self.give_up()
 
 
 def _damaged() -> Problem:
