@@ -57,6 +57,27 @@ def test_what_comes_in_meanwhile_goes_together_and_everyone_gets_their_own(gate)
     assert queue.taken == 0
 
 
+def test_what_is_run_has_its_turn_however_many_photos_keep_coming(gate):
+    """Each batch that is answered brings new photos, as clients do."""
+    queue, order, ended = BatchingQueue(lambda photos: order.append("batch") or list(photos), most=2), [], []
+
+    def client():
+        while not ended:
+            predict(queue, marked(1, 2))
+
+    with ThreadPoolExecutor(6) as clients:
+        going = [clients.submit(client) for _ in range(5)]
+        until(lambda: len(order) > 20)
+        for _ in range(5):
+            before = len(order)
+            with queue.places(1) as places:
+                places.run(lambda: order.append("run"))
+            assert order[before:].index("run") < 12  # at most those that were called before, and one more batch
+        ended.append(True)
+        for one in going:
+            one.result(30)
+
+
 def test_a_full_queue_refuses_at_once_and_takes_no_part(gate):
     queue = BatchingQueue(gate.predict, capacity=3)
     with ThreadPoolExecutor(3) as clients:

@@ -70,7 +70,7 @@ class BatchingQueue:
         self._most, self._capacity, self._patience = most, capacity, patience
         self._computing, self._decoding = Pace(seconds_each), Pace()
         self._waiting: deque[tuple[np.ndarray, Future]] = deque()
-        self._taken = 0
+        self._taken, self._is_called = 0, False
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="network")
 
@@ -110,7 +110,9 @@ class BatchingQueue:
         futures = [Future() for _ in photos]
         with self._lock:
             self._waiting.extend(zip(photos, futures))
-        self._worker.submit(self._one_batch)
+            call, self._is_called = not self._is_called, True
+        if call:
+            self._worker.submit(self._one_batch)
         return futures
 
     def take_back(self, futures: list[Future]) -> int:
@@ -135,17 +137,17 @@ class BatchingQueue:
         return self._worker.submit(timed)
 
     def _one_batch(self) -> None:
-        """As often as photos come in; a call that finds nothing left has nothing to do."""
+        """Called once for all photos that wait; where more do than one batch takes, again behind what waits besides, or
+        that would wait for as long as photos keep coming."""
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
             self._taken -= len(batch)
-            more = bool(self._waiting)
-        if not batch:
-            return
-        if more:
-            self._worker.submit(self._one_batch)
-        self._observe(len(batch))
-        self._answer(batch)
+            self._is_called = bool(self._waiting)
+            if self._is_called:
+                self._worker.submit(self._one_batch)
+        if batch:
+            self._observe(len(batch))
+            self._answer(batch)
 
     def _answer(self, batch: list[tuple[np.ndarray, Future]]) -> None:
         photos, futures = zip(*batch)

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..images import PhotoRefused, read_photo
 from ..preprocessing import PREPROCESSING, Preprocessing
+from .memory import give_back_large_blocks
 
 READ = f"{__name__}:read_or_refuse"
 PHOTO, REFUSED = b"p", b"r"
@@ -71,6 +72,7 @@ def main(port: int, token: str, read: str) -> None:
     reader: Callable[..., Outcome] = getattr(importlib.import_module(module), name)
     line = socket.create_connection(("127.0.0.1", port))
     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    give_back_large_blocks()
     _limit_memory()
     _go_first()
     send(line, token.encode())
