@@ -59,23 +59,22 @@ def test_what_comes_in_meanwhile_goes_together_and_everyone_gets_their_own(gate)
 
 def test_what_is_run_has_its_turn_however_many_photos_keep_coming(gate):
     """Each batch that is answered brings new photos, as clients do."""
-    queue, order, ended = BatchingQueue(lambda photos: order.append("batch") or list(photos), most=2), [], []
+    order = []
 
-    def client():
-        while not ended:
-            predict(queue, marked(1, 2))
+    def predict_and_get_more(photos):
+        assert gate.open.wait(30)
+        order.append("batch")
+        if len(order) < 20:
+            queue.put(marked(0))
+        return list(photos)
 
-    with ThreadPoolExecutor(6) as clients:
-        going = [clients.submit(client) for _ in range(5)]
-        until(lambda: len(order) > 20)
-        for _ in range(5):
-            before = len(order)
-            with queue.places(1) as places:
-                places.run(lambda: order.append("run"))
-            assert order[before:].index("run") < 12  # at most those that were called before, and one more batch
-        ended.append(True)
-        for one in going:
-            one.result(30)
+    queue = BatchingQueue(predict_and_get_more)
+    for _ in range(5):
+        queue.put(marked(0))
+    run = queue.run(lambda: order.append("run"))
+    gate.open.set()
+    run.result(30)
+    assert order[:3].count("run") == 1  # after the batch that was begun, and the one of all that waited
 
 
 def test_a_full_queue_refuses_at_once_and_takes_no_part(gate):
