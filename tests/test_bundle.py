@@ -546,9 +546,21 @@ HOSTILE = {
             "files": (None, ["head.npz"], {"head.npz": 1}),
             "version": (5, "x\ny", ""),
             "backbone": ([], {"name": ["a"], "fingerprint": "x", "features": "y"}, {"name": "VGG16"}),
-            "metrics": ("x", {"test": {"photos": "many"}}, {"test": {"accuracy": float("nan")}}, {"test": 3}),
+            "metrics": (
+                "x",
+                {"test": {"accuracy": 10**400}},
+                {"test": {"photos": "many"}},
+                {"test": {"accuracy": float("nan")}},
+                {"test": 3},
+            ),
             "thresholds": ({"sure": float("nan"), "far": 1}, {"sure": -1, "far": 1}, [], {"sure": "x"}),
-            "engines": ([1], {"openvino-int8": 3}),
+            "engines": (
+                [1],
+                {"openvino-int8": 3},
+                {"openvino-int8": {"agreement": "x", "mean_difference": 0, "photos": 1}},
+            ),
+            "judged_by": ([], 1),
+            "preprocessing": ("rgb-3000-crop-4",),
         }.items()
         for value in values
     },
@@ -565,6 +577,63 @@ def test_a_hostile_card_is_refused_in_a_sentence_and_hides_no_good_model(saved, 
     assert "\n" not in str(refusal.value)
     assert good.folder in list(bundle.versions())
     assert bad.folder not in list(bundle.versions())
+
+
+def zipped(**members):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as arrays:
+        for name, content in members.items():
+            arrays.writestr(f"{name}.npy", content)
+    return data.getvalue()
+
+
+def as_npy(array):
+    data = io.BytesIO()
+    np.save(data, array)
+    return data.getvalue()
+
+
+WHOLE = zipped(kernel=as_npy(np.zeros((1024, 2), np.float32)), bias=as_npy(np.zeros(2, np.float32)))
+AFTER_NAME = WHOLE.index(b"kernel.npy") + len("kernel.npy")
+DIRECTORY = b"PK\x01\x02\x14\x03\x14\x00"  # what each entry of a zip's begins with; flags and kind follow
+HOSTILE_ARRAYS = {
+    "an array alone": as_npy(np.zeros(3)),
+    "no dimensions": zipped(kernel=as_npy(np.float32(1)), bias=as_npy(np.float32(1))),
+    "broken deflate": WHOLE[:AFTER_NAME] + b"\xff" * 40 + WHOLE[AFTER_NAME + 40 :],
+    "unknown compression": WHOLE.replace(
+        b"PK\x01\x02\x14\x03\x14\x00\x00\x00\x08", b"PK\x01\x02\x14\x03\x14\x00\x00\x00\x63"
+    ),
+    "encrypted": WHOLE.replace(b"PK\x01\x02\x14\x03\x14\x00\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01\x00"),
+    "a header without end": zipped(kernel=b"\x93NUMPY\x01\x00\x10\x00{'descr': ((((((((", bias=b""),
+    "text": zipped(kernel=as_npy(np.array(["a"])), bias=as_npy(np.array(["a"]))),
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("file", [bundle.HEAD, bundle.GOLDEN, "familiar.npz"])
+@pytest.mark.parametrize("content", HOSTILE_ARRAYS.values(), ids=HOSTILE_ARRAYS)
+def test_hostile_arrays_are_refused_in_a_sentence(saved, file, content):
+    model = saved()
+    (model.folder / file).write_bytes(content)
+    with_card(files={**model.card["files"], file: digest(model.folder / file)})(model.folder / CARD)
+    with refused("model-damaged", kind=BundleRefused):
+        bundle.read(model.folder)
+
+
+def test_where_the_newest_version_is_damaged_the_one_before_is_read_and_that_is_said(saved):
+    good, bad = saved(), saved()
+    name = bad.folder.parent.name
+    (bad.folder / bundle.HEAD).write_bytes(b"cut")
+    said = []
+    assert bundle.read_newest(name, said.append).folder == good.folder
+    assert bundle.read_newest("", said.append).folder == good.folder
+    assert len(said) == 2
+    assert str(bad.folder) in said[0]
+    with refused("model-damaged", kind=BundleRefused):  # it is named
+        bundle.read_newest(f"{name}/{bad.folder.name}", said.append)
+    (good.folder / bundle.HEAD).write_bytes(b"cut")
+    with refused("model-damaged", kind=BundleRefused):
+        bundle.read_newest(name, said.append)
 
 
 def test_arrays_that_claim_to_be_huge_and_files_that_are_none_are_refused(saved):

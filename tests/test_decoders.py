@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 from threading import Event, Thread
@@ -11,8 +12,8 @@ from threading import Event, Thread
 import numpy as np
 import psutil
 import pytest
-from catdog.backend import decoding
-from catdog.backend.deadline import DeadlinePassed
+from catdog.backend import decoders, decoding
+from catdog.backend.deadline import Deadline, DeadlinePassed, NotBegun
 from catdog.backend.decoder import READ
 from catdog.backend.decoders import Decoders, NoneFree
 from catdog.backend.problems import Problem
@@ -85,6 +86,52 @@ def test_decoders_that_cannot_be_started_are_started_later(monkeypatch):
             read_by(pool, drawing(), left=lambda: 0.3)
         room.append(True)
         assert told(read_by(pool, drawing())) == ["photo"]
+
+
+def test_whoever_else_connects_to_a_decoder_that_starts_is_not_it(monkeypatch):
+    started = decoders._started
+
+    def disturbed(port, *others):
+        for words in (b"GET / HTTP/1.1\r\n\r\n", b"", bytes(100)):
+            with socket.create_connection(("127.0.0.1", port)) as other:
+                other.sendall(words)
+        return started(port, *others)
+
+    monkeypatch.setattr(decoders, "_started", disturbed)
+    with contextlib.closing(Decoders(1)) as pool:
+        assert told(read_by(pool, drawing())) == ["photo"]
+
+
+def test_a_photo_that_cannot_be_handed_over_leaves_its_decoder_to_others(monkeypatch):
+    def none_left(*_):
+        raise MemoryError
+
+    with some_decoders() as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(decoders, "send", none_left)
+            with pytest.raises(MemoryError):
+                read_by(pool, drawing())
+        assert pool._busy == 0
+        assert told(read_by(pool, drawing())) == ["photo"]
+
+
+def test_what_a_decoder_says_is_not_believed_beyond_what_a_photo_can_be():
+    with some_decoders(read="standins.decoders:lies") as pool:
+        outcomes = told(read_by(pool, b"large", drawing(), b"small", b"code", drawing()))
+    assert outcomes == ["photo-unreadable", "photo", "photo-unreadable", "photo-unreadable", "photo"]
+
+
+def test_time_in_line_is_the_crowds_fault_and_the_pace_is_known_even_where_none_is_answered():
+    seen = []
+    with some_decoders(read="standins.decoders:waits") as pool:
+        spent = decoding.Spent(waiting=100, observe=seen.append)
+        end = Deadline(0.3)
+        with pytest.raises(NotBegun):
+            decoding.decode([b"for ever"], 10**8, 5, end, pool=pool, spent=spent)
+        with pytest.raises(DeadlinePassed) as passed:
+            decoding.decode([b"for ever"], 10**8, 5, Deadline(0.3), pool=pool, spent=decoding.Spent())
+    assert passed.type is DeadlinePassed
+    assert seen[0] >= 0.3
 
 
 def test_first_come_first_served():

@@ -88,6 +88,14 @@ def test_a_full_disk_takes_no_model_no_correction_and_no_line_of_the_log_and_all
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
+def test_a_log_whose_folder_was_deleted_is_written_anew(own_cache, classifier):
+    app = create_app(classifier)
+    assert ask(app).status_code == 200
+    shutil.rmtree(own_cache)
+    assert ask(app).status_code == 200
+    assert '"status": 200' in (own_cache / "backend.log").read_text(encoding="utf-8")
+
+
 def test_a_full_disk_for_what_is_computed_costs_time_and_nothing_else(disk, capsys):
     path = places.cache_file("twin", "x", ".npz")
     fill(disk)
@@ -135,6 +143,7 @@ def test_a_window_moves_and_forgets(monkeypatch):
     now[0] = 60
     assert window.hit("a")
     monkeypatch.setattr("catdog.backend.rates._FORGET_FROM", 2)
+    assert window.has_room("only asked for")
     now[0] = 200
     assert window.hit("c")
     assert list(window._times) == ["c"]

@@ -141,6 +141,43 @@ def test_a_version_that_does_not_pass_is_left_out_and_the_old_one_goes_on(app, s
     assert "Not taken" not in str(versions)
 
 
+def test_a_version_that_breaks_whatever_reads_it_hides_no_good_one(app, save, classifier, monkeypatch):
+    good, bad = save(1), save(2)
+    read = bundle.read
+
+    def breaks(folder):
+        if folder == bad.folder:
+            raise RuntimeError("nobody expected this")
+        return read(folder)
+
+    monkeypatch.setattr(bundle, "read", breaks)
+    versions = Versions(app, "pets", classifier.engine.name)
+    assert versions.look()
+    assert versions.serving.id == good.id
+
+
+def test_a_newest_version_that_is_still_on_its_way_takes_over_once_it_is_there(app, save, classifier):
+    complete, coming = save(1), save(2)
+    head = (coming.folder / bundle.HEAD).read_bytes()
+    (coming.folder / bundle.HEAD).write_bytes(head[:-10])
+    versions = Versions(app, "pets", classifier.engine.name)
+    assert versions.look()
+    assert versions.serving.id == complete.id
+    (coming.folder / bundle.HEAD).write_bytes(head)
+    assert versions.look()
+    assert versions.serving.id == coming.id
+
+
+def test_a_version_that_answers_nothing_that_is_a_number_does_not_take_over(app, save, classifier):
+    bad = save(1)
+    head = Head(np.full_like(bad.head.kernel, 3e38), bad.head.bias)
+    shutil.rmtree(bad.folder)
+    publish("pets", bad.card, head, bad.golden_photos, bad.golden_probabilities, bad.twin)
+    versions = Versions(app, "pets", classifier.engine.name)
+    assert not versions.look()
+    assert "Not taken" in str(versions)
+
+
 def test_bad_versions_are_told_once_each_however_often_they_are_looked_at(app, own_cache, save, classifier):
     log.write_to_file(app.logger)  # into a folder of its own
     versions = Versions(app, "pets", classifier.engine.name)

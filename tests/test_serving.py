@@ -203,9 +203,8 @@ def test_of_a_crowd_those_go_first_that_can_best_be_done_without(small):
             assert ours.recv(12) == b"HTTP/1.1 200"
 
 
-def test_one_client_has_so_many_requests_under_way_and_others_have_theirs(monkeypatch):
-    monkeypatch.setattr(serving, "UnderWay", lambda: receiving.UnderWay(most=3))
-    server = Server(hello(), "127.0.0.1", 0)
+def test_one_client_has_so_many_requests_under_way_and_others_have_theirs():
+    server = Server(hello(), "127.0.0.1", 0, under_way=3)
 
     def ask(client):
         headers = {"X-Forwarded-For": f"198.51.100.1, {client}"} if client else {}
@@ -218,7 +217,7 @@ def test_one_client_has_so_many_requests_under_way_and_others_have_theirs(monkey
         assert ask("203.0.113.8") == 200
         assert ask("") == 200
     until(lambda: ask("203.0.113.7") == 200)
-    until(lambda: not server._server.adj.under_way._numbers)
+    until(lambda: not server._server.adj.under_way._taken)
     server.stop()
 
 
@@ -249,6 +248,45 @@ def test_where_no_file_is_left_it_waits_and_goes_on(small, monkeypatch):
     monkeypatch.setattr(small, "_accept", out_of_files)
     assert get(small.url) == "hello"
     assert full.is_set()
+
+
+def test_a_connection_that_nothing_can_be_made_of_costs_that_connection(small, monkeypatch):
+    made, real = [], receiving.Channel.__init__
+
+    def fails_once(self, *arguments, **options):
+        made.append(self)
+        if len(made) == 1:
+            raise MemoryError
+        real(self, *arguments, **options)
+
+    monkeypatch.setattr(receiving.Channel, "__init__", fails_once)
+    with pytest.raises(ConnectionError):
+        get(small.url)
+    assert get(small.url) == "hello"
+
+
+def test_a_look_after_connections_that_fails_ends_nothing(small, monkeypatch):
+    def fails():
+        failed.set()
+        raise MemoryError
+
+    failed = threading.Event()
+    monkeypatch.setattr(small, "_look", fails)
+    assert failed.wait(30)
+    assert get(small.url) == "hello"
+
+
+def test_a_stop_that_is_interrupted_stops_all_the_same(monkeypatch):
+    server = serve(hello(), "test", 0)
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "_finish_what_is_there", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stop("test")
+    assert port_is_free(server.port)
+    assert serve(hello(), "test", server.port).port == server.port
 
 
 @pytest.mark.parametrize("hours", [-1, 1])

@@ -15,6 +15,7 @@ import requests
 from catdog import receiving
 from catdog.backend import decoding
 from catdog.backend.app import create_app, start
+from catdog.backend.decoders import decoders
 from catdog.backend.limits import Limits, parse_limits
 from catdog.backend.problems import KINDS
 from catdog.classifier import Answer, Classifier
@@ -99,7 +100,10 @@ def broken_network(classifier):
 
 
 def never_in_time(classifier):
-    return served(classifier, seconds=1e-9).post("/predict", data=parts(("x", drawing())))
+    read = "standins.decoders:waits"
+    app = create_app(classifier, limits=Limits(seconds=0.5), READ_PHOTO=read)
+    until(lambda: decoders(read).pids)  # or all the time goes by in the line
+    return app.test_client().post("/predict", data=parts(("x", b"for ever")))
 
 
 EVERY_PROBLEM = {
@@ -203,14 +207,14 @@ def test_all_bodies_together_stay_within_memory(app):
     half = b"POST /predict HTTP/1.1\r\nContent-Length: 2500000\r\n\r\n" + b"0" * 2_000_000
     with socket.create_connection(("127.0.0.1", server.port)) as holds_two_megabytes:
         holds_two_megabytes.sendall(half)
-        until(lambda: server._server.adj.budget._left < 1_200_000)
+        until(lambda: server._server.adj.bodies._left < 1_200_000)
         answer = requests.post(server.url, data=b"0" * 2_000_000, timeout=30)
         assert is_problem_of(answer, "overloaded")
         assert answer.headers["Retry-After"]
         assert is_problem_of(requests.post(server.url, data=b"0" * 500_000, timeout=30), "bad-json")
-    until(lambda: server._server.adj.budget._left == 3 << 20)
+    until(lambda: server._server.adj.bodies._left == 3 << 20)
     assert is_problem_of(requests.post(server.url, data=b"0" * 2_000_000, timeout=30), "bad-json")
-    until(lambda: server._server.adj.budget._left == 3 << 20)
+    until(lambda: server._server.adj.bodies._left == 3 << 20)
     server.stop()
 
 
@@ -223,6 +227,43 @@ def test_nothing_that_is_sent_is_written_to_disk(backend, monkeypatch):
     monkeypatch.setattr("waitress.buffers.TempfileBasedBuffer.newfile", write)
     photo = drawing("dog", 2, "BMP") + bytes(4 << 20)
     assert post(backend.url, photo, photo).json()["predictions"][0]["label"]
+
+
+def test_who_begins_fast_and_then_dribbles_is_sent_away(app):
+    server = Server(app, "127.0.0.1", 0, patience=0.2, app_refuses=True)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as slow:
+        slow.sendall(b"POST /predict HTTP/1.1\r\nContent-Length: 5000000\r\n\r\n" + bytes(1_000_000))
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            for _ in range(50):
+                slow.sendall(b"x")
+                slow.settimeout(0.1)
+                with contextlib.suppress(TimeoutError):
+                    received = received or slow.recv(12)
+                if received:
+                    break
+        assert received == b"HTTP/1.1 408"
+    server.stop()
+
+
+def test_one_client_holds_no_more_than_half_of_the_memory_for_bodies(app):
+    server = Server(app, "127.0.0.1", 0, all_bodies=1 << 20, app_refuses=True)
+
+    def holding(client):
+        held = socket.create_connection(("127.0.0.1", server.port))
+        header = f"POST /predict HTTP/1.1\r\nX-Forwarded-For: {client}\r\nContent-Length: 500000\r\n\r\n"
+        held.sendall(header.encode() + bytes(400_000))
+        return held
+
+    def sent_by(client):
+        photo = {"images": ("x", bytes(300_000))}
+        return requests.post(f"{server.url}/predict", files=photo, headers={"X-Forwarded-For": client}).status_code
+
+    with holding("203.0.113.7"):
+        until(lambda: server._server.adj.bodies.of("203.0.113.7") >= 400_000)
+        assert sent_by("203.0.113.7") == 503
+        assert sent_by("203.0.113.8") == 200
+    server.stop()
 
 
 def test_who_dribbles_is_sent_away(app):
@@ -303,10 +344,46 @@ def test_codes_can_be_tried_no_more_often_than_photos_sent(classifier, path):
     assert ask("for-testers", "203.0.113.8") in (200, 400)
 
 
+def test_one_client_leaves_places_and_the_queue_to_others(gated, gate):
+    server = gated(requests=8, waiting=8, photos=2)
+
+    def sent_by(client, photos=1):
+        return post(server.url, *[drawing()] * photos, headers={"X-Forwarded-For": client} if client else {})
+
+    with ThreadPoolExecutor(12) as clients:
+        first = [clients.submit(sent_by, "203.0.113.7", 2) for _ in range(4)]
+        until(lambda: sum(one.done() for one in first) == 2)  # four photos wait or are computed
+        assert all(is_problem_of(one.result(), "overloaded") for one in first if one.done())
+        other = clients.submit(sent_by, "203.0.113.8")
+        author = clients.submit(sent_by, "")
+        until(lambda: server._app.extensions["catdog"]["model"].queue.taken >= 4)
+        gate.open.set()
+        assert [one.result().status_code for one in (other, author)] == [200, 200]
+
+
+def test_photos_that_were_not_tried_do_not_count_as_slow(classifier):
+    limits = Limits(decode_seconds=0.3, slow_photos=4)
+    client = create_app(classifier, limits=limits).test_client()
+    bomb = jpeg_of_many_scans(20_000)
+    for _ in range(2):
+        answer = client.post("/predict", data=parts(*[("x", bomb)] * 5), headers=FROM_AFAR)
+        assert answer.status_code == 200  # two of five were tried
+    assert client.post("/predict", data=parts(("x", bomb)), headers=FROM_AFAR).status_code == 429
+
+
 def test_limits_are_set_in_words():
     assert parse_limits("") == Limits()
     assert parse_limits(" photos=16, pixels=1_000_000 seconds=2.5") == Limits(photos=16, pixels=10**6, seconds=2.5)
-    for wrong in ("photo=1", "photos", "photos=many", "photos=0", "photos=-1", "seconds=nan"):
+    for wrong in (
+        "photo=1",
+        "photos",
+        "photos=many",
+        "photos=0",
+        "photos=-1",
+        "seconds=nan",
+        "seconds=inf",
+        "seconds=1e9",
+    ):
         with refused("setting-limits"):
             parse_limits(wrong)
 
@@ -344,7 +421,7 @@ def test_photos_are_decoded_as_the_model_was_trained_on_them():
 
 @pytest.mark.slow
 def test_one_client_does_not_keep_the_decoders_busy(classifier):
-    client = served(classifier, decode_seconds=0.3, slow_photos=3)
+    client = served(classifier, decode_seconds=0.3, slow_photos=2)
     bomb = jpeg_of_many_scans(20_000)
 
     def ask(headers):
@@ -601,7 +678,7 @@ def test_base64_is_read_in_whatever_clear_form_it_comes(client, form):
 
 
 def test_what_is_no_base64_is_told_as_such(client):
-    for text in ("not base64!", "QUJDR", "ÄÖÜ"):
+    for text in ("not base64!", "QUJDR", "ÄÖÜ", "%" * 1_000_000, "%41" * 300_000, "😀" + "A" * 1_000_000):
         answer = client.post("/", data=json.dumps({"image": text}))
         assert is_problem(answer, "bad-json")
         assert "base64" in answer.json["detail"]

@@ -129,6 +129,15 @@ class Bundle:
 
 def read(folder: Path) -> Bundle:
     """Read a saved model and check that its files are those that were saved. Raises BundleRefused."""
+    try:
+        return _read(folder)
+    except BundleRefused:
+        raise
+    except Exception:  # arrays of kinds that nobody expected
+        raise BundleRefused("model-damaged", f"The files in {folder} do not fit together: {INSTEAD}") from None
+
+
+def _read(folder: Path) -> Bundle:
     card = read_card(folder)
     arrays = {file: _stored(folder, card, file, names) for file, names in _ARRAYS.items()}
     golden = arrays[GOLDEN]
@@ -180,6 +189,31 @@ def find(model: str = "") -> Path:
             f"There is no {wanted} in {places.models_dir()} (there: {there}). Run notebook 1, or name one of these.",
         )
     return newest
+
+
+def read_newest(model: str = "", say: Callable[[str], object] = print) -> Bundle:
+    """Read the model that `find` finds; where its newest version is damaged and none is named, the newest that is not.
+
+    Args:
+        model: as for `find`.
+        say: told which versions are passed over, and why.
+
+    Raises SuiteError where there is no such model, or none that can be read.
+    """
+    first = find(model)
+    if model and first.parent.name != model:
+        return read(first)
+    refusals = []
+    for folder in versions(model):
+        try:
+            found = read(folder)
+        except BundleRefused as refusal:
+            refusals.append(refusal)
+            continue
+        for refusal in refusals:
+            say(f"Passed over: {refusal}")
+        return found
+    raise refusals[0]
 
 
 def newest(name: str) -> Bundle | None:
@@ -234,7 +268,7 @@ def _if_whole(make: Callable[[dict], Made], folder: Path, card: dict, file: str)
     """A model serves without a twin, too, so one that is missing or damaged is no reason to refuse the model."""
     try:
         return make(_stored(folder, card, file)) if file in card["files"] else None
-    except (BundleRefused, ValueError, KeyError, TypeError):
+    except Exception:  # see `read`
         return None
 
 

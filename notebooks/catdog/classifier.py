@@ -74,7 +74,8 @@ class Classifier:
         saved, now = self._model.golden_probabilities, self.predict(self.bundle.golden_photos)
         self.seconds_each = (time.monotonic() - began) / len(now)
         off = float(np.abs(now - saved).max())
-        if (off > TOLERANCE) if is_exact(self.engine) else compare(now, saved).objection:
+        differs = not off <= TOLERANCE if is_exact(self.engine) else compare(now, saved).objection
+        if differs or not np.isfinite(now).all():
             raise BundleRefused(
                 "model-answers-changed",
                 f"{self.bundle.folder} answers its golden photos {off:.4f} away from what was saved: train again.",

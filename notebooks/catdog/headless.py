@@ -187,8 +187,9 @@ def _stop(signum, frame) -> None:
 
 def main(command: str) -> int:
     """Run one of `COMMANDS`; returns the exit status."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), _stop)
     _absolute_paths()
     notebooks = COMMANDS[command]
     try:

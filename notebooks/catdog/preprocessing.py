@@ -8,6 +8,7 @@ from .errors import SuiteError
 CROP, SQUEEZE = "crop", "squeeze"
 FITS = (CROP, SQUEEZE)
 _VERSION = "rgb-{}-{}-4"
+_MOST_PIXELS = 1024  # a side: whoever can write a card would else decide how much memory the service takes
 # 2 refused cut photos, and read deep greys as nearly black.
 _SQUEEZED_224 = ("rgb-224-bilinear-3", "rgb-224-bilinear-2")
 
@@ -43,7 +44,7 @@ class Preprocessing:
         if version in _SQUEEZED_224:
             return cls(224, SQUEEZE)
         found = re.fullmatch(_VERSION.format(r"([1-9][0-9]*)", "(crop|squeeze)"), version)
-        if not found:
+        if not found or int(found[1]) > _MOST_PIXELS:
             raise ValueError(f'the preprocessing "{version}" is unknown')
         return cls(int(found[1]), found[2])
 

@@ -124,7 +124,7 @@ def _to_the_disk(path: Path) -> None:
     """Or a rename may outlive a power cut that the content does not (man 2 fsync); folders where that is possible."""
     if path.is_dir() and os.name == "nt":
         return
-    file = os.open(path, os.O_RDONLY)
+    file = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows writes out only what may be written
     try:
         os.fsync(file)
     finally:

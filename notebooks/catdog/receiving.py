@@ -10,6 +10,7 @@ refusal.
 import functools
 import io
 import ipaddress
+import math
 import threading
 import time
 from collections import Counter
@@ -21,8 +22,9 @@ from waitress.task import WSGITask
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
 REFUSED = "catdog.refused"  # in a request's environ: the status with which the app is to refuse it
-_LEAST_RATE = 500  # bytes a second on average, asked for once the server's patience is at an end
+_LEAST_RATE = 500  # bytes a second, each time that the server's patience is at an end
 _READ_AND_THROWN_AWAY = 1 << 30  # bytes of one body, before the connection is cut
+HERE = ("127.0.0.1", "::1")
 _BESIDE_CHUNKS = 16 << 10  # bytes, and one more piece of what comes
 HERE = ("127.0.0.1", "::1")
 _NEW_SECONDS = 1  # in which a connection may be without a request
@@ -30,45 +32,35 @@ _FEW = 6  # requests under way, as many as a browser keeps connections to one se
 _OF_ONE_CLIENT = 100  # requests that are arriving or being answered: a class of pupils behind one address
 
 
-class Budget:
-    """So many bytes for all bodies together that are arriving or being answered."""
+class Share:
+    """So much of something for all clients together, and no more than `each` for one of them, if that is limited.
 
-    def __init__(self, total: int):
-        self._left, self._lock = total, threading.Lock()
+    Who asks on this machine, through no tunnel, has no limit but that for all.
+    """
 
-    def take(self, number: int) -> bool:
-        """False, and nothing taken, where there are not so many left; negative numbers give back."""
+    def __init__(self, total: float, each: float = math.inf):
+        self._left, self._each, self._taken, self._lock = total, each, Counter(), threading.Lock()
+
+    def take(self, client: str, number: int = 1) -> bool:
+        """False, and nothing taken, where there is not so much left."""
         with self._lock:
-            if number > self._left:
+            mine = self._taken[client] + number
+            if number > self._left or (mine > self._each and client not in HERE):
                 return False
             self._left -= number
+            self._taken[client] = mine
             return True
 
-
-class UnderWay:
-    """How many requests each client has under way. Who asks on this machine, through no tunnel, is not counted."""
-
-    def __init__(self, most: int = _OF_ONE_CLIENT):
-        self._most, self._numbers, self._lock = most, Counter(), threading.Lock()
-
-    def enter(self, client: str) -> bool:
-        """One more; False, and it is not counted, where these were too many."""
-        if client in HERE:
-            return True
+    def give_back(self, client: str, number: int = 1) -> None:
         with self._lock:
-            if self._numbers[client] >= self._most:
-                return False
-            self._numbers[client] += 1
-            return True
-
-    def leave(self, client: str) -> None:
-        with self._lock:
-            self._numbers[client] -= 1
-            if self._numbers[client] <= 0:
-                del self._numbers[client]
+            self._left += number
+            self._taken[client] -= number
+            if self._taken[client] <= 0:
+                del self._taken[client]
 
     def of(self, client: str) -> int:
-        return self._numbers.get(client, 0)
+        """What `client` has taken."""
+        return self._taken.get(client, 0)
 
 
 def client_behind(address: str, forwarded_for: str) -> str:
@@ -84,6 +76,8 @@ def household(client: str) -> str:
         address = ipaddress.ip_address(client)
     except ValueError:
         return client[:64]
+    if address.version == 6 and address.ipv4_mapped:
+        address = address.ipv4_mapped
     return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
 
 
@@ -110,15 +104,18 @@ class _Nowhere(OverflowableBuffer):
 
 
 class Parser(HTTPRequestParser):
-    """Reads one request from `address`; `adj.budget` is the `Budget` of its server, `adj.under_way` its `UnderWay`,
-    `adj.patience` how many seconds a request may take at any rate.
+    """Reads one request from `address`.
+
+    `adj.bodies` is the `Share` of its server in bytes, `adj.under_way` in requests, and `adj.patience` how many seconds
+    may pass in which next to nothing comes.
 
     `client` is the household that sends it, as soon as its header is read.
     """
 
     def __init__(self, adj, address: str = ""):
         super().__init__(adj)
-        self._address, self._began, self._read, self._held = address, time.monotonic(), 0, 0
+        self._address, self._held = address, 0
+        self._read, self._since = 0, time.monotonic()
         self._refusal: Error | None = None
         self.client, self._counted = "", False
 
@@ -132,7 +129,7 @@ class Parser(HTTPRequestParser):
         self._read += consumed
         if self.headers_finished and not self.client:
             self.client = household(client_behind(self._address, self.headers.get("X_FORWARDED_FOR", "")))
-            self._counted = self.adj.under_way.enter(self.client)
+            self._counted = self.adj.under_way.take(self.client)
             self._refusal = None if self._counted else _TooMany("")
         if isinstance(self.error, RequestEntityTooLarge):
             self._refusal = self._refusal or self.error
@@ -164,19 +161,20 @@ class Parser(HTTPRequestParser):
         self._leave()
 
     def _hold(self, number: int) -> bool:
-        if number and not self.adj.budget.take(number):
+        if number and not self.adj.bodies.take(self.client, number):
             return False
         self._held += number
         return True
 
     def _give_back(self) -> None:
-        self.adj.budget.take(-self._held)
+        if self._held:
+            self.adj.bodies.give_back(self.client, self._held)
         self._held = 0
 
     def _leave(self) -> None:
         if self._counted:
             self._counted = False
-            self.adj.under_way.leave(self.client)
+            self.adj.under_way.give_back(self.client)
 
     def _throw_away(self) -> None:
         self._give_back()
@@ -198,7 +196,13 @@ class Parser(HTTPRequestParser):
         self.error = self._refusal if self.completed else None
 
     def _too_slow(self) -> bool:
-        return self._read < (time.monotonic() - self._began - self.adj.patience) * _LEAST_RATE
+        """Whether next to nothing came in the last seconds, however much came before."""
+        passed = time.monotonic() - self._since
+        if passed < self.adj.patience:
+            return False
+        slow = self._read < passed * _LEAST_RATE
+        self._read, self._since = 0, time.monotonic()
+        return slow
 
 
 class _Refusal(WSGITask):

@@ -3,6 +3,8 @@
 import atexit
 import contextlib
 import functools
+import logging
+import math
 import os
 import signal
 import socket
@@ -14,15 +16,17 @@ from waitress import wasyncore
 from waitress.server import create_server
 
 from .errors import SuiteError, first_line
-from .receiving import REFUSED, Budget, Channel, RefusingChannel, UnderWay
+from .receiving import REFUSED, Channel, RefusingChannel, Share
 
 _THREADS = 32
 _CONNECTIONS = 1000  # at a time; who sends slowly holds one
 _IDLE_SECONDS = 60  # in the middle of a request
 _SILENT_SECONDS, _LOOK_SECONDS = 8, 1  # without having begun one, looked at so often
+_UNDER_WAY = 100  # requests of one client: a class of pupils behind one address
 _SHARE_MADE_ROOM = 20  # one in so many goes at once, where there is no room for more
 _NO_FILE_SECONDS = 0.05
 _DRAIN_SECONDS = 5
+_LOGGER = logging.getLogger("waitress")
 _running: dict[str, "Server"] = {}
 
 
@@ -31,7 +35,8 @@ class Server:
 
     Args:
         max_body: bytes of a request, at most; larger ones are refused with 413.
-        all_bodies: bytes of all requests together that are arriving or being answered; what is more gets a 503.
+        all_bodies: bytes of all requests together that are arriving or being answered, half of them for one client;
+            what is more gets a 503.
         threads: requests that are answered at a time.
         patience: seconds that a request may take to come in, however slowly it comes.
         app_refuses: `app` words the refusals of what never becomes a request to it (see `receiving.REFUSED`); without,
@@ -40,6 +45,7 @@ class Server:
         silent: seconds after which a connection is cut on which no request has begun.
         connections: at a time; for more, those that can best be done without are cut. 0: as many as this process may
             open files for.
+        under_way: requests of one client that are arriving or being answered.
 
     Raises OSError when the port is taken.
     """
@@ -57,6 +63,7 @@ class Server:
         drain: float = _DRAIN_SECONDS,
         silent: float = _SILENT_SECONDS,
         connections: int = 0,
+        under_way: int = _UNDER_WAY,
     ):
         # Before waitress, which starts threads even where it cannot listen.
         listener = socket.create_server((host, port))
@@ -79,8 +86,9 @@ class Server:
             clear_untrusted_proxy_headers=False,  # behind a tunnel they tell who asks; the app knows whom to believe
         )
         settings = self._server.adj
-        settings.budget, settings.patience, settings.under_way = Budget(all_bodies), patience, UnderWay()
-        self._server.channel_class = RefusingChannel if app_refuses else Channel
+        settings.patience, settings.bodies = patience, Share(all_bodies, all_bodies // 2)
+        settings.under_way = Share(math.inf, under_way)
+        self._server.channel_class = functools.partial(self._channel, RefusingChannel if app_refuses else Channel)
         self._server.maintenance = self._look_after_connections
         self._accept, self._server.accept = self._server.accept, self._accepted
         self.url = f"http://127.0.0.1:{self.port}"
@@ -108,9 +116,24 @@ class Server:
                 self._in_flight -= 1
                 self._changed.notify_all()
 
+    def _channel(self, kind: type[Channel], server, sock: socket.socket, *others, **more) -> Channel | None:
+        """For a connection; where none can be made of it, it is closed, or waitress would close its listener."""
+        try:
+            return kind(server, sock, *others, **more)
+        except Exception as error:
+            _LOGGER.warning("a connection was dropped: %s", first_line(error))
+            sock.close()
+            return None
+
     def _look_after_connections(self, on_the_wall: float) -> None:
         """Before each wait for connections."""
         self._server.next_channel_cleanup = 0  # or a clock that is set back would end this for as long
+        try:
+            self._look()
+        except Exception as error:  # it would end the server's only loop
+            _LOGGER.warning("connections were not looked after: %s", first_line(error))
+
+    def _look(self) -> None:
         if len(self._channels()) >= self._most_connections:
             self._make_room()
         if time.monotonic() >= self._next_look:
@@ -147,7 +170,7 @@ class Server:
         with self._changed:
             self._draining = True
             self._changed.wait_for(lambda: not self._in_flight, self._drain)
-        while time.monotonic() < end and any(one.total_outbufs_len for one in self._channels()):
+        while time.monotonic() < end and any(one.is_answered for one in self._channels()):
             time.sleep(0.01)  # waitress tells nobody when the last byte of an answer has gone
 
     def _channels(self) -> list[Channel]:
@@ -156,7 +179,13 @@ class Server:
     def stop(self) -> None:
         """Answer what is in flight, stop listening, drop the connections, end the threads. Stopping twice is fine."""
         if self.running:
-            self._finish_what_is_there()
+            try:
+                self._finish_what_is_there()
+            finally:
+                self._end()
+
+    def _end(self) -> None:
+        if self.running:
             pulled = threading.Event()
 
             def close_all() -> None:
@@ -238,7 +267,9 @@ def _drain_and_end(number: int, frame) -> None:
 
 def stop(name: str) -> bool:
     """Stop what this process serves under `name`; False when there was nothing."""
-    server = _running.pop(name, None)
+    server = _running.get(name)
     if server:
         server.stop()
+        if _running.get(name) is server:
+            del _running[name]
     return server is not None

@@ -6,6 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 from catdog.backend.decoder import read_or_refuse
 from catdog.preprocessing import Preprocessing
 
@@ -35,3 +36,10 @@ def waits(data: bytes, pixels: int, preprocessing: Preprocessing):
     """Without using the processor: half a second, or for ever."""
     time.sleep(600 if data == b"for ever" else 0.5)
     return read_or_refuse(data, pixels, preprocessing)
+
+
+def lies(data: bytes, pixels: int, preprocessing: Preprocessing):
+    """As a photo might that has taken its decoder over: an array of another size, or a refusal that is none of ours."""
+    if data in (b"large", b"small"):
+        return np.zeros((4000, 4000, 3) if data == b"large" else (1, 1, 3), np.uint8)
+    return ("no-such-code", "x") if data == b"code" else read_or_refuse(data, pixels, preprocessing)

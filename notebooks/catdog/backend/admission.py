@@ -1,20 +1,25 @@
 """Who may come in now? Decided before a request's body is looked at, so that a refusal costs next to nothing."""
 
-import threading
+import contextlib
+import math
+from collections.abc import Iterator
 
+from ..receiving import Share
 from .clients import asks_from_here, household
 from .limits import Limits
 from .problems import Problem
 from .rates import MovingWindow
 
 _DAY = 24 * 3600
+_SHARE_OF_ONE = 2  # half of the places, and of the photos that wait, are for others
 
 
 class Admission:
     """Counts the requests that are being answered, and what each client did lately."""
 
     def __init__(self, limits: Limits):
-        self._places = threading.BoundedSemaphore(limits.requests)
+        self._places = Share(limits.requests, max(1, limits.requests // _SHARE_OF_ONE))
+        self._waiting = Share(math.inf, max(limits.photos, limits.waiting // _SHARE_OF_ONE))
         self._requests = MovingWindow(limits.per_minute)
         self._slow_photos = MovingWindow(limits.slow_photos)
         self._wrong_codes = MovingWindow(limits.wrong_codes)
@@ -26,11 +31,21 @@ class Admission:
         self.count()
         if not asks_from_here() and not self._slow_photos.has_room(household()):
             raise _too_often(self._slow_photos, "You have sent photos that take very long to read.")
-        if not self._places.acquire(blocking=False):
+        if not self._places.take(household()):
             raise Problem("overloaded", "Many people are sending photos. Try again in a few seconds.")
 
     def leave(self) -> None:
-        self._places.release()
+        self._places.give_back(household())
+
+    @contextlib.contextmanager
+    def photos(self, number: int) -> Iterator[None]:
+        """So many photos wait. Raises Problem for a client that has very many waiting."""
+        if not self._waiting.take(household(), number):
+            raise Problem("overloaded", "Many of your photos are waiting. Try again in a few seconds.")
+        try:
+            yield
+        finally:
+            self._waiting.give_back(household(), number)
 
     def count(self) -> None:
         """One more request. Raises Problem for a client that asks too often."""

@@ -136,12 +136,13 @@ def start(app: APIFlask, port: int) -> Server:
     limits = app.extensions["catdog"]["limits"]
     if stop("backend"):
         gc.collect()  # the app that it served is a circle of references, with a network in it
+    all_bodies = min(limits.held_bytes, memory() // _SHARE_OF_MEMORY)
     return serve(
         app,
         "backend",
         port,
-        max_body=limits.request_bytes,
-        all_bodies=min(limits.held_bytes, memory() // _SHARE_OF_MEMORY),
+        max_body=min(limits.request_bytes, all_bodies // 2),  # more would be refused as if there might be room later
+        all_bodies=all_bodies,
         threads=limits.requests + SPARE_THREADS,
         app_refuses=True,
     )

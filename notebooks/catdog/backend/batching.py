@@ -19,6 +19,7 @@ from .deadline import Deadline, DeadlinePassed, NotBegun
 
 MOST = BATCH  # photos in one batch
 CAPACITY = 256  # photos that may wait
+_DECODES_IN = 0.02  # seconds, until something is known
 _LONG = 600  # seconds, where nobody says how long an answer may take
 
 
@@ -68,7 +69,7 @@ class BatchingQueue:
     ):
         self._predict, self._observe = predict, observe
         self._most, self._capacity, self._patience = most, capacity, patience
-        self._computing, self._decoding = Pace(seconds_each), Pace()
+        self._computing, self._decoding = Pace(seconds_each), Pace(_DECODES_IN)
         self._waiting: deque[tuple[np.ndarray, Future]] = deque()
         self._taken, self._is_called = 0, False
         self._lock = threading.Lock()

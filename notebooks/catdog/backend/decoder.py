@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,9 +46,19 @@ def send(line: socket.socket, *parts: bytes) -> None:
     line.sendall(_HEADER.pack(len(body)) + body)
 
 
-def receive(line: socket.socket) -> list[bytes]:
-    """The parts of the next message. Raises EOFError at the end of the line, OSError and TimeoutError as sockets do."""
-    body, parts = memoryview(_exactly(line, _HEADER.unpack(_exactly(line, _HEADER.size))[0])), []
+def receive(line: socket.socket, most: int = 1 << 40, end: float | None = None) -> list[bytes]:
+    """The parts of the next message.
+
+    Args:
+        most: bytes of it.
+        end: until when all of it must have come, by time.monotonic().
+
+    Raises EOFError at the end of the line, ValueError for more bytes, OSError and TimeoutError as sockets do.
+    """
+    (size,) = _HEADER.unpack(_exactly(line, _HEADER.size, end))
+    if size > most:
+        raise ValueError("a message that is too long")
+    body, parts = memoryview(_exactly(line, size, end)), []
     while body:
         end = _HEADER.size + _HEADER.unpack(body[: _HEADER.size])[0]
         parts.append(bytes(body[_HEADER.size : end]))
@@ -55,10 +66,12 @@ def receive(line: socket.socket) -> list[bytes]:
     return parts
 
 
-def _exactly(line: socket.socket, number: int) -> bytearray:
+def _exactly(line: socket.socket, number: int, end: float | None) -> bytearray:
     found = bytearray(number)
     view = memoryview(found)
     while view:
+        if end is not None:
+            line.settimeout(max(0.001, end - time.monotonic()))
         read = line.recv_into(view)
         if not read:
             raise EOFError

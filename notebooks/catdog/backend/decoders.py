@@ -30,7 +30,9 @@ _EACH_TAKES, _OTHERS_TAKE = 400 << 20, 600 << 20  # bytes: a photo while it is d
 DECODERS = max(1, min(4, processors(), (memory() - _OTHERS_TAKE) // _EACH_TAKES))  # for all requests
 _PHOTOS_A_LIFE = 2000  # decoders leak a little
 _START_SECONDS = 60  # on a very busy machine
+_STARTERS = 2  # threads, for good: where none can be started any more, decoders must still be
 _PAUSES = (0.1, 0.5, 1, 2, 5)  # seconds between tries to start one, where there is no room for a process
+_MOST_WORDS = 64 << 10  # bytes of a refusal, or of what is said beside a photo
 _WALL = 6  # times the processor time that a photo may take, or as long as a machine is that busy
 # What photos make decoders print is nobody's business, and Ctrl-C is for the service, which ends them.
 _QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
@@ -98,15 +100,22 @@ class Decoder:
         """
         allowed = self.seconds_left
         try:
-            self.line.settimeout(max(0.001, min(allowed, left)))
-            kind, body = receive(self.line)
+            found = self._outcome(time.monotonic() + min(allowed, left))
         except TimeoutError:
             if left < allowed:
                 raise
             raise Slow from None
-        except (EOFError, OSError, ValueError):
+        except EOFError:
+            raise self._why() from None
+        except (OSError, ValueError, TypeError):  # what no decoder says that is still itself
+            self._process.kill()
             raise self._why() from None
         self.photos += 1
+        return found
+
+    def _outcome(self, end: float) -> Outcome:
+        most = 3 * self._pixels**2 + _MOST_WORDS
+        kind, body = receive(self.line, most, end)
         if kind == PHOTO:
             return np.frombuffer(body, np.uint8).reshape(self._pixels, self._pixels, 3)
         code, message = json.loads(body)
@@ -142,13 +151,15 @@ def _accepted(listener: socket.socket, process: subprocess.Popen, token: str) ->
     while time.monotonic() < end and process.poll() is None:
         try:
             line, _ = listener.accept()
-            line.settimeout(5)
-            if secrets.compare_digest(receive(line)[0], token.encode()):
+        except TimeoutError:
+            continue
+        try:
+            if secrets.compare_digest(receive(line, _MOST_WORDS, time.monotonic() + 5)[0], token.encode()):
                 line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return line
-            line.close()
-        except (TimeoutError, EOFError, IndexError):
-            continue
+        except Exception:  # whoever else connects to a port says anything
+            pass
+        line.close()
     raise OSError("a decoder did not start")
 
 
@@ -160,8 +171,9 @@ class Decoders:
         self._ready: list[Decoder] = []
         self._waiting: deque[Future] = deque()
         self._busy, self._closed, self._lock = 0, False, threading.Lock()
-        for _ in range(number + 1):
-            self._start_another()
+        self._missing = threading.Semaphore(number + 1)
+        for _ in range(_STARTERS):
+            threading.Thread(target=self._start_what_is_missing, name="starts decoders", daemon=True).start()
 
     @property
     def pids(self) -> list[int]:
@@ -198,13 +210,14 @@ class Decoders:
         with self._lock:
             self._busy -= 1
         if not keep:
-            self._start_another()
+            self._missing.release()
         self._hand_out()
 
     def close(self) -> None:
         """End all that wait for work; those at work end with it."""
         with self._lock:
             self._closed, ready, self._ready = True, self._ready, []
+        self._missing.release(_STARTERS)
         for decoder in ready:
             decoder.end()
 
@@ -214,7 +227,7 @@ class Decoders:
                 decoder = self._ready.pop()
                 if not decoder.alive:  # killed while it had nothing to do
                     decoder.end()
-                    self._start_another()
+                    self._missing.release()
                     continue
                 waiting = self._waiting.popleft()
                 if waiting.set_running_or_notify_cancel():
@@ -224,18 +237,19 @@ class Decoders:
                 else:
                     self._ready.append(decoder)
 
-    def _start_another(self) -> None:
-        threading.Thread(target=self._start, name="starts a decoder", daemon=True).start()
+    def _start_what_is_missing(self) -> None:
+        failed = 0
+        while self._missing.acquire() and not self._closed:
+            try:
+                self._start()
+                failed = 0
+            except Exception:  # no room for a process, a file or memory now: later
+                time.sleep(_PAUSES[min(failed, len(_PAUSES) - 1)])
+                failed += 1
+                self._missing.release()
 
     def _start(self) -> None:
-        for tries in range(1 << 62):
-            if self._closed:
-                return
-            try:
-                decoder = Decoder(self._read)
-                break
-            except OSError:  # no room for a process, a file or memory now: later
-                time.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+        decoder = Decoder(self._read)
         with self._lock:
             if not self._closed:
                 self._ready.append(decoder)

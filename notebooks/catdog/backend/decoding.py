@@ -1,6 +1,5 @@
 """From the files of a request to photos, by the decoders of this service."""
 
-import contextlib
 import socket
 import time
 from collections import deque
@@ -23,10 +22,18 @@ _KEPT_SECONDS = 0.2  # that a request may go on with its decoder: others would w
 
 @dataclass
 class Spent:
-    """Seconds that a request's photos spent: `waiting` for a decoder, and in it, `decoding`, of all photos together."""
+    """What a request's photos took.
+
+    Attributes:
+        waiting: seconds for a decoder, of all photos together; `decoding`: in one.
+        slow: photos that took too long.
+        observe: told the seconds of each photo in a decoder, also of one that was given up.
+    """
 
     waiting: float = 0.0
     decoding: float = 0.0
+    slow: int = 0
+    observe: Callable[[float], object] = lambda seconds: None
 
 
 def decode(
@@ -57,18 +64,18 @@ def decode(
     """
     pool = pool or decoders(read)
     limits = pixels, preprocessing, seconds
-    waiting, running, outcomes, slow, kept = deque(enumerate(photos)), {}, {}, 0, None
+    spent = spent or Spent()
+    waiting, running, outcomes, kept = deque(enumerate(photos)), {}, {}, None
     try:
         while waiting or running:
             while waiting and (not running or kept or pool.has_free):
                 number, photo = waiting.popleft()
-                running[number] = _Reading(pool, photo, limits, left, spent or Spent(), kept)
+                running[number] = _Reading(pool, photo, limits, left, spent, kept)
                 kept = None
             number = _first_to_end(running)
             outcomes[number] = running[number].outcome()
             kept = running.pop(number).leave(bool(waiting))
-            slow += is_slow(outcomes[number])
-            if slow >= _MOST_SLOW:
+            if spent.slow >= _MOST_SLOW:
                 outcomes |= {number: _slow() for number, _ in waiting}
                 waiting.clear()
     finally:
@@ -148,8 +155,18 @@ class _Reading:
             self._spent.waiting += time.monotonic() - began
         self._began = time.monotonic()
         pixels, preprocessing, seconds = self._limits
-        with contextlib.suppress(Lost):  # which is told when the answer is asked for
+        try:
             self._decoder.begin(self._photo, pixels, preprocessing, seconds)
+        except Lost:  # which is told when the answer is asked for
+            pass
+        except BaseException:  # no memory to hand the photo over, say
+            self.give_up()
+            raise
+
+    @property
+    def _seconds(self) -> float:
+        """That the photo has been in its decoder."""
+        return time.monotonic() - self._began
 
     def _finish(self) -> np.ndarray | Problem:
         try:
@@ -157,24 +174,22 @@ class _Reading:
             self._read = True
             return found if isinstance(found, np.ndarray) else Problem(*found)
         except Slow:
+            self._spent.slow += 1
             return _slow()
-        except Crashed:
+        except (Crashed, KeyError):  # a code that is none of ours: the photo has taken its decoder over
             return _damaged()
         except TimeoutError:
-            raise DeadlinePassed from None
+            waited = self._spent.waiting > self._spent.decoding + self._seconds
+            raise (NotBegun if waited else DeadlinePassed) from None
         finally:
-            self._spent.decoding += time.monotonic() - self._began
+            self._spent.decoding += self._seconds
+            self._spent.observe(self._seconds)
             if not self._read:
                 self.give_up()
 
 
 def _damaged() -> Problem:
     return Problem("photo-unreadable", "The photo is damaged and could not be read. Save it anew as JPEG.")
-
-
-def is_slow(outcome: np.ndarray | Problem) -> bool:
-    """Whether a photo was refused for the time that it takes."""
-    return isinstance(outcome, Problem) and outcome.kind.slug == "photo-slow"
 
 
 def _slow() -> Problem:

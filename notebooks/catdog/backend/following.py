@@ -11,7 +11,7 @@ from .. import bundle
 from ..bundle import Bundle
 from ..classifier import load_classifier
 from ..engines.choice import AUTO
-from ..errors import SuiteError
+from ..errors import SuiteError, first_line
 from ..names import listed
 from .app import use
 
@@ -50,10 +50,13 @@ class Versions:
         with self._one_at_a_time:
             self._refused = {folder: why for folder, why in self._refused.items() if folder.exists()}
             newer = self._newer()
-            took_over = any(map(self._took_over, newer))
-            if took_over:
-                self._known.update(newer)  # what is older than that has had its chance, too
-            return took_over
+            for place, folder in enumerate(newer):
+                if self._took_over(folder):
+                    self._known.update(
+                        newer[place:]
+                    )  # older ones have had their chance; newer ones may be on their way
+                    return True
+            return False
 
     def _newer(self) -> list[Path]:
         """Versions that have not had their chance, the newest first."""
@@ -72,6 +75,9 @@ class Versions:
             self._take_over(found)
         except SuiteError as refusal:
             self._note_refusal(folder, refusal)
+            return False
+        except Exception as error:  # of one version, which must not hide another
+            self._note_refusal(folder, SuiteError("model-damaged", f"{folder} cannot be used: {first_line(error)}."))
             return False
         return True
 

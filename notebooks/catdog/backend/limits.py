@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ..errors import SuiteError
 from ..images import STRANGERS_PIXELS
 
+_MOST, _MOST_SECONDS = 1 << 40, 24 * 3600  # beyond which sockets and timers fail, and nobody means it
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -47,7 +49,7 @@ class Limits:
 def parse_limits(text: str) -> Limits:
     """The defaults with what `text` changes, such as "photos=16 per_minute=60".
 
-    Raises SuiteError for a limit that does not exist, and for a value that is not a number above 0.
+    Raises SuiteError for a limit that does not exist, and for a value that is not a number above 0 or beyond reason.
     """
     defaults = dataclasses.asdict(Limits())
     changes = {}
@@ -63,7 +65,7 @@ def parse_limits(text: str) -> Limits:
             changes[name] = type(defaults[name])(value)
         except ValueError:
             changes[name] = 0
-        if not changes[name] > 0:
+        if not 0 < changes[name] <= (_MOST_SECONDS if "seconds" in name else _MOST):
             raise SuiteError(
                 "setting-limits", f'LIMITS: {name} must be a number above 0, such as {defaults[name]}, not "{value}".'
             )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
@@ -35,6 +36,19 @@ class _Patient(RotatingFileHandler):
         Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
         return super()._open()
 
+    def emit(self, record: logging.LogRecord) -> None:
+        """Into the file that is there: one that was deleted would take lines without an error."""
+        if self.stream and not self._is_there():
+            self.stream.close()
+            self.stream = None
+        super().emit(record)
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(self.baseFilename), os.fstat(self.stream.fileno()))
+        except OSError:
+            return False
+
     def handleError(self, record: logging.LogRecord) -> None:
         with suppress(OSError):
             if self.stream:
@@ -45,7 +59,8 @@ class _Patient(RotatingFileHandler):
 def write_to_file(logger: logging.Logger) -> None:
     """`logger` and the server's write to backend.log in the cache's folder. Not to the notebook, where a background
     thread's words land under whatever cell is running."""
-    handler = _Patient(places.cache_dir() / "backend.log", maxBytes=5_000_000, backupCount=1, delay=True)
+    path = places.cache_dir() / "backend.log"
+    handler = _Patient(path, maxBytes=5_000_000, backupCount=1, delay=True, encoding="utf-8")
     handler.setFormatter(_AsJson())
     logger.setLevel(logging.INFO)
     for each in (logger, logging.getLogger("waitress")):

@@ -42,7 +42,7 @@ class MovingWindow:
     def _recent(self, key: str) -> deque[float]:
         since = time.monotonic() - self.seconds
         if len(self._times) >= _FORGET_FROM and key not in self._times:
-            self._times = {key: times for key, times in self._times.items() if times[-1] > since}
+            self._times = {key: times for key, times in self._times.items() if times and times[-1] > since}
         times = self._times.setdefault(key, deque())
         while times and times[0] <= since:
             times.popleft()

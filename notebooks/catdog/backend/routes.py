@@ -73,7 +73,6 @@ def predict(files_data):
     model, g.photos = _model(), len(uploads)
     with _places(model, len(uploads)) as places:
         photos = decoded([upload.read() for upload in uploads], model.preprocessing)
-        model.queue.note_decoding(g.spent.decoding / DECODERS, len(photos))
         answers = iter(_answers(places, [photo for photo in photos if isinstance(photo, np.ndarray)]))
     outcomes = [photo if isinstance(photo, Problem) else next(answers) for photo in photos]
     predictions = [
@@ -241,8 +240,9 @@ def _model() -> Model:
 
 @contextlib.contextmanager
 def _places(model: Model, photos: int) -> Iterator[Places]:
+    g.spent.observe = lambda seconds: model.queue.note_decoding(seconds / DECODERS, 1)
     try:
-        with model.queue.places(photos) as places:
+        with current_app.extensions["catdog"]["admission"].photos(photos), model.queue.places(photos) as places:
             yield places
     except (QueueFull, NotBegun):
         raise Problem("overloaded", "Too many photos are waiting. Try again in a few seconds.") from None
