@@ -77,6 +77,18 @@ def test_what_is_run_has_its_turn_however_many_photos_keep_coming(gate):
     assert order[:3].count("run") == 1  # after the batch that was begun, and the one of all that waited
 
 
+def test_where_no_thread_can_be_started_the_next_photos_ask_anew(monkeypatch):
+    queue = BatchingQueue(list)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            threading.Thread, "start", lambda self: (_ for _ in ()).throw(RuntimeError("can't start new thread"))
+        )
+        with pytest.raises(RuntimeError):
+            predict(queue, marked(1))
+    assert queue.taken == 0
+    assert len(predict(queue, marked(1))) == 1
+
+
 def test_a_full_queue_refuses_at_once_and_takes_no_part(gate):
     queue = BatchingQueue(gate.predict, capacity=3)
     with ThreadPoolExecutor(3) as clients:

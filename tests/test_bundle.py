@@ -621,7 +621,8 @@ def test_hostile_arrays_are_refused_in_a_sentence(saved, file, content):
 
 
 def test_where_the_newest_version_is_damaged_the_one_before_is_read_and_that_is_said(saved):
-    good, bad = saved(), saved()
+    good, other, bad = saved(), saved("birds"), saved()
+    other.folder.rename(other.folder.with_name(f"{good.folder.name}-2"))  # between them, and takes the place of none
     name = bad.folder.parent.name
     (bad.folder / bundle.HEAD).write_bytes(b"cut")
     said = []

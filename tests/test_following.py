@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -154,6 +155,28 @@ def test_a_version_that_breaks_whatever_reads_it_hides_no_good_one(app, save, cl
     versions = Versions(app, "pets", classifier.engine.name)
     assert versions.look()
     assert versions.serving.id == good.id
+
+
+def test_a_version_that_failed_for_a_reason_that_passes_has_another_chance(app, save, classifier, monkeypatch):
+    middle, newest = save(1), save(2)
+    load, failed = following.load_classifier, []
+
+    def fails_once(found, *arguments, **options):
+        if found.id == newest.id and not failed:
+            failed.append(True)
+            raise MemoryError("no room for another engine")
+        return load(found, *arguments, **options)
+
+    monkeypatch.setattr(following, "load_classifier", fails_once)
+    versions = Versions(app, "pets", classifier.engine.name)
+    assert versions.look()
+    assert versions.serving.id == middle.id
+    assert "Not taken" in str(versions)
+    assert not versions.look()  # not at once again
+    monkeypatch.setattr(following.time, "monotonic", lambda now=time.monotonic: now() + 61)
+    assert versions.look()
+    assert versions.serving.id == newest.id
+    assert "Not taken" not in str(versions)
 
 
 def test_a_newest_version_that_is_still_on_its_way_takes_over_once_it_is_there(app, save, classifier):

@@ -1,5 +1,6 @@
 """Servers in the background: one of a kind, on a port that is free, gone when stopped."""
 
+import gc
 import os
 import signal
 import socket
@@ -234,6 +235,39 @@ def test_a_header_that_cannot_be_read_is_answered(small, header):
     with closing(socket.create_connection(("127.0.0.1", small.port), timeout=30)) as one:
         one.sendall(header + b"\r\nHost: x\r\n\r\n")
         assert one.recv(12) == b"HTTP/1.1 400"
+
+
+def test_who_has_too_many_under_way_and_sends_what_cannot_be_read_leaves_no_connection_behind(app):
+    server = Server(app, "127.0.0.1", 0, under_way=3, app_refuses=True)
+    with crowd(server, 3, UNFINISHED % 7):
+        until(lambda: server._server.adj.under_way.of("203.0.113.7") == 3)
+        with closing(socket.create_connection(("127.0.0.1", server.port), timeout=30)) as one:
+            one.sendall(b"get / HTTP/1.1\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n")
+            assert one.recv(10) == b"HTTP/1.0 4"
+        until(lambda: len(server._channels()) == 3)
+    server.stop()
+
+
+def test_a_request_that_is_not_finished_gives_back_what_it_held_at_once(small):
+    with closing(socket.create_connection(("127.0.0.1", small.port))) as one:
+        one.sendall(UNFINISHED % 7)
+        until(lambda: small._server.adj.bodies.of("203.0.113.7") == 2)
+    gc.disable()
+    try:
+        until(lambda: not small._server.adj.bodies._taken and not small._server.adj.under_way._taken)
+    finally:
+        gc.enable()
+
+
+def test_who_was_out_of_reach_for_a_while_goes_on(monkeypatch):
+    monkeypatch.setattr(receiving, "_PAUSE_SECONDS", 0.02)
+    server = Server(hello(), "127.0.0.1", 0, patience=0.3)
+    with closing(socket.create_connection(("127.0.0.1", server.port), timeout=30)) as phone:
+        phone.sendall(b"POST / HTTP/1.1\r\nContent-Length: 20\r\n\r\n" + bytes(10))
+        time.sleep(0.6)  # a dead spot, twice as long as the patience
+        phone.sendall(bytes(10))
+        assert phone.recv(12) == b"HTTP/1.1 200"
+    server.stop()
 
 
 def test_where_no_file_is_left_it_waits_and_goes_on(small, monkeypatch):

@@ -14,10 +14,12 @@ import pytest
 import requests
 from catdog import receiving
 from catdog.backend import decoding
+from catdog.backend.admission import Admission
 from catdog.backend.app import create_app, start
+from catdog.backend.deadline import DeadlinePassed
 from catdog.backend.decoders import decoders
 from catdog.backend.limits import Limits, parse_limits
-from catdog.backend.problems import KINDS
+from catdog.backend.problems import KINDS, Problem
 from catdog.classifier import Answer, Classifier
 from catdog.engines import OPENVINO_FP32, open_engine
 from catdog.feedback import Feedback
@@ -345,7 +347,7 @@ def test_codes_can_be_tried_no_more_often_than_photos_sent(classifier, path):
 
 
 def test_one_client_leaves_places_and_the_queue_to_others(gated, gate):
-    server = gated(requests=8, waiting=8, photos=2)
+    server = gated(requests=8, waiting=8, photos=2, seconds=6000)
 
     def sent_by(client, photos=1):
         return post(server.url, *[drawing()] * photos, headers={"X-Forwarded-For": client} if client else {})
@@ -356,7 +358,8 @@ def test_one_client_leaves_places_and_the_queue_to_others(gated, gate):
         assert all(is_problem_of(one.result(), "overloaded") for one in first if one.done())
         other = clients.submit(sent_by, "203.0.113.8")
         author = clients.submit(sent_by, "")
-        until(lambda: server._app.extensions["catdog"]["model"].queue.taken >= 4)
+        waiting = server._app.extensions["catdog"]["admission"]._waiting
+        until(lambda: waiting.of("203.0.113.8") == waiting.of("127.0.0.1") == 1)
         gate.open.set()
         assert [one.result().status_code for one in (other, author)] == [200, 200]
 
@@ -369,6 +372,36 @@ def test_photos_that_were_not_tried_do_not_count_as_slow(classifier):
         answer = client.post("/predict", data=parts(*[("x", bomb)] * 5), headers=FROM_AFAR)
         assert answer.status_code == 200  # two of five were tried
     assert client.post("/predict", data=parts(("x", bomb)), headers=FROM_AFAR).status_code == 429
+
+
+@pytest.mark.parametrize("in_time", [256, 60, 10])
+def test_one_client_leaves_others_what_can_be_answered_in_time(app, in_time):
+    admission = Admission(Limits())
+
+    @contextlib.contextmanager
+    def sent_by(client, number):
+        asking = {"headers": {"X-Forwarded-For": client}, "environ_base": {"REMOTE_ADDR": "127.0.0.1"}}
+        with app.test_request_context(**asking), admission.photos(number, in_time):
+            yield
+
+    with sent_by("203.0.113.7", in_time // 2), sent_by("203.0.113.8", in_time // 2):
+        for client in ("203.0.113.7", "203.0.113.8"):
+            with pytest.raises(Problem, match="waiting"), sent_by(client, 1):
+                pass
+    with sent_by("203.0.113.7", 64):  # a request by itself, however slow the network is
+        pass
+    assert not admission._waiting._taken
+
+
+def test_slow_photos_count_also_where_there_was_no_answer_in_time(classifier, monkeypatch):
+    def too_late(*_, spent, **__):
+        spent.slow += 1
+        raise DeadlinePassed
+
+    monkeypatch.setattr(decoding, "decode", too_late)
+    client = served(classifier, slow_photos=1)
+    statuses = [client.post("/predict", data=parts(("x", drawing())), headers=FROM_AFAR).status_code for _ in range(2)]
+    assert statuses == [504, 429]
 
 
 def test_limits_are_set_in_words():

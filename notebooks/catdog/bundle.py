@@ -204,11 +204,13 @@ def read_newest(model: str = "", say: Callable[[str], object] = print) -> Bundle
     if model and first.parent.name != model:
         return read(first)
     refusals = []
-    for folder in versions(model):
+    for folder in versions(first.parent.name):  # no other model takes its place
         try:
             found = read(folder)
         except BundleRefused as refusal:
             refusals.append(refusal)
+            continue
+        if not model and found.card.get("drawings"):
             continue
         for refusal in refusals:
             say(f"Passed over: {refusal}")

@@ -13,7 +13,6 @@ import ipaddress
 import math
 import threading
 import time
-from collections import Counter
 
 from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
@@ -23,6 +22,7 @@ from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
 REFUSED = "catdog.refused"  # in a request's environ: the status with which the app is to refuse it
 _LEAST_RATE = 500  # bytes a second, each time that the server's patience is at an end
+_PAUSE_SECONDS = 5  # of a pause, that count
 _READ_AND_THROWN_AWAY = 1 << 30  # bytes of one body, before the connection is cut
 HERE = ("127.0.0.1", "::1")
 _BESIDE_CHUNKS = 16 << 10  # bytes, and one more piece of what comes
@@ -39,12 +39,13 @@ class Share:
     """
 
     def __init__(self, total: float, each: float = math.inf):
-        self._left, self._each, self._taken, self._lock = total, each, Counter(), threading.Lock()
+        self._left, self._each, self._lock = total, each, threading.Lock()
+        self._taken: dict[str, int] = {}
 
     def take(self, client: str, number: int = 1) -> bool:
         """False, and nothing taken, where there is not so much left."""
         with self._lock:
-            mine = self._taken[client] + number
+            mine = self._taken.get(client, 0) + number
             if number > self._left or (mine > self._each and client not in HERE):
                 return False
             self._left -= number
@@ -54,9 +55,11 @@ class Share:
     def give_back(self, client: str, number: int = 1) -> None:
         with self._lock:
             self._left += number
-            self._taken[client] -= number
-            if self._taken[client] <= 0:
-                del self._taken[client]
+            left = self._taken.get(client, 0) - number
+            if left > 0:
+                self._taken[client] = left
+            else:
+                self._taken.pop(client, None)
 
     def of(self, client: str) -> int:
         """What `client` has taken."""
@@ -115,7 +118,7 @@ class Parser(HTTPRequestParser):
     def __init__(self, adj, address: str = ""):
         super().__init__(adj)
         self._address, self._held = address, 0
-        self._read, self._since = 0, time.monotonic()
+        self._read, self._passed, self._last = 0, 0.0, time.monotonic()
         self._refusal: Error | None = None
         self.client, self._counted = "", False
 
@@ -156,10 +159,6 @@ class Parser(HTTPRequestParser):
         self._leave()
         super().close()
 
-    def __del__(self):  # of a request that was never finished, nobody closes anything
-        self._give_back()
-        self._leave()
-
     def _hold(self, number: int) -> bool:
         if number and not self.adj.bodies.take(self.client, number):
             return False
@@ -196,12 +195,18 @@ class Parser(HTTPRequestParser):
         self.error = self._refusal if self.completed else None
 
     def _too_slow(self) -> bool:
-        """Whether next to nothing came in the last seconds, however much came before."""
-        passed = time.monotonic() - self._since
-        if passed < self.adj.patience:
+        """Whether next to nothing came in the last seconds, however much came before.
+
+        A pause counts for no more than a few of them: who was out of reach is cut by the server if that lasts, and the
+        server itself does not read while it answers a request before this one.
+        """
+        now = time.monotonic()
+        self._passed += min(now - self._last, _PAUSE_SECONDS)
+        self._last = now
+        if self._passed < self.adj.patience:
             return False
-        slow = self._read < passed * _LEAST_RATE
-        self._read, self._since = 0, time.monotonic()
+        slow = self._read < self._passed * _LEAST_RATE
+        self._read, self._passed = 0, 0.0
         return slow
 
 
@@ -210,7 +215,8 @@ class _Refusal(WSGITask):
 
     def __init__(self, channel, request):
         super().__init__(channel, request)
-        if not isinstance(request.error, (RequestEntityTooLarge, _TooMany, _NoRoom)):  # its header could not be read
+        could_be_read = isinstance(request.error, (RequestEntityTooLarge, _TooMany, _NoRoom))
+        if not could_be_read or not hasattr(request, "path"):
             self.request = HTTPRequestParser(channel.adj)
             self.request.parse_header(b"GET / HTTP/1.0\r\n")
         self._status = request.error.code
@@ -237,6 +243,12 @@ class Channel(HTTPChannel):
     @last_activity.setter
     def last_activity(self, on_the_wall: float) -> None:
         self._last_activity = time.monotonic()
+
+    def handle_close(self) -> None:
+        """What a request holds that has not come in whole is given back now, not when Python next tidies up."""
+        if self.request:
+            self.request.close()
+        super().handle_close()
 
     @property
     def is_answered(self) -> bool:

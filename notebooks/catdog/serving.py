@@ -192,8 +192,10 @@ class Server:
                 pulled.wait()  # an answer that ends may bring this about first, and close what is about to be pulled
                 wasyncore.close_all(self._sockets)
 
-            self._server.trigger.pull_trigger(close_all)
-            pulled.set()
+            try:
+                self._server.trigger.pull_trigger(close_all)
+            finally:
+                pulled.set()
             self._thread.join(timeout=10)
             self._server.task_dispatcher.shutdown(timeout=5)
             self._app = None  # whoever keeps a server that has ended need not keep what it served

@@ -38,9 +38,12 @@ class Admission:
         self._places.give_back(household())
 
     @contextlib.contextmanager
-    def photos(self, number: int) -> Iterator[None]:
-        """So many photos wait. Raises Problem for a client that has very many waiting."""
-        if not self._waiting.take(household(), number):
+    def photos(self, number: int, in_time: float) -> Iterator[None]:
+        """So many photos wait, of those that can be answered `in_time`. Raises Problem for a client that has very many
+        waiting."""
+        mine = self._waiting.of(household())
+        too_many = mine and mine + number > in_time / _SHARE_OF_ONE and not asks_from_here()
+        if too_many or not self._waiting.take(household(), number):
             raise Problem("overloaded", "Many of your photos are waiting. Try again in a few seconds.")
         try:
             yield

@@ -6,6 +6,7 @@ OpenVINO's automatic batching (for GPUs only).
 """
 
 import contextlib
+import math
 import threading
 import time
 from collections import deque
@@ -98,6 +99,11 @@ class BatchingQueue:
         return self._taken
 
     @property
+    def in_time(self) -> float:
+        """How many photos that wait are answered in time, at the pace of the last ones."""
+        return min(self._capacity, self._patience / self.seconds_each if self.seconds_each else math.inf)
+
+    @property
     def seconds_each(self) -> float:
         """What one photo takes lately: decoded and computed at the same time, the slower of both."""
         return max(self._computing.seconds, self._decoding.seconds)
@@ -113,7 +119,13 @@ class BatchingQueue:
             self._waiting.extend(zip(photos, futures))
             call, self._is_called = not self._is_called, True
         if call:
-            self._worker.submit(self._one_batch)
+            try:
+                self._worker.submit(self._one_batch)
+            except BaseException:  # no room for a thread, say: the next photos call anew
+                with self._lock:
+                    self._is_called = False
+                self.take_back(futures)
+                raise
         return futures
 
     def take_back(self, futures: list[Future]) -> int:

@@ -105,11 +105,10 @@ class Decoder:
             if left < allowed:
                 raise
             raise Slow from None
-        except EOFError:
+        except (EOFError, OSError):
             raise self._why() from None
-        except (OSError, ValueError, TypeError):  # what no decoder says that is still itself
-            self._process.kill()
-            raise self._why() from None
+        except Exception:  # what no decoder says that is still itself: the photo has taken it over
+            raise Crashed from None
         self.photos += 1
         return found
 

@@ -70,8 +70,8 @@ def decode(
         while waiting or running:
             while waiting and (not running or kept or pool.has_free):
                 number, photo = waiting.popleft()
-                running[number] = _Reading(pool, photo, limits, left, spent, kept)
-                kept = None
+                mine, kept = kept, None
+                running[number] = _Reading(pool, photo, limits, left, spent, mine)
             number = _first_to_end(running)
             outcomes[number] = running[number].outcome()
             kept = running.pop(number).leave(bool(waiting))
@@ -171,8 +171,9 @@ class _Reading:
     def _finish(self) -> np.ndarray | Problem:
         try:
             found = self._decoder.finish(self._left())
+            outcome = found if isinstance(found, np.ndarray) else Problem(*found)
             self._read = True
-            return found if isinstance(found, np.ndarray) else Problem(*found)
+            return outcome
         except Slow:
             self._spent.slow += 1
             return _slow()

@@ -2,19 +2,21 @@
 
 import itertools
 import threading
+import time
 from datetime import datetime
 from pathlib import Path
 
 from apiflask import APIFlask
 
 from .. import bundle
-from ..bundle import Bundle
+from ..bundle import Bundle, BundleRefused
 from ..classifier import load_classifier
 from ..engines.choice import AUTO
 from ..errors import SuiteError, first_line
 from ..names import listed
 from .app import use
 
+_RETRY_SECONDS = 60
 _following: "Versions | None" = None
 
 
@@ -36,6 +38,7 @@ class Versions:
         self._name = wanted and self.serving.folder.parent.name  # of which versions may take over, or wait
         self._waiting: Bundle | None = None
         self._known = {self.serving.folder}  # they have had their chance
+        self._later: dict[Path, float] = {}  # when those have another that failed for a reason that may pass
         self._before: list[Path] = []
         self._since, self._refused = datetime.now(), {}
         self._one_at_a_time, self._ended = threading.Lock(), threading.Event()
@@ -62,7 +65,8 @@ class Versions:
         """Versions that have not had their chance, the newest first."""
         now = bundle.age(self.serving.folder)
         newer = itertools.takewhile(lambda folder: bundle.age(folder) > now, bundle.versions(self._name))
-        return [folder for folder in newer if folder not in self._known]
+        due = time.monotonic()
+        return [folder for folder in newer if folder not in self._known and self._later.get(folder, due) <= due]
 
     def _took_over(self, folder: Path) -> bool:
         try:
@@ -73,11 +77,14 @@ class Versions:
                 self._waiting = max(self._waiting or found, found, key=lambda one: bundle.age(one.folder))
                 return False
             self._take_over(found)
-        except SuiteError as refusal:
+        except BundleRefused as refusal:
             self._note_refusal(folder, refusal)
             return False
-        except Exception as error:  # of one version, which must not hide another
-            self._note_refusal(folder, SuiteError("model-damaged", f"{folder} cannot be used: {first_line(error)}."))
+        except Exception as error:  # of one version, which must not hide another; it may pass
+            self._known.discard(folder)
+            self._later[folder] = time.monotonic() + _RETRY_SECONDS
+            words = str(error) if isinstance(error, SuiteError) else f"{folder} cannot be used: {first_line(error)}."
+            self._note_refusal(folder, SuiteError("model-damaged", words))
             return False
         return True
 
@@ -151,7 +158,8 @@ class Versions:
         now = self._app.extensions["catdog"]["model"].classifier
         use(self._app, load_classifier(found, self._engine, beside=now, say=self._app.logger.info))
         self._before.append(now.bundle.folder)
-        self._since, self._refused = datetime.now(), {}
+        self._since, now_serving = datetime.now(), bundle.age(found.folder)
+        self._refused = {folder: why for folder, why in self._refused.items() if bundle.age(folder) > now_serving}
         if self._waiting and bundle.age(self._waiting.folder) <= bundle.age(found.folder):
             self._waiting = None
 

@@ -39,21 +39,23 @@ class _Patient(RotatingFileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Into the file that is there: one that was deleted would take lines without an error."""
         if self.stream and not self._is_there():
-            self.stream.close()
-            self.stream = None
+            self._let_go()
         super().emit(record)
+
+    def _let_go(self) -> None:
+        with suppress(OSError, ValueError):
+            self.stream.close()
+        self.stream = None
 
     def _is_there(self) -> bool:
         try:
             return os.path.samestat(os.stat(self.baseFilename), os.fstat(self.stream.fileno()))
-        except OSError:
+        except (OSError, ValueError):
             return False
 
     def handleError(self, record: logging.LogRecord) -> None:
-        with suppress(OSError):
-            if self.stream:
-                self.stream.close()
-        self.stream = None
+        if self.stream:
+            self._let_go()
 
 
 def write_to_file(logger: logging.Logger) -> None:

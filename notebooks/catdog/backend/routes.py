@@ -242,7 +242,8 @@ def _model() -> Model:
 def _places(model: Model, photos: int) -> Iterator[Places]:
     g.spent.observe = lambda seconds: model.queue.note_decoding(seconds / DECODERS, 1)
     try:
-        with current_app.extensions["catdog"]["admission"].photos(photos), model.queue.places(photos) as places:
+        admission = current_app.extensions["catdog"]["admission"]
+        with admission.photos(photos, model.queue.in_time), model.queue.places(photos) as places:
             yield places
     except (QueueFull, NotBegun):
         raise Problem("overloaded", "Too many photos are waiting. Try again in a few seconds.") from None

@@ -79,11 +79,13 @@ def decoded(files: list[bytes], preprocessing: Preprocessing) -> list[np.ndarray
     refused = Problem("photo-too-large", f"The photo's file has more than {limits.photo_bytes >> 20} MB.")
     small = [file for file in files if len(file) <= limits.photo_bytes]
     admission = current_app.extensions["catdog"]["admission"]
-    outcomes = decoding.decode(
-        small, limits.pixels, limits.decode_seconds, g.left, current_app.config["READ_PHOTO"],
-        preprocessing=preprocessing, spent=g.spent,
-    )  # fmt: skip
-    admission.note_slow_photos(g.spent.slow)
+    try:
+        outcomes = decoding.decode(
+            small, limits.pixels, limits.decode_seconds, g.left, current_app.config["READ_PHOTO"],
+            preprocessing=preprocessing, spent=g.spent,
+        )  # fmt: skip
+    finally:
+        admission.note_slow_photos(g.spent.slow)
     found = iter(outcomes)
     return [next(found) if len(file) <= limits.photo_bytes else refused for file in files]
 
@@ -92,5 +94,8 @@ def decoded_alone(file: bytes, preprocessing: Preprocessing) -> np.ndarray:
     """Like `decoded`, for one. Raises Problem where it is refused."""
     (found,) = decoded([file], preprocessing)
     if isinstance(found, Problem):
-        raise found
+        try:
+            raise found
+        finally:
+            del found  # or it holds this frame, and that the request, until Python next tidies up
     return found
