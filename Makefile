@@ -11,22 +11,22 @@ help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup  ## fine-tune, then serve the backend and the page until Ctrl-C
-	@$(IN_VENV) -m catdog.headless run
+	@$(IN_VENV) -m catdog.notebook.runner run
 
 train: setup  ## execute notebook 1 alone
-	@$(IN_VENV) -m catdog.headless train
+	@$(IN_VENV) -m catdog.notebook.runner train
 
 backend: setup  ## execute notebook 2 and stay up until Ctrl-C
-	@$(IN_VENV) -m catdog.headless backend
+	@$(IN_VENV) -m catdog.notebook.runner backend
 
 frontend: setup  ## execute notebook 3 and stay up until Ctrl-C
-	@$(IN_VENV) -m catdog.headless frontend
+	@$(IN_VENV) -m catdog.notebook.runner frontend
 
 label: $(VENV)/ready-for-scale  ## what a model says of very many photos: PHOTOS=… OUT=….parquet
-	@$(IN_VENV) -m catdog.scale label
+	@$(IN_VENV) -m catdog.distributed label
 
 fit: $(VENV)/ready-for-scale  ## notebook 1 without its pictures, on very many photos: PHOTOS=… FEATURES=….parquet
-	@$(IN_VENV) -m catdog.scale fit
+	@$(IN_VENV) -m catdog.distributed fit
 
 serve: $(VENV)/ready-for-scale  ## the backend on Ray Serve until Ctrl-C; knobs: see deploy/ray_serve.py
 	@$(IN_VENV) deploy/ray_serve.py
@@ -60,7 +60,7 @@ lint: $(VENV)/ready-for-tests  ## style alone
 	@$(VENV)/bin/ruff format --check --quiet .
 
 address: setup  ## put the repository's address from pyproject.toml into README and notebooks
-	@$(IN_VENV) -m catdog.address
+	@$(IN_VENV) tools/set_repository_url.py
 
 setup: $(VENV)/ready
 

@@ -10,19 +10,19 @@ most of the network (0: one a GPU, or a processor), FEWEST, how many while nobod
 
 import threading
 
-from catdog import bundle
 from catdog.backend.limits import parse_limits
-from catdog.engines.choice import AUTO
+from catdog.engines.selection import AUTO
 from catdog.errors import SuiteError, for_the_command_line
-from catdog.places import as_typed, environment_first
+from catdog.models import bundle
+from catdog.settings import as_typed, environment_first
 
 KNOBS = {"MODEL": "", "ENGINE": AUTO, "ACCESS_CODE": "", "ORIGINS": "*", "LIMITS": "", "REPLICAS": 0, "FEWEST": 1}
 
 
 def build(settings: dict | None = None):
     """What `serve.run` runs. Raises SuiteError for settings that cannot be."""
-    from catdog.scale.cluster import connect
-    from catdog.scale.serving import application
+    from catdog.distributed.cluster import connect
+    from catdog.distributed.serve import application
 
     settings = settings or {}
     unknown = set(settings) - set(KNOBS)
@@ -46,7 +46,7 @@ def main() -> None:
     with for_the_command_line("Stopped."):
         (port,) = environment_first(PORT=5000)
         app = build()
-        from catdog.scale.serving import served
+        from catdog.distributed.serve import served
 
         with served(app, port) as url:
             print(f"The service is at {url}. Ctrl-C ends it.", flush=True)

@@ -8,7 +8,7 @@ from collections import Counter
 import get_browser
 import pytest
 from catdog.frontend.page import create_page_app
-from catdog.serving import Server
+from catdog.web.server import Server
 from playwright.sync_api import expect, sync_playwright
 from werkzeug import Request
 

@@ -6,6 +6,7 @@
 Colab's Python and its versions of what the suite uses stand for Colab's machine, which has many more packages.
 """
 
+import ast
 import fcntl
 import json
 import os
@@ -21,8 +22,10 @@ HOME = ROOT / ".venv" / "colab"
 PYTHON = HOME / "bin" / "python"
 VERSIONS = ROOT / "tests" / "colab_versions.txt"
 _ON_COLAB = """
-from catdog import colab
-colab.on_colab, colab.update = lambda: True, lambda: None
+from catdog import packages
+from catdog.notebook import colab, set_up
+colab.on_colab = packages.on_colab = lambda: True
+colab.update = lambda: None
 {call}
 """
 
@@ -84,14 +87,20 @@ def canonical(name: str) -> str:
 
 def set_up_of(notebook: str) -> str:
     """The line by which a notebook sets itself up."""
-    return re.search(r"colab\.set_up\([^)]*\)", (ROOT / "notebooks" / f"{notebook}.ipynb").read_text())[0]
+    return next(line for line in code_of(notebook) if line.startswith("    set_up(")).strip()
 
 
 def imports_of(notebook: str) -> str:
     """The lines by which a notebook imports from the suite, whatever its settings."""
+    tree = ast.parse("\n".join(line for line in code_of(notebook) if not line.startswith("%")))
+    return "\n".join(
+        ast.unparse(node) for node in tree.body if isinstance(node, ast.ImportFrom) and "catdog" in node.module
+    )
+
+
+def code_of(notebook: str) -> list[str]:
     cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
-    lines = [line.rstrip() for cell in cells if cell["cell_type"] == "code" for line in cell["source"]]
-    return "\n".join(line for line in lines if line.startswith("from catdog"))
+    return [line.rstrip() for cell in cells if cell["cell_type"] == "code" for line in cell["source"]]
 
 
 def alone():
@@ -117,7 +126,7 @@ def main() -> None:
         run("-c", _ON_COLAB.format(call=set_up_of(notebook)))
         run("-c", imports_of(notebook))
         nothing_moved(before, installed(), f"The set-up cell of {notebook}")
-    run("-c", _ON_COLAB.format(call="colab.install_packages(*colab.FOR_SOME_SETTINGS)"))
+    run("-c", _ON_COLAB.format(call="packages.install_packages(*colab.FOR_SOME_SETTINGS)"))
     nothing_moved(before, installed(), "What some settings bring")
     if new := conflicts() - known:
         sys.exit(f"The set-up cells bring what does not go together: {'; '.join(sorted(new))}.")
@@ -126,7 +135,7 @@ def main() -> None:
     print(f"{time.monotonic() - began:.0f} s so far; now the tests", flush=True)
     run("tests/get_browser.py")
     run("-m", "pytest", *sys.argv[1:])
-    run("-c", _ON_COLAB.format(call="colab.install_for_scale()"))
+    run("-c", _ON_COLAB.format(call="packages.install_for_scale()"))
     nothing_moved(before, installed(), "What very many photos need")
     print(f"All of it took {(time.monotonic() - began) / 60:.1f} minutes.")
     lock.close()

@@ -106,7 +106,7 @@ def _place(item) -> int:
 
 def pytest_sessionstart() -> None:
     """What notebooks find when nothing else is said: few photos, or computing takes minutes."""
-    from catdog.drawings import draw_folder
+    from catdog.data.synthetic import draw_folder
 
     draw_folder(_HOME / "Pets", per_class=10)
 
@@ -149,7 +149,7 @@ def no_weights_unless_marked(request, monkeypatch):
 
 @pytest.fixture(scope="session")
 def backbone():
-    from catdog.backbone import load_backbone
+    from catdog.backbones.architectures import load_backbone
 
     return load_backbone()
 
@@ -171,7 +171,8 @@ def slim_288(slim):
 @pytest.fixture(scope="session")
 def engine(backbone):
     """Float32 TensorFlow, the reference."""
-    from catdog.engines import TENSORFLOW, open_engine
+    from catdog.engines import open_engine
+    from catdog.engines.base import TENSORFLOW
 
     return open_engine(TENSORFLOW, backbone)
 
@@ -179,8 +180,8 @@ def engine(backbone):
 @pytest.fixture(scope="session")
 def shipped():
     """The model that comes with the suite."""
-    from catdog import bundle
-    from catdog.places import SHIPPED_MODEL
+    from catdog.models import bundle
+    from catdog.paths import SHIPPED_MODEL
 
     return bundle.read(SHIPPED_MODEL)
 
@@ -188,7 +189,7 @@ def shipped():
 @pytest.fixture(scope="session")
 def earlier():
     """The model that came with the suite before: photos squeezed, features the maximum alone, a card of schema 1."""
-    from catdog import bundle
+    from catdog.models import bundle
 
     return bundle.read(EARLIER_MODEL)
 
@@ -204,7 +205,7 @@ def stand_in():
 @pytest.fixture(scope="session")
 def classifier(stand_in, shipped):
     """A model on the stand-in network, without thresholds: most tests send drawings, which are unlike photos."""
-    from catdog.classifier import Classifier
+    from catdog.models.classifier import Classifier
     from standins.network import model_on
 
     return Classifier(model_on(stand_in, shipped), stand_in)
@@ -213,7 +214,7 @@ def classifier(stand_in, shipped):
 @pytest.fixture(scope="session")
 def earlier_classifier(earlier):
     """A model of before on the stand-in network: it sees photos squeezed, and their maximum alone."""
-    from catdog.classifier import Classifier
+    from catdog.models.classifier import Classifier
     from standins.network import StandInNetwork, model_on
 
     class Network(StandInNetwork):
@@ -229,7 +230,7 @@ def earlier_classifier(earlier):
 @pytest.fixture(scope="session")
 def real_classifier(backbone, shipped):
     """The shipped model on the engine that is fastest here, without its thresholds."""
-    from catdog.classifier import load_classifier
+    from catdog.models.classifier import load_classifier
 
     return load_classifier(without_thresholds(shipped))
 
@@ -253,7 +254,7 @@ def client(app):
 @pytest.fixture(scope="session")
 def backend(app):
     """The service on a real port; its `url`."""
-    from catdog.serving import Server
+    from catdog.web.server import Server
 
     server = Server(app, "127.0.0.1", 0, app_refuses=True)
     yield server
@@ -263,9 +264,10 @@ def backend(app):
 @pytest.fixture
 def ngrok(tmp_path, own_places, monkeypatch):
     """ngrok's servers, and a token for them; at the end no session of ours may be left that would come back."""
-    from catdog import link, tunnels
+    from catdog import tunnels
     from catdog.tunnels import authtoken
     from catdog.tunnels import ngrok as ours
+    from catdog.web import link
     from standins.ngrok_server import GOOD_TOKEN, NgrokServer
 
     server = NgrokServer(tmp_path)
@@ -284,7 +286,7 @@ def ngrok(tmp_path, own_places, monkeypatch):
 @pytest.fixture(scope="session")
 def drawings(tmp_path_factory):
     """A folder of twelve drawings a class."""
-    from catdog.drawings import draw_folder
+    from catdog.data.synthetic import draw_folder
 
     return draw_folder(tmp_path_factory.mktemp("drawings"), per_class=12)
 
@@ -318,7 +320,7 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options) -> bytes:
 
 @functools.cache
 def drawing(label: str = "cat", seed: int = 1, kind: str = "JPEG") -> bytes:
-    from catdog.drawings import draw
+    from catdog.data.synthetic import draw
 
     return encoded(draw(label, seed), kind)
 

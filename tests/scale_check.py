@@ -28,12 +28,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 import requests
-from catdog import bundle
-from catdog.classifier import load_classifier
-from catdog.drawings import draw_folder
-from catdog.features import read_ahead
-from catdog.images import read_photo
-from catdog.scale.tables import photos_a_file
+from catdog.data.images import read_photo
+from catdog.data.synthetic import draw_folder
+from catdog.distributed.parquet_table import photos_a_file
+from catdog.models import bundle
+from catdog.models.classifier import load_classifier
+from catdog.training.features import read_ahead
 from family import family
 from pyarrow import parquet
 
@@ -75,7 +75,7 @@ class Driver:
     def __init__(self, photos: Path, out: Path, engine: str):
         self.out, self.began = out, time.time()
         environment = {**os.environ, "PHOTOS": str(photos), "OUT": str(out), "ENGINE": engine}
-        self.process = subprocess.Popen([sys.executable, "-m", "catdog.scale", "label"], env=environment)
+        self.process = subprocess.Popen([sys.executable, "-m", "catdog.distributed", "label"], env=environment)
 
     def files(self) -> list[Path]:
         return list(self.out.glob("*.parquet"))
@@ -162,8 +162,8 @@ def check_labelling(number: int, source: Path | None, engine: str) -> None:
 
 def check_serving(seconds: float, engine: str) -> None:
     from catdog.backend.limits import Limits
-    from catdog.scale.cluster import connect
-    from catdog.scale.serving import application, serve, start
+    from catdog.distributed.cluster import connect
+    from catdog.distributed.serve import application, serve, start
 
     saved, rates = bundle.read(bundle.find(os.environ.get("MODEL", ""))), {}
     with tempfile.TemporaryDirectory() as place:

@@ -1,68 +1,64 @@
-"""The arrows between the modules go down only."""
+"""Which folder may import from which others: arrows go down only, and there is no circle, of folders or of modules."""
 
 import ast
 from graphlib import TopologicalSorter
 
-from conftest import ROOT
+import pytest
+from conftest import ROOT, notebook_cells
 
 PACKAGE = ROOT / "notebooks" / "catdog"
-TRAINING = {
-    "sources",
-    "archives",
-    "dataset",
-    "layout_reader",
-    "splitting",
-    "known_sets",
-    "pictures",
-    "inspection",
-    "preprocessing",
-    "images",
-    "weights",
-    "weight_sources",
-    "torch_file",
-    "lite0",
-    "lite0_weights",
-    "backbone",
-    "applications",
-    "unfreezing",
-    "pruning",
-    "compacting",
-    "tuning",
-    "comparison",
-    "features",
-    "training",
-    "judging",
-    "confidence",
-    "learning_curve",
-    "network_comparison",
-    "evaluation",
-    "figures",
-    "proving",
-    "saving",
-    "export",
-    "exports",
-    "export_examples",
-    "export_formats",
-    "export_metadata",
-    "keras_files",
+# Files at the root of the package are for all. docs/architecture.md says what each folder is for.
+ALLOWED = {
+    "data": set(),
+    "web": set(),
+    "frontend": {"web"},
+    "tunnels": {"web"},
+    "backbones": {"data"},
+    "engines": {"backbones", "data"},
+    "models": {"engines", "backbones", "data"},
+    "pruning": {"engines", "backbones", "data"},
+    "training": {"models", "pruning", "engines", "backbones", "data"},
+    "curation": {"training", "data"},
+    "backend": {"models", "engines", "data", "web", "frontend"},
+    "distributed": {"training", "backend", "models", "engines", "backbones", "data"},
+    "notebook": {"curation", "training", "data", "web", "frontend"},
 }
-SERVING = {"classifier", "backend", "frontend", "serving", "tunnels", "link", "panel", "trial"}
+# What notebook 3 loads, and the set-up cell before anything is installed.
+_LIGHT = ("errors", "paths", "settings", "machine", "files", "moved", "web", "frontend", "tunnels")
+_HEAVY = {"tensorflow", "keras", "openvino", "sklearn", "scipy", "pandas", "cleanlab", "PIL"}
 
 
-def room(path):
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def modules():
+    """Each module's dotted name within the package, and its file."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
-def arrows(path):
-    """Rooms of the package that a module imports, wherever in it."""
-    depth = len(path.relative_to(PACKAGE).parts)
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level == depth:
-            yield from [node.module.split(".")[0]] if node.module else (name.name for name in node.names)
+MODULES = dict(modules())
 
 
-def imported(path):
-    """Packages that a module imports from outside; not those that a text of its names, such as an example's."""
+def at_run_time(tree):
+    """The nodes of a module but for what it imports to name types by."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            yield node
+            yield from at_run_time(node)
+
+
+def imported_from_here(path):
+    """Modules of the package that a module imports, wherever in it."""
+    folder = path.relative_to(PACKAGE).parts[:-1]
+    for node in at_run_time(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = [*folder[: len(folder) - node.level + 1], *(node.module.split(".") if node.module else [])]
+            for name in node.names:
+                whole = ".".join([*base, name.name])
+                yield whole if whole in MODULES else ".".join(base)
+
+
+def imported_from_outside(path):
+    """Packages that a module imports; not those that a text of its names, such as an example's."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (name.name.split(".")[0] for name in node.names)
@@ -70,57 +66,72 @@ def imported(path):
             yield node.module.split(".")[0]
 
 
-def graph():
+ARROWS = {name: set(imported_from_here(path)) - {name} for name, path in MODULES.items()}
+
+
+def room(module):
+    """A folder, or a file at the root."""
+    return module.split(".")[0]
+
+
+def test_every_folder_imports_from_those_below_it_alone():
+    assert {room(name) for name in MODULES if (PACKAGE / room(name)).is_dir() and name} == set(ALLOWED)
+    for name, others in ARROWS.items():
+        allowed = {room(name), *ALLOWED.get(room(name), ())}
+        wrong = {other for other in others if room(other) in ALLOWED and room(other) not in allowed}
+        assert not wrong, f"{name} imports from {sorted(wrong)}"
+
+
+def test_there_is_no_circle():
+    list(TopologicalSorter(ARROWS).static_order())
     rooms = {}
-    for path in PACKAGE.rglob("*.py"):
-        rooms.setdefault(room(path), set()).update(set(arrows(path)) - {room(path), "__version__"})
-    return rooms
+    for name, others in ARROWS.items():
+        rooms.setdefault(room(name), set()).update({room(other) for other in others} - {room(name)})
+    list(TopologicalSorter(rooms).static_order())
 
 
-def test_no_circle():
-    order = list(TopologicalSorter(graph()).static_order())
-    assert order.index("images") < order.index("features") < order.index("saving")
-    assert order.index("engines") < order.index("bundle") < order.index("classifier") < order.index("backend")
+def test_what_the_page_and_the_set_up_load_is_light():
+    for name, path in MODULES.items():
+        if room(name) in _LIGHT or name in ("notebook", "notebook.colab", "notebook.page_preview"):
+            assert not _HEAVY & set(imported_from_outside(path)), name
 
 
-def test_training_never_imports_serving():
-    rooms = graph()
-    assert set(rooms) >= TRAINING | SERVING
-    for name in TRAINING:
-        assert not rooms[name] & SERVING, name
+def test_notebooks_import_from_one_place():
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        for cell in (cell for cell in notebook_cells(path) if cell.cell_type == "code"):
+            for node in ast.walk(ast.parse(cell.source)):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "catdog":
+                    assert node.module == "catdog.notebook", cell.source
+                if isinstance(node, ast.Import):
+                    assert not any(name.name.split(".")[0] == "catdog" for name in node.names), cell.source
 
 
-def test_the_lowest_floor_imports_next_to_nothing():
-    rooms = graph()
-    for name in ("errors", "drawings", "head", "progress", "torch_file"):
-        assert not rooms[name]
-    assert rooms["preprocessing"] == {"errors"}
-    assert rooms["lite0"] == {"frameworks"}
-    assert rooms["weight_sources"] == {"errors", "places"}
-    assert rooms["places"] == {"errors"}
-    assert rooms["images"] == {"errors", "names", "preprocessing", "salvage"}
-    assert rooms["pictures"] == {"places", "preprocessing"}
-    assert rooms["layout"] | rooms["layout_reader"] <= {
-        "errors",
-        "folders",
-        "class_folders",
-        "labels",
-        "label_tables",
-        "layout",
-        "names",
-    }
-    assert rooms["frontend"] <= {"errors", "link", "places"}
-    assert rooms["colab"] <= {"errors", "places"}
-    assert rooms["tunnels"] <= {"colab", "errors", "link", "places"}
+def public_names():
+    from catdog.notebook import PUBLIC
+
+    return list(PUBLIC)
+
+
+@pytest.mark.parametrize("name", public_names())
+def test_what_notebooks_call_is_there_documented_and_called(name):
+    from catdog import notebook
+
+    if name == "label":
+        pytest.importorskip("ray")
+    found = getattr(notebook, name)
+    assert not callable(found) or found.__doc__
+    told = [cell.source for path in (ROOT / "notebooks").glob("*.ipynb") for cell in notebook_cells(path)]
+    told += [(ROOT / "README.md").read_text(), MODULES["distributed.cluster"].read_text()]
+    assert any(name in text for text in told)
 
 
 def test_photos_are_decoded_in_one_place():
-    for path in PACKAGE.rglob("*.py"):
-        if path.name not in ("images.py", "salvage.py", "drawings.py"):
-            assert "PIL" not in set(imported(path)), path
+    for name, path in MODULES.items():
+        if name not in ("data.images", "data.salvage", "data.synthetic"):
+            assert "PIL" not in set(imported_from_outside(path)), path
             assert "load_img" not in path.read_text(), path
 
 
-def test_files_are_short():
-    for path in [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js")]:
-        assert len(path.read_text().splitlines()) <= 300, path
+def test_pages_scripts_are_short():
+    for path in PACKAGE.rglob("*.js"):
+        assert len(path.read_text().splitlines()) <= 280, path

@@ -8,11 +8,11 @@ import zlib
 from pathlib import Path
 
 import pytest
-from catdog import archives
-from catdog.dataset import check
-from catdog.decisions import Decisions
+from catdog.curation.decisions import Decisions
+from catdog.data import archives
+from catdog.data.dataset import check
+from catdog.data.sources import find_photos
 from catdog.errors import SuiteError
-from catdog.sources import find_photos
 from conftest import drawing, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

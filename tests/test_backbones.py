@@ -10,26 +10,30 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from catdog import bundle, compacting, lite0, places, proving
-from catdog.backbone import ARCHITECTURES, VGG16, Backbone, architecture_of, load_backbone
-from catdog.bundle import BundleRefused
-from catdog.card import CARD
-from catdog.classifier import Classifier, load_classifier
-from catdog.comparison import compare
-from catdog.confidence import fit_confidence
-from catdog.dataset import check
-from catdog.engines import OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, EngineUnavailable, choice, open_engine
-from catdog.familiarity import centers_of, distance_limit
-from catdog.features import FeatureStore, features_by_split
-from catdog.images import read_photo
-from catdog.judging import judge
-from catdog.preprocessing import FITS, PIXELS, PREPROCESSING, Preprocessing
-from catdog.proving import Engines
-from catdog.saving import save_model
-from catdog.sources import PhotoFolder
-from catdog.stored import sealed
-from catdog.training import fit_head
-from catdog.unfreezing import unfrozen
+from catdog import paths
+from catdog.backbones import lite0
+from catdog.backbones.architectures import ARCHITECTURES, VGG16, Backbone, architecture_of, load_backbone
+from catdog.data.dataset import check
+from catdog.data.images import read_photo
+from catdog.data.preprocessing import FITS, PIXELS, PREPROCESSING, Preprocessing
+from catdog.data.sources import PhotoFolder
+from catdog.engines import open_engine, selection
+from catdog.engines.base import OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, EngineUnavailable
+from catdog.models import bundle
+from catdog.models.arrays import sealed
+from catdog.models.bundle import BundleRefused
+from catdog.models.card import CARD
+from catdog.models.classifier import Classifier, load_classifier
+from catdog.models.ood import centers_of, distance_limit
+from catdog.training import engine_selection, pruned_models
+from catdog.training.calibration import fit_confidence
+from catdog.training.comparison import compare
+from catdog.training.engine_selection import EngineSelection
+from catdog.training.evaluation import judge
+from catdog.training.features import FeatureCache, features_by_split
+from catdog.training.fine_tuning import fine_tuned
+from catdog.training.linear_head import fit_head
+from catdog.training.save import save_model
 from conftest import drawing, refused
 from PIL import Image
 from standins.network import SMALL, save_random
@@ -69,7 +73,7 @@ def photos():
 
 def resized(plain, name, pixels):
     """Keras' own network for photos of another size."""
-    from catdog.frameworks import keras
+    from catdog.quiet_keras import keras
 
     if pixels == 224:
         return plain
@@ -117,10 +121,10 @@ def trained(dataset, engines, name="pets"):
 
 @pytest.mark.slow
 def test_a_model_on_another_backbone_is_trained_saved_compared_and_served(loaded, pets, own_places, photos):
-    from catdog.frameworks import keras
+    from catdog.quiet_keras import keras
 
     backbone = loaded(SMALL)
-    engines = Engines(pets, backbone, FeatureStore(backbone), OPENVINO_FP32)
+    engines = EngineSelection(pets, backbone, FeatureCache(backbone), OPENVINO_FP32)
     assert engines.twin is None
     data, head, model = trained(pets, engines)
     assert model.card["backbone"]["name"] == SMALL
@@ -171,19 +175,19 @@ def test_a_card_with_an_unknown_backbone_is_refused(shipped, tmp_path):
 @pytest.fixture(params=["slim", "slim_288"])
 def frozen(request, pets, slim, own_places):
     backbone = request.getfixturevalue(request.param)
-    return Engines(pets, backbone, FeatureStore(backbone), TENSORFLOW)
+    return EngineSelection(pets, backbone, FeatureCache(backbone), TENSORFLOW)
 
 
 @pytest.mark.slow
 def test_block_5_is_trained_once_saved_with_the_model_and_served(frozen, slim, pets, monkeypatch):
-    from catdog import tuning
+    from catdog.training import last_block
 
-    engines = unfrozen(frozen, "block5", pets, OPENVINO_FP32, epochs=1)
+    engines = fine_tuned(frozen, "block5", pets, OPENVINO_FP32, epochs=1)
     changed = {name for name in frozen.backbone.weights
                if (engines.backbone.weights[name] != frozen.backbone.weights[name]).any()}  # fmt: skip
     assert changed == {f"block5_conv{number}/{part}" for number in (1, 2, 3) for part in ("kernel", "bias")}
-    monkeypatch.setattr(tuning, "train_block5", None)
-    again = unfrozen(frozen, "block5", pets, OPENVINO_FP32, epochs=1)
+    monkeypatch.setattr(last_block, "train_block5", None)
+    again = fine_tuned(frozen, "block5", pets, OPENVINO_FP32, epochs=1)
     assert again.backbone.fingerprint == engines.backbone.fingerprint != frozen.backbone.fingerprint
     _, head, model = trained(pets, engines)
     assert set(model.tuned) == changed
@@ -193,7 +197,7 @@ def test_block_5_is_trained_once_saved_with_the_model_and_served(frozen, slim, p
     assert model.architecture == served.engine.architecture == frozen.backbone.architecture
     with refused("model-other-weights", kind=BundleRefused):
         Classifier(bundle.read(model.folder), frozen.reference)
-    assert unfrozen(frozen, "nothing", pets, TENSORFLOW) is frozen
+    assert fine_tuned(frozen, "nothing", pets, TENSORFLOW) is frozen
 
 
 @pytest.mark.parametrize("damage", ["shape", "name", "nan"])
@@ -210,9 +214,9 @@ def test_what_cannot_be_unfrozen_is_told(pets):
         SimpleNamespace(backbone=SimpleNamespace(architecture=one)) for one in (VGG16, ARCHITECTURES[SMALL])
     )
     with refused("setting-unfreeze", '"nothing"', '"block5"', '"all"'):
-        unfrozen(frozen, "all", pets, TENSORFLOW)
+        fine_tuned(frozen, "all", pets, TENSORFLOW)
     with refused("setting-unfreeze", "VGG16"):
-        unfrozen(small, "block5", pets, TENSORFLOW)
+        fine_tuned(small, "block5", pets, TENSORFLOW)
 
 
 def test_photos_that_the_backbone_was_trained_on_judge_no_confidence():
@@ -271,15 +275,15 @@ def sizes(stand_in, own_cache):
 
 def test_features_of_each_size_have_a_file_of_their_own(sizes, stand_in):
     before = Backbone(architecture_of("VGG16", "max(block5_pool)", "rgb-224-bilinear-3"), {}, stand_in.fingerprint)
-    paths = {FeatureStore(one).path for one in (*sizes, before)}
+    paths = {FeatureCache(one).path for one in (*sizes, before)}
     assert len(paths) == len(sizes) + 1
-    FeatureStore(sizes[0]).write(["ab"], "fp32", np.ones((1, 1024), np.float32))
-    assert FeatureStore(sizes[0]).digests() == {"ab"}
-    assert not any(FeatureStore(one).digests() for one in (*sizes[1:], before))
+    FeatureCache(sizes[0]).write(["ab"], "fp32", np.ones((1, 1024), np.float32))
+    assert FeatureCache(sizes[0]).digests() == {"ab"}
+    assert not any(FeatureCache(one).digests() for one in (*sizes[1:], before))
 
 
 def test_times_are_remembered_for_each_size(sizes):
-    assert len({choice._memory(one.architecture) for one in sizes}) == len(PIXELS)
+    assert len({selection._memory(one.architecture) for one in sizes}) == len(PIXELS)
 
 
 def test_the_twin_of_each_size_is_made_from_photos_of_that_size(sizes, pets, shipped, monkeypatch):
@@ -289,23 +293,23 @@ def test_the_twin_of_each_size_is_made_from_photos_of_that_size(sizes, pets, shi
         seen.append((backbone.architecture.preprocessing, {photo.shape for photo in photos}))
         return shipped.twin
 
-    monkeypatch.setattr(proving, "make_twin", make_twin)
+    monkeypatch.setattr(engine_selection, "make_twin", make_twin)
     for backbone in sizes:
         for _ in range(2):
-            assert proving._kept_twin(pets, backbone, may_make=True).digest == shipped.twin.digest
+            assert engine_selection._kept_twin(pets, backbone, may_make=True).digest == shipped.twin.digest
     expected = [one.architecture.preprocessing for one in sizes]
     assert seen == [(one, {(one.pixels, one.pixels, 3)}) for one in expected]
-    assert len(list(places.cache_dir().glob("twin-*.npz"))) == len(sizes)
+    assert len(list(paths.cache_dir().glob("twin-*.npz"))) == len(sizes)
 
 
 def test_the_compact_twin_of_each_size_is_kept_apart(sizes, pets):
     made = []
     for backbone in sizes:
-        networks = compacting._Networks(
+        networks = pruned_models._Networks(
             pets, SimpleNamespace(backbone=backbone), 0, lambda times: made.append(times) or (Empty, {})
         )
         networks.of("2")
-    assert len(made) == len(list(places.cache_dir().glob("compact-*.npz"))) == len(sizes)
+    assert len(made) == len(list(paths.cache_dir().glob("compact-*.npz"))) == len(sizes)
 
 
 class Empty:
@@ -316,8 +320,8 @@ class Empty:
 
 def test_the_reference_of_one_size_is_not_taken_for_another(sizes, monkeypatch):
     opened = []
-    monkeypatch.setattr(proving, "_loaded", {})
-    monkeypatch.setattr(proving, "open_engine", lambda name, backbone: opened.append(backbone) or backbone)
+    monkeypatch.setattr(engine_selection, "_loaded", {})
+    monkeypatch.setattr(engine_selection, "open_engine", lambda name, backbone: opened.append(backbone) or backbone)
     for backbone in (*sizes, *sizes):
-        assert proving._Reference(backbone)._engine.architecture == backbone.architecture
+        assert engine_selection._Reference(backbone)._engine.architecture == backbone.architecture
     assert opened == sizes

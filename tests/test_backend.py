@@ -5,10 +5,12 @@ import io
 import json
 
 import pytest
-from catdog import link, trial
 from catdog.backend.app import create_app
 from catdog.backend.limits import Limits
 from catdog.backend.problems import KINDS
+from catdog.backend.service import service_of
+from catdog.notebook import smoke_test
+from catdog.web import link
 from conftest import drawing, encoded, refused
 from PIL import Image
 
@@ -164,7 +166,7 @@ def test_alive_but_not_ready_without_a_model():
 
 def test_what_breaks_is_a_problem_too_and_goes_to_the_log(classifier, own_cache):
     app = create_app(classifier)
-    app.extensions["catdog"]["model"] = object()
+    service_of(app).model = object()
     assert is_problem(app.test_client().post("/predict", data=parts(("x", drawing()))), "internal")
     assert "AttributeError" in (own_cache / "backend.log").read_text()
 
@@ -189,14 +191,14 @@ def test_without_the_access_code_nothing_of_the_model_is_told(classifier):
 
 
 def test_the_notebook_tries_the_service_as_a_tester_would(backend, tmp_path):
-    answer = trial.ask(backend.url, trial.photo_or_drawing())
+    answer = smoke_test.predict(backend.url, smoke_test.photo_or_drawing())
     assert answer["label"] in answer["probabilities"]
     with refused("service-refused"):
-        trial.ask(backend.url, b"words")
+        smoke_test.predict(backend.url, b"words")
     with refused("service-unreachable", "http://127.0.0.1:9"):
-        trial.ask("http://127.0.0.1:9", b"")
+        smoke_test.predict("http://127.0.0.1:9", b"")
     with refused("test-photo-unreadable", "nothing.jpg", "PHOTO"):
-        trial.photo_or_drawing(str(tmp_path / "nothing.jpg"))
+        smoke_test.photo_or_drawing(str(tmp_path / "nothing.jpg"))
 
 
 def test_the_access_code_may_be_asked_for_from_another_origin(classifier):
@@ -219,7 +221,7 @@ def test_the_access_code_is_never_written_down(classifier, own_cache):
     app.test_client().get("/model", headers={"Authorization": "Bearer for-testers"})
     app.test_client().post("/predict", headers={"Authorization": "Bearer another-guess"})
     app.logger.warning("something to write")
-    written = (own_cache / "backend.log").read_text() + app.extensions["catdog"]["visits"].table()
+    written = (own_cache / "backend.log").read_text() + service_of(app).visits.table()
     assert "something to write" in written
     assert "for-testers" not in written
     assert "another-guess" not in written
@@ -305,7 +307,7 @@ def test_visits_name_the_client_but_no_photo(classifier):
         environ_base={"REMOTE_ADDR": "198.51.100.1"},
     )
     client.get("/healthz")
-    table = app.extensions["catdog"]["visits"].table()
+    table = service_of(app).visits.table()
     assert "203.0.113.7" in table
     assert "198.51.100.1" in table
     assert "203.0.113.8" not in table
@@ -313,4 +315,4 @@ def test_visits_name_the_client_but_no_photo(classifier):
     assert "POST /predict" in table
     assert "secret" not in table
     assert "healthz" not in table
-    assert "Nobody" in create_app(classifier).extensions["catdog"]["visits"].table()
+    assert "Nobody" in service_of(create_app(classifier)).visits.table()

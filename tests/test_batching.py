@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from catdog.backend.app import create_app, use
+from catdog.backend.app import create_app, set_model
 from catdog.backend.batching import BatchingQueue, QueueFull
 from catdog.backend.deadline import Deadline, DeadlinePassed
 from conftest import drawing, until
@@ -37,12 +37,12 @@ def gate():
 
 
 def predict(queue, photos, left=None):
-    with queue.places(len(photos)) as places:
-        return places.predict(photos, left)
+    with queue.reserve(len(photos)) as reservation:
+        return reservation.predict(photos, left)
 
 
 def test_what_comes_in_meanwhile_goes_together_and_everyone_gets_their_own(gate):
-    queue = BatchingQueue(gate.predict, most=4)
+    queue = BatchingQueue(gate.predict, max_batch_size=4)
     with ThreadPoolExecutor(8) as clients:
         asked = [clients.submit(predict, queue, marked(0))]
         assert gate.entered.wait(30)
@@ -54,7 +54,7 @@ def test_what_comes_in_meanwhile_goes_together_and_everyone_gets_their_own(gate)
     assert gate.batches == [[0], [10, 11, 20, 21], [30, 31, 40, 41], [50, 51]]
     assert answers[3].tolist() == [[30, 31], [31, 32]]
     assert answers[0].tolist() == [[0, 1]]
-    assert queue.taken == 0
+    assert queue.queued == 0
 
 
 def test_what_is_run_has_its_turn_however_many_photos_keep_coming(gate):
@@ -85,12 +85,12 @@ def test_where_no_thread_can_be_started_the_next_photos_ask_anew(monkeypatch):
         )
         with pytest.raises(RuntimeError):
             predict(queue, marked(1))
-    assert queue.taken == 0
+    assert queue.queued == 0
     assert len(predict(queue, marked(1))) == 1
 
 
 def test_a_full_queue_refuses_at_once_and_takes_no_part(gate):
-    queue = BatchingQueue(gate.predict, capacity=3)
+    queue = BatchingQueue(gate.predict, max_queue_size=3)
     with ThreadPoolExecutor(3) as clients:
         first = clients.submit(predict, queue, marked(1))
         assert gate.entered.wait(30)
@@ -98,7 +98,7 @@ def test_a_full_queue_refuses_at_once_and_takes_no_part(gate):
         until(lambda: len(queue._waiting) == 2)
         with pytest.raises(QueueFull):
             predict(queue, marked(4, 5))
-        assert queue.taken == 2
+        assert queue.queued == 2
         gate.open.set()
         assert len(first.result(30)) == 1
         assert len(second.result(30)) == 2
@@ -106,24 +106,24 @@ def test_a_full_queue_refuses_at_once_and_takes_no_part(gate):
 
 
 def test_places_are_kept_while_photos_are_decoded_and_given_back_by_those_that_are_none():
-    queue = BatchingQueue(lambda photos: photos[:, 0, 0, :2].astype(np.float32), capacity=3)
-    with queue.places(3) as places:
-        with pytest.raises(QueueFull), queue.places(1):
+    queue = BatchingQueue(lambda photos: photos[:, 0, 0, :2].astype(np.float32), max_queue_size=3)
+    with queue.reserve(3) as reservation:
+        with pytest.raises(QueueFull), queue.reserve(1):
             pass
-        assert len(places.predict(marked(1))) == 1
-        assert queue.taken == 2
-    assert queue.taken == 0
-    with pytest.raises(ZeroDivisionError), queue.places(3):
+        assert len(reservation.predict(marked(1))) == 1
+        assert queue.queued == 2
+    assert queue.queued == 0
+    with pytest.raises(ZeroDivisionError), queue.reserve(3):
         1 / 0  # noqa: B018
-    assert queue.taken == 0
+    assert queue.queued == 0
 
 
 def test_another_task_has_its_turn_between_the_batches(gate):
-    queue, order = BatchingQueue(gate.predict, most=1), []
-    with ThreadPoolExecutor(4) as clients, queue.places(1) as places:
+    queue, order = BatchingQueue(gate.predict, max_batch_size=1), []
+    with ThreadPoolExecutor(4) as clients, queue.reserve(1) as reservation:
         first = clients.submit(predict, queue, marked(1))
         assert gate.entered.wait(30)
-        task = clients.submit(places.run, lambda: order.append(len(gate.batches)) or "done")
+        task = clients.submit(reservation.run, lambda: order.append(len(gate.batches)) or "done")
         until(lambda: queue._worker._work_queue.qsize() == 1)
         later = clients.submit(predict, queue, marked(2, 3))
         until(lambda: len(queue._waiting) == 2)
@@ -132,20 +132,20 @@ def test_another_task_has_its_turn_between_the_batches(gate):
         assert [len(future.result(30)) for future in (first, later)] == [1, 2]
         assert order == [1]  # after the batch that was under way, before those that came later
         with pytest.raises(ZeroDivisionError):
-            places.run(lambda: 1 / 0)
-        assert places.run(lambda: 5) == 5
+            reservation.run(lambda: 1 / 0)
+        assert reservation.run(lambda: 5) == 5
 
 
 def test_what_waits_beyond_its_deadline_is_taken_back(gate):
-    queue = BatchingQueue(gate.predict, most=1, capacity=4)
+    queue = BatchingQueue(gate.predict, max_batch_size=1, max_queue_size=4)
     with ThreadPoolExecutor(1) as clients:
         running = clients.submit(predict, queue, marked(1))
         assert gate.entered.wait(30)
         with pytest.raises(DeadlinePassed):
             predict(queue, marked(2, 3), Deadline(0.01))
-        with pytest.raises(DeadlinePassed), queue.places(1) as places:
-            places.run(lambda: gate.batches.append("too late"), Deadline(0.01))
-        assert queue.taken == 0
+        with pytest.raises(DeadlinePassed), queue.reserve(1) as reservation:
+            reservation.run(lambda: gate.batches.append("too late"), Deadline(0.01))
+        assert queue.queued == 0
         gate.open.set()
         assert len(running.result(30)) == 1
     predict(queue, marked(4))
@@ -182,6 +182,6 @@ def test_alive_before_it_is_ready(classifier):
     assert client.get("/healthz").status_code == 200
     assert is_problem(client.get("/readyz"), "not-ready")
     assert is_problem(client.post("/predict", data=parts(("a", drawing()))), "not-ready")
-    use(app, classifier)
+    set_model(app, classifier)
     assert client.get("/readyz").status_code == 200
     assert client.post("/predict", data=parts(("a", drawing()))).status_code == 200

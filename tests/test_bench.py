@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from catdog.drawings import draw
+from catdog.data.synthetic import draw
 from conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.weights]

@@ -10,7 +10,7 @@ from browser import page as page
 from browser import service as service
 from browser import watched as watched
 from catdog.frontend.page import create_page_app
-from catdog.serving import Server
+from catdog.web.server import Server
 from conftest import drawing, encoded, until
 from PIL import Image
 from playwright.sync_api import expect

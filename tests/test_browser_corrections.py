@@ -5,13 +5,13 @@ import pytest
 from browser import ONCE, choose, expect_data, photo, wait_until_done
 from browser import browser as browser
 from browser import page as page
-from catdog import bundle
-from catdog.backend import following
-from catdog.backend.app import create_app, start, use
-from catdog.classifier import load_classifier
-from catdog.drawings import draw_folder
-from catdog.feedback import Feedback
-from catdog.serving import stop
+from catdog.backend import hot_reload
+from catdog.backend.app import create_app, set_model, start
+from catdog.data.feedback import Feedback
+from catdog.data.synthetic import draw_folder
+from catdog.models import bundle
+from catdog.models.classifier import load_classifier
+from catdog.web.server import stop
 from conftest import drawing, encoded, until
 from PIL import Image
 from playwright.sync_api import expect
@@ -25,11 +25,11 @@ def serve(own_places):
 
     def serve(classifier, most=3):
         app = create_app(feedback=Feedback("pets", most=most))
-        use(app, classifier)
+        set_model(app, classifier)
         return app, start(app, 0)
 
     yield serve
-    following.unfollow()
+    hot_reload.stop_watching()
     stop("backend")
 
 
@@ -91,7 +91,7 @@ def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
         run()
         first, computed = value("model.id"), int(value("len(store.digests(engines.chosen.recipe))"))
         app, server = serve(load_classifier(bundle.read(bundle.find("pets")), "tensorflow"))
-        versions = following.follow(app, "pets", "tensorflow", seconds=0.1)
+        versions = hot_reload.watch(app, "pets", "tensorflow", seconds=0.1)
 
         page.goto(server.url)
         choose(page, strange)

@@ -11,8 +11,8 @@ from browser import browser as browser
 from browser import page as page
 from browser import service as service
 from browser import watched as watched
-from catdog.drawings import draw
-from catdog.images import read_photo
+from catdog.data.images import read_photo
+from catdog.data.synthetic import draw
 from conftest import drawing, encoded
 from PIL import Image
 from playwright.sync_api import expect

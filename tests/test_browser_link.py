@@ -7,7 +7,7 @@ from browser import PHONE, choose, expect_connected, expect_data, expect_trouble
 from browser import browser as browser
 from catdog.backend.app import create_app
 from catdog.frontend.page import create_page_app
-from catdog.serving import Server
+from catdog.web.server import Server
 from conftest import drawing, until
 from playwright.sync_api import expect
 

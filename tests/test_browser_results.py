@@ -11,12 +11,12 @@ import pytest
 from browser import ONCE, choose, expect_data, labels, photo, wait_until_done
 from browser import browser as browser
 from browser import page as page
-from catdog.backend.app import create_app, use
-from catdog.classifier import Classifier
-from catdog.evaluation import evaluate
-from catdog.familiarity import Familiarity
-from catdog.preprocessing import SQUEEZE, Preprocessing
-from catdog.serving import Server
+from catdog.backend.app import create_app, set_model
+from catdog.data.preprocessing import SQUEEZE, Preprocessing
+from catdog.models.classifier import Classifier
+from catdog.models.ood import OODDetector
+from catdog.training.metrics import evaluate
+from catdog.web.server import Server
 from conftest import drawing, encoded, without_thresholds
 from PIL import Image
 from playwright.sync_api import expect
@@ -366,7 +366,7 @@ def test_the_page_says_not_sure_when_the_model_does(page, classifier, answers):
 
 @ONCE
 def test_the_page_says_why_it_is_not_sure_of_what_it_does_not_know(page, classifier):
-    nothing = Familiarity(np.zeros((2, 1024), np.float32), limit=0.0)  # is like what this model learned from
+    nothing = OODDetector(np.zeros((2, 1024), np.float32), limit=0.0)  # is like what this model learned from
     strange = dataclasses.replace(classifier.bundle, familiarity=nothing)
     server = Server(create_app(Classifier(strange, classifier.engine)), "127.0.0.1", 0)
     page.goto(server.url)
@@ -391,7 +391,7 @@ def test_the_page_says_which_model_answers_and_when_it_changes(page, classifier)
     choose(page, photo("a.jpg", drawing()))
     wait_until_done(page, 1)
     expect(page.locator("#notice")).to_be_empty()
-    use(app, Classifier(dataclasses.replace(model, card={**model.card, "version": "later"}), classifier.engine))
+    set_model(app, Classifier(dataclasses.replace(model, card={**model.card, "version": "later"}), classifier.engine))
     choose(page, photo("b.jpg", drawing()))
     wait_until_done(page, 2)
     expect_data(page.locator("#notice[role=status]"), code="model-changed", model=f"{model.card['name']}/later")

@@ -11,28 +11,29 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from catdog import bundle
-from catdog.backbone import VGG16
-from catdog.bundle import BundleRefused
-from catdog.card import CARD, SCHEMA, read_card
-from catdog.classifier import Classifier, load_classifier
-from catdog.confidence import Confidence
-from catdog.dataset import Dataset, Photo, check
-from catdog.engines import OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, open_engine
-from catdog.evaluation import evaluate
-from catdog.export_metadata import LOADS_IN
-from catdog.familiarity import Familiarity
-from catdog.features import FeatureStore
-from catdog.head import Head
-from catdog.images import read_photo
-from catdog.preprocessing import PREPROCESSING, SQUEEZE, Preprocessing
-from catdog.proving import Engines
-from catdog.publishing import publish
-from catdog.saving import _golden, _is_the_same, golden_photos, save_model
-from catdog.sources import PhotoFolder
-from catdog.stored import digest, sealed
-from catdog.training import Fit, no_logits
-from catdog.weights import LAYERS
+from catdog.backbones.architectures import VGG16
+from catdog.backbones.vgg16_weights import LAYERS
+from catdog.data.dataset import Dataset, Photo, check
+from catdog.data.images import read_photo
+from catdog.data.preprocessing import PREPROCESSING, SQUEEZE, Preprocessing
+from catdog.data.sources import PhotoFolder
+from catdog.engines import open_engine
+from catdog.engines.base import OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW
+from catdog.models import bundle
+from catdog.models.arrays import digest, sealed
+from catdog.models.bundle import BundleRefused
+from catdog.models.card import CARD, SCHEMA, read_card
+from catdog.models.classifier import Classifier, load_classifier
+from catdog.models.export_metadata import LOADS_IN
+from catdog.models.head import Head
+from catdog.models.ood import OODDetector
+from catdog.models.writer import publish
+from catdog.training.calibration import Confidence
+from catdog.training.engine_selection import EngineSelection
+from catdog.training.features import FeatureCache
+from catdog.training.linear_head import Fit, no_logits
+from catdog.training.metrics import evaluate
+from catdog.training.save import _golden, _is_the_same, golden_photos, save_model
 from conftest import EARLIER_MODEL, drawing, refused
 
 
@@ -43,7 +44,7 @@ def a_head(classes=2, seed=0):
 
 
 def confident(head):
-    familiarity = Familiarity(np.full((2, VGG16.size), 0.01, np.float32), 0.5)
+    familiarity = OODDetector(np.full((2, VGG16.size), 0.01, np.float32), 0.5)
     return Confidence(head, familiarity, 1.0, 0.75, 0.99, 0.9, 0.99, 0.98, 1.0, 100, True)
 
 
@@ -106,7 +107,7 @@ def test_ones_own_model_comes_before_the_shipped_one_whatever_the_clock_said(sav
 
 
 def test_without_the_shipped_model_none_is_found(monkeypatch, own_places):
-    monkeypatch.setattr("catdog.places.SHIPPED_MODEL", own_places / "gone")
+    monkeypatch.setattr("catdog.paths.SHIPPED_MODEL", own_places / "gone")
     with refused("model-missing"):
         bundle.find()
 
@@ -275,7 +276,7 @@ def trained_on(drawings, backbone, wanted=TENSORFLOW):
     dataset = check(PhotoFolder(drawings, "drawings", drawings=True))
     fit = Fit(a_head(), no_logits(np.zeros(0, int), 2))
     report = evaluate(np.empty((0, 2)), np.empty(0, int), dataset.classes)
-    engines = Engines(dataset, backbone, FeatureStore(backbone), wanted)
+    engines = EngineSelection(dataset, backbone, FeatureCache(backbone), wanted)
     return dataset, fit, confident(fit.head), {"test": report}, engines
 
 
@@ -310,7 +311,7 @@ def keeps_what_is_known_of_sureness(model, confidence):
 @pytest.fixture
 def saved_card(stand_in, monkeypatch):
     """saved_card(photos, …): the card of a model that so many photos trained, saved without its complete network."""
-    monkeypatch.setattr("catdog.export.save_complete", lambda *others: None)
+    monkeypatch.setattr("catdog.models.keras_export.save_complete", lambda *others: None)
 
     def save(train, valid=0, judgement=None, seed=0, **options):
         numbers = {"train": range(train), "valid": range(10**6, 10**6 + valid), "test": range(2 * 10**6, 2 * 10**6 + 3)}
@@ -322,7 +323,7 @@ def saved_card(stand_in, monkeypatch):
         dataset, head = Dataset("pets", ("cat", "dog"), tuple(photos), ()), a_head(seed=seed)
         engines = SimpleNamespace(
             backbone=stand_in.backbone, chosen=stand_in, twin=None, reference=SimpleNamespace(model=None),
-            exact_features=stand_in.features, proofs=lambda head: {},
+            exact_features=stand_in.features, parity_checks=lambda head: {},
         )  # fmt: skip
         fit = Fit(head, no_logits(np.zeros(0, int), 2))
         return save_model("pets", dataset, fit, confident(head), {}, engines, judgement=judgement, **options)
@@ -401,7 +402,7 @@ def test_the_shipped_model_is_small_real_and_proven(shipped):
     drawings = {photo.tobytes() for photo in golden_photos()}
     assert all(photo.tobytes() in drawings for photo in shipped.golden_photos)
     assert shipped.twin
-    assert not shipped.proofs["openvino-int8"].objection
+    assert not shipped.parity_checks["openvino-int8"].failure
     assert "right on 98.0% of 100 test photos" in shipped.describe()
 
 
@@ -424,7 +425,7 @@ def test_golden_photos_of_another_size_are_refused(saved):
 
 @pytest.mark.slow
 def test_a_model_for_288_pixels_is_saved_read_and_served(drawings, slim, slim_288, own_cache):
-    from catdog.frameworks import keras
+    from catdog.quiet_keras import keras
 
     small = save_model("", *trained_on(drawings, slim))
     arguments = trained_on(drawings, slim_288, OPENVINO_INT8)

@@ -17,16 +17,16 @@ from types import SimpleNamespace
 import packaging
 import pytest
 import requests
-from catdog import colab as ours
-from catdog import places
-from catdog.address import repository
-from catdog.backend.visits import Visit, Visits
-from catdog.drawings import draw_folder
-from catdog.frontend import notebook
-from catdog.panel import show_panel
+from catdog import packages, paths, settings
+from catdog.backend.request_log import RequestLog, RequestRecord
+from catdog.data.synthetic import draw_folder
+from catdog.notebook import colab as ours
+from catdog.notebook import page_preview
+from catdog.notebook.link_panel import show_panel
 from catdog.tunnels import Status
 from conftest import ROOT, refused
 from packaging.requirements import Requirement
+from set_repository_url import repository
 from standins.network import SMALL, save_random
 from standins.ngrok_server import GOOD_TOKEN
 from test_notebooks import BACKEND, FINE_TUNE, FRONTEND, kernel
@@ -71,13 +71,13 @@ class Colab:
         monkeypatch.setenv("PYTHONPATH", str(STANDIN))
         monkeypatch.setenv("DRIVE_DIR", str(self.drive))
 
-    def machine(self, notebook):
+    def machine(self, page_preview):
         self._machines += 1
         self.content = self.folder / f"machine {self._machines}"
         self.content.mkdir()
         self._patch.setenv("HOME", str(self.content))
         self._patch.setenv("SUITE_DIR", str(self.content / "suite"))
-        return kernel(notebook, cwd=self.content, change=lambda source: source.replace(repository(), self.address))
+        return kernel(page_preview, cwd=self.content, change=lambda source: source.replace(repository(), self.address))
 
 
 @pytest.fixture
@@ -158,24 +158,24 @@ def test_a_refused_drive_stops_the_notebook_with_a_sentence(colab, monkeypatch):
 def test_why_a_secret_is_not_there(colab_package, monkeypatch, error, why):
     monkeypatch.setenv("COLAB_SECRETS_ERROR", error)
     monkeypatch.setattr(colab_package.userdata, "KeyError", KeyError, raising=False)
-    found, reason = places.find_secret("NGROK_AUTHTOKEN")
+    found, reason = settings.find_secret("NGROK_AUTHTOKEN")
     assert not found
     assert reason.startswith(why)
 
 
 def test_a_secret_that_is_there_but_the_environment_comes_first(colab_package, monkeypatch):
     monkeypatch.setenv("COLAB_SECRETS", json.dumps({"NGROK_AUTHTOKEN": "ngrok config add-authtoken of-colab\n"}))
-    assert places.find_secret("NGROK_AUTHTOKEN") == ("of-colab", "")
+    assert settings.find_secret("NGROK_AUTHTOKEN") == ("of-colab", "")
     monkeypatch.setenv("NGROK_AUTHTOKEN", "mine")
-    assert places.find_secret("NGROK_AUTHTOKEN") == ("mine", "")
+    assert settings.find_secret("NGROK_AUTHTOKEN") == ("mine", "")
 
 
 def test_a_secret_is_asked_for_once_more_while_a_person_reads_colabs_question(colab_package, monkeypatch):
     monkeypatch.setenv("COLAB_SECRETS", json.dumps({"NGROK_AUTHTOKEN": "of-colab"}))
     monkeypatch.setenv("COLAB_SECRETS_LATE", "yes")
-    assert places.find_secret("NGROK_AUTHTOKEN") == ("of-colab", "")
+    assert settings.find_secret("NGROK_AUTHTOKEN") == ("of-colab", "")
     monkeypatch.setenv("COLAB_TAB", "vscode")
-    found, why = places.find_secret("NGROK_AUTHTOKEN")
+    found, why = settings.find_secret("NGROK_AUTHTOKEN")
     assert not found
     assert "VS Code" in why
     assert "cloudflared" in why
@@ -190,12 +190,12 @@ def test_whatever_colabs_tab_answers_the_panel_is_shown_and_asks_by_itself(colab
         url="https://preview.example", public=False, provider="colab", settings=SimpleNamespace(port=5000),
         status=Status("up", "works", "The link works."),
     )  # fmt: skip
-    visits = Visits()
+    visits = RequestLog()
     panel = show_panel(tunnel, visits, "for-testers")
     assert "preview.example" not in panel._repr_html_() + panel.told  # it opens nowhere but in the notebook
     assert 'invokeFunction("catdog.panel"' in shown[-1].data
     assert "Nobody has come yet." in output._callbacks["catdog.panel"]().data["html"]
-    visits.add(Visit(datetime.now(), "203.0.113.7", "POST /predict", 1, 200, 0.1))
+    visits.add(RequestRecord(datetime.now(), "203.0.113.7", "POST /predict", 1, 200, 0.1))
     assert "203.0.113.7" in output._callbacks["catdog.panel"]().data["html"]
     said = capsys.readouterr().out
     assert ("An iframe of port 5000, /#code=for-testers" in said) == (tab in ("open", "closed"))
@@ -209,8 +209,8 @@ def test_whatever_colabs_tab_answers_the_page_and_its_files_are_shown_or_it_is_s
 ):
     monkeypatch.setenv("COLAB_TAB", tab)
     importlib.import_module("google.colab.files")
-    notebook.show_page(8000, "for-testers")
-    notebook.open_for_editing()
+    page_preview.show_page(8000, "for-testers")
+    page_preview.open_for_editing()
     said = capsys.readouterr().out
     assert "third-party cookies" in said
     assert ("An iframe of port 8000, /?live#code=for-testers" in said) == (tab == "open")
@@ -233,19 +233,19 @@ def colab_package(monkeypatch):
 def test_drive_is_asked_for_only_when_wanted_and_its_refusal_is_told(colab_package, tmp_path, monkeypatch):
     monkeypatch.setenv("DRIVE_DIR", str(tmp_path / "drive" / "MyDrive"))
     monkeypatch.setenv("COLAB_DRIVE", "refused")
-    places.mount_drive(False)
+    paths.mount_drive(False)
     with refused("drive-not-mounted", "credential", "USE_DRIVE"):
-        places.mount_drive(True)
+        paths.mount_drive(True)
     monkeypatch.setenv("COLAB_DRIVE", "silent")
     with refused("drive-not-mounted", "mount failed", "USE_DRIVE"):
-        places.mount_drive(True)
+        paths.mount_drive(True)
     monkeypatch.setenv("VERTEX_PRODUCT", "COLAB_ENTERPRISE")
     with refused("drive-not-mounted", "Enterprise"):
-        places.mount_drive(True)
+        paths.mount_drive(True)
     monkeypatch.delenv("VERTEX_PRODUCT")
     monkeypatch.delenv("COLAB_DRIVE")
-    places.mount_drive(True)
-    assert places.drive_folder() == tmp_path / "drive" / "MyDrive" / "catdog"
+    paths.mount_drive(True)
+    assert paths.drive_folder() == tmp_path / "drive" / "MyDrive" / "catdog"
 
 
 def test_a_gpu_is_recommended_for_many_photos_only(colab_package, capsys):
@@ -358,7 +358,7 @@ def test_what_is_missing_is_installed_and_nothing_moves(tmp_path):
     further_down(tmp_path / "env", "shipped", "0.5")
     shutil.copytree(Path(packaging.__file__).parent, tmp_path / "beside" / "packaging")
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "notebooks"), str(tmp_path / "beside")])
-    first = "from packaging.requirements import Requirement as R; from catdog.colab import install"
+    first = "from packaging.requirements import Requirement as R; from catdog.packages import install"
     told = "from importlib.metadata import version; print(version('shipped'))"
 
     def run(*code):
@@ -378,9 +378,9 @@ def test_what_is_missing_is_installed_and_nothing_moves(tmp_path):
 
 
 def test_every_requirement_is_read_and_what_runs_notebooks_is_left_out_on_colab():
-    names = [line.name for line in ours.requirements()]
+    names = [line.name for line in packages.requirements()]
     assert {"tensorflow", "flask", "flask-ngrok", "pillow", "numpy", "nbval", "jupyter"} <= set(names)
     assert set(ours.PAGE_ONLY) <= set(names)
-    assert ours._satisfied(Requirement("numpy>=1"))
-    assert not ours._satisfied(Requirement("numpy>=1000"))
-    assert not ours._satisfied(Requirement("no-such-package"))
+    assert packages.is_satisfied(Requirement("numpy>=1"))
+    assert not packages.is_satisfied(Requirement("numpy>=1000"))
+    assert not packages.is_satisfied(Requirement("no-such-package"))

@@ -11,19 +11,19 @@ import numpy as np
 import psutil
 import pytest
 import requests
-from catdog.drawings import draw_folder
-from catdog.scale import __main__
+from catdog.data.synthetic import draw_folder
+from catdog.distributed import __main__
 from conftest import ROOT, drawing, refused
 from PIL import Image
-from test_serving import port_is_free
+from test_server import port_is_free
 
 
 @pytest.fixture
-def headless():
+def runner():
     """Imported by the tests that need it: it takes three seconds."""
-    from catdog import headless
+    from catdog.notebook import runner
 
-    return headless
+    return runner
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def command(own_places):
 
     def start(name, **environment):
         process = subprocess.Popen(
-            [sys.executable, "-m", "catdog.headless", name],
+            [sys.executable, "-m", "catdog.notebook.runner", name],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT / "notebooks"), **environment},
             stdout=subprocess.PIPE,
@@ -123,38 +123,38 @@ def test_stopping_while_it_starts_leaves_nothing(command, number):
 
 @pytest.mark.parametrize("command", ["label", "fit"])
 def test_what_very_many_photos_need_is_told(command, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["catdog.scale", command])
+    monkeypatch.setattr(sys, "argv", ["catdog.distributed", command])
     with pytest.raises(SystemExit, match=r"\[table-places-missing\]"):
         __main__.main()
 
 
 def test_without_ray_it_is_told_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "catdog.scale.cluster", raising=False)
+    monkeypatch.delitem(sys.modules, "catdog.distributed.cluster", raising=False)
     with refused("ray-not-installed", "requirements-scale.txt"):
-        importlib.import_module("catdog.scale.cluster")
+        importlib.import_module("catdog.distributed.cluster")
 
 
-def test_a_path_is_meant_from_where_you_are(headless, tmp_path, monkeypatch):
+def test_a_path_is_meant_from_where_you_are(runner, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA", "here")
     monkeypatch.setenv("MODEL", "no-path")
-    headless._absolute_paths()
+    runner._absolute_paths()
     assert os.environ["DATA"] == str((tmp_path / "here").resolve())
     assert os.environ["MODEL"] == "no-path"
 
 
-def test_another_link_of_the_same_service_is_said_once(headless, capsys, monkeypatch):
+def test_another_link_of_the_same_service_is_said_once(runner, capsys, monkeypatch):
     monkeypatch.setenv("ACCESS_CODE", "for-testers")
     before = {"instance": "a", "state": "up", "url": "https://one.example"}
     stopped = {**before, "state": "stopped", "url": ""}
     for now in ({}, stopped, {**before, "state": "down"}, {**before, "instance": "b", "url": "https://theirs.example"}):
-        assert headless._tell_of_another_link(before, now) == before
-    assert headless._tell_of_another_link({}, {}) == {}
+        assert runner._tell_of_another_link(before, now) == before
+    assert runner._tell_of_another_link({}, {}) == {}
     assert not capsys.readouterr().out
     changed = {**before, "url": "https://two.example"}
-    assert headless._tell_of_another_link(before, changed) == changed
+    assert runner._tell_of_another_link(before, changed) == changed
     assert "Backend: https://two.example/#code=for-testers" in capsys.readouterr().out
 
 

@@ -8,20 +8,22 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from catdog import bundle, figures
-from catdog.backbone import ARCHITECTURES, VGG16, Backbone
-from catdog.comparison import Comparison, compare
-from catdog.dataset import Dataset, Photo, check
-from catdog.drawings import draw
-from catdog.engines import OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, open_engine
+from catdog.backbones.architectures import ARCHITECTURES, VGG16, Backbone
+from catdog.data.dataset import Dataset, Photo, check
+from catdog.data.images import read_photo
+from catdog.data.known_sets import short
+from catdog.data.preprocessing import SQUEEZE
+from catdog.data.sources import PhotoFolder
+from catdog.data.synthetic import draw
+from catdog.engines import open_engine
+from catdog.engines.base import OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable
 from catdog.errors import SuiteError
-from catdog.features import FeatureStore, compute_features
-from catdog.head import Head
-from catdog.images import read_photo
-from catdog.judging import CROSS_VALIDATION, Judgement
-from catdog.known_sets import short
-from catdog.preprocessing import SQUEEZE
-from catdog.sources import PhotoFolder
+from catdog.models import bundle
+from catdog.models.head import Head
+from catdog.notebook import plots
+from catdog.training.comparison import Comparison, compare
+from catdog.training.evaluation import CROSS_VALIDATION, Judgement
+from catdog.training.features import FeatureCache, compute_features
 from conftest import EARLIER_MODEL, drawing, encoded
 from PIL import Image
 
@@ -128,7 +130,7 @@ def test_features_of_the_version_before_are_computed_for_the_photos_that_are_lef
     before = newest(1, trained_on=names(photos[:5]))
     before.architecture = VGG16.at(224, SQUEEZE)
     before.backbone = lambda: Backbone(before.architecture, {}, "f")
-    monkeypatch.setattr("catdog.comparison.open_engine", lambda name, backbone, twin: Brightness(backbone))
+    monkeypatch.setattr("catdog.training.comparison.open_engine", lambda name, backbone, twin: Brightness(backbone))
     found = compare("pets", dark_in_the_middle, a_head(1), features([-1] * 5 + [1] * 2 + [-1] * 5), BACKBONE)
     assert (found.photos, found.right_before, found.right_now) == (7, 7, 2)
     assert found.lost == tuple(photos[7:])
@@ -179,7 +181,7 @@ def test_photos_for_validation_count_as_training_photos(newest):
 )
 def test_what_else_differs_is_told(newest, monkeypatch, now, differences):
     newest(1).backbone = lambda: BACKBONE
-    monkeypatch.setattr("catdog.comparison._features", lambda newest, photos: features([1] * len(photos)))
+    monkeypatch.setattr("catdog.training.comparison._features", lambda newest, photos: features([1] * len(photos)))
     found = compare("pets", PETS, a_head(1), features([1] * 12), now)
     assert found.differences == differences
     told = str(found).splitlines()[3:]
@@ -273,9 +275,10 @@ def test_a_version_of_before_sees_the_test_photos_as_it_was_trained(
     before.architecture, before.head = architecture, a_head(1, architecture.size)
     before.backbone = lambda: Backbone(architecture, {}, "f")
     monkeypatch.setattr(
-        "catdog.comparison.open_engine", lambda name, backbone, twin: opened.append(backbone) or Brightness(backbone)
+        "catdog.training.comparison.open_engine",
+        lambda name, backbone, twin: opened.append(backbone) or Brightness(backbone),
     )
-    now = compute_features(dark_in_the_middle.of("test"), Brightness(BACKBONE), FeatureStore(BACKBONE))
+    now = compute_features(dark_in_the_middle.of("test"), Brightness(BACKBONE), FeatureCache(BACKBONE))
     found = compare("pets", dark_in_the_middle, a_head(1), now, BACKBONE)
     assert (found.right_before, found.right_now) == (right_before, 0)
     assert len(opened) == (architecture != VGG16)  # features that are there are not computed again
@@ -292,7 +295,7 @@ def test_where_its_engine_cannot_run_tensorflow_sees_for_it(newest, dark_in_the_
             raise EngineUnavailable("engine-not-installed", "It is not there.")
         return Brightness(backbone)
 
-    monkeypatch.setattr("catdog.comparison.open_engine", opened)
+    monkeypatch.setattr("catdog.training.comparison.open_engine", opened)
     assert compare("pets", dark_in_the_middle, a_head(1), features([1] * 12), BACKBONE).right_before == 12
     assert tried == ["openvino-int8", "tensorflow"]
 
@@ -311,13 +314,13 @@ def test_todays_model_is_compared_with_the_one_that_was_saved_before(shipped, ba
                 wall.save(own_places / "pets" / split / label / f"{seed}.png")
     dataset = check(PhotoFolder(own_places / "pets", "pets"))
     photos, targets = dataset.of("test"), dataset.targets(dataset.of("test"))
-    now = compute_features(photos, open_engine(OPENVINO_FP32, backbone), FeatureStore(backbone))
+    now = compute_features(photos, open_engine(OPENVINO_FP32, backbone), FeatureCache(backbone))
     found = compare("cats-and-dogs", dataset, shipped.head, now, backbone)
     engine = open_engine(OPENVINO_INT8, before.backbone(backbone), before.twin)
     squeezed = engine.features(
         np.stack([read_photo(photo.path, preprocessing=before.preprocessing) for photo in photos])
     )
-    kept = FeatureStore(engine).read([photo.digest for photo in photos], engine.recipe)
+    kept = FeatureCache(engine).read([photo.digest for photo in photos], engine.recipe)
     assert np.abs(kept - squeezed).max() < 1e-3 * squeezed.max()
     assert (found.before, found.photos) == (before.id, len(photos))
     assert found.right_before == (before.head.logits(squeezed).argmax(axis=1) == targets).sum()
@@ -339,7 +342,7 @@ def test_the_first_version_has_none_before_it(monkeypatch):
 
     monkeypatch.setattr(bundle, "find", none)
     assert compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE) is None
-    assert figures.changed(None) is None
+    assert plots.changed(None) is None
 
 
 def test_changed_photos_are_shown(tmp_path):
@@ -347,5 +350,5 @@ def test_changed_photos_are_shown(tmp_path):
     for path in paths:
         path.write_bytes(drawing())
     lost, won = (Photo(path, "dog", "test", "") for path in paths)
-    shown = figures.changed(Comparison("pets/1", 2, 1, 1, (lost,), (won,), {}))
+    shown = plots.changed(Comparison("pets/1", 2, 1, 1, (lost,), (won,), {}))
     assert [axis.get_title() for axis in shown.axes[:2]] == ["dog:\nno longer right", "dog:\nright now"]

@@ -5,16 +5,16 @@ import json
 
 import numpy as np
 import pytest
-from catdog import places as files
+from catdog import files
 from catdog.backend.app import create_app
 from catdog.backend.limits import Limits
-from catdog.corrections import Corrections
-from catdog.dataset import Dataset, Photo
-from catdog.decisions import OUT, Decisions
-from catdog.feedback import Feedback, FeedbackFull
-from catdog.images import as_png, read_photo
-from catdog.inspection import read_training_photo
-from catdog.preprocessing import FITS, Preprocessing
+from catdog.curation.corrections import Corrections
+from catdog.curation.decisions import OUT, Decisions
+from catdog.data.dataset import Dataset, Photo
+from catdog.data.feedback import Feedback, FeedbackFull
+from catdog.data.images import as_png, read_photo
+from catdog.data.inspection import read_training_photo
+from catdog.data.preprocessing import FITS, Preprocessing
 from conftest import drawing, encoded, refused
 from PIL import Image
 from test_backend import is_problem, parts
@@ -132,7 +132,7 @@ def test_a_disk_that_takes_nothing_is_told(client, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("catdog.places.tempfile.NamedTemporaryFile", full)
+    monkeypatch.setattr("catdog.paths.tempfile.NamedTemporaryFile", full)
     assert is_problem(refusal := send(client, drawing(), "cat"), "corrections-full")
     assert "could not be kept" in refusal.json["detail"]
 

@@ -5,12 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
-from catdog.dataset import check, describe_layout, list_photos
-from catdog.drawings import draw
-from catdog.folders import SPLITS, TEST, TRAIN, VALID
-from catdog.images import read_photo
-from catdog.pictures import BY, picture_of
-from catdog.sources import PhotoFolder
+from catdog.data.dataset import check, describe_layout, list_photos
+from catdog.data.folders import SPLITS, TEST, TRAIN, VALID
+from catdog.data.images import read_photo
+from catdog.data.pictures import BY, picture_of
+from catdog.data.sources import PhotoFolder
+from catdog.data.synthetic import draw
 from conftest import drawing, encoded, refused
 from PIL import Image
 
@@ -217,11 +217,11 @@ def test_the_same_picture_under_other_bytes_is_a_copy(tmp_path):
 def test_photos_that_differ_beside_the_middle_are_no_copies(tmp_path):
     """Though they are the same to the network. What was decided and dealt before there was a middle stays so, too."""
     fill(tmp_path)
-    for colour in ("red", "blue"):
-        wide = Image.new("RGB", (640, 320), colour)
+    for color in ("red", "blue"):
+        wide = Image.new("RGB", (640, 320), color)
         wide.paste(Image.open(tmp_path / "cat" / "3.jpg"), (160, 0))
-        (tmp_path / "cat" / f"{colour}.png").write_bytes(encoded(wide, "PNG"))
-    one, other = (read_photo(tmp_path / "cat" / f"{colour}.png") for colour in ("red", "blue"))
+        (tmp_path / "cat" / f"{color}.png").write_bytes(encoded(wide, "PNG"))
+    one, other = (read_photo(tmp_path / "cat" / f"{color}.png") for color in ("red", "blue"))
     assert (one[:, 2:-2] == other[:, 2:-2]).all()
     dataset = check(folder(tmp_path))
     assert not dataset.left_out
@@ -250,7 +250,7 @@ def test_known_photos_are_not_decoded_again(tmp_path, monkeypatch):
         decoded.append(data)
         return read_photo(data, *others, **options)
 
-    monkeypatch.setattr("catdog.inspection.read_photo", noted)
+    monkeypatch.setattr("catdog.data.inspection.read_photo", noted)
     fill(tmp_path, count=1, first=70)
     check(folder(tmp_path), known={photo.digest for photo in first.photos})
     assert len(decoded) == 2
@@ -291,7 +291,7 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
     def away(path):
         raise OSError(5, "Input/output error", str(path))
 
-    monkeypatch.setattr("catdog.folders.os.scandir", away)
+    monkeypatch.setattr("catdog.data.folders.os.scandir", away)
     with refused("folder-unusable", str(tmp_path), "Input/output error"):
         check(folder(tmp_path))
 

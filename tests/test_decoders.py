@@ -17,7 +17,7 @@ from catdog.backend.deadline import Deadline, DeadlinePassed, NotBegun
 from catdog.backend.decoder import READ
 from catdog.backend.decoders import Decoders, NoneFree
 from catdog.backend.problems import Problem
-from catdog.images import read_photo
+from catdog.data.images import read_photo
 from conftest import ROOT, drawing, until
 from standins.hostile import jpeg_of_many_scans
 

@@ -7,11 +7,13 @@ import sys
 
 import numpy as np
 import pytest
-from catdog import bundle, places
-from catdog.bundle import BundleRefused
-from catdog.classifier import Classifier, load_classifier
-from catdog.dataset import check
-from catdog.engines import (
+from catdog import paths
+from catdog.backbones.vgg16_weights import LAYERS
+from catdog.data.dataset import check
+from catdog.data.images import read_photo
+from catdog.data.sources import PhotoFolder
+from catdog.engines import open_engine, selection
+from catdog.engines.base import (
     BATCH,
     NAMES,
     OPENVINO_BF16,
@@ -21,17 +23,16 @@ from catdog.engines import (
     TENSORFLOW_MIXED,
     EngineUnavailable,
     candidates,
-    choice,
-    open_engine,
 )
-from catdog.engines.proof import Proof, compare
-from catdog.engines.twin import Twin, make_twin
-from catdog.features import FeatureStore
-from catdog.images import read_photo
-from catdog.proving import Engines
-from catdog.sources import PhotoFolder
-from catdog.stored import kept_arrays
-from catdog.weights import LAYERS
+from catdog.engines.int8 import Twin
+from catdog.engines.parity import ParityCheck, compare
+from catdog.engines.quantization import make_twin
+from catdog.models import bundle
+from catdog.models.arrays import kept_arrays
+from catdog.models.bundle import BundleRefused
+from catdog.models.classifier import Classifier, load_classifier
+from catdog.training.engine_selection import EngineSelection
+from catdog.training.features import FeatureCache
 from conftest import ROOT, drawing, refused
 
 
@@ -142,7 +143,7 @@ def test_the_twin_is_what_nncf_quantised(slim, photos, monkeypatch, capsys):
     import nncf
     import openvino as ov
     import rich
-    from catdog.engines.openvino import build_graph
+    from catdog.engines.openvino_graph import build_graph
 
     graphs, quantize = [], nncf.quantize
     monkeypatch.setattr(
@@ -183,10 +184,10 @@ def test_a_proof_needs_nearly_all_photos_and_near_probabilities():
     reference = np.tile([0.9, 0.1], (400, 1))
     one_other, three_others = reference.copy(), reference.copy()
     one_other[:1] = three_others[:3] = (0.4, 0.6)
-    assert compare(one_other, reference).objection == ""
-    assert "agrees with float32 TensorFlow on 99.2%" in compare(three_others, reference).objection
-    assert "differ by 0.050" in compare(reference + np.array([-0.05, 0.05]), reference).objection
-    assert compare(reference[:0], reference[:0]).objection
+    assert compare(one_other, reference).failure == ""
+    assert "agrees with float32 TensorFlow on 99.2%" in compare(three_others, reference).failure
+    assert "differ by 0.050" in compare(reference + np.array([-0.05, 0.05]), reference).failure
+    assert compare(reference[:0], reference[:0]).failure
 
 
 class Stand:
@@ -202,8 +203,8 @@ def timed(monkeypatch, own_cache):
     asked = []
 
     def set_seconds(seconds):
-        monkeypatch.setattr(choice, "candidates", lambda: tuple(seconds))
-        monkeypatch.setattr(choice, "seconds_per_photo", lambda one: asked.append(one.name) or seconds[one.name])
+        monkeypatch.setattr(selection, "candidates", lambda: tuple(seconds))
+        monkeypatch.setattr(selection, "seconds_per_photo", lambda one: asked.append(one.name) or seconds[one.name])
         return asked
 
     return set_seconds
@@ -211,17 +212,17 @@ def timed(monkeypatch, own_cache):
 
 def test_the_fastest_is_taken_and_its_time_remembered(timed, capsys):
     asked = timed({"a": 0.03, "b": 0.01, "c": 0.02})
-    assert choice.choose("auto", Stand, lambda one: "").name == "b"
+    assert selection.choose("auto", Stand, lambda one: "").name == "b"
     assert "Engine: b, 100 photos a second here." in capsys.readouterr().out
-    choice.choose("auto", Stand, lambda one: "")
+    selection.choose("auto", Stand, lambda one: "")
     assert asked == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("rubbish", ["", "[]", "null", '{"a": null}', '{"a": 0, "b": -1}', '{"a": "fast"}'])
 def test_a_damaged_memory_of_times_is_measured_again(timed, rubbish):
     asked = timed({"a": 0.03, "b": 0.01})
-    choice._memory().write_text(rubbish)
-    assert choice.choose("auto", Stand, lambda one: "").name == "b"
+    selection._memory().write_text(rubbish)
+    assert selection.choose("auto", Stand, lambda one: "").name == "b"
     assert asked == ["a", "b"]
 
 
@@ -233,19 +234,19 @@ def test_one_that_fails_its_proof_or_cannot_run_is_passed_over_and_it_is_said(ti
             raise EngineUnavailable("engine-processor", "this processor cannot.")
         return Stand(name)
 
-    assert choice.choose("auto", opened, lambda one: "it lies." if one.name == "b" else "").name == "a"
+    assert selection.choose("auto", opened, lambda one: "it lies." if one.name == "b" else "").name == "a"
     said = capsys.readouterr().out
     assert "Engine b is passed over: it lies." in said
     assert "Engine c is passed over: this processor cannot. [engine-processor]" in said
     with refused("engine-unusable", "engine b", "it lies.", "ENGINE"):
-        choice.choose("b", opened, lambda one: "it lies.")
+        selection.choose("b", opened, lambda one: "it lies.")
     with refused("engine-none"):
-        choice.choose("auto", opened, lambda one: "it lies.")
+        selection.choose("auto", opened, lambda one: "it lies.")
 
 
 def test_tensorflow_is_left_when_nothing_else_passes(timed):
     timed({"a": 0.01})
-    assert choice.choose("auto", Stand, lambda one: "no" if one.name == "a" else "").name == TENSORFLOW
+    assert selection.choose("auto", Stand, lambda one: "no" if one.name == "a" else "").name == TENSORFLOW
 
 
 @pytest.mark.weights
@@ -254,10 +255,15 @@ def test_an_unknown_engine_is_named_with_those_that_are_known(shipped):
         load_classifier(shipped, "cuda")
 
 
+def take_openvino_away(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    for name in ("openvino", "openvino_graph", "openvino_ops", "lite0_graph"):
+        monkeypatch.delitem(sys.modules, f"catdog.engines.{name}", raising=False)
+
+
 @pytest.mark.weights
 def test_without_openvino_tensorflow_serves(shipped, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "openvino", None)
-    monkeypatch.delitem(sys.modules, "catdog.engines.openvino", raising=False)
+    take_openvino_away(monkeypatch)
     classifier = load_classifier(shipped)
     assert classifier.engine.name == TENSORFLOW
     assert capsys.readouterr().out.count("[engine-not-installed]") == 3
@@ -265,21 +271,23 @@ def test_without_openvino_tensorflow_serves(shipped, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_on_a_gpu_tensorflow_is_measured_and_no_twin_is_made(monkeypatch, drawings, slim, own_cache, shipped):
-    monkeypatch.setattr("catdog.engines.has_gpu", lambda: True)
-    monkeypatch.setattr("catdog.proving.has_gpu", lambda: True)
-    monkeypatch.setattr(choice, "seconds_per_photo", lambda engine: {TENSORFLOW_MIXED: 1, TENSORFLOW: 2}[engine.name])
+    monkeypatch.setattr("catdog.engines.base.has_gpu", lambda: True)
+    monkeypatch.setattr("catdog.training.engine_selection.has_gpu", lambda: True)
+    monkeypatch.setattr(
+        selection, "seconds_per_photo", lambda engine: {TENSORFLOW_MIXED: 1, TENSORFLOW: 2}[engine.name]
+    )
     assert candidates() == (TENSORFLOW_MIXED, TENSORFLOW)
     dataset = check(PhotoFolder(drawings, "drawings", drawings=True))
-    engines = Engines(dataset, slim, FeatureStore(slim))
+    engines = EngineSelection(dataset, slim, FeatureCache(slim))
     assert engines.twin is None
     assert engines.chosen.name == TENSORFLOW_MIXED
-    assert set(engines.proofs(shipped.head)) == {TENSORFLOW_MIXED}
+    assert set(engines.parity_checks(shipped.head)) == {TENSORFLOW_MIXED}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("allowed", "threads"), [("1", 1), ("", None), ("many", None)])
 def test_openvino_takes_no_more_threads_than_it_is_allowed(monkeypatch, allowed, threads):
-    from catdog.engines.openvino import compiled, op, ov
+    from catdog.engines.openvino_ops import compiled, op, ov
 
     monkeypatch.setenv("OMP_NUM_THREADS", allowed)
     start = op.parameter([1, 4], np.float32)
@@ -314,18 +322,17 @@ def test_a_model_serves_without_its_twin(shipped, own_places, tmp_path):
 
 @pytest.mark.slow
 def test_the_twin_is_made_once_for_photos_of_one_name(drawings, slim, own_cache, capsys, monkeypatch, shipped):
-    dataset, store = check(PhotoFolder(drawings, "drawings", drawings=True)), FeatureStore(slim)
-    first = Engines(dataset, slim, store)
+    dataset, store = check(PhotoFolder(drawings, "drawings", drawings=True)), FeatureCache(slim)
+    first = EngineSelection(dataset, slim, store)
     assert capsys.readouterr().out.count("Making the int8 twin") == 1
-    again = Engines(dataset, slim, store)
+    again = EngineSelection(dataset, slim, store)
     assert "Making" not in capsys.readouterr().out
     assert first.twin.digest == again.twin.digest
-    monkeypatch.setitem(sys.modules, "openvino", None)
-    monkeypatch.delitem(sys.modules, "catdog.engines.openvino")
-    without_openvino = Engines(dataset, slim, store, TENSORFLOW)
+    take_openvino_away(monkeypatch)
+    without_openvino = EngineSelection(dataset, slim, store, TENSORFLOW)
     assert without_openvino.twin.digest == first.twin.digest
-    assert set(without_openvino.proofs(shipped.head)) == {TENSORFLOW}
-    (kept,) = places.cache_dir().glob("twin-*.npz")
+    assert set(without_openvino.parity_checks(shipped.head)) == {TENSORFLOW}
+    (kept,) = paths.cache_dir().glob("twin-*.npz")
     for damage in (kept.read_bytes()[:20_000], b"PK\x03\x04", b""):
         kept.write_bytes(damage)
         assert kept_arrays(kept) == {}
@@ -335,18 +342,18 @@ def test_the_twin_is_made_once_for_photos_of_one_name(drawings, slim, own_cache,
 def test_without_the_shipped_model_tensorflow_needs_no_proof_and_others_get_none(
     drawings, slim, own_places, monkeypatch
 ):
-    monkeypatch.setattr(places, "SHIPPED_MODEL", own_places / "gone")
-    dataset, store = check(PhotoFolder(drawings, "drawings", drawings=True)), FeatureStore(slim)
-    assert Engines(dataset, slim, store, TENSORFLOW).chosen.name == TENSORFLOW
+    monkeypatch.setattr(paths, "SHIPPED_MODEL", own_places / "gone")
+    dataset, store = check(PhotoFolder(drawings, "drawings", drawings=True)), FeatureCache(slim)
+    assert EngineSelection(dataset, slim, store, TENSORFLOW).chosen.name == TENSORFLOW
     with refused("engine-unusable", "openvino-fp32"):
-        Engines(dataset, slim, store, OPENVINO_FP32)
+        EngineSelection(dataset, slim, store, OPENVINO_FP32)
 
 
 SERVE = """
 import json, sys
-from catdog import bundle
+from catdog.models import bundle
 from catdog.backend.app import create_app
-from catdog.classifier import load_classifier
+from catdog.models.classifier import load_classifier
 model = bundle.read(bundle.find("cats-and-dogs"))
 app = create_app(load_classifier(model, sys.argv[1]) if sys.argv[1] else None)
 heavy = {"tensorflow", "keras", "openvino", "nncf", "sklearn", "scipy", "matplotlib", "onnx", "h5py"}
@@ -374,4 +381,4 @@ def test_serving_loads_only_what_its_engine_needs(name, needed):
 
 def test_every_name_can_be_asked_for():
     assert set(candidates()) <= set(NAMES)
-    assert Proof(1.0, 0.0, 100).as_card() == {"agreement": 1.0, "mean_difference": 0.0, "photos": 100}
+    assert ParityCheck(1.0, 0.0, 100).as_card() == {"agreement": 1.0, "mean_difference": 0.0, "photos": 100}

@@ -5,9 +5,9 @@ import pickle
 import re
 
 import pytest
+from catdog.data.images import PhotoRefused
 from catdog.errors import CODES, SuiteError, for_the_command_line
-from catdog.images import PhotoRefused
-from catdog.tunnels.connection import LinkRefused
+from catdog.tunnels.base import LinkRefused
 from conftest import ROOT, notebook_cells
 
 KINDS = {

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from catdog.drawings import draw
-from catdog.engines import TENSORFLOW, EngineUnavailable, open_engine
-from catdog.export_examples import as_cell
-from catdog.export_metadata import CROP, LOADS_IN, described
-from catdog.images import read_photo
-from catdog.preprocessing import FITS, SQUEEZE, Preprocessing
+from catdog.data.images import read_photo
+from catdog.data.preprocessing import FITS, SQUEEZE, Preprocessing
+from catdog.data.synthetic import draw
+from catdog.engines import open_engine
+from catdog.engines.base import TENSORFLOW, EngineUnavailable
+from catdog.models.export_examples import as_cell
+from catdog.models.export_metadata import CROP, LOADS_IN, described
 from conftest import ROOT, encoded, refused
 from PIL import Image
 from standins.network import SMALL, model_on
@@ -24,11 +25,11 @@ FORMATS = ["Keras", "HDF5", "SavedModel", "ONNX", "LiteRT", "OpenVINO"]
 
 
 @pytest.fixture(scope="module")
-def exports():
+def export():
     """The module, which takes Keras along: imported only by tests that run."""
-    from catdog import exports
+    from catdog.models import export
 
-    return exports
+    return export
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def engine_of_slim(slim):
 @pytest.fixture(scope="module")
 def model(shipped, engine_of_slim, tmp_path_factory):
     """On the slim backbone, in a folder of its own, with Keras' files and classes whose names are not plain."""
-    from catdog.export import save_complete
+    from catdog.models.keras_export import save_complete
 
     folder = shutil.copytree(shipped.folder, tmp_path_factory.mktemp("exports") / "model")
     model = model_on(engine_of_slim, shipped)
@@ -53,8 +54,8 @@ def model(shipped, engine_of_slim, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def exported(exports, model, engine_of_slim):
-    return exports.export(model, engine_of_slim.model)
+def exported(export, model, engine_of_slim):
+    return export.export(model, engine_of_slim.model)
 
 
 @pytest.fixture
@@ -72,14 +73,14 @@ def wide_photo(model, engine_of_slim):
     return files[probabilities.argmax()]
 
 
-def test_every_format_answers_as_the_model_does(exports, exported):
+def test_every_format_answers_as_the_model_does(export, exported):
     assert [one.what for one in exported] == FORMATS
     assert max(one.apart for one in exported) <= 1e-3
     assert all(5.4e6 < one.size < 12e6 for one in exported)  # 1.4 million weights, in a SavedModel twice
     for one in exported:
         assert one.path.exists()
-        assert f"{one.what} " in exports.table(exported)
-        assert one.example in exports.table(exported)
+        assert f"{one.what} " in export.table(exported)
+        assert one.example in export.table(exported)
         assert repr(str(one.path)) in one.example
 
 
@@ -192,7 +193,7 @@ def test_the_pages_say_what_loads_where():
 
 
 def test_tensorflow_serving_finds_the_signatures_that_its_page_names(by_name, model):
-    from catdog.frameworks import tf
+    from catdog.quiet_keras import tf
 
     loaded = tf.saved_model.load(str(by_name["SavedModel"].path))
     photos = model.golden_photos.astype(np.float32)
@@ -211,18 +212,18 @@ def content(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_an_export_that_fails_leaves_the_one_before(exports, exported, model, engine_of_slim, monkeypatch):
+def test_an_export_that_fails_leaves_the_one_before(export, exported, model, engine_of_slim, monkeypatch):
     before, names = content(model.folder / "exports"), {path.name for path in model.folder.iterdir()}
-    litert = next(form for form in exports.FORMATS if form.what == "LiteRT")
+    litert = next(form for form in export.FORMATS if form.what == "LiteRT")
     wrong = dataclasses.replace(litert, load=lambda path: lambda photos: model.golden_probabilities[:, ::-1])
-    monkeypatch.setattr(exports, "FORMATS", (wrong,))
+    monkeypatch.setattr(export, "FORMATS", (wrong,))
     with refused("export-answers-differ"):
-        exports.export(model, engine_of_slim.model)
+        export.export(model, engine_of_slim.model)
     assert content(model.folder / "exports") == before
     assert {path.name for path in model.folder.iterdir()} == names
 
 
-def test_a_format_that_cannot_be_written_any_more_stays(exports, exported, model, engine_of_slim, monkeypatch, capsys):
+def test_a_format_that_cannot_be_written_any_more_stays(export, exported, model, engine_of_slim, monkeypatch, capsys):
     def not_installed(*_):
         raise EngineUnavailable("engine-not-installed", "It is not installed.")
 
@@ -235,14 +236,14 @@ def test_a_format_that_cannot_be_written_any_more_stays(exports, exported, model
     def written_but_never_read(form):
         return dataclasses.replace(form, write=lambda complete, path, about: path.write_text("?"), load=not_installed)
 
-    kept = [form for form in exports.FORMATS if form.what == "LiteRT"]
+    kept = [form for form in export.FORMATS if form.what == "LiteRT"]
     others = [
         written_but_never_read(form) if form.what == "ONNX" else dataclasses.replace(form, write=not_installed)
-        for form in exports.FORMATS
+        for form in export.FORMATS
         if form.what != "LiteRT"
     ]
-    monkeypatch.setattr(exports, "FORMATS", (*others, *kept))
-    found = exports.export(model, engine_of_slim.model)
+    monkeypatch.setattr(export, "FORMATS", (*others, *kept))
+    found = export.export(model, engine_of_slim.model)
     assert [one.what for one in found] == ["Keras", "HDF5", "LiteRT"]
     told = capsys.readouterr().out
     assert all(form.what in told for form in others)
@@ -253,7 +254,7 @@ def test_a_format_that_cannot_be_written_any_more_stays(exports, exported, model
 
 
 def test_what_answers_otherwise_is_refused(model, engine_of_slim, tmp_path):
-    from catdog.export import save_complete
+    from catdog.models.keras_export import save_complete
 
     with refused("export-answers-differ"):
         save_complete(
@@ -263,9 +264,9 @@ def test_what_answers_otherwise_is_refused(model, engine_of_slim, tmp_path):
 
 @pytest.mark.slow
 def test_an_h5_that_cannot_hold_the_network_is_left_out(tmp_path, capsys):
-    from catdog.export import save_complete
-    from catdog.frameworks import keras
-    from catdog.head import Head
+    from catdog.models.head import Head
+    from catdog.models.keras_export import save_complete
+    from catdog.quiet_keras import keras
 
     photos = np.zeros((1, 224, 224, 3), np.uint8)
     made = getattr(keras.applications, SMALL)

@@ -14,16 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
-from catdog import places, processors, publishing
-from catdog.backend import following
-from catdog.backend.app import create_app, start, use
+from catdog import files, machine, paths
+from catdog.backend import hot_reload
+from catdog.backend.app import create_app, set_model, start
 from catdog.backend.batching import BatchingQueue, QueueFull
 from catdog.backend.decoder import read_or_refuse
 from catdog.backend.decoders import Decoder
 from catdog.backend.limits import Limits
 from catdog.backend.rates import MovingWindow
-from catdog.feedback import Feedback
-from catdog.serving import stop
+from catdog.backend.service import service_of
+from catdog.data.feedback import Feedback
+from catdog.models import writer
+from catdog.web.server import stop
 from conftest import ROOT, drawing, encoded, refused, until
 from PIL import Image
 from test_backend import is_problem, parts
@@ -57,13 +59,13 @@ def ask(app, seed=0):
 
 def publish(classifier):
     model = classifier.bundle
-    return publishing.publish("pets", model.card, model.head, model.golden_photos, model.golden_probabilities)
+    return writer.publish("pets", model.card, model.head, model.golden_photos, model.golden_probabilities)
 
 
 def test_a_full_disk_takes_no_model_no_correction_and_no_line_of_the_log_and_all_else_goes_on(disk, classifier, capfd):
     feedback = Feedback("pets")
     app = create_app(classifier, feedback=feedback)
-    versions = following.Versions(app, "", classifier.engine.name)
+    versions = hot_reload.ModelWatcher(app, "", classifier.engine.name)
     log = disk / "catdog_cache" / "backend.log"
 
     def correct():
@@ -76,7 +78,7 @@ def test_a_full_disk_takes_no_model_no_correction_and_no_line_of_the_log_and_all
     assert is_problem(correct(), "corrections-full")
     with refused("model-not-saved", "No space left on device", "make room"):
         publish(classifier)
-    assert not versions.look()
+    assert not versions.poll()
     assert not feedback.all()
     assert not list(feedback.folder.iterdir())
     (disk / "others").unlink()
@@ -84,7 +86,7 @@ def test_a_full_disk_takes_no_model_no_correction_and_no_line_of_the_log_and_all
     assert len(feedback.all()) == 1
     assert ask(app).status_code == 200
     assert len(log.read_bytes()) > told
-    assert publish(classifier).folder in list(following.bundle.versions("pets"))
+    assert publish(classifier).folder in list(hot_reload.bundle.versions("pets"))
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
@@ -97,9 +99,9 @@ def test_a_log_whose_folder_was_deleted_is_written_anew(own_cache, classifier):
 
 
 def test_a_full_disk_for_what_is_computed_costs_time_and_nothing_else(disk, capsys):
-    path = places.cache_file("twin", "x", ".npz")
+    path = paths.cache_file("twin", "x", ".npz")
     fill(disk)
-    places.write_if_possible(path, lambda file: np.savez(file, array=np.zeros(1 << 20)))
+    files.write_if_possible(path, lambda file: np.savez(file, array=np.zeros(1 << 20)))
     assert "No space left on device" in capsys.readouterr().out
     assert [found.name for found in path.parent.iterdir()] == []
 
@@ -107,7 +109,7 @@ def test_a_full_disk_for_what_is_computed_costs_time_and_nothing_else(disk, caps
 def test_a_models_folder_that_is_gone_stops_nothing_and_is_made_anew(own_places, classifier):
     app = create_app(classifier)
     published = publish(classifier)
-    versions = following.follow(app, "pets", classifier.engine.name, seconds=0.01)
+    versions = hot_reload.watch(app, "pets", classifier.engine.name, seconds=0.01)
     try:
         shutil.rmtree(published.folder.parents[1])
         assert ask(app).status_code == 200
@@ -116,7 +118,7 @@ def test_a_models_folder_that_is_gone_stops_nothing_and_is_made_anew(own_places,
         assert app.test_client().get("/model").status_code == 200
         assert publish(classifier).folder.is_dir()
     finally:
-        following.unfollow()
+        hot_reload.stop_watching()
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
@@ -151,7 +153,7 @@ def test_a_window_moves_and_forgets(monkeypatch):
 
 def test_a_network_that_breaks_is_told_and_serves_again_once_it_can(monkeypatch, classifier):
     app = create_app(classifier)
-    app.extensions["catdog"]["readiness"]._fresh = 0
+    service_of(app).readiness._fresh = 0
     client = app.test_client()
     assert client.get("/readyz").status_code == 200
 
@@ -159,7 +161,7 @@ def test_a_network_that_breaks_is_told_and_serves_again_once_it_can(monkeypatch,
         raise RuntimeError("CUDA error: out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(app.extensions["catdog"]["model"].queue, "_predict", broken)
+        patch.setattr(service_of(app).model.queue, "_predict", broken)
         for _ in range(3):
             answer = ask(app)
             assert answer.json["predictions"][0]["error"]["status"] == 500
@@ -175,7 +177,7 @@ def test_twenty_starts_in_a_row_leave_one_service_on_one_port(classifier):
     def once(port):
         app = create_app(classifier)
         server = start(app, port)
-        use(app, classifier)
+        set_model(app, classifier)
         photo = {"images": ("x", drawing())}
         assert requests.post(f"{server.url}/predict", files=photo, timeout=60).status_code == 200
         return server.port
@@ -193,10 +195,10 @@ def test_twenty_starts_in_a_row_leave_one_service_on_one_port(classifier):
 SERVES = """
 import resource, sys, time
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-from catdog import bundle
+from catdog.models import bundle
 from catdog.backend.app import create_app, start
-from catdog.classifier import Classifier
-from catdog.places import SHIPPED_MODEL
+from catdog.models.classifier import Classifier
+from catdog.paths import SHIPPED_MODEL
 from standins.network import StandInNetwork, model_on
 
 network = StandInNetwork()
@@ -230,7 +232,7 @@ def test_until_the_first_photo_the_pace_is_that_of_the_golden_ones(classifier):
     """Or a slow network would have let in more than it can answer before anybody knows."""
     assert 0 < classifier.seconds_each < 60
     queue = BatchingQueue(lambda photos: photos, patience=30, seconds_each=1)
-    with queue.places(20), queue.places(10), pytest.raises(QueueFull), queue.places(1):
+    with queue.reserve(20), queue.reserve(10), pytest.raises(QueueFull), queue.reserve(1):
         pass
 
 
@@ -248,13 +250,13 @@ def test_memory_is_what_the_group_allows(tmp_path, monkeypatch, files, megabytes
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"{limit}\n")
     (tmp_path / "membership").write_text("4:memory:/work\n0::/work\n")
-    monkeypatch.setattr(processors, "_GROUPS", tmp_path)
-    monkeypatch.setattr(processors, "_MEMBERSHIP", tmp_path / "membership")
-    monkeypatch.setattr(processors, "_of_the_machine", lambda: 8 << 30)
-    assert processors.memory() >> 20 == megabytes
+    monkeypatch.setattr(machine, "_GROUPS", tmp_path)
+    monkeypatch.setattr(machine, "_MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr(machine, "_of_the_machine", lambda: 8 << 30)
+    assert machine.memory() >> 20 == megabytes
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "memory.max").write_text(f"{512 << 20}\n")
-    assert processors.memory() >> 20 == 512
+    assert machine.memory() >> 20 == 512
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux chooses by such a score")

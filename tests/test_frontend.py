@@ -1,5 +1,6 @@
 """The page's server: light, safe, and following the backend."""
 
+import ast
 import gzip
 import os
 import re
@@ -9,12 +10,12 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from catdog import link
 from catdog.backend.app import create_app
-from catdog.frontend import notebook
-from catdog.frontend.notebook import backend_state
 from catdog.frontend.page import FILES, create_page_app
-from catdog.serving import Server
+from catdog.notebook import PUBLIC, page_preview
+from catdog.notebook.page_preview import backend_state
+from catdog.web import link
+from catdog.web.server import Server
 from conftest import ROOT, notebook_cells, refused
 
 
@@ -24,7 +25,8 @@ def page(app):
 
 def test_the_page_imports_no_tensorflow():
     code = (
-        "import sys, catdog.frontend.page, catdog.frontend.notebook, catdog.serving, catdog.tunnels, catdog.colab;"
+        "import sys, catdog.frontend.page, catdog.notebook.page_preview, catdog.web.server, catdog.tunnels, "
+        "catdog.notebook.colab;"
         "print([name for name in ('tensorflow', 'keras', 'numpy', 'PIL', 'matplotlib', 'h5py') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT / "notebooks")
@@ -32,13 +34,13 @@ def test_the_page_imports_no_tensorflow():
 
 
 def test_notebook_3_imports_nothing_else():
-    allowed = ("catdog.colab", "catdog.places", "catdog.link", "catdog.frontend", "catdog.serving", "catdog.tunnels")
+    allowed = ("notebook.colab", "notebook.page_preview", "settings", "frontend", "web", "tunnels")
     cells = notebook_cells(ROOT / "notebooks/3_frontend.ipynb")
     code = [cell.source for cell in cells if cell.cell_type == "code" and "#@title Set-up" not in cell.source]
-    lines = [line.strip() for source in code for line in source.splitlines()]
-    imports = [line for line in lines if line.startswith(("from ", "import "))]
-    assert imports
-    assert all(line.split()[1].startswith(allowed) for line in imports)
+    imports = [node for source in code for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+    names = {name.name for node in imports for name in node.names}
+    assert names
+    assert not [name for name in names if not PUBLIC[name].startswith(allowed)]
 
 
 def test_the_setting_comes_before_the_link_file(own_places):
@@ -214,27 +216,27 @@ def test_a_backend_that_still_loads_its_model_is_there():
 
 @pytest.mark.parametrize("elsewhere", [True, False])
 def test_no_page_is_handed_out_whose_backend_testers_do_not_reach(own_places, monkeypatch, elsewhere):
-    notebook.require_backend_for("ngrok")  # none yet: the page looks for one each time it is loaded
+    page_preview.require_backend_for("ngrok")  # none yet: the page looks for one each time it is loaded
     with monkeypatch.context() as there:
         there.setattr("socket.gethostname", lambda: "another-machine" if elsewhere else "this")
         link.publish("backend", "https://5000-preview.example", public=False, provider="colab")
     for provider in ("none", "colab"):
-        notebook.require_backend_for(provider)
+        page_preview.require_backend_for(provider)
     for setting in ("", "http://localhost:5000", "http://0.0.0.0:5000", "127.0.0.1:5000", "http://[::1]:5000"):
         with refused("backend-not-public", "TUNNEL of notebook 2"):
-            notebook.require_backend_for("cloudflared", setting)
-    notebook.require_backend_for("ngrok", "https://cats.example")
-    notebook.require_backend_for("ngrok", "http://[abc")
+            page_preview.require_backend_for("cloudflared", setting)
+    page_preview.require_backend_for("ngrok", "https://cats.example")
+    page_preview.require_backend_for("ngrok", "http://[abc")
     assert backend_state("http://[abc").code == "silent"
 
 
 def test_where_the_page_is_told_for_whoever_reads_the_notebook(monkeypatch):
     public = SimpleNamespace(url="https://page.example", public=True)
     here = SimpleNamespace(url="http://127.0.0.1:8000", public=False)
-    assert notebook.told_page(public, "for-testers") == "Page: https://page.example/#code=for-testers"
-    assert notebook.told_page(here).endswith("(not public)")
-    monkeypatch.setattr(notebook.places, "on_colab", lambda: True)
-    assert "127.0.0.1" not in notebook.told_page(here)
+    assert page_preview.told_page(public, "for-testers") == "Page: https://page.example/#code=for-testers"
+    assert page_preview.told_page(here).endswith("(not public)")
+    monkeypatch.setattr(page_preview.paths, "on_colab", lambda: True)
+    assert "127.0.0.1" not in page_preview.told_page(here)
 
 
 def test_the_notebook_shows_the_access_code_or_asks_for_it(classifier):
@@ -289,15 +291,15 @@ def test_a_template_that_is_broken_says_so_until_it_is_mended(files_of_ours):
 def test_the_notebook_shows_the_live_page_and_opens_its_files(capsys, monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", shown.append)
-    notebook.show_page(8000)
-    notebook.show_page(8000, "for-testers")
+    page_preview.show_page(8000)
+    page_preview.show_page(8000, "for-testers")
     assert [frame.src for frame in shown] == [
         "http://127.0.0.1:8000/?live",
         "http://127.0.0.1:8000/?live#code=for-testers",
     ]
     shown.clear()
     monkeypatch.chdir(ROOT / "notebooks")
-    notebook.open_for_editing()
+    page_preview.open_for_editing()
     assert [file.path for file in shown] == [
         "catdog/frontend/templates/page.html",
         "catdog/frontend/static/page.css",

@@ -8,9 +8,9 @@ import zlib
 
 import numpy as np
 import pytest
-from catdog.images import STRANGERS_PIXELS, PhotoRefused, photo_format, read_photo
-from catdog.preprocessing import FITS, PREPROCESSING, SQUEEZE, Preprocessing
-from catdog.salvage import missing
+from catdog.data.images import UNTRUSTED_PIXELS, PhotoRefused, photo_format, read_photo
+from catdog.data.preprocessing import FITS, PREPROCESSING, SQUEEZE, Preprocessing
+from catdog.data.salvage import missing
 from conftest import drawing, encoded
 from PIL import Image, ImageCms, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
@@ -144,7 +144,7 @@ def large_jpeg(size):
 
 
 def test_first_frame_of_an_animation():
-    frames = [Image.new("RGB", (64, 64), colour) for colour in ("lime", "black")]
+    frames = [Image.new("RGB", (64, 64), color) for color in ("lime", "black")]
     photo = read_photo(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     assert (photo[0, 0] == (0, 255, 0)).all()
 
@@ -172,7 +172,7 @@ def test_colours_follow_the_icc_profile(read):
     ],
 )
 def test_refusals(data, code):
-    refusal = refused(data, max_pixels=STRANGERS_PIXELS)
+    refusal = refused(data, max_pixels=UNTRUSTED_PIXELS)
     assert refusal.code == code
     assert str(refusal).endswith((".", "first.", ")."))
 
@@ -182,15 +182,15 @@ def test_pixels_are_counted_before_decoding():
     huge = (100_000).to_bytes(4, "big") * 2
     checked = b"IHDR" + huge + header[24:29]
     bomb = header[:12] + checked + zlib.crc32(checked).to_bytes(4, "big") + header[33:]
-    assert STRANGERS_PIXELS < 100_000**2
+    assert UNTRUSTED_PIXELS < 100_000**2
     assert refused(bomb).code == "photo-pixels"
-    assert refused(bomb, max_pixels=STRANGERS_PIXELS).code == "photo-pixels"
+    assert refused(bomb, max_pixels=UNTRUSTED_PIXELS).code == "photo-pixels"
 
 
 def test_a_phones_own_photos_are_read_however_many_pixels_they_have():
     data = encoded(clouds(1200, 900).resize((12_000, 9_000)), "JPEG", quality=80)
     assert read_photo(data).shape == (SIDE, SIDE, 3)
-    assert refused(data, max_pixels=STRANGERS_PIXELS).code == "photo-pixels"
+    assert refused(data, max_pixels=UNTRUSTED_PIXELS).code == "photo-pixels"
 
 
 def test_other_formats_that_are_often_taken_for_photos_are_named():

@@ -3,10 +3,10 @@
 import re
 
 import pytest
+from catdog.data.folders import split_named
+from catdog.data.labels import label_in_name
+from catdog.data.layout_reader import read_layout
 from catdog.errors import SuiteError
-from catdog.folders import split_named
-from catdog.labels import label_in_name
-from catdog.layout_reader import read_layout
 from conftest import refused
 from hypothesis import example, given
 from hypothesis import strategies as st

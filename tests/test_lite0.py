@@ -7,11 +7,15 @@ import zipfile
 
 import numpy as np
 import pytest
-from catdog import bundle, lite0, lite0_weights, weight_sources
-from catdog.backbone import ARCHITECTURES, load_backbone
-from catdog.classifier import load_classifier
-from catdog.dataset import check
-from catdog.engines import (
+from catdog.backbones import lite0, lite0_weights, weight_sources
+from catdog.backbones.architectures import ARCHITECTURES, load_backbone
+from catdog.backbones.vgg16_weights import fingerprint
+from catdog.data.dataset import check
+from catdog.data.images import read_photo
+from catdog.data.sources import PhotoFolder
+from catdog.engines import open_engine
+from catdog.engines import parity as parity_checks
+from catdog.engines.base import (
     BATCH,
     COMPACT,
     OPENVINO_BF16,
@@ -20,18 +24,16 @@ from catdog.engines import (
     TENSORFLOW,
     TENSORFLOW_MIXED,
     EngineUnavailable,
-    open_engine,
 )
-from catdog.engines import proof as proofs
-from catdog.engines.twin import Twin, make_twin
-from catdog.explanation import grad_cam
-from catdog.export import complete_model
-from catdog.features import FeatureStore
-from catdog.head import Head
-from catdog.images import read_photo
-from catdog.proving import Engines
-from catdog.sources import PhotoFolder
-from catdog.weights import fingerprint
+from catdog.engines.int8 import Twin
+from catdog.engines.quantization import make_twin
+from catdog.models import bundle
+from catdog.models.classifier import load_classifier
+from catdog.models.grad_cam import grad_cam
+from catdog.models.head import Head
+from catdog.models.keras_export import complete_model
+from catdog.training.engine_selection import EngineSelection
+from catdog.training.features import FeatureCache
 from conftest import ROOT, drawing, refused
 from standins.network import random_lite0
 from test_backbones import trained
@@ -166,7 +168,7 @@ def test_a_wheel_with_another_digest_is_not_taken(monkeypatch):
 @pytest.mark.parametrize("pixels", [224, 288])
 def test_keras_and_openvino_compute_the_same_activations(random, pixels):
     from catdog.engines.lite0_graph import build_graph
-    from catdog.engines.openvino import compiled
+    from catdog.engines.openvino_ops import compiled
 
     noise = np.random.default_rng(0).integers(0, 256, (2, pixels, pixels, 3), dtype=np.uint8)
     expected = lite0.build(random.weights, pixels).predict_on_batch(noise.astype(np.float32))
@@ -206,7 +208,7 @@ def test_any_number_of_photos(name, random, random_twin, photos):
 
 @pytest.mark.slow
 def test_the_complete_network_is_the_same_when_it_is_saved_and_read_back(random, photos, tmp_path):
-    from catdog.frameworks import keras
+    from catdog.quiet_keras import keras
 
     chance = np.random.default_rng(2)
     head = Head(chance.normal(size=(1280, 2)).astype(np.float32), np.zeros(2, np.float32))
@@ -255,7 +257,7 @@ def test_engines_that_cannot_run_it_say_why(random, shipped):
 
 SERVE = """
 import sys
-from catdog.backbone import load_backbone
+from catdog.backbones.architectures import load_backbone
 from catdog.engines import open_engine
 open_engine("openvino-fp32", load_backbone("EfficientNet-Lite0"))
 print(sorted({"tensorflow", "keras", "torch", "nncf"} & set(sys.modules)))
@@ -337,7 +339,7 @@ def test_int8_agrees_with_float32_on_real_photos(real, seen):
     photos, targets = seen["test"]
     reference, found = (head.probabilities(engine.features(photos)) for engine in (exact, small))
     assert (reference.argmax(axis=1) == targets).mean() >= 0.95
-    proof = proofs.compare(found, reference)
+    proof = parity_checks.compare(found, reference)
     assert proof.agreement >= 0.98
     assert proof.mean_difference <= 0.03
 
@@ -348,7 +350,7 @@ def test_int8_agrees_with_float32_on_real_photos(real, seen):
 @pytest.mark.weights
 def test_a_model_on_it_is_trained_proven_saved_and_served_in_int8(real, drawings, own_places, own_cache, photos):
     dataset = check(PhotoFolder(drawings, "pets"))
-    engines = Engines(dataset, real, FeatureStore(real), OPENVINO_INT8)
+    engines = EngineSelection(dataset, real, FeatureCache(real), OPENVINO_INT8)
     assert engines.twin.layers == lite0.NAMES
     _, head, model = trained(dataset, engines)
     assert model.card["backbone"]["name"] == lite0.NAME
@@ -357,5 +359,5 @@ def test_a_model_on_it_is_trained_proven_saved_and_served_in_int8(real, drawings
     served = load_classifier(bundle.read(model.folder), OPENVINO_INT8)
     assert np.abs(served.predict(photos) - head.probabilities(engines.chosen.features(photos))).max() < 1e-5
     assert served.explain(photos[0])[1].shape == (7, 7)
-    again = Engines(dataset, real, FeatureStore(real), OPENVINO_INT8)
+    again = EngineSelection(dataset, real, FeatureCache(real), OPENVINO_INT8)
     assert again.twin.digest == engines.twin.digest

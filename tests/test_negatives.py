@@ -5,19 +5,19 @@ import shutil
 
 import numpy as np
 import pytest
-from catdog import bundle
-from catdog.confidence import fit_confidence
-from catdog.corrections import Corrections
-from catdog.dataset import check, describe_layout, list_photos
-from catdog.decisions import Decisions
-from catdog.drawings import draw_folder
-from catdog.familiarity import Familiarity
-from catdog.feedback import Feedback
-from catdog.folders import NONE_OF_THESE, is_none_of_these
-from catdog.images import read_photo
-from catdog.publishing import publish
-from catdog.sources import PhotoFolder
-from catdog.training import fit_head
+from catdog.curation.corrections import Corrections
+from catdog.curation.decisions import Decisions
+from catdog.data.dataset import check, describe_layout, list_photos
+from catdog.data.feedback import Feedback
+from catdog.data.folders import NONE_OF_THESE, is_none_of_these
+from catdog.data.images import read_photo
+from catdog.data.sources import PhotoFolder
+from catdog.data.synthetic import draw_folder
+from catdog.models import bundle
+from catdog.models.ood import OODDetector
+from catdog.models.writer import publish
+from catdog.training.calibration import fit_confidence
+from catdog.training.linear_head import fit_head
 from conftest import drawing, refused
 
 
@@ -131,8 +131,11 @@ def test_the_model_that_is_saved_says_unlike(stand_in, shipped, pets):
     data = {"train": (features, targets), "valid": (features[:0], targets[:0])}
     fit, others = fit_head(data, 2), stand_in.features(np.stack(dogs))
     without, confidence = fit_confidence(fit, data), fit_confidence(fit, data, negatives=others[:20])
-    assert confidence.familiarity.knows(others[20:]).sum() < without.familiarity.knows(others[20:]).sum()
-    assert confidence.familiarity.knows(features).mean() > 0.9
+    assert (
+        confidence.familiarity.in_distribution(others[20:]).sum()
+        < without.familiarity.in_distribution(others[20:]).sum()
+    )
+    assert confidence.familiarity.in_distribution(features).mean() > 0.9
     card = {**shipped.card, "thresholds": confidence.thresholds, "classes": ["cat", "plain"]}
     card["backbone"] = {**card["backbone"], "fingerprint": stand_in.fingerprint}
     golden = np.stack(cats[:2])
@@ -142,14 +145,14 @@ def test_the_model_that_is_saved_says_unlike(stand_in, shipped, pets):
     )  # fmt: skip
     read = bundle.read(saved.folder).familiarity
     assert (read.kernel == confidence.familiarity.kernel).all()
-    assert (read.knows(others) == confidence.familiarity.knows(others)).all()
+    assert (read.in_distribution(others) == confidence.familiarity.in_distribution(others)).all()
 
 
 def test_what_does_not_fit_is_refused():
-    known = Familiarity(np.eye(2, 8, dtype=np.float32), 1.0, np.ones(8, np.float32), 0.5)
-    again = Familiarity.of(known.arrays, 1.0)
+    known = OODDetector(np.eye(2, 8, dtype=np.float32), 1.0, np.ones(8, np.float32), 0.5)
+    again = OODDetector.of(known.arrays, 1.0)
     assert (again.kernel == known.kernel).all()
     assert again.bias == known.bias
-    assert Familiarity.of(dataclasses.replace(known, kernel=None).arrays, 1.0).kernel is None
+    assert OODDetector.of(dataclasses.replace(known, kernel=None).arrays, 1.0).kernel is None
     with pytest.raises(KeyError):
-        Familiarity.of({}, 1.0)
+        OODDetector.of({}, 1.0)

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 
 import pytest
 import requests
-from catdog import link, places
-from catdog.engines import OPENVINO_INT8
+from catdog import files
+from catdog.backend.service import service_of
+from catdog.engines.base import OPENVINO_INT8
 from catdog.errors import SuiteError
 from catdog.frontend.page import create_page_app
-from catdog.serving import Server
 from catdog.tunnels import Timing, ngrok_errors, open_tunnel, probe
 from catdog.tunnels import ngrok as ours
+from catdog.web import link
+from catdog.web.server import Server
 from conftest import ROOT, drawing, encoded, refused, until
 from jupyter_client.manager import start_new_kernel
 from PIL import Image
@@ -72,7 +74,7 @@ def test_page_and_three_megabytes_go_through(ngrok, backend, app):
     ).json()
     assert [item["filename"] for item in answer["predictions"]] == ["noise.png", "cat.jpg"]
     assert not any("error" in item for item in answer["predictions"])
-    assert app.extensions["catdog"]["visits"].last.client == "203.0.113.7"
+    assert service_of(app).visits.last.client == "203.0.113.7"
 
 
 def test_the_link_file_says_where_it_leads_until_it_is_closed(ngrok, page):
@@ -365,7 +367,7 @@ def test_drive_that_is_full_does_not_break_the_link(ngrok, page, monkeypatch, ca
 
     monkeypatch.setattr(logging.getLogger("catdog"), "propagate", True)  # which a service that starts turns off
     tunnel = open_tunnel(page.port)
-    monkeypatch.setattr(places, "written_whole", full)
+    monkeypatch.setattr(files, "written_whole", full)
     tunnel.close()
     assert caplog.text.count("No space left on device") == 1
     assert leads_here(open_tunnel(page.port))
@@ -410,7 +412,7 @@ def test_a_hidden_prompt_asks_for_the_token_once_and_again_if_it_was_wrong(ngrok
         return "".join(shown)
 
     try:
-        run("from catdog.frontend.page import create_page_app; from catdog.serving import serve")
+        run("from catdog.frontend.page import create_page_app; from catdog.web.server import serve")
         run("from catdog.tunnels import open_tunnel; server = serve(create_page_app('/'), 'page', 0)")
         assert "[link-refused]" in run("open_tunnel(server.port, 'ngrok')")
         run("first = open_tunnel(server.port, 'ngrok')")

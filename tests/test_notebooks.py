@@ -5,7 +5,7 @@ import re
 from contextlib import contextmanager
 
 import pytest
-from catdog.drawings import draw_folder
+from catdog.data.synthetic import draw_folder
 from conftest import ROOT, notebook_cells
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -98,7 +98,7 @@ def test_fine_tune_twice_and_with_another_setting(tmp_path, monkeypatch):
         assert first.startswith("pets/")
         run()
         assert value("model.id") == first
-        run(start="from catdog.learning_curve")
+        run(start="from catdog.notebook import fit_head")
         assert value("model.id") == first
         assert [path.name for path in (tmp_path / "models" / "pets").iterdir()] == [first.partition("/")[2]]
         run(start="#@title Settings", FIT="squeeze")
@@ -126,18 +126,18 @@ def test_backend_twice_and_on_another_port(shipped, monkeypatch):
         assert "POST /predict" in said
         first = int(value("server.port"))
         run()
-        assert value("len(__import__('catdog.serving').serving._running)") == "1"
+        assert value("len(__import__('catdog.web.server').web.server._running)") == "1"
         assert value("server.running") == "True"
         run(start="#@title Settings", PORT=first)
         assert value("tunnel.url") == value("server.url") == f"http://127.0.0.1:{value('server.port')}"
         run(start="STOP = False", STOP=True)
         assert value("server.running, tunnel.status.state") == "False closed"
-        run(start="from catdog.serving import stop")
+        run(start="from catdog.notebook import close_tunnel")
         assert value("server.running") == "False"
         with pytest.raises(Exception, match=r"\[service-unreachable\]") as caught:
             run(start="tunnel = open_tunnel")
         assert "Traceback" not in caught.value.traceback
-        assert "POST /predict" in run(start="from catdog.backend.app", STOP=False)
+        assert "POST /predict" in run(start="from catdog.notebook import REQUESTS", STOP=False)
         with pytest.raises(Exception, match=r"\[version-no-earlier\]") as caught:
             run(start="ROLL_BACK = False", ROLL_BACK=True)
         assert "Traceback" not in caught.value.traceback
@@ -153,7 +153,7 @@ def test_frontend_twice_with_and_without_a_backend(backend, own_places, classifi
         assert value("server.running") == "True"
         run(start="STOP = False", STOP=True)
         assert value("server.running") == "False"
-        assert "Page: http://127.0.0.1:" in run(start="from catdog.frontend.page", STOP=False)
+        assert "Page: http://127.0.0.1:" in run(start="from catdog.notebook import create_page_app", STOP=False)
 
 
 @pytest.mark.slow

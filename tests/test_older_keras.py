@@ -8,8 +8,9 @@ import zipfile
 
 import numpy as np
 import pytest
-from catdog.engines import TENSORFLOW, open_engine
-from catdog.head import Head
+from catdog.engines import open_engine
+from catdog.engines.base import TENSORFLOW
+from catdog.models.head import Head
 from standins.network import SMALL, model_on, save_random
 
 VERSIONS = ["3.6.0", "3.12.0", "3.13.2"]  # the oldest that is promised, one between, and Colab's
@@ -43,7 +44,7 @@ def older(pytestconfig):
 
 def of_every_layer():
     """The layers of which the backbones are built, and those of MobileNetV3's kind."""
-    from catdog.frameworks import keras
+    from catdog.quiet_keras import keras
 
     layers = keras.layers
     photos = keras.Input((32, 32, 3), name="photo")
@@ -71,7 +72,7 @@ def random_head(network, photos, chance):
 
 def saved(folder, network, head, photos, h5=True):
     """The complete network's files, each with a `.npz` of what it must answer beside it."""
-    from catdog.export import complete_model, save_complete
+    from catdog.models.keras_export import complete_model, save_complete
 
     folder.mkdir()
     probabilities = complete_model(network, head).predict_on_batch(photos.astype(np.float32))
@@ -96,7 +97,7 @@ def files(slim, shipped, tmp_path_factory):
     photos = chance.integers(0, 256, (4, 32, 32, 3), np.uint8)
     paths += saved(home / "layers", layers, random_head(layers, photos, chance), photos)
 
-    from catdog.frameworks import keras
+    from catdog.quiet_keras import keras
 
     base = save_random(SMALL, home / "random.weights.h5")
     network = keras.Model(base.input, keras.layers.GlobalAveragePooling2D()(base.output))

@@ -8,8 +8,8 @@ import sys
 import pytest
 from catdog.backend.app import create_app
 from catdog.backend.limits import Limits
-from catdog.feedback import Feedback
-from catdog.serving import Server
+from catdog.data.feedback import Feedback
+from catdog.web.server import Server
 from hypothesis import settings
 
 CODE = "for-testers"

@@ -5,10 +5,10 @@ from functools import cache
 
 import numpy as np
 import pytest
-from catdog.images import PhotoRefused, as_png, read_photo
-from catdog.pictures import BY
-from catdog.preprocessing import CROP, FITS, PIXELS, PREPROCESSING, SQUEEZE, Preprocessing, require_preprocessing
-from catdog.salvage import missing
+from catdog.data.images import PhotoRefused, as_png, read_photo
+from catdog.data.pictures import BY
+from catdog.data.preprocessing import CROP, FITS, PIXELS, PREPROCESSING, SQUEEZE, Preprocessing, require_preprocessing
+from catdog.data.salvage import missing
 from conftest import encoded, refused
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -273,7 +273,7 @@ def test_garbage_is_refused(beginning, garbage):
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF"])
 def test_of_an_animation_the_first_frame(kind):
-    frames = [Image.new("RGB", (64, 64), colour) for colour in ("lime", "black", "red")]
+    frames = [Image.new("RGB", (64, 64), color) for color in ("lime", "black", "red")]
     file = io.BytesIO()
     frames[0].save(file, kind, save_all=True, append_images=frames[1:], duration=50)
     assert off(read_photo(file.getvalue()), np.array([0, 255, 0])) < 3

@@ -4,16 +4,17 @@ import itertools
 
 import numpy as np
 import pytest
-from catdog.engines import TENSORFLOW, open_engine
-from catdog.images import read_photo
+from catdog.backbones.vgg16_weights import LAYERS
+from catdog.data.images import read_photo
+from catdog.engines import open_engine
+from catdog.engines.base import TENSORFLOW
 from catdog.pruning import Pruner, gmacs
 from catdog.pruning.budget import arithmetic, widths_within
-from catdog.pruning.chain import CHAIN, Sample, as_kernel, as_rows, batches, centred, stage, whole, widths_of
 from catdog.pruning.elimination import Elimination, of_channels
-from catdog.pruning.importance import importance
-from catdog.pruning.moments import Moments
 from catdog.pruning.refitting import refit
-from catdog.weights import LAYERS
+from catdog.pruning.sensitivity import importance
+from catdog.pruning.statistics import Moments
+from catdog.pruning.vgg16_layers import CHAIN, Sample, as_kernel, as_rows, batches, centered, stage, whole, widths_of
 from conftest import drawing
 
 
@@ -35,7 +36,7 @@ def slender():
 
 
 def activations(weights, photos):
-    values = centred(photos)
+    values = centered(photos)
     for layer in CHAIN:
         values = stage(layer, *layer.of(weights))(values)
     return values
@@ -167,7 +168,7 @@ def test_arithmetic_of_vgg16(backbone):
 
 def test_the_chain_computes_what_tensorflow_does(slim, photos):
     """In bfloat16 where the processor has it."""
-    *_, (_, before) = whole(slim.weights)(centred(photos))
+    *_, (_, before) = whole(slim.weights)(centered(photos))
     expected = open_engine(TENSORFLOW, slim).features(photos)
     for found in (np.maximum(before, 0), activations(slim.weights, photos)):
         pooled = slim.architecture.pool(found.transpose(0, 2, 3, 1))
@@ -178,7 +179,7 @@ def test_the_chain_computes_what_tensorflow_does(slim, photos):
 def test_a_sample_sees_what_the_kernel_sees(slender, photos):
     layer, following = CHAIN[2:4]
     sample = Sample(len(photos), 0, 60)
-    entering, before = list(whole(slender)(centred(photos)))[3]
+    entering, before = list(whole(slender)(centered(photos)))[3]
     kernel, bias = following.of(slender)
     for batch in batches(len(photos)):
         seen = sample.inputs(following, batch, entering[batch])
@@ -197,7 +198,7 @@ def test_a_layer_weighs_what_the_features_lose_for_what_it_loses_itself(slender,
 
     def weighed(own_loss):
         eliminations = [Elimination(np.arange(16), np.full(17, own_loss), 32) for _ in moments]
-        return np.array(importance(slender, centred(photos[:2]), moments, eliminations))
+        return np.array(importance(slender, centered(photos[:2]), moments, eliminations))
 
     once, half, hardly = weighed(0.4), weighed(0.2), weighed(1e-9)
     assert len(once) == len(CHAIN) - 1

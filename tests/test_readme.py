@@ -6,10 +6,10 @@ import shutil
 import subprocess
 import sys
 
-from catdog.address import carriers, repository, with_address
 from catdog.backend.limits import Limits
-from catdog.places import SHIPPED_MODEL
+from catdog.paths import SHIPPED_MODEL
 from conftest import ROOT, notebook_cells, tracked
+from set_repository_url import carriers, repository, with_address
 
 README = (ROOT / "README.md").read_text()
 
@@ -27,17 +27,17 @@ def test_another_address_reaches_every_button_and_set_up_cell():
 
 
 def test_a_fork_gets_its_own_address_with_nothing_installed(tmp_path):
-    for path in [*carriers(), ROOT / "pyproject.toml", *(ROOT / "notebooks" / "catdog").glob("*.py")]:
+    for path in [*carriers(), ROOT / "pyproject.toml", ROOT / "tools" / "set_repository_url.py"]:
         copy = tmp_path / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
-    command = [sys.executable, "-S", "-m", "catdog.address", "https://github.com/me/mine"]  # -S: no packages
-    subprocess.run(command, env={"PYTHONPATH": str(tmp_path / "notebooks")}, check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-S", "tools/set_repository_url.py", "https://github.com/me/mine"]  # -S: no packages
+    subprocess.run(command, cwd=tmp_path, env={}, check=True, stdout=subprocess.DEVNULL)
     for name in ("README.md", "pyproject.toml", "notebooks/2_backend.ipynb"):
         assert "/me/mine" in (tmp_path / name).read_text()
         assert repository().removeprefix("https://github.com/") not in (tmp_path / name).read_text()
     workflow = (ROOT / ".github" / "workflows" / "address.yml").read_text()
-    assert 'python -m catdog.address "https://github.com/$GITHUB_REPOSITORY"' in workflow
+    assert 'python tools/set_repository_url.py "https://github.com/$GITHUB_REPOSITORY"' in workflow
 
 
 def test_a_button_for_every_notebook():

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import requests
 from catdog.backend.app import create_app
-from catdog.classifier import Classifier
-from catdog.dataset import check
-from catdog.engines import OPENVINO_FP32, OPENVINO_INT8, open_engine
-from catdog.engines.proof import compare
-from catdog.features import FeatureStore, compute_features
-from catdog.folders import TEST
-from catdog.images import read_photo
-from catdog.serving import Server
-from catdog.sources import PhotoFolder
+from catdog.data.dataset import check
+from catdog.data.folders import TEST
+from catdog.data.images import read_photo
+from catdog.data.sources import PhotoFolder
+from catdog.engines import open_engine
+from catdog.engines.base import OPENVINO_FP32, OPENVINO_INT8
+from catdog.engines.parity import compare
+from catdog.models.classifier import Classifier
+from catdog.training.features import FeatureCache, compute_features
+from catdog.web.server import Server
 from conftest import drawing
 
 BATCH = 10
@@ -23,7 +24,7 @@ def unseen(real_photos, real_classifier, backbone):
     """The test photos with the features that notebook 1 would compute: (photos, targets, features)."""
     dataset = check(PhotoFolder(real_photos, "photos"))
     photos = dataset.of(TEST)
-    features = compute_features(photos, real_classifier.engine, FeatureStore(backbone))
+    features = compute_features(photos, real_classifier.engine, FeatureCache(backbone))
     return photos, dataset.targets(photos), features
 
 
@@ -64,8 +65,8 @@ def test_the_int8_twin_answers_as_float32_does(unseen, shipped, backbone):
     photos, targets, _ = unseen
     photos, targets = photos[::5], targets[::5]
     engines = [open_engine(name, backbone, shipped.twin) for name in (OPENVINO_INT8, OPENVINO_FP32)]
-    store = FeatureStore(backbone)
+    store = FeatureCache(backbone)
     answers = [shipped.head.probabilities(compute_features(photos, engine, store)) for engine in engines]
-    assert not compare(*answers).objection
+    assert not compare(*answers).failure
     right = [(answer.argmax(axis=1) == targets).mean() for answer in answers]
     assert abs(right[0] - right[1]) <= 0.005

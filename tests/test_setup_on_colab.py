@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, packages_distributions
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from catdog import colab
+from catdog import API, packages
+from catdog.notebook import colab
 from conftest import ROOT, notebook_cells, refused
 from test_colab import colab_package, commit, git  # noqa: F401
 from test_notebooks import NOTEBOOKS
@@ -36,7 +37,7 @@ def _source(notebook):
 
 
 def test_all_notebooks_find_their_repository_alike():
-    first, *others = (_source(path).partition("    colab.set_up(")[0] for path in NOTEBOOKS)
+    first, *others = (_source(path).partition("    set_up(")[0] for path in NOTEBOOKS)
     assert others == [first, first]
 
 
@@ -106,7 +107,9 @@ def test_what_a_person_set_comes_first_then_what_colab_tells_then_what_was_remem
 ):
     def clone(command, **_):
         asked.append(command)
-        (Path(command[-1]) / "notebooks" / "catdog").mkdir(parents=True)
+        package = Path(command[-1]) / "notebooks" / "catdog"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("API = 1")
         return subprocess.CompletedProcess(command, 0, "", "")
 
     asked = []
@@ -191,7 +194,7 @@ def test_another_repository_is_not_taken_for_the_suite_and_a_commit_can_be_asked
         cell["bring"](str(tmp_path / "suite"))
     assert not (tmp_path / "suite").exists()
     (origin / "notebooks" / "catdog").mkdir()
-    (origin / "notebooks" / "catdog" / "file").touch()
+    (origin / "notebooks" / "catdog" / "__init__.py").write_text("API = 1")
     commit(origin, "The suite")
     wanted = git("rev-parse", "HEAD", cwd=origin).strip()
     (origin / "notebooks" / "catdog" / "newer").touch()
@@ -200,6 +203,91 @@ def test_another_repository_is_not_taken_for_the_suite_and_a_commit_can_be_asked
     cell["bring"](str(tmp_path / "suite"))
     assert git("rev-parse", "HEAD", cwd=tmp_path / "suite").strip() == wanted
     assert f"comes from {origin.as_uri()}" in capsys.readouterr().out
+
+
+@pytest.fixture
+def origin(tmp_path):
+    """origin(api): a repository of a suite that answers such calls, on its main branch."""
+    folder = tmp_path / "origin"
+    package = folder / "notebooks" / "catdog"
+    package.mkdir(parents=True)
+    git("init", "--quiet", "--initial-branch=main", ".", cwd=folder)
+
+    def at(api):
+        (package / "__init__.py").write_text(f"API = {api}\n" if api else "")
+        (package / "newer").write_text(f"{api} {len(list(folder.rglob('*')))}")
+        commit(folder, f"Version {api}")
+        return folder
+
+    return at
+
+
+@pytest.mark.parametrize("others", [2, 0])
+def test_a_notebook_takes_the_version_that_it_knows_and_moves_along_it_alone(
+    cell, origin, others, tmp_path, monkeypatch, capsys
+):
+    folder, suite = origin(1), tmp_path / "suite"
+    git("branch", "v1", cwd=folder)
+    cell["REPOSITORY"] = origin(others).as_uri()
+    cell["bring"](str(suite))
+    assert cell["version_in"](suite) == 1
+    monkeypatch.setattr(colab, "ROOT", suite)
+    monkeypatch.setattr(colab, "_use_new_files", lambda: print("updated"))
+    git("checkout", "--quiet", "v1", cwd=folder)
+    origin(1)
+    colab.update()
+    assert "updated" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("others", [2, 0])
+def test_where_nobody_keeps_that_version_the_notebook_says_so(cell, origin, others, tmp_path):
+    cell["REPOSITORY"] = origin(others).as_uri()
+    with pytest.raises(cell["Stopped"], match="open the notebook from there"):
+        cell["bring"](str(tmp_path / "suite"))
+    assert not (tmp_path / "suite").exists()
+
+
+def test_a_suite_that_is_there_stays_at_what_its_notebooks_call(cell, origin, tmp_path, monkeypatch, capsys):
+    suite = tmp_path / "suite"
+    cell["REPOSITORY"] = origin(1).as_uri()
+    cell["bring"](str(suite))
+    monkeypatch.setattr(colab, "ROOT", suite)
+    before = git("rev-parse", "HEAD", cwd=suite)
+    origin(2)
+    colab.update()
+    assert "open the notebook anew" in capsys.readouterr().out
+    assert git("rev-parse", "HEAD", cwd=suite) == before
+
+
+def test_notebooks_call_the_suite_that_is_here(cell):
+    assert cell["VERSION"] == API
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from catdog.colab import open_folders; from catdog.places import environment_first",
+        "from catdog import figures, bundle, colab; colab.FOR_TRAINING, bundle.read, figures.photo_grid",
+        "from catdog.settings import check_settings; from catdog.training import fit_head",
+        "from catdog.backend.following import follow, unfollow; from catdog.backend.visits import VISITS",
+        "from catdog.frontend.notebook import show_page; from catdog.serving import stop",
+        "from catdog.backend.app import create_app, start, use; from catdog.trial import ask, photo_or_drawing",
+        "from catdog.doctor import examine; from catdog.features import FeatureStore",
+        "from catdog.proving import Engines",
+        "from catdog.unfreezing import unfrozen; from catdog.confidence import fit_confidence; import catdog.judging",
+        "from catdog.images import read_photo; from catdog.scale.labelling import label",
+    ],
+)
+def test_a_notebook_that_was_saved_before_finds_what_has_moved(code):
+    """As its cells import them; `catdog.scale` needs Ray only once it is called."""
+    if "scale" in code:
+        pytest.importorskip("ray")
+    exec(code, {})
+
+
+def test_what_nobody_holds_any_more_is_told_with_what_to_do():
+    with pytest.raises(ImportError), pytest.raises(AttributeError, match="open the notebook anew"):
+        from catdog.places import nothing_of_this_name  # noqa: F401
 
 
 @pytest.mark.parametrize("note", ["[]", '["https://x"]', '{"a": 1}', '"abc"', '["", ""]', "rubbish"])
@@ -240,7 +328,9 @@ def installed(monkeypatch):
     monkeypatch.setattr(colab, "on_colab", lambda: True)
     monkeypatch.setattr(colab, "update", lambda: None)
     monkeypatch.setattr(colab, "has_nvidia_driver", lambda: False)
-    monkeypatch.setattr(colab, "install", lambda wanted: names.extend(line.name for line in wanted))
+    monkeypatch.setattr(packages, "on_colab", lambda: True)
+    for module in (colab, packages):
+        monkeypatch.setattr(module, "install", lambda wanted: names.extend(line.name for line in wanted))
     return names
 
 
@@ -253,10 +343,11 @@ def test_a_machine_of_another_kind_is_told_before_anything_is_installed(installe
         if name != "tensorflow":
             return "99"
         if not found:
-            raise colab.PackageNotFoundError(name)
+            raise PackageNotFoundError(name)
         return found
 
-    monkeypatch.setattr(colab, "version", version)
+    for module in (colab, packages):
+        monkeypatch.setattr(module, "version", version)
     if code:
         with refused(code, "Change runtime type"):
             colab.set_up(only)
@@ -283,11 +374,13 @@ def test_each_notebook_brings_what_it_imports_and_no_more(installed, monkeypatch
 
 
 IMPORTS = {
-    "2_backend": "catdog.backend.app catdog.backend.following catdog.backend.limits catdog.backend.visits "
-    "catdog.classifier catdog.feedback catdog.panel catdog.tunnels catdog.tunnels.cloudflared catdog.tunnels.ngrok "
-    "catdog.figures catdog.trial catdog.serving catdog.engines.openvino",
-    "3_frontend": "catdog.frontend.notebook catdog.frontend.page catdog.serving catdog.tunnels",
-    "1_fine_tune": "catdog.saving catdog.exports catdog.doctor catdog.proving catdog.judging catdog.compacting",
+    "2_backend": "catdog.backend.app catdog.backend.hot_reload catdog.backend.limits catdog.backend.request_log "
+    "catdog.models.classifier catdog.data.feedback catdog.notebook.link_panel catdog.tunnels "
+    "catdog.tunnels.cloudflared catdog.tunnels.ngrok catdog.notebook.plots catdog.notebook.smoke_test "
+    "catdog.web.server catdog.engines.openvino",
+    "3_frontend": "catdog.notebook.page_preview catdog.frontend.page catdog.web.server catdog.tunnels",
+    "1_fine_tune": "catdog.training.save catdog.models.export catdog.curation.data_issues "
+    "catdog.training.engine_selection catdog.training.evaluation catdog.training.pruned_models",
 }
 
 
@@ -312,16 +405,16 @@ def test_what_is_brought_is_enough(notebook, lacks):
 
 
 def test_what_only_some_settings_need_comes_with_them(installed, monkeypatch):
-    colab.install_packages("pycloudflared")
+    packages.install_packages("pycloudflared")
     assert installed == ["pycloudflared"]
-    monkeypatch.setattr(colab, "on_colab", lambda: False)
-    colab.install_packages("onnx")
+    monkeypatch.setattr(packages, "on_colab", lambda: False)
+    packages.install_packages("onnx")
     assert installed == ["pycloudflared"]
-    colab.install_for_scale()
+    packages.install_for_scale()
     assert {"ray", "pyarrow"} <= set(installed)
     named = {
         name
         for names in (colab.PAGE_ONLY, colab.FOR_TRAINING, colab.FOR_SOME_SETTINGS, colab.FOR_A_CPU)
         for name in names
     }
-    assert named <= {line.name for line in colab.requirements()}
+    assert named <= {line.name for line in packages.requirements()}

@@ -7,9 +7,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from catdog import sources
-from catdog.drawings import draw
-from catdog.sources import PublicSet, find_photos
+from catdog.data import sources
+from catdog.data.sources import PublicSet, find_photos
+from catdog.data.synthetic import draw
 from conftest import refused
 
 

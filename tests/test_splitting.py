@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 
 import pytest
-from catdog.splitting import Given, deal, split_of
+from catdog.data.splitting import Given, deal, split_of
 from hypothesis import given
 from hypothesis import strategies as st
 

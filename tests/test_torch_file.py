@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-from catdog.torch_file import MAGIC, read_tensors
+from catdog.backbones.torch_file import MAGIC, read_tensors
 
 
 class Stored:

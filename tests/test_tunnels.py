@@ -14,13 +14,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from catdog import link, tunnels
-from catdog.backend.visits import Visits
+from catdog import tunnels
+from catdog.backend.request_log import RequestLog
 from catdog.frontend.page import create_page_app
-from catdog.panel import Panel
-from catdog.serving import Server
+from catdog.notebook.link_panel import Panel
 from catdog.tunnels import Timing, authtoken, close_tunnel, ngrok_errors, open_tunnel, probe, run_with_ngrok
-from catdog.tunnels.agent import WORD
+from catdog.tunnels.flask_ngrok import WORD
+from catdog.web import link
+from catdog.web.server import Server
 from conftest import refused, until
 from flask import Flask
 from standins import agents
@@ -251,7 +252,7 @@ def test_a_registered_link_stays_while_this_network_does_not_know_its_name(page,
     tunnel = open_tunnel(page.port, "cloudflared", timing=AT_ONCE)
     assert (tunnel.status.state, tunnel.status.code) == ("up", "unverified")
     assert tunnel.service_url == page.url
-    assert Panel(tunnel, Visits()).state[0] == "orange"
+    assert Panel(tunnel, RequestLog()).state[0] == "orange"
     assert open_tunnel(page.port, "cloudflared", timing=AT_ONCE) is tunnel
     monkeypatch.setattr(probe, "instance", lambda url, seconds=10: probed(page.url, seconds))
     assert tunnel.works()
@@ -337,7 +338,7 @@ def test_what_flask_ngrok_once_downloaded_is_replaced(page, agent, tmp_path, mon
         agents.agent(tmp_path).rename(path)
 
     monkeypatch.setattr("pyngrok.installer.install_ngrok", download)
-    from catdog.tunnels.agent import place_agent
+    from catdog.tunnels.flask_ngrok import place_agent
 
     placed = place_agent()
     assert "version 3" in os.popen(f"{placed} version").read()

@@ -1,10 +1,89 @@
-"""Settings of notebook 1 that would fail late are checked where they are set."""
+"""Who set what: a notebook's form, the environment, or Colab's secrets."""
 
-from .names import require_model_name
-from .preprocessing import require_preprocessing
+import os
+import re
+import unicodedata
+
+from . import moved
+from .errors import SuiteError
+from .paths import on_colab
+
+_WHY_NO_SECRET = {  # by the names of google.colab.userdata's errors
+    "SecretNotFoundError": "Colab has no secret {name}.",
+    "NotebookAccessError": "This notebook may not see the secret {name}: switch on its notebook access (key icon).",
+    "TimeoutException": (
+        "Colab did not hand over its secret {name} in time: allow it where Colab asks, keep this tab open, and run "
+        "this cell again. In VS Code, which hands over none, set TUNNEL to cloudflared, or to ngrok and type the token."
+    ),
+}
+_AROUND = " \t\r\"'`“”„‘’«»<>()[]{}.,;"
+_TOKEN = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z0-9]{20,}_[A-Za-z0-9]{15,}(?![A-Za-z0-9_])")  # as ngrok makes them today
+_NAMED_TOKEN = re.compile(r"(?i:authtoken|auth_token)[\W]+([A-Za-z0-9_-]+)")
 
 
-def check_settings(model_name: str, pixels: int, fit: str) -> None:
-    """Raises SuiteError for a name, PIXELS or FIT that cannot be; an empty name is that of the photos."""
-    require_model_name(model_name, or_none=True)
-    require_preprocessing(pixels, fit)
+def find_secret(name: str) -> tuple[str, str]:
+    """(a token by name from the environment, else from Colab's secrets; why there is none, as a sentence).
+
+    Colab waits ten seconds for a person who still reads its question: where that was too short, it is asked once more.
+    """
+    if os.environ.get(name):
+        return clean_token(os.environ[name])
+    if not on_colab():
+        return "", ""
+    from google.colab import userdata
+
+    for is_last in (False, True):
+        try:
+            return clean_token(userdata.get(name) or "")
+        except Exception as error:  # three unrelated classes, of which one is a plain Exception
+            kind = type(error).__name__
+            if kind != "TimeoutException" or is_last:
+                return "", _WHY_NO_SECRET.get(kind, "Colab did not give its secret {name}.").format(name=name)
+    return "", ""
+
+
+def clean_token(text: str) -> tuple[str, str]:
+    """(the token in what people paste, why there is none in it): a command of ngrok's, a line of a shell or of Python,
+    quotes and letters that cannot be seen around it."""
+    text = re.sub(r"\x1b\[20[01]~", "", text)  # around what was pasted into a terminal
+    plain = "".join(letter for letter in text if unicodedata.category(letter) not in ("Cf", "Cc") or letter in "\n\t")
+    lines = [line.strip(_AROUND) for line in plain.split("\n") if line.strip(_AROUND)]
+    if not lines:
+        return "", ""
+    words = [*_TOKEN.findall(plain), *_TOKEN.findall("".join(lines) if all(map(str.isalnum, lines[0])) else "")]
+    words += _NAMED_TOKEN.findall(plain) or (lines if len(lines) == 1 else [])
+    if words and re.fullmatch(r"(?!ak_|cr_)[A-Za-z0-9_-]+", words[0]):
+        return words[0], ""
+    return "", "What was pasted is not an ngrok authtoken (an API key begins with ak_, an authtoken does not)."
+
+
+def as_typed(name: str, text: str | None, default):
+    """`text` with the type of `default`; that where there is none. Raises SuiteError for text that does not fit."""
+    if text is None or (text == "" and not isinstance(default, str)):
+        return default
+    if isinstance(default, bool):
+        if text.lower() in ("1", "true", "yes", "on"):
+            return True
+        if text.lower() in ("0", "false", "no", "off"):
+            return False
+        raise SuiteError("setting-type", f'{name} must be true or false, not "{text}".')
+    try:
+        return type(default)(text)
+    except ValueError:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        raise SuiteError("setting-type", f'{name} must be {kind}, not "{text}".') from None
+
+
+def environment_first(**settings) -> tuple:
+    """The given settings in order, each replaced by the environment variable of its name where that is set.
+
+    Text from the environment takes the type of the value it replaces (bool, int, float or str; only text can be
+    set to nothing). So a Colab form, a test and a command line turn the same knobs. Raises SuiteError for text
+    that does not fit.
+    """
+    return tuple(as_typed(name, os.environ.get(name), default) for name, default in settings.items())
+
+
+def __getattr__(name: str):
+    """What was called `catdog.settings` before."""
+    return moved.look_up("settings", name)

@@ -1,10 +1,12 @@
 """Does int8 cost accuracy? The shipped model on photos that it was not trained on."""
 
 import numpy as np
-from catdog import bundle, places
-from catdog.backbone import load_backbone
-from catdog.engines import OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, open_engine
-from catdog.images import read_photo
+from catdog import paths
+from catdog.backbones.architectures import load_backbone
+from catdog.data.images import read_photo
+from catdog.engines import open_engine
+from catdog.engines.base import OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable
+from catdog.models import bundle
 
 
 def measure_accuracy(report, material) -> None:
@@ -12,7 +14,7 @@ def measure_accuracy(report, material) -> None:
     if not material.real:
         report.note("accuracy_int8_minus_fp32 needs real photos: left out")
         return
-    model, files = bundle.read(places.SHIPPED_MODEL), material.files("test", "valid")
+    model, files = bundle.read(paths.SHIPPED_MODEL), material.files("test", "valid")
     photos = np.stack([read_photo(path) for path in files])
     targets = np.array([model.classes.index(path.parent.name) for path in files])
     try:

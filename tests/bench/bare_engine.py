@@ -10,9 +10,10 @@ import sys
 import time
 
 import numpy as np
-from catdog import bundle, places
-from catdog.backbone import load_backbone
+from catdog import paths
+from catdog.backbones.architectures import load_backbone
 from catdog.engines import open_engine
+from catdog.models import bundle
 
 BATCHES = (1, 4, 8, 16)
 
@@ -32,7 +33,7 @@ def best_batch(engine, photos: np.ndarray, seconds: float, number: int) -> int:
 
 
 def main(name: str, path: str, trials: int, most: int) -> None:
-    engine = open_engine(name, load_backbone(), bundle.read(places.SHIPPED_MODEL).twin)
+    engine = open_engine(name, load_backbone(), bundle.read(paths.SHIPPED_MODEL).twin)
     photos = np.resize(np.load(path), (min(most, max(BATCHES)), 224, 224, 3))
     engine.features(photos)
     best = None

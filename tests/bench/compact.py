@@ -9,21 +9,22 @@ from collections import defaultdict
 from contextlib import ExitStack
 
 import numpy as np
-from catdog.backbone import VGG16, Backbone, load_backbone
-from catdog.compacting import PHOTOS, TIMES
-from catdog.dataset import Dataset, check
-from catdog.engines import COMPACT, OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, open_engine
-from catdog.engines.choice import seconds_per_photo
-from catdog.engines.compact import make_compact
-from catdog.engines.twin import CALIBRATION_PHOTOS, make_twin
-from catdog.features import FeatureStore, compute_features
-from catdog.folders import TRAIN, VALID
-from catdog.images import read_photo
+from catdog.backbones.architectures import VGG16, Backbone, load_backbone
+from catdog.backbones.vgg16_weights import fingerprint
+from catdog.data.dataset import Dataset, check
+from catdog.data.folders import TRAIN, VALID
+from catdog.data.images import read_photo
+from catdog.data.sources import PhotoFolder
+from catdog.engines import open_engine
+from catdog.engines.base import COMPACT, OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW
+from catdog.engines.pruned import make_compact
+from catdog.engines.quantization import CALIBRATION_PHOTOS, make_twin
+from catdog.engines.selection import seconds_per_photo
 from catdog.progress import bar
 from catdog.pruning import Pruner, gmacs
-from catdog.sources import PhotoFolder
-from catdog.training import fit_head
-from catdog.weights import fingerprint
+from catdog.training.features import FeatureCache, compute_features
+from catdog.training.linear_head import fit_head
+from catdog.training.pruned_models import PHOTOS, TIMES
 from load import as_base64, as_parts, measure
 from processes import Server
 from serving import ONE, ORIGINAL, OURS, SIXTEEN
@@ -38,7 +39,7 @@ def measure_dial(report, material, options) -> None:
         report.note("the dial of the compact twin needs real photos: left out")
         return
     backbone = load_backbone()
-    store, dataset = FeatureStore(backbone), check(PhotoFolder(material.root, "dial"))
+    store, dataset = FeatureCache(backbone), check(PhotoFolder(material.root, "dial"))
     exact = compute_features(dataset.photos, open_engine(TENSORFLOW, backbone), store, "Whole network in float32")
     found = defaultdict(lambda: defaultdict(list))
     for seed in range(options.rounds):

@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from catdog.backbone import load_backbone
-from catdog.confidence import calibration_error, fit_confidence
-from catdog.dataset import Dataset, Photo, check
-from catdog.decisions import AS_SUGGESTED, Decisions
-from catdog.doctor import examine
-from catdog.features import FeatureStore, features_by_split
-from catdog.folders import TEST, TRAIN, VALID
-from catdog.images import read_photo
-from catdog.proving import Engines
-from catdog.sources import PhotoFolder
-from catdog.training import fit_head, train_and_valid
+from catdog.backbones.architectures import load_backbone
+from catdog.curation.data_issues import find_issues
+from catdog.curation.decisions import AS_SUGGESTED, Decisions
+from catdog.data.dataset import Dataset, Photo, check
+from catdog.data.folders import TEST, TRAIN, VALID
+from catdog.data.images import read_photo
+from catdog.data.sources import PhotoFolder
+from catdog.training.calibration import calibration_error, fit_confidence
+from catdog.training.engine_selection import EngineSelection
+from catdog.training.features import FeatureCache, features_by_split
+from catdog.training.linear_head import fit_head, train_and_valid
 from PIL import Image, ImageDraw, ImageEnhance
 
 DRAWS, DRAWS_OF_FEW, SIZES = 3, 10, (10, 50, 100, 500)
@@ -33,9 +33,9 @@ def measure_learning(report, material) -> None:
         report.note("what re-running is worth needs real photos: left out")
         return
     backbone = load_backbone()
-    store = FeatureStore(backbone)
+    store = FeatureCache(backbone)
     dataset = check(PhotoFolder(material.root, "learning"))
-    engine = Engines(dataset, backbone, store).chosen
+    engine = EngineSelection(dataset, backbone, store).chosen
     strangers = engine.features(np.stack([read_photo(data) for data in _strangers()]))
     dealt = [_dealt(dataset, seed) for seed in range(DRAWS)]
     _measure_doctor(report, material.folder, dealt, lambda some: features_by_split(some, engine, store))
@@ -61,7 +61,7 @@ def _measure_doctor(report, folder: Path, dealt: list[Dataset], features_of) -> 
         planted = _planted(clean.of(TEST)[:_PLANTED], folder / f"planted {seed}", chance)
         harmed = dataclasses.replace(clean, photos=(*photos, *planted))
         decisions = Decisions(harmed.name)
-        suggestions = examine(harmed, features_of(harmed), decisions)
+        suggestions = find_issues(harmed, features_of(harmed), decisions)
         decisions.take(AS_SUGGESTED, suggestions, harmed.classes)
         for kind, words, really in (
             ("labels", "probably no", wrong), ("copies", "almost the same", {photo.digest for photo in planted}),
@@ -138,7 +138,7 @@ def _strangers() -> Iterator[bytes]:
     """Pages of text, noise, stripes, blots and plain walls."""
     for seed in range(_STRANGERS):
         chance = np.random.default_rng(seed)
-        colours = [tuple(colour) for colour in chance.integers(0, 256, (12, 3)).tolist()]
+        colours = [tuple(color) for color in chance.integers(0, 256, (12, 3)).tolist()]
         page, stripes, blots, wall = (Image.new("RGB", (300, 300), colours[0]) for _ in range(4))
         page.paste("white", (0, 0, 300, 300))
         for y in range(10, 290, 14):
@@ -146,9 +146,9 @@ def _strangers() -> Iterator[bytes]:
             ImageDraw.Draw(page).text((10, y), words, fill="black")
         for x in range(0, 300, int(chance.integers(6, 40))):
             ImageDraw.Draw(stripes).line((x, 0, x + int(chance.integers(-80, 80)), 300), colours[1], int(x % 9 + 3))
-        for colour in colours[1:]:
+        for color in colours[1:]:
             x, y, r = chance.integers(0, 300, 3).tolist()
-            ImageDraw.Draw(blots).ellipse((x, y, x + r, y + r), colour)
+            ImageDraw.Draw(blots).ellipse((x, y, x + r, y + r), color)
         noise = Image.fromarray(chance.integers(0, 256, (int(chance.choice([6, 40, 300])),) * 2 + (3,), np.uint8))
         for image in (page, noise.resize((300, 300)), stripes, blots, wall):
             file = io.BytesIO()

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from catdog.drawings import CLASSES, draw
-from catdog.images import read_photo
+from catdog.data.images import read_photo
+from catdog.data.synthetic import CLASSES, draw
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from catdog import bundle, places
-from catdog.classifier import load_classifier
+from catdog import paths
+from catdog.models import bundle
+from catdog.models.classifier import load_classifier
 from catdog.progress import bar
 from load import Load, as_base64, as_gradio, as_litserve, as_parts, measure
 from processes import HERE, PEERS, ROOT, Server
@@ -42,7 +43,7 @@ class Measured:
 
 def measure_serving(report, material, options) -> None:
     wanted = options.engine
-    engine = load_classifier(bundle.read(places.SHIPPED_MODEL)).engine.name if wanted == "auto" else wanted
+    engine = load_classifier(bundle.read(paths.SHIPPED_MODEL)).engine.name if wanted == "auto" else wanted
     report.note(f"serving on {engine}, photos: {material.what}")
     if options.most < max(max(load) for load in LOADS[OURS]):
         report.note(f"at most {options.most} clients, or photos a request, whatever a row says")

@@ -2,7 +2,7 @@
 
 import time
 
-from catdog.engines import OPENVINO_INT8, TENSORFLOW
+from catdog.engines.base import OPENVINO_INT8, TENSORFLOW
 from catdog.progress import bar
 from load import as_parts
 from processes import Server

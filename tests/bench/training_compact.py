@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from catdog.compacting import AUTO
+from catdog.training.pruned_models import AUTO
 from training_ours import fine_tune
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from catdog.frameworks import keras, tf
+from catdog.quiet_keras import keras, tf
 
 BATCH, EPOCHS = 10, 5
 TRAIN_STEPS, VALID_STEPS = 6, 3

@@ -14,25 +14,25 @@ from pathlib import Path
 import nncf  # noqa: F401
 import numpy as np
 import openvino  # noqa: F401
-from catdog.backbone import load_backbone
-from catdog.compacting import NO, compact_twins
-from catdog.confidence import fit_confidence
-from catdog.dataset import check
-from catdog.features import FeatureStore, compute_features, features_by_split
-from catdog.frameworks import tf  # noqa: F401
-from catdog.images import read_photo
-from catdog.judging import judge
-from catdog.proving import Engines
-from catdog.saving import save_model
-from catdog.sources import PhotoFolder
-from catdog.training import fit_head
+from catdog.backbones.architectures import load_backbone
+from catdog.data.dataset import check
+from catdog.data.images import read_photo
+from catdog.data.sources import PhotoFolder
+from catdog.quiet_keras import tf  # noqa: F401
+from catdog.training.calibration import fit_confidence
+from catdog.training.engine_selection import EngineSelection
+from catdog.training.evaluation import judge
+from catdog.training.features import FeatureCache, compute_features, features_by_split
+from catdog.training.linear_head import fit_head
+from catdog.training.pruned_models import NO, compact_twins
+from catdog.training.save import save_model
 
 
 def fine_tune(folder: Path, compact: str = NO):
     backbone = load_backbone()
-    store = FeatureStore(backbone)
+    store = FeatureCache(backbone)
     dataset = check(PhotoFolder(folder, "bench"), known=store.digests())
-    engines = Engines(dataset, backbone, store)
+    engines = EngineSelection(dataset, backbone, store)
     data = features_by_split(dataset, engines.chosen, store)
     fit = fit_head(data, len(dataset.classes))
     confidence = fit_confidence(fit, data)
@@ -55,7 +55,7 @@ def features_against_bare(folder: Path) -> dict[str, float]:
     pixels = np.stack([read_photo(photo.path) for photo in some])
     apart, rates = folder.with_name(f"{folder.name}-apart"), {}
     apart.mkdir()
-    empty_store = FeatureStore(load_backbone(), apart)
+    empty_store = FeatureCache(load_backbone(), apart)
     for name, work in {
         "bare": lambda: engine.features(pixels),
         "features": lambda: compute_features(some, engine, empty_store, "Features"),

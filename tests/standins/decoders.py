@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from catdog.backend.decoder import read_or_refuse
-from catdog.preprocessing import Preprocessing
+from catdog.data.preprocessing import Preprocessing
 
 
 def vulnerable(data: bytes, pixels: int, preprocessing: Preprocessing):

@@ -10,14 +10,14 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-from catdog import lite0
-from catdog.backbone import ARCHITECTURES, VGG16, Backbone
-from catdog.bundle import Bundle
-from catdog.drawings import CLASSES
-from catdog.engines import Engine
-from catdog.head import Head
-from catdog.images import read_photo
-from catdog.weights import LAYERS, fingerprint
+from catdog.backbones import lite0
+from catdog.backbones.architectures import ARCHITECTURES, VGG16, Backbone
+from catdog.backbones.vgg16_weights import LAYERS, fingerprint
+from catdog.data.images import read_photo
+from catdog.data.synthetic import CLASSES
+from catdog.engines.base import Engine
+from catdog.models.bundle import Bundle
+from catdog.models.head import Head
 from conftest import drawing
 
 NAME = "stand-in"
@@ -50,8 +50,8 @@ class StandInNetwork:
         side, number = VGG16.cells, len(photos)
         edges = np.arange(0, VGG16.pixels, VGG16.pixels // _THUMBNAIL)
         sums = np.add.reduceat(np.add.reduceat(photos.astype(np.float32), edges, axis=1), edges, axis=2)
-        centred = sums / (127.5 * (VGG16.pixels / _THUMBNAIL) ** 2) - 1
-        cells = centred.reshape(number, side, 2, side, 2, 3).transpose(1, 3, 0, 2, 4, 5).reshape(side**2, number, -1)
+        centered = sums / (127.5 * (VGG16.pixels / _THUMBNAIL) ** 2) - 1
+        cells = centered.reshape(number, side, 2, side, 2, 3).transpose(1, 3, 0, 2, 4, 5).reshape(side**2, number, -1)
         found = np.maximum(cells @ self._projections, 0)
         return found.transpose(1, 0, 2).reshape(number, side, side, VGG16.channels)
 
@@ -81,7 +81,7 @@ def random_lite0() -> Backbone:
 def save_random(name: str, path: Path, seed: int = 0):
     """A network of keras.applications with weights at random that let signals through, and a file of them: for
     `<NAME>_WEIGHTS`, where ImageNet's may be out of reach."""
-    from catdog.frameworks import keras
+    from catdog.quiet_keras import keras
 
     chance = np.random.default_rng(seed)
     base = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(224, 224, 3))

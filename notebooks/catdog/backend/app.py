@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import secrets
 import time
 from datetime import datetime
 
@@ -11,29 +10,29 @@ from apiflask.exceptions import HTTPError
 from flask import Response, g, request
 from flask_cors import CORS
 
-from .. import __version__, link
-from ..classifier import Classifier
-from ..feedback import Feedback
+from .. import __version__
+from ..data.feedback import Feedback
 from ..frontend.page import SAME_ORIGIN, page_blueprint
-from ..processors import memory
-from ..receiving import REFUSED
-from ..serving import Server, serve, stop
+from ..machine import memory
+from ..models.classifier import Classifier
+from ..web import link
+from ..web.request_limits import REFUSED
+from ..web.server import Server, serve, stop
 from . import batching, log, problems
 from .admission import Admission
 from .clients import client
-from .deadline import Deadline
 from .decoder import READ
 from .decoders import decoders
-from .decoding import Spent
 from .limits import Limits
-from .memory import give_back_large_blocks
+from .malloc import give_back_large_blocks
 from .metrics import Metrics
 from .origins import parse_origins
 from .readiness import Readiness
+from .request_log import RequestLog, RequestRecord
 from .routes import Model, api
 from .schemas import complete_description
+from .service import Service, asked, begin, service_of
 from .uploads import InMemoryRequest
-from .visits import Visit, Visits
 
 _SHARE_OF_SECONDS = 0.25  # that an answer may take: what is let in at today's pace is answered at a slower one, too
 _UNSEEN = ("/healthz", "/readyz", "/metrics", "/page/")
@@ -50,12 +49,12 @@ _HEADERS = {
 
 def create_app(
     classifier: Classifier | None = None,
-    visits: Visits | None = None,
+    visits: RequestLog | None = None,
     limits: Limits | None = None,
     feedback: Feedback | None = None,
     **config,
 ) -> APIFlask:
-    """The service around `classifier`; without one it is alive but not ready until `use` gives it one.
+    """The service around `classifier`; without one it is alive but not ready until `set_model` gives it one.
 
     Args:
         visits: where the last requests are noted; without it, in a list of the app's own.
@@ -65,8 +64,7 @@ def create_app(
             all), `MAX_BATCH` photos at once through the network (default 16), `READ_PHOTO`, what a decoder does with a
             file, as "module:function" (default `decoder.READ`); and Flask's own configuration.
 
-    The app's `extensions["catdog"]` holds "limits", "feedback", "visits" (the last requests), "metrics", and what `use`
-    put there.
+    What belongs to the app is `service.service_of(app)`.
 
     Raises SuiteError for an access code or origins that cannot be.
     """
@@ -75,7 +73,7 @@ def create_app(
     app.request_class = InMemoryRequest
     app.config.from_mapping(
         MAX_CONTENT_LENGTH=limits.request_bytes,
-        MAX_BATCH=batching.MOST,
+        MAX_BATCH=batching.MAX_BATCH_SIZE,
         READ_PHOTO=READ,
         ACCESS_CODE="",
         ORIGINS="*",
@@ -86,20 +84,19 @@ def create_app(
     app.config.from_mapping(config)
     link.check_code(app.config["ACCESS_CODE"])
     app.json.sort_keys = False
-    app.extensions["catdog"] = {
-        "model": None,
-        "limits": limits,
-        "feedback": feedback,
-        "admission": Admission(limits),
-        "readiness": Readiness(),
-        "metrics": Metrics(lambda: _waiting(app)),
-        "visits": Visits() if visits is None else visits,
-    }
+    app.extensions["catdog"] = ours = Service(
+        limits,
+        Admission(limits),
+        Readiness(),
+        Metrics(lambda: ours.waiting),
+        RequestLog() if visits is None else visits,
+        feedback,
+    )
     log.write_to_file(app.logger)
     if classifier:
-        use(app, classifier)
-    _open_the_door(app, app.extensions["catdog"]["admission"])
-    _write_down(app)
+        set_model(app, classifier)
+    _open_the_door(app, ours)
+    _write_down(app, ours)
     # The page may come from another address; the service knows no cookies to protect.
     CORS(
         app, origins=parse_origins(app.config["ORIGINS"]), send_wildcard=True,
@@ -115,25 +112,25 @@ def create_app(
     return app
 
 
-def use(app: APIFlask, classifier: Classifier, queue: batching.BatchingQueue | None = None) -> None:
+def set_model(app: APIFlask, classifier: Classifier, queue: batching.BatchingQueue | None = None) -> None:
     """Answer with `classifier` from the next request on; requests that are being answered keep the one they have.
 
     Args:
         queue: before the classifier; without it, one of the app's own.
     """
-    ours = app.extensions["catdog"]
+    ours = service_of(app)
     queue = queue or batching.BatchingQueue(
-        classifier.answer, app.config["MAX_BATCH"], ours["limits"].waiting, ours["metrics"].note_batch,
-        _SHARE_OF_SECONDS * ours["limits"].seconds, getattr(classifier, "seconds_each", 0.0),
+        classifier.answer, app.config["MAX_BATCH"], ours.limits.waiting, ours.metrics.note_batch,
+        _SHARE_OF_SECONDS * ours.limits.seconds, getattr(classifier, "seconds_each", 0.0),
     )  # fmt: skip
-    ours["model"] = Model(classifier, queue)
-    ours["metrics"].note_model(classifier.bundle.id)
+    ours.model = Model(classifier, queue)
+    ours.metrics.note_model(classifier.bundle.id)
     app.logger.info("model", extra={"facts": {"model": classifier.bundle.id, "engine": classifier.engine.name}})
 
 
 def start(app: APIFlask, port: int) -> Server:
-    """Serve `app` in the background on `port`, as `serving.serve` does, within its limits."""
-    limits = app.extensions["catdog"]["limits"]
+    """Serve `app` in the background on `port`, as `server.serve` does, within its limits."""
+    limits = service_of(app).limits
     if stop("backend"):
         gc.collect()  # the app that it served is a circle of references, with a network in it
     all_bodies = min(limits.held_bytes, memory() // _SHARE_OF_MEMORY)
@@ -155,59 +152,56 @@ def _flask_error(error: HTTPError) -> Response:
     return answer
 
 
-def _open_the_door(app: APIFlask, admission: Admission) -> None:
+def _open_the_door(app: APIFlask, ours: Service) -> None:
     """For requests with photos, before their bodies are looked at."""
-    seconds = app.extensions["catdog"]["limits"].seconds
 
     @app.before_request
     def enter() -> None:
-        g.began, g.left, g.request_id = time.perf_counter(), Deadline(seconds), secrets.token_hex(8)
-        g.photos, g.refusals, g.inside, g.spent, g.network = 0, [], False, Spent(), 0.0
+        noted = begin(ours.limits.seconds)
         if REFUSED in request.environ:
             raise problems.of_status(request.environ[REFUSED])
         if request.method == "POST":
-            admission.enter()
-            g.inside = True
+            ours.admission.enter()
+            noted.has_place = True
 
     @app.teardown_request
     def leave(error: BaseException | None) -> None:
-        if g.get("inside"):
-            admission.leave()
+        if "asked" in g and asked().has_place:
+            ours.admission.leave()
 
 
-def _write_down(app: APIFlask) -> None:
-    visits, metrics = (app.extensions["catdog"][name] for name in ("visits", "metrics"))
-
+def _write_down(app: APIFlask, ours: Service) -> None:
     @app.after_request
     def end(response: Response) -> Response:
-        response.headers["X-Request-ID"] = g.request_id
+        response.headers["X-Request-ID"] = asked().id
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
-        seconds = time.perf_counter() - g.began
-        metrics.note_request(response.status_code, seconds)
+        seconds = time.perf_counter() - asked().began
+        ours.metrics.note_request(response.status_code, seconds)
         if not request.path.startswith(_UNSEEN) and request.method != "OPTIONS":
-            asked = f"{request.method} {request.path}"
-            visits.add(Visit(datetime.now(), client(), asked, g.photos, response.status_code, seconds))
+            what = f"{request.method} {request.path}"
+            ours.visits.add(
+                RequestRecord(datetime.now(), client(), what, asked().photos, response.status_code, seconds)
+            )
             _log_request(app.logger, response.status_code, seconds)
         return response
 
 
 def _log_request(logger: logging.Logger, status: int, seconds: float) -> None:
+    noted = asked()
     facts = {
         "client": client(),
         "method": request.method,
         "route": request.url_rule.rule if request.url_rule else None,
         "status": status,
-        "photos": g.photos,
-        "refusals": g.refusals,
+        "photos": noted.photos,
+        "refusals": noted.refusals,
         "ms": round(1000 * seconds, 1),
-        "line_ms": round(1000 * g.spent.waiting, 1),
-        "decode_ms": round(1000 * g.spent.decoding, 1),
-        "network_ms": round(1000 * g.network, 1),
+        "line_ms": round(1000 * noted.spent.waiting, 1),
+        "decode_ms": round(1000 * noted.spent.decoding, 1),
+        "network_ms": round(1000 * noted.spent.network, 1),
     }
     logger.info("request", extra={"facts": facts})
 
 
-def _waiting(app: APIFlask) -> int:
-    model = app.extensions["catdog"]["model"]
-    return model.queue.taken if model else 0
+use = set_model  # by this name notebooks call it that were saved before there was `catdog.notebook`

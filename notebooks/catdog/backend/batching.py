@@ -15,11 +15,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from ..engines import BATCH
+from ..engines.base import BATCH
 from .deadline import Deadline, DeadlinePassed, NotBegun
 
-MOST = BATCH  # photos in one batch
-CAPACITY = 256  # photos that may wait
+MAX_BATCH_SIZE = BATCH  # photos in one batch
+MAX_QUEUE_SIZE = 256  # photos that may wait
 _DECODES_IN = 0.02  # seconds, until something is known
 _LONG = 600  # seconds, where nobody says how long an answer may take
 
@@ -52,8 +52,8 @@ class BatchingQueue:
 
     Args:
         predict: uint8 (n, pixels, pixels, 3) → an answer for each, called by the worker alone.
-        most: photos in one batch.
-        capacity: photos that may wait, those that are still being decoded included.
+        max_batch_size: photos in one batch.
+        max_queue_size: photos that may wait, those that are still being decoded included.
         observe: told how many photos each batch has.
         patience: seconds in which what is let in shall be answered, at the pace of the last photos.
         seconds_each: that a photo takes, as far as is known before the first one.
@@ -62,46 +62,46 @@ class BatchingQueue:
     def __init__(
         self,
         predict: Callable[[np.ndarray], Sequence],
-        most: int = MOST,
-        capacity: int = CAPACITY,
+        max_batch_size: int = MAX_BATCH_SIZE,
+        max_queue_size: int = MAX_QUEUE_SIZE,
         observe: Callable[[int], object] = lambda photos: None,
         patience: float = float("inf"),
         seconds_each: float = 0.0,
     ):
         self._predict, self._observe = predict, observe
-        self._most, self._capacity, self._patience = most, capacity, patience
+        self._max_batch_size, self._max_queue_size, self._patience = max_batch_size, max_queue_size, patience
         self._computing, self._decoding = Pace(seconds_each), Pace(_DECODES_IN)
         self._waiting: deque[tuple[np.ndarray, Future]] = deque()
-        self._taken, self._is_called = 0, False
+        self._queued, self._is_called = 0, False
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="network")
 
     @contextlib.contextmanager
-    def places(self, number: int) -> Iterator["Places"]:
+    def reserve(self, number: int) -> Iterator["Reservation"]:
         """Keep `number` places, until the worker takes the photos that are put there, or for those that stay empty
         until the end. Raises QueueFull, and keeps none, where there are not so many, or where photos wait already and
         these would wait longer than they may."""
         with self._lock:
-            after = self._taken + number
-            if after > self._capacity or (self._taken and after * self.seconds_each > self._patience):
+            after = self._queued + number
+            if after > self._max_queue_size or (self._queued and after * self.seconds_each > self._patience):
                 raise QueueFull
-            self._taken += number
-        places = Places(self, number)
+            self._queued += number
+        reservation = Reservation(self, number)
         try:
-            yield places
+            yield reservation
         finally:
             with self._lock:
-                self._taken -= places.empty
+                self._queued -= reservation.empty
 
     @property
-    def taken(self) -> int:
+    def queued(self) -> int:
         """Places that are kept now."""
-        return self._taken
+        return self._queued
 
     @property
     def in_time(self) -> float:
         """How many photos that wait are answered in time, at the pace of the last ones."""
-        return min(self._capacity, self._patience / self.seconds_each if self.seconds_each else math.inf)
+        return min(self._max_queue_size, self._patience / self.seconds_each if self.seconds_each else math.inf)
 
     @property
     def seconds_each(self) -> float:
@@ -124,17 +124,17 @@ class BatchingQueue:
             except BaseException:  # no room for a thread, say: the next photos call anew
                 with self._lock:
                     self._is_called = False
-                self.take_back(futures)
+                self.cancel(futures)
                 raise
         return futures
 
-    def take_back(self, futures: list[Future]) -> int:
+    def cancel(self, futures: list[Future]) -> int:
         """Those that still wait: nobody needs their answers any more. Returns how many these are."""
         unwanted = set(futures)
         with self._lock:
             before = len(self._waiting)
             self._waiting = deque(entry for entry in self._waiting if entry[1] not in unwanted)
-            self._taken -= (waiting := before - len(self._waiting))
+            self._queued -= (waiting := before - len(self._waiting))
             return waiting
 
     def run(self, task: Callable[[], object]) -> Future:
@@ -153,8 +153,8 @@ class BatchingQueue:
         """Called once for all photos that wait; where more do than one batch takes, again behind what waits besides, or
         that would wait for as long as photos keep coming."""
         with self._lock:
-            batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
-            self._taken -= len(batch)
+            batch = [self._waiting.popleft() for _ in range(min(self._max_batch_size, len(self._waiting)))]
+            self._queued -= len(batch)
             self._is_called = bool(self._waiting)
             if self._is_called:
                 self._worker.submit(self._one_batch)
@@ -179,7 +179,7 @@ class BatchingQueue:
             future.set_result(answer)
 
 
-class Places:
+class Reservation:
     """Places in a queue. `empty` are those that hold no photo."""
 
     def __init__(self, queue: BatchingQueue, number: int):
@@ -200,7 +200,7 @@ class Places:
         try:
             return [future.exception(left()) or future.result() for future in futures]
         except TimeoutError:
-            raise (NotBegun if self._queue.take_back(futures) else DeadlinePassed) from None
+            raise (NotBegun if self._queue.cancel(futures) else DeadlinePassed) from None
 
     def run(self, task: Callable[[], object], left: Callable[[], float] | None = None) -> object:
         """What `task` gives, called by the worker in its turn between the batches.

@@ -2,19 +2,19 @@
 
 from flask import request
 
-from .. import receiving
+from ..web import request_limits
 
 
 def client() -> str:
-    """The address of who asks, as `receiving.client_behind` finds it."""
-    return receiving.client_behind(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""))
+    """The address of who asks, as `request_limits.client_behind` finds it."""
+    return request_limits.client_behind(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""))
 
 
-def asks_from_here() -> bool:
+def is_local() -> bool:
     """Whether somebody asks on this very machine, through no tunnel."""
-    return client() in receiving.HERE
+    return client() in request_limits.HERE
 
 
-def household() -> str:
+def rate_limit_key() -> str:
     """Who asks, for counting."""
-    return receiving.household(client())
+    return request_limits.rate_limit_key(client())

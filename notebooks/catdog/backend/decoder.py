@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..images import PhotoRefused, read_photo
-from ..preprocessing import PREPROCESSING, Preprocessing
-from .memory import give_back_large_blocks
+from ..data.images import PhotoRefused, read_photo
+from ..data.preprocessing import PREPROCESSING, Preprocessing
+from .malloc import give_back_large_blocks
 
 READ = f"{__name__}:read_or_refuse"
 PHOTO, REFUSED = b"p", b"r"

@@ -22,8 +22,8 @@ from concurrent.futures import Future
 
 import numpy as np
 
-from ..preprocessing import Preprocessing
-from ..processors import memory, processors
+from ..data.preprocessing import Preprocessing
+from ..machine import memory, processors
 from .decoder import PHOTO, READ, Outcome, receive, send
 
 _EACH_TAKES, _OTHERS_TAKE = 400 << 20, 600 << 20  # bytes: a photo while it is decoded, and the service beside that

@@ -4,36 +4,20 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from multiprocessing import connection
 
 import numpy as np
 
-from ..preprocessing import PREPROCESSING, Preprocessing
+from ..data.preprocessing import PREPROCESSING, Preprocessing
 from .deadline import DeadlinePassed, NotBegun
 from .decoder import READ
 from .decoders import Crashed, Decoder, Decoders, Lost, NoneFree, Slow, decoders
 from .problems import Problem
+from .service import Spent
 
 _MOST_SLOW = 2  # of one request
 _TRIES = 3  # of a photo whose decoder something else ended
 _KEPT_SECONDS = 0.2  # that a request may go on with its decoder: others would wait as long for each of their photos
-
-
-@dataclass
-class Spent:
-    """What a request's photos took.
-
-    Attributes:
-        waiting: seconds for a decoder, of all photos together; `decoding`: in one.
-        slow: photos that took too long.
-        observe: told the seconds of each photo in a decoder, also of one that was given up.
-    """
-
-    waiting: float = 0.0
-    decoding: float = 0.0
-    slow: int = 0
-    observe: Callable[[float], object] = lambda seconds: None
 
 
 def decode(

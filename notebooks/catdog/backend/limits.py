@@ -4,8 +4,8 @@ import dataclasses
 import re
 from dataclasses import dataclass
 
+from ..data.images import UNTRUSTED_PIXELS
 from ..errors import SuiteError
-from ..images import STRANGERS_PIXELS
 
 _MOST, _MOST_SECONDS = 1 << 40, 24 * 3600  # beyond which sockets and timers fail, and nobody means it
 
@@ -34,7 +34,7 @@ class Limits:
     request_bytes: int = 64 << 20
     photo_bytes: int = 25 << 20
     photos: int = 64
-    pixels: int = STRANGERS_PIXELS
+    pixels: int = UNTRUSTED_PIXELS
     decode_seconds: float = 5.0
     waiting: int = 256
     requests: int = 32

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from flask import g, has_request_context
 
-from .. import places
+from .. import paths
+from .service import asked
 
 
 class _AsJson(logging.Formatter):
@@ -21,8 +22,8 @@ class _AsJson(logging.Formatter):
             "event": record.getMessage(),
             **getattr(record, "facts", {}),
         }
-        if has_request_context():
-            line["request_id"] = g.get("request_id")
+        if has_request_context() and "asked" in g:
+            line["request_id"] = asked().id
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
@@ -61,7 +62,7 @@ class _Patient(RotatingFileHandler):
 def write_to_file(logger: logging.Logger) -> None:
     """`logger` and the server's write to backend.log in the cache's folder. Not to the notebook, where a background
     thread's words land under whatever cell is running."""
-    path = places.cache_dir() / "backend.log"
+    path = paths.cache_dir() / "backend.log"
     handler = _Patient(path, maxBytes=5_000_000, backupCount=1, delay=True, encoding="utf-8")
     handler.setFormatter(_AsJson())
     logger.setLevel(logging.INFO)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from flask import Response, g, request
+from flask import Response, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from .batching import MOST
+from .batching import MAX_BATCH_SIZE
+from .service import asked
 
 _METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -28,7 +29,7 @@ class Metrics:
         self._refusals = Counter("catdog_refusals", "Requests and photos refused", ["reason"], registry=own)
         self._batches = Histogram(
             "catdog_batch_photos", "Photos at once through the network",
-            buckets=[2**power for power in range(MOST.bit_length())], registry=own,
+            buckets=[2**power for power in range(MAX_BATCH_SIZE.bit_length())], registry=own,
         )  # fmt: skip
         Gauge("catdog_waiting_photos", "Photos that wait or are being decoded", registry=own).set_function(waiting)
         self._model = Gauge("catdog_model_info", "The model that answers", ["model"], registry=own)
@@ -40,8 +41,8 @@ class Metrics:
         method = request.method if request.method in _METHODS else "other"
         self._requests.labels(route, method, status).inc()
         self._seconds.labels(route).observe(seconds)
-        self._photos.inc(g.photos)
-        for reason in g.refusals:
+        self._photos.inc(asked().photos)
+        for reason in asked().refusals:
             self._refusals.labels(reason).inc()
 
     def note_batch(self, photos: int) -> None:

@@ -1,7 +1,7 @@
 """Pages of which addresses may ask the service."""
 
-from .. import link
 from ..errors import SuiteError
+from ..web import link
 
 
 def parse_origins(text: str) -> list[str] | str:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from flask import Response, g, jsonify
+from flask import Response, jsonify
 
-from ..images import FORMATS_IN_WORDS
+from ..data.images import FORMATS_IN_WORDS
+from .service import asked
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -93,7 +94,7 @@ def of_status(status: int) -> Problem:
 
 def body(problem: Problem) -> dict:
     """The members of RFC 9457. That the problem was told is noted for the metrics."""
-    g.refusals.append(problem.kind.slug)
+    asked().refusals.append(problem.kind.slug)
     return {
         "type": problem.kind.type,
         "title": problem.kind.title,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from flask import current_app
 
-from ..images import as_png
+from ..data.images import as_png
 from .deadline import Deadline
 from .decoding import decode
 
@@ -48,10 +48,10 @@ class Readiness:
 def try_a_photo(model) -> None:
     """Raises where a tiny photo is not decoded and answered in a few seconds; `model` is a `routes.Model`."""
     left = Deadline(_TRY_SECONDS)
-    with model.queue.places(1) as places:
+    with model.queue.reserve(1) as reservation:
         photos = decode(
             [_TINY], len(_TINY), _TRY_SECONDS, left, current_app.config["READ_PHOTO"], preprocessing=model.preprocessing
         )
-        (answer,) = places.predict(np.stack(photos), left)
+        (answer,) = reservation.predict(np.stack(photos), left)
     if isinstance(answer, BaseException):
         raise answer

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from apiflask import APIBlueprint
-from flask import Response, current_app, g, render_template, request
+from flask import Response, current_app, render_template, request
 
-from .. import link
-from ..classifier import Answer, Classifier
-from ..feedback import FeedbackFull
-from ..preprocessing import PREPROCESSING, Preprocessing
+from ..data.feedback import FeedbackFull
+from ..data.preprocessing import PREPROCESSING, Preprocessing
+from ..models.classifier import Answer, Classifier
+from ..web import link
 from . import problems
-from .access import access
-from .batching import BatchingQueue, Places, QueueFull
+from .auth import access
+from .batching import BatchingQueue, QueueFull, Reservation
 from .deadline import DeadlinePassed, NotBegun
 from .decoders import DECODERS
 from .problems import Problem
 from .readiness import try_a_photo
-from .schemas import (
+from .schemas import (  # fmt: skip
     Alive,
     Card,
     Explanation,
@@ -32,7 +32,8 @@ from .schemas import (
     Predictions,
     State,
     refusals,
-)  # fmt: skip
+)
+from .service import asked, service
 from .uploads import decoded, decoded_alone, photo_in_base64, photos_in_parts
 
 _CODE = ("code-missing", "code-wrong", "too-many-requests")
@@ -69,11 +70,11 @@ def predict(files_data):
     One or more photos in parts named `images`. A photo that cannot be read has an `error` in its place; the others
     are answered all the same.
     """
-    uploads = photos_in_parts(most=current_app.extensions["catdog"]["limits"].photos)
-    model, g.photos = _model(), len(uploads)
-    with _places(model, len(uploads)) as places:
+    uploads = photos_in_parts(most=service().limits.photos)
+    model, asked().photos = _model(), len(uploads)
+    with _reserved(model, len(uploads)) as reservation:
         photos = decoded([upload.read() for upload in uploads], model.preprocessing)
-        answers = iter(_answers(places, [photo for photo in photos if isinstance(photo, np.ndarray)]))
+        answers = iter(_answers(reservation, [photo for photo in photos if isinstance(photo, np.ndarray)]))
     outcomes = [photo if isinstance(photo, Problem) else next(answers) for photo in photos]
     predictions = [
         {
@@ -82,7 +83,7 @@ def predict(files_data):
         }
         for upload, found in zip(uploads, outcomes)
     ]
-    kept = {"corrections": True} if current_app.extensions["catdog"]["feedback"] else {}
+    kept = {"corrections": True} if service().feedback else {}
     return {"model": model.classifier.bundle.id, **kept, "predictions": predictions}
 
 
@@ -98,12 +99,12 @@ def explain(form_and_files_data):
     of `/predict` with a heat map: where in the photo the evidence for the class lies.
     """
     (upload,) = photos_in_parts(most=1)
-    model, g.photos = _model(), 1
+    model, asked().photos = _model(), 1
     wanted = _known(model, request.form.get("label", ""))
-    with _places(model, 1) as places:
+    with _reserved(model, 1) as reservation:
         photo = decoded_alone(upload.read(), model.preprocessing)
         with _network_time():
-            found, heat = places.run(lambda: model.classifier.explain(photo, wanted), g.left)
+            found, heat = reservation.run(lambda: model.classifier.explain(photo, wanted), asked().left)
     answer = _labelled(model, found)
     return {
         "model": model.classifier.bundle.id,
@@ -126,17 +127,17 @@ def correct(form_and_files_data):
     One photo in a part named `images`, and its class in a field named `label`; without one, it is none of the model's
     classes. The photo is kept as the network sees it, with what the model says of it, until the author looks at it.
     """
-    feedback = current_app.extensions["catdog"]["feedback"]
+    feedback = service().feedback
     if not feedback:
         raise Problem("corrections-off", "The author of this service has not asked for corrections.")
-    admission = current_app.extensions["catdog"]["admission"]
+    admission = service().admission
     admission.check_corrections()
     (upload,) = photos_in_parts(most=1)
-    model, g.photos = _model(), 1
+    model, asked().photos = _model(), 1
     label = _known(model, request.form.get("label", "")) or None
-    with _places(model, 1) as places:
+    with _reserved(model, 1) as reservation:
         photo = decoded_alone(upload.read(), model.preprocessing)
-        (answer,) = _answers(places, [photo])
+        (answer,) = _answers(reservation, [photo])
     if isinstance(answer, Problem):
         raise answer
     try:
@@ -161,9 +162,9 @@ def predict_original():
 
     The contract of the project that this suite grew from: the body is JSON whatever its content type says.
     """
-    model, g.photos = _model(), 1
-    with _places(model, 1) as places:
-        (answer,) = _answers(places, [decoded_alone(photo_in_base64(), model.preprocessing)])
+    model, asked().photos = _model(), 1
+    with _reserved(model, 1) as reservation:
+        (answer,) = _answers(reservation, [decoded_alone(photo_in_base64(), model.preprocessing)])
     if isinstance(answer, Problem):
         raise answer
     return {"prediction": _labelled(model, answer)["probabilities"]}
@@ -183,7 +184,7 @@ def healthz():
 def readyz():
     """Are photos answered?"""
     model = _model()
-    if not current_app.extensions["catdog"]["readiness"].check(lambda: try_a_photo(model)):
+    if not service().readiness.check(lambda: try_a_photo(model)):
         raise Problem("not-ready", "Photos cannot be answered at the moment. Try again in a few seconds.")
     return {"status": "ready"}
 
@@ -214,7 +215,7 @@ def card():
 )
 def metrics() -> Response:
     """Figures for Prometheus: requests, photos, seconds, batches, queue, refusals, model"""
-    return current_app.extensions["catdog"]["metrics"].response()
+    return service().metrics.response()
 
 
 @api.get("/docs")
@@ -232,19 +233,19 @@ def _known(model: Model, label: str) -> str:
 
 
 def _model() -> Model:
-    model = current_app.extensions["catdog"]["model"]
+    model = service().model
     if model is None:
         raise Problem("not-ready", "The model is still being loaded. Try again in a few seconds.")
     return model
 
 
 @contextlib.contextmanager
-def _places(model: Model, photos: int) -> Iterator[Places]:
-    g.spent.observe = lambda seconds: model.queue.note_decoding(seconds / DECODERS, 1)
+def _reserved(model: Model, photos: int) -> Iterator[Reservation]:
+    asked().spent.observe = lambda seconds: model.queue.note_decoding(seconds / DECODERS, 1)
     try:
-        admission = current_app.extensions["catdog"]["admission"]
-        with admission.photos(photos, model.queue.in_time), model.queue.places(photos) as places:
-            yield places
+        waiting = service().admission.photos(photos, model.queue.in_time)
+        with waiting, model.queue.reserve(photos) as reservation:
+            yield reservation
     except (QueueFull, NotBegun):
         raise Problem("overloaded", "Too many photos are waiting. Try again in a few seconds.") from None
     except DeadlinePassed:
@@ -258,14 +259,14 @@ def _network_time() -> Iterator[None]:
     try:
         yield
     finally:
-        g.network += time.perf_counter() - began
+        asked().spent.network += time.perf_counter() - began
 
 
-def _answers(places: Places, photos: list[np.ndarray]) -> list[Answer | Problem]:
+def _answers(reservation: Reservation, photos: list[np.ndarray]) -> list[Answer | Problem]:
     with _network_time():
-        outcomes = places.predict(np.stack(photos), g.left) if photos else []
+        outcomes = reservation.predict(np.stack(photos), asked().left) if photos else []
     if outcomes and not isinstance(outcomes[-1], BaseException):
-        current_app.extensions["catdog"]["readiness"].note_answer()
+        service().readiness.note_answer()
     return [_broken(found) if isinstance(found, BaseException) else found for found in outcomes]
 
 

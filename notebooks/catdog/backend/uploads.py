@@ -7,12 +7,13 @@ import json
 import re
 
 import numpy as np
-from flask import Request, current_app, g, request
+from flask import Request, current_app, request
 from werkzeug.datastructures import FileStorage
 
-from ..preprocessing import Preprocessing
+from ..data.preprocessing import Preprocessing
 from . import decoding
 from .problems import Problem
+from .service import asked, service
 
 # An object, perhaps with other texts and numbers before its "image". Anything else is never parsed: 66 MB of brackets
 # would hold the whole process for ten seconds.
@@ -46,7 +47,7 @@ def photos_in_parts(most: int) -> list[FileStorage]:
 
 def photo_in_base64() -> bytes:
     """The photo of the original's `{"image": "<base64>"}`. Raises Problem where the body is none."""
-    limits = current_app.extensions["catdog"]["limits"]
+    limits = service().limits
     body = request.get_data()
     if len(body) > 2 * limits.photo_bytes:  # base64 takes a third more, and line ends and escapes some
         raise Problem("photo-too-large", f"The photo's file has more than {limits.photo_bytes >> 20} MB.")
@@ -75,17 +76,17 @@ def _in_base64(text: str) -> bytes:
 
 def decoded(files: list[bytes], preprocessing: Preprocessing) -> list[np.ndarray | Problem]:
     """Each file as the model sees it, within the service's limits. Raises DeadlinePassed."""
-    limits = current_app.extensions["catdog"]["limits"]
+    limits = service().limits
     refused = Problem("photo-too-large", f"The photo's file has more than {limits.photo_bytes >> 20} MB.")
     small = [file for file in files if len(file) <= limits.photo_bytes]
-    admission = current_app.extensions["catdog"]["admission"]
+    admission = service().admission
     try:
         outcomes = decoding.decode(
-            small, limits.pixels, limits.decode_seconds, g.left, current_app.config["READ_PHOTO"],
-            preprocessing=preprocessing, spent=g.spent,
+            small, limits.pixels, limits.decode_seconds, asked().left, current_app.config["READ_PHOTO"],
+            preprocessing=preprocessing, spent=asked().spent,
         )  # fmt: skip
     finally:
-        admission.note_slow_photos(g.spent.slow)
+        admission.note_slow_photos(asked().spent.slow)
     found = iter(outcomes)
     return [next(found) if len(file) <= limits.photo_bytes else refused for file in files]
 

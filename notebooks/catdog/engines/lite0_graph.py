@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..lite0 import LAYERS, MEAN, NAME, SCALE, Layer
-from .openvino import op, ov, quantised
-from .twin import Twin
+from ..backbones.lite0 import LAYERS, MEAN, NAME, SCALE, Layer
+from .int8 import Twin
+from .openvino_ops import op, ov, quantized
 
 
 def build_graph(weights: Mapping[str, np.ndarray], pixels: int, twin: Twin | None = None) -> ov.Model:
@@ -21,10 +21,10 @@ def build_graph(weights: Mapping[str, np.ndarray], pixels: int, twin: Twin | Non
     """
     photos = op.parameter([-1, pixels, pixels, 3], np.uint8, name="photo")
     channels_first = op.transpose(op.convert(photos, np.float32), op.constant([0, 3, 1, 2]))
-    centred = op.subtract(channels_first, op.constant(np.float32(MEAN)))
-    values = op.multiply(centred, op.constant(np.float32(1 / SCALE)))
+    centered = op.subtract(channels_first, op.constant(np.float32(MEAN)))
+    values = op.multiply(centered, op.constant(np.float32(1 / SCALE)))
     for layer in LAYERS:
-        values = quantised(values, layer.name, twin)
+        values = quantized(values, layer.name, twin)
         if layer.begins:
             block = values
         values = _convolution(values, layer, weights, twin)

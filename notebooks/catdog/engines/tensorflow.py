@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ..backbone import Backbone
-from ..frameworks import keras, tf
-from ..network import build_network
-from . import TENSORFLOW, TENSORFLOW_MIXED, in_batches
+from ..backbones.architectures import Backbone
+from ..backbones.keras_model import build_network
+from ..quiet_keras import keras, tf
+from .base import TENSORFLOW, TENSORFLOW_MIXED, in_batches
 
 
 class TensorFlowEngine:

@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response, current_app, make_response, render
 from jinja2 import TemplateError
 from markupsafe import escape
 
-from .. import link
+from ..web import link
 
 SAME_ORIGIN = "/"
 _OWNERS_ALONE = (".googleusercontent.com", ".prod.colab.dev")  # as Colab shows what its machine serves

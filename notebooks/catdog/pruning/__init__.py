@@ -1,7 +1,7 @@
 """VGG16 made narrow: fewer channels, and what is left fitted anew, from photos alone.
 
 For each layer in turn, the channels that the next one can best do without go (elimination.py), as many as a budget
-says (budget.py) that is spent where little is lost in the end (importance.py), and the next one's kernel is fitted so
+says (budget.py) that is spent where little is lost in the end (sensitivity.py), and the next one's kernel is fitted so
 that it gives what the whole network's gives (refitting.py). No channel is chosen by its weights alone (data-free
 pruning: Srinivas & Babu 2015, https://arxiv.org/abs/1507.06149), since which are missed depends on the photos.
 
@@ -13,14 +13,14 @@ minutes made the loss on new photos 18.4 instead of 20.3 % of the features' vari
 
 import numpy as np
 
+from ..backbones.vgg16_weights import Weights
 from ..progress import bar
-from ..weights import Weights
 from .budget import STEP, arithmetic, widths_within
-from .chain import CHAIN, SIDES, Sample, as_kernel, as_rows, batches, centred, stage, whole, widths_of
 from .elimination import of_channels
-from .importance import importance
-from .moments import Moments
 from .refitting import refit
+from .sensitivity import importance
+from .statistics import Moments
+from .vgg16_layers import CHAIN, SIDES, Sample, as_kernel, as_rows, batches, centered, stage, whole, widths_of
 
 _JUDGED = 16  # photos by which a layer's weight is measured
 
@@ -34,7 +34,7 @@ class Pruner:
     """Looks at the whole network once, and makes as many narrow ones as are asked for.
 
     Args:
-        weights: VGG16's, or others of its shape (see `weights.load_weights`).
+        weights: VGG16's, or others of its shape (see `vgg16_weights.load_weights`).
         photos: uint8 RGB (n, 224, 224, 3) from `images.read_photo`, some hundred; no labels.
         seed: chooses the places where is looked.
         patches: how many places.
@@ -45,7 +45,7 @@ class Pruner:
         self._sample = Sample(len(photos), seed, patches)
         moments, self._targets = self._look()
         eliminations = [one.eliminated(STEP // 2) for one in bar(moments, what="Which channels matter", unit="layers")]
-        weighty = importance(self._weights, centred(photos[:_JUDGED]), moments, eliminations)
+        weighty = importance(self._weights, centered(photos[:_JUDGED]), moments, eliminations)
         self._losses = [
             {width: weight * one.error(width) for width in range(STEP, one.channels + 1, STEP)}
             for weight, one in zip(weighty, eliminations)
@@ -54,7 +54,7 @@ class Pruner:
     def narrowed(self, share: float) -> Weights:
         """VGG16's arrays with fewer channels, for at most `share` of the arithmetic; features as the whole one's."""
         widths = widths_within(share * gmacs(self._weights), self._losses, SIDES, widths_of(self._weights)[-1])
-        entering = [centred(self._photos[batch]) for batch in self._batches()]
+        entering = [centered(self._photos[batch]) for batch in self._batches()]
         kernel, bias = CHAIN[0].of(self._weights)
         narrow: Weights = {}
         steps = list(zip(CHAIN, CHAIN[1:], widths, self._targets))
@@ -79,7 +79,7 @@ class Pruner:
         moments, targets = [Moments() for _ in CHAIN[1:]], [[] for _ in CHAIN[1:]]
         run = whole(self._weights)
         for batch in bar(list(self._batches()), what="Looking at the network", unit="batches"):
-            passing = list(run(centred(self._photos[batch])))[1:]
+            passing = list(run(centered(self._photos[batch])))[1:]
             for layer, (entering, before), gathered, wanted in zip(CHAIN[1:], passing, moments, targets):
                 wanted.append(self._sample.outputs(layer, batch, before))
                 gathered.add(self._sample.inputs(layer, batch, entering), wanted[-1])

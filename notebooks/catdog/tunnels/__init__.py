@@ -1,11 +1,12 @@
 """A public link to a local port."""
 
-from .. import colab, link, places
+from .. import packages, paths
 from ..errors import SuiteError
+from ..web import link
 from . import authtoken, ngrok_errors
-from .connection import Connection, LinkRefused, Timing
-from .preview import local_url
-from .tunnel import Settings, Status, Tunnel
+from .base import Connection, LinkRefused, Timing
+from .local import local_url
+from .watchdog import Settings, Status, Tunnel
 
 __all__ = ["PROVIDERS", "Status", "Timing", "Tunnel", "close_tunnel", "open_tunnel", "run_with_ngrok"]
 
@@ -84,7 +85,7 @@ def _bare_host(domain: str) -> str:
 
 
 def _preview(name: str, port: int) -> Tunnel:
-    if places.on_colab():
+    if paths.on_colab():
         try:
             return _opened(name, Settings(port, "colab"))
         except LinkRefused as refusal:
@@ -111,17 +112,17 @@ def _opened(name: str, settings: Settings) -> Tunnel:
 
 
 def _agent():
-    colab.install_packages("flask-ngrok", "pyngrok")
-    from . import agent
+    packages.install_packages("flask-ngrok", "pyngrok")
+    from . import flask_ngrok
 
-    return agent
+    return flask_ngrok
 
 
 def _connected(settings: Settings) -> Connection:
     port, token, domain, timing = settings.port, settings.token, settings.domain, settings.timing
     match settings.provider:
         case "ngrok":
-            colab.install_packages("ngrok")
+            packages.install_packages("ngrok")
             from .ngrok import NgrokConnection
 
             return NgrokConnection(port, token, domain, timing)
@@ -132,7 +133,7 @@ def _connected(settings: Settings) -> Connection:
 
             return CloudflaredConnection(port, timing.program, timing.settle)
         case "colab":
-            from .preview import ColabConnection
+            from .local import ColabConnection
 
             return ColabConnection(port)
         case _:

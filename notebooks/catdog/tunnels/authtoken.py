@@ -2,7 +2,7 @@
 
 import getpass
 
-from .. import places
+from .. import settings
 
 NAME = "NGROK_AUTHTOKEN"
 GET_ONE = (
@@ -19,8 +19,8 @@ def find_token(given: str = "", ask: bool = False) -> tuple[str, str]:
         ask: where none is found, ask for it in a field that does not show it, if there is somebody to ask.
     """
     if given.strip():
-        return places.clean_token(given)
-    found, why = places.find_secret(NAME)
+        return settings.clean_token(given)
+    found, why = settings.find_secret(NAME)
     if not found and not _last and ask:
         found, why_not = _typed()
         why = why_not or why
@@ -39,7 +39,7 @@ def _typed() -> tuple[str, str]:
         from IPython import get_ipython
 
         if getattr(get_ipython(), "kernel", None):  # elsewhere getpass would wait at a terminal for nobody
-            return places.clean_token(getpass.getpass("Your ngrok authtoken (it is not shown): "))
+            return settings.clean_token(getpass.getpass("Your ngrok authtoken (it is not shown): "))
     except Exception:  # nobody there: nbclient's kernels raise a class of ipykernel's own
         pass
     return "", ""

@@ -9,10 +9,10 @@ import time
 from collections import deque
 from pathlib import Path
 
-from .. import colab
+from .. import packages
 from ..errors import SuiteError
-from .connection import Connection, LinkRefused
-from .preview import local_url
+from .base import Connection, LinkRefused
+from .local import local_url
 from .processes import end
 
 _URL = re.compile(r"https://(?!api\.)[a-z0-9-]+\.trycloudflare\.com")
@@ -100,7 +100,7 @@ def executable() -> str:
 
 
 def _downloaded() -> str:
-    colab.install_packages("pycloudflared")
+    packages.install_packages("pycloudflared")
     from pycloudflared import util
 
     try:

@@ -17,8 +17,8 @@ from pathlib import Path
 from .. import __version__
 from ..errors import SuiteError
 from . import ngrok_errors
-from .connection import Connection, LinkRefused, Timing
-from .preview import local_url
+from .base import Connection, LinkRefused, Timing
+from .local import local_url
 
 _CLOSE_SECONDS = 2
 _TROUBLE = (TimeoutError, ValueError, RuntimeError)  # of which the SDK raises the second, and once closed the third

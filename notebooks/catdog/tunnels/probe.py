@@ -4,8 +4,8 @@ import time
 
 import requests
 
-from .. import link
-from .connection import LinkRefused
+from ..web import link
+from .base import LinkRefused
 from .ngrok_errors import explain
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0

@@ -8,7 +8,7 @@ import io
 import sys
 
 import numpy as np
-from catdog.frameworks import keras
+from catdog.quiet_keras import keras
 from flask import Flask, jsonify, request
 from PIL import Image
 

@@ -8,12 +8,13 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio
 import numpy as np
-from catdog import bundle, places
-from catdog.backbone import load_backbone
+from catdog import paths
+from catdog.backbones.architectures import load_backbone
+from catdog.data.images import read_photo
 from catdog.engines.tensorflow import TensorFlowEngine
-from catdog.images import read_photo
+from catdog.models import bundle
 
-model = bundle.read(places.SHIPPED_MODEL)
+model = bundle.read(paths.SHIPPED_MODEL)
 engine = TensorFlowEngine(load_backbone())
 
 

@@ -5,16 +5,17 @@ import sys
 
 import litserve
 import numpy as np
-from catdog import bundle, places
-from catdog.images import read_photo
+from catdog import paths
+from catdog.data.images import read_photo
+from catdog.models import bundle
 
 
 class Classify(litserve.LitAPI):
     def setup(self, device):
-        from catdog.backbone import load_backbone
+        from catdog.backbones.architectures import load_backbone
         from catdog.engines.tensorflow import TensorFlowEngine
 
-        self.model = bundle.read(places.SHIPPED_MODEL)
+        self.model = bundle.read(paths.SHIPPED_MODEL)
         self.engine = TensorFlowEngine(load_backbone())
 
     def decode_request(self, request):

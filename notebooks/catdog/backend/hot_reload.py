@@ -1,0 +1,191 @@
+"""A newer version of the model takes over while the service runs, and an earlier one comes back on demand."""
+
+import itertools
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+
+from apiflask import APIFlask
+
+from ..engines.selection import AUTO
+from ..errors import SuiteError, first_line
+from ..models import bundle
+from ..models.bundle import Bundle, BundleRefused
+from ..models.classifier import load_classifier
+from ..names import listed
+from .app import set_model
+from .service import service_of
+
+_RETRY_SECONDS = 60
+_watching: "ModelWatcher | None" = None
+
+
+class ModelWatcher:
+    """The versions of the model that an app serves.
+
+    Another one is read, checked, and replays its golden photos, all beside the one that serves; only then does it take
+    over, from the next request on. Whatever is wrong with it, the one that serves goes on.
+
+    Args:
+        wanted: as in `bundle.find`. One that names a version or a folder is pinned: no other takes over by itself.
+            Else versions of the model that serves take over where they know the same classes. What has another subject,
+            another model where `wanted` is empty, or other classes, waits for `take_over`.
+        engine: as in `classifier.load_classifier`.
+    """
+
+    def __init__(self, app: APIFlask, wanted: str = "", engine: str = AUTO):
+        self._app, self._engine = app, engine
+        self._name = wanted and self.serving.folder.parent.name  # of which versions may take over, or wait
+        self._waiting: Bundle | None = None
+        self._known = {self.serving.folder}  # they have had their chance
+        self._later: dict[Path, float] = {}  # when those have another that failed for a reason that may pass
+        self._before: list[Path] = []
+        self._since, self._refused = datetime.now(), {}
+        self._one_at_a_time, self._ended = threading.Lock(), threading.Event()
+        self.pinned = "/" in wanted
+
+    @property
+    def serving(self) -> Bundle:
+        return service_of(self._app).model.classifier.bundle
+
+    def poll(self) -> bool:
+        """Look for a newer version once; whether one took over."""
+        with self._one_at_a_time:
+            self._refused = {folder: why for folder, why in self._refused.items() if folder.exists()}
+            newer = self._newer()
+            for place, folder in enumerate(newer):
+                if self._took_over(folder):
+                    self._known.update(
+                        newer[place:]
+                    )  # older ones have had their chance; newer ones may be on their way
+                    return True
+            return False
+
+    def _newer(self) -> list[Path]:
+        """Versions that have not had their chance, the newest first."""
+        now = bundle.age(self.serving.folder)
+        newer = itertools.takewhile(lambda folder: bundle.age(folder) > now, bundle.versions(self._name))
+        due = time.monotonic()
+        return [folder for folder in newer if folder not in self._known and self._later.get(folder, due) <= due]
+
+    def _took_over(self, folder: Path) -> bool:
+        try:
+            found = bundle.read(folder)  # from Drive, a version may come file by file: it is looked at again
+            self._known.add(folder)
+            self._refused.pop(folder, None)
+            if not self._has_our_subject(found):
+                self._waiting = max(self._waiting or found, found, key=lambda one: bundle.age(one.folder))
+                return False
+            self._take_over(found)
+        except BundleRefused as refusal:
+            self._note_refusal(folder, refusal)
+            return False
+        except Exception as error:  # of one version, which must not hide another; it may pass
+            self._known.discard(folder)
+            self._later[folder] = time.monotonic() + _RETRY_SECONDS
+            words = str(error) if isinstance(error, SuiteError) else f"{folder} cannot be used: {first_line(error)}."
+            self._note_refusal(folder, SuiteError("model-damaged", words))
+            return False
+        return True
+
+    def _has_our_subject(self, found: Bundle) -> bool:
+        ours = self.serving
+        return found.folder.parent.name == ours.folder.parent.name and set(found.classes) == set(ours.classes)
+
+    def take_over(self) -> None:
+        """Serve the version that waits because it has another subject. Raises SuiteError where none waits."""
+        with self._one_at_a_time:
+            if self._waiting is None:
+                raise SuiteError("version-none-waiting", f"No other version waits: {self.serving.id} goes on.")
+            self._take_over(self._waiting)
+
+    def roll_back(self) -> None:
+        """Serve what was served before, else the version before this one; the one that is left stays aside.
+
+        Raises SuiteError where there is none that can be served.
+        """
+        with self._one_at_a_time:
+            left = self.serving.folder
+            earlier = list(dict.fromkeys([*reversed(self._before), *bundle.earlier(left)]))
+            for folder in earlier:
+                try:
+                    found = bundle.read(folder)
+                    if folder not in self._before and not self._has_our_subject(found):
+                        continue
+                    self._take_over(found)
+                except SuiteError as refusal:
+                    self._note_refusal(folder, refusal)
+                    continue
+                self._before = [before for before in self._before if before not in (folder, left)]
+                self._known |= {folder, left}
+                return
+            raise SuiteError(
+                "version-no-earlier", f"There is no version before {self.serving.id} that can be served: it goes on."
+            )
+
+    def start(self, seconds: float) -> None:
+        """Look every so many seconds, in the background, until `stop`."""
+        threading.Thread(target=self._run, args=(seconds,), name="versions", daemon=True).start()
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    def __str__(self) -> str:
+        lines = [f"{self.serving.id} has been serving since {self._since:%H:%M:%S}."]
+        if self.pinned:
+            lines.append("MODEL names this very version: no newer one takes over.")
+        elif not self._ended.is_set():
+            lines.append("A newer one takes over within seconds of being saved.")
+        if self._waiting:
+            others = listed(self._waiting.classes)
+            lines.append(
+                f"A newer version waits: {self._waiting.id}, with the classes {others}. Set TAKE_OVER to serve it."
+            )
+        return "\n".join(lines + [f"Not taken: {why}" for why in self._refused.values()])
+
+    def _run(self, seconds: float) -> None:
+        told = ""
+        while not self._ended.wait(seconds):
+            try:
+                self.poll()
+                told = ""
+            except Exception as error:  # a Drive that is gone for a while, say: the next look may do better
+                if str(error) != told:
+                    self._app.logger.exception("looking for a newer model broke")
+                told = str(error)
+
+    def _take_over(self, found: Bundle) -> None:
+        now = service_of(self._app).model.classifier
+        set_model(self._app, load_classifier(found, self._engine, beside=now, say=self._app.logger.info))
+        self._before.append(now.bundle.folder)
+        self._since, now_serving = datetime.now(), bundle.age(found.folder)
+        self._refused = {folder: why for folder, why in self._refused.items() if bundle.age(folder) > now_serving}
+        if self._waiting and bundle.age(self._waiting.folder) <= bundle.age(found.folder):
+            self._waiting = None
+
+    def _note_refusal(self, folder: Path, refusal: SuiteError) -> None:
+        if self._refused.get(folder) != str(refusal):
+            self._app.logger.warning("model refused", extra={"facts": {"why": str(refusal)}})
+        self._refused[folder] = str(refusal)
+
+
+def watch(app: APIFlask, wanted: str = "", engine: str = AUTO, seconds: float = 5) -> ModelWatcher:
+    """Watch for newer versions of what `app` serves, unless one is pinned. Only one app is watched at a time.
+
+    Args:
+        wanted, engine: as for `ModelWatcher`.
+        seconds: between two looks for a newer version.
+    """
+    global _watching
+    stop_watching()
+    _watching = ModelWatcher(app, wanted, engine)
+    if not _watching.pinned:
+        _watching.start(seconds)
+    return _watching
+
+
+def stop_watching() -> None:
+    """Stop what `watch` started, if anything."""
+    if _watching:
+        _watching.stop()

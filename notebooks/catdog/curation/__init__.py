@@ -1,0 +1,1 @@
+"""What is wrong with the photos, and what you decided."""

@@ -1,0 +1,141 @@
+"""What in a dataset may hurt, found with CleanVision and cleanlab. What becomes of it, you decide."""
+
+import json
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from cleanlab.filter import find_label_issues
+from cleanvision.issue_managers.image_property_issue_manager import ImagePropertyIssueManager
+from scipy.stats import binomtest
+
+from .. import files, paths
+from ..data.dataset import Dataset, Photo
+from ..data.folders import SPLITS, TRAIN
+from ..data.images import as_picture, read_photo
+from ..data.preprocessing import PREPROCESSING
+from ..machine import processors
+from ..names import listed
+from ..progress import bar
+from ..training.linear_head import cross_validated
+from ..training.near_duplicates import near_copies
+from .decisions import KEEP, OUT, Decisions, Suggestion
+
+_UNEVEN = 3  # times as many photos of one class as of another
+_SURE = 0.8  # of another class, from which on that one is suggested
+_LOOKS = {"low_information": "almost blank", "dark": "very dark", "light": "very bright", "blurry": "blurry"}
+_SUGGESTED = {"low_information": OUT}
+
+
+def find_issues(
+    dataset: Dataset, data: dict[str, tuple[np.ndarray, np.ndarray]], decisions: Decisions
+) -> list[Suggestion]:
+    """What is odd about single photos, those aside that you have decided about. Takes seconds where features are kept.
+
+    Args:
+        data: from `features.features_by_split`, for `dataset`.
+    """
+    photos = [photo for split in SPLITS for photo in dataset.of(split)]
+    features, targets = (np.concatenate(parts) for parts in zip(*(data[split] for split in SPLITS)))
+    alike = list(_near_duplicates(photos, features))
+    found = [one for one in alike if one.beside and one.photo.split != one.beside.split]  # it must not train, anyhow
+    found += _wrong_labels(photos, features, targets, dataset.classes)
+    found += [*alike, *_odd_looks(photos, _looks(photos))]
+    once = {}
+    for one in found:  # for each photo the first of what there is to say
+        once.setdefault(one.photo.digest, one)
+    return [one for one in once.values() if one.photo not in decisions]
+
+
+def uneven_classes(dataset: Dataset) -> str:
+    """In sentences, classes with far fewer training photos than others, and those of one photo; nothing where there are
+    none."""
+    counts = dataset.counts()[TRAIN]
+    most = max(counts.values())
+    few = [f"{label} ({count:,})" for label, count in counts.items() if _UNEVEN * count <= most]
+    single = [label for label, count in Counter(photo.label for photo in dataset.photos).items() if count == 1]
+    told = [f"Few training photos of {listed(few)}, next to {most:,} of another class: add some."] if few else []
+    told += [f"With one photo, {listed(single)} cannot be checked for a wrong label."] if single else []
+    return "\n".join(told)
+
+
+def _wrong_labels(
+    photos: Sequence[Photo], features: np.ndarray, targets: np.ndarray, classes: Sequence[str]
+) -> Iterator[Suggestion]:
+    """Confident learning (Northcutt et al. 2021, https://arxiv.org/abs/1911.00068), the least plausible first."""
+    probabilities = cross_validated(features, targets, len(classes))
+    judged = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
+    if not _tells_them_apart(probabilities[judged], targets[judged]):
+        return
+    with warnings.catch_warnings(action="ignore"):  # of classes that nobody judged
+        order = find_label_issues(
+            targets[judged], probabilities[judged], return_indices_ranked_by="self_confidence", n_jobs=1
+        )
+    for number in judged[order]:
+        best = int(probabilities[number].argmax())
+        share = float(probabilities[number][best])
+        why = f"probably no {classes[targets[number]]} but a {classes[best]} ({share:.0%})"
+        yield Suggestion(photos[number], why, classes[best] if share >= _SURE else KEEP)
+
+
+def _tells_them_apart(probabilities: np.ndarray, targets: np.ndarray) -> bool:
+    """Whether heads are right more often than by saying the commonest class, by more than chance explains: what they
+    say of labels is worth nothing else."""
+    if len(set(targets.tolist())) < 2:
+        return False
+    right, commonest = int((probabilities.argmax(axis=1) == targets).sum()), int(np.bincount(targets).max())
+    return binomtest(right, len(targets), commonest / len(targets), "greater").pvalue < 0.05
+
+
+def _near_duplicates(photos: Sequence[Photo], features: np.ndarray) -> Iterator[Suggestion]:
+    """Each photo that is like another before it; test and validation photos come before training photos."""
+    order = sorted(range(len(photos)), key=lambda number: -SPLITS.index(photos[number].split))
+    for place, likest in near_copies(features[order]):
+        photo, other = photos[order[place]], photos[order[likest]]
+        why = f"almost the same as {other.path.name} in {other.split}"
+        why += f", which is a {other.label}" if photo.label != other.label else ""
+        harmless = (photo.split, photo.label) == (other.split, other.label)
+        yield Suggestion(photo, why, KEEP if harmless else OUT, other)
+
+
+def _looks(photos: Sequence[Photo]) -> pd.DataFrame:
+    """What CleanVision measures, by digest. Kept, since it takes a fifth as long as the network does."""
+    path = paths.cache_file("looks", f"{PREPROCESSING.version} cleanvision", ".json")
+    known = _kept(path)
+    missing = [photo for photo in photos if photo.digest not in known]
+    if missing:
+        kept = f"Looking at them ({len(photos) - len(missing):,} kept)"
+        with ThreadPoolExecutor(processors()) as pool:
+            looked = bar(pool.map(_look, missing), what=kept, unit="photos", total=len(missing))
+            known |= {photo.digest: look for photo, look in zip(missing, looked, strict=True)}
+        files.write_if_possible(path, lambda file: file.write(json.dumps(known).encode()))
+    return pd.DataFrame.from_dict({photo.digest: known[photo.digest] for photo in photos}, orient="index")
+
+
+def _look(photo: Photo) -> dict[str, float]:
+    """As the network sees it; CleanVision itself looks for blur in 64 pixels."""
+    image, looks, found = as_picture(read_photo(photo.path)), ImagePropertyIssueManager().image_properties, {}
+    for kind in _LOOKS:
+        found |= looks[kind].calculate(image)
+    return {name: round(float(value), 6) for name, value in found.items()}
+
+
+def _kept(path: Path) -> dict[str, dict]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+# CleanVision flags none of 100 sharp photos as blurry, and 46 of them when they are blurred over 4 of 224 pixels.
+def _odd_looks(photos: Sequence[Photo], looks: pd.DataFrame) -> Iterator[Suggestion]:
+    manager = ImagePropertyIssueManager()
+    for kind, words in _LOOKS.items():
+        look, params = manager.image_properties[kind], manager.params[kind]
+        scores = look.get_scores(looks, kind, **params)
+        odd = look.mark_issue(scores, kind, params["threshold"])[f"is_{kind}_issue"]
+        yield from (Suggestion(photo, words, _SUGGESTED.get(kind, KEEP)) for photo in photos if odd[photo.digest])

@@ -1,0 +1,1 @@
+"""Photos, from where they lie to what the network sees."""

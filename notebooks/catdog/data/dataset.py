@@ -1,0 +1,262 @@
+"""Folders of labelled photos: find the files, check them, split them into train, valid and test."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import SuiteError
+from ..machine import processors
+from ..names import listed, printable
+from ..progress import bar
+from .folders import NONE_OF_THESE, SPLITS, TEST, TRAIN, is_none_of_these, list_files
+from .inspection import Look, inspect
+from .known_sets import KnownSet, recognised, remember, short
+from .layout import Layout
+from .layout_reader import read_layout
+from .pictures import Pictures
+from .sources import PhotoFolder
+from .splitting import Given, deal
+
+FEW = 10
+_NAMED_EACH, _NAMED_CLASSES, _MOST_CLASSES = 3, 10, 50  # files of a reason, classes in a sentence, in a table
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One usable photo. `digest` is the sha256 (hex) of the file, by which features and people's decisions are kept;
+    `picture` tells what it shows, see `pictures.picture_of`, which stays when a program writes into the file's header.
+    """
+
+    path: Path
+    label: str
+    split: str
+    digest: str
+    picture: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What the photo is recognised by from one time to the next."""
+        return self.picture or self.digest
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that is not used, and why: `code` is one of `errors.CODES`. It stays where it is."""
+
+    path: Path
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Checked and split photos.
+
+    Attributes:
+        name: what the photos are called.
+        classes: class names in alphabetical order; a class's number is its place here.
+        photos: every usable photo of a class once.
+        negatives: photos that are none of the classes, from the folder `NONE_OF_THESE`; most sets have none.
+        left_out: the files that are not used, each with the reason.
+        drawings: True for the suite's own drawings.
+        notes: what else a person should know of the files, in sentences.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    photos: tuple[Photo, ...]
+    left_out: tuple[LeftOut, ...]
+    drawings: bool = False
+    notes: tuple[str, ...] = ()
+    negatives: tuple[Photo, ...] = ()
+
+    def of(self, split: str) -> list[Photo]:
+        """The photos of one split, in a fixed order."""
+        return [photo for photo in self.photos if photo.split == split]
+
+    def targets(self, photos: Iterable[Photo]) -> np.ndarray:
+        """Class numbers of `photos`, int64 (n,)."""
+        return np.array([self.classes.index(photo.label) for photo in photos], dtype=np.int64)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Split → class → number of photos."""
+        seen = Counter((photo.split, photo.label) for photo in self.photos)
+        return {split: {label: seen[split, label] for label in self.classes} for split in SPLITS}
+
+    def digest(self) -> str:
+        """Identifies the photos with their labels and splits, whatever their names: sha256, hex."""
+        lines = sorted(f"{photo.digest} {photo.label} {photo.split}" for photo in (*self.photos, *self.negatives))
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def summary(self) -> str:
+        """A table of the counts, and in words what is too little."""
+        counts, width = self.counts(), max(len(label) for label in (*self.classes, "class"))
+        lines = ["class".ljust(width) + "".join(f"{split:>8}" for split in SPLITS)]
+        lines += [
+            label.ljust(width) + "".join(f"{counts[split][label]:8,}" for split in SPLITS)
+            for label in self.classes[:_MOST_CLASSES]
+        ]
+        more = len(self.classes) - _MOST_CLASSES
+        lines += [f"… and {more:,} more classes"] if more > 0 else []
+        lines += [f"{NONE_OF_THESE}: {len(self.negatives):,}"] if self.negatives else []
+        scarce = [f"{label} ({counts[TEST][label]})" for label in self.classes if counts[TEST][label] < FEW]
+        if scarce:
+            lines.append(f"Few test photos of {listed(scarce)}: the more you add, the more sure the judgement below.")
+        lines += self.notes
+        if self.left_out:
+            lines.append(f"{len(self.left_out):,} files are left out; the list below says why.")
+        return "\n".join(lines)
+
+    def left_out_table(self, most: int = 20) -> str:
+        """The files that are left out by reason, with how many share it."""
+        return "\n".join(_by_reason(self.left_out, most))
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """A file with the class and the split that its folder, its name or a table gives."""
+
+    path: Path
+    label: str
+    split: str | None
+
+
+def find_layout(folder: PhotoFolder) -> tuple[Layout, list[str]]:
+    """How the photos of `folder` are sorted, and the paths of all its files relative to it.
+
+    Raises SuiteError where that is not clear, or the folder cannot be listed.
+    """
+    paths = list_files(folder.path)
+    return read_layout(paths, folder.labels, lambda path: (folder.path / path).read_bytes(), str(folder.path)), paths
+
+
+def describe_layout(folder: PhotoFolder) -> str:
+    """What was understood of `folder`, as a table; no photo is read. Raises SuiteError as `find_layout` does."""
+    layout, paths = find_layout(folder)
+    return layout.describe(layout.counted(paths))
+
+
+def list_photos(folder: PhotoFolder) -> list[tuple[Path, str]]:
+    """(path, class) of every file that has a class, unchecked. Raises SuiteError as `find_layout` does."""
+    return [(file.path, file.label) for file in _files(folder, *find_layout(folder))]
+
+
+def _files(folder: PhotoFolder, layout: Layout, paths: Iterable[str]) -> list[_Labelled]:
+    labelled = ((path, layout.label(path)) for path in paths)
+    return [
+        _Labelled(folder.path / path, folder.class_names.get(label, label), layout.split(path))
+        for path, label in labelled
+        if label
+    ]
+
+
+def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
+    """Read every file once, leave out what cannot be used, and split the rest by content.
+
+    Folders for train, valid and test are kept; where one is missing, it is taken from another by content. Otherwise a
+    photo's content decides its split, and each class gets its share (see `splitting.deal`). What was dealt once stays,
+    so photos added later never move an old one. Files that cannot be read or are smaller than `inspection.MIN_SIDE`
+    pixels are left out. So are further copies of a photo (the one in test stays, before valid, before train) and all
+    copies of one that lies in two classes.
+
+    Args:
+        folder: from `sources.find_photos`.
+        known: digests of photos that were prepared before and need no decoding again.
+
+    Raises:
+        SuiteError: the folders are not understood, or a class has no photo to learn from.
+    """
+    layout, paths = find_layout(folder)
+    files = _files(folder, layout, paths)
+    seen = Pictures()
+    with ThreadPoolExecutor(processors()) as pool:
+        looked = pool.map(lambda file: inspect(file.path, known, seen), files)
+        results = list(zip(files, bar(looked, what="Checking", unit="photos", total=len(files)), strict=True))
+    seen.keep({look.digest: look.picture for _, look in results if look.digest})
+    left_out = [LeftOut(file.path, look.code, look.reason) for file, look in results if look.code]
+    usable = [(file, look) for file, look in results if not look.code]
+    classes = tuple(sorted({file.label for file in files if not is_none_of_these(file.label)}))
+    known_set, about_name = recognised(folder.name, classes, {short(look.picture) for _, look in usable})
+    kept, copies = _without_copies(usable)
+    photos = tuple(_split([pair for pair in kept if not is_none_of_these(pair[0].label)], known_set))
+    negatives = tuple(
+        Photo(file.path, NONE_OF_THESE, TRAIN, look.digest, look.picture)
+        for file, look in kept
+        if is_none_of_these(file.label)
+    )
+    require_training_photos(classes, photos, str(folder.path), left_out + copies)
+    notes = (*about_name, *_notes_on_files(results))
+    return Dataset(known_set.name, classes, photos, tuple(left_out + copies), folder.drawings, notes, negatives)
+
+
+def _notes_on_files(results: Iterable[tuple[_Labelled, Look]]) -> tuple[str, ...]:
+    notes = Counter(look.note for _, look in results if look.note)
+    return tuple(f"{count:,} of {len(results):,}: {note}. They are used." for note, count in notes.most_common())
+
+
+def _without_copies(found: list[tuple[_Labelled, Look]]) -> tuple[list[tuple[_Labelled, Look]], list[LeftOut]]:
+    """Of files that show the same picture one: copies with other bytes around it must not be on two sides of the
+    split."""
+    by_picture = defaultdict(list)
+    for file, look in found:
+        by_picture[look.picture].append((file, look))
+    kept, left_out = [], []
+    for files in by_picture.values():
+        labels = sorted({file.label for file, _ in files})
+        if len(labels) > 1:
+            why = f"The same photo lies in {' and in '.join(labels)}."
+            left_out += [LeftOut(file.path, "photo-two-classes", why) for file, _ in files]
+            continue
+        first, *others = sorted(files, key=lambda pair: -SPLITS.index(pair[0].split or TRAIN))
+        kept.append(first)
+        why = f"It is the same photo as {printable(first[0].path)}."
+        left_out += [LeftOut(file.path, "photo-copy", why) for file, _ in others]
+    return kept, left_out
+
+
+def _split(found: Sequence[tuple[_Labelled, Look]], known: KnownSet) -> list[Photo]:
+    """Dealt as they were before, and what is new by content; it is remembered."""
+    given = [Given(look.digest, file.label, file.split) for file, look in found]
+    dealt = {look.digest: known.splits[short(look.picture)] for _, look in found if short(look.picture) in known.splits}
+    splits = deal(given, dealt)
+    remember(known, {short(look.picture): split for (_, look), split in zip(found, splits)})
+    return [
+        Photo(file.path, file.label, split, look.digest, look.picture) for (file, look), split in zip(found, splits)
+    ]
+
+
+def _by_reason(left_out: Iterable[LeftOut], most: int = 20) -> list[str]:
+    paths = defaultdict(list)
+    for item in left_out:
+        paths[item.reason].append(printable(item.path))
+    lines = []
+    for reason, files in sorted(paths.items(), key=lambda pair: -len(pair[1])):
+        more = f" and {len(files) - _NAMED_EACH:,} more" if len(files) > _NAMED_EACH else ""
+        lines.append(f"{len(files):,}: {reason} {', '.join(files[:_NAMED_EACH])}{more}")
+    return lines[:most] + ([f"… and {len(lines) - most:,} more reasons"] if len(lines) > most else [])
+
+
+def require_training_photos(
+    classes: Iterable[str], photos: Iterable[Photo], where: str, left_out: Iterable[LeftOut] = ()
+) -> None:
+    """Raises SuiteError where a class has no photo to learn from; it tells why files were left out."""
+    require_classes(classes, {photo.label for photo in photos if photo.split == TRAIN}, where, left_out)
+
+
+def require_classes(
+    classes: Iterable[str], trained: Iterable[str], where: str, left_out: Iterable[LeftOut] = ()
+) -> None:
+    """Raises SuiteError for classes that are not among those with a photo to learn from."""
+    missing = sorted(set(classes) - set(trained))
+    if missing:
+        reasons = "".join(f"\n{line}" for line in _by_reason(left_out, 5))
+        raise SuiteError(
+            "photos-class-empty",
+            f"{printable(where)} has no usable training photo of {listed(missing, _NAMED_CLASSES)}. Add photos, or "
+            f"remove the folder.{reasons}",
+        )

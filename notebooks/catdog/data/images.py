@@ -1,0 +1,236 @@
+"""Read photos: bytes or a path in, an upright RGB array out, or a clear refusal.
+
+Training and serving both read here, so the network never sees pixels in the one that it would not see in the other.
+Whatever changes the pixels must change `Preprocessing.version` too.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from pillow_heif import register_heif_opener
+
+from ..errors import SuiteError, first_line
+from ..names import printable
+from .preprocessing import PREPROCESSING, SQUEEZE, Preprocessing
+from .salvage import png_without_extras, rows_there
+
+register_heif_opener()
+
+_KEPT_WHEN_REDUCING = 6  # times as many pixels a side as are needed
+UNTRUSTED_PIXELS = 25_000_000
+OWN_PIXELS = 400_000_000
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
+FORMATS_IN_WORDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
+_OTHERS = {  # how files begin that are often taken for photos
+    b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL", b"\0\0\0\x0cjP  ": "JPEG 2000", b"%PDF": "PDF",
+    b"<svg": "SVG", b"<?xml": "SVG or XML", b"<!DOC": "web page", b"<html": "web page", b"8BPS": "Photoshop",
+    b"PK\3\4": "zip", b"\0\0\1\0": "icon",
+}  # fmt: skip
+_TURNED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+_ORIENTATION, _SUB_FILES, _DNG_VERSION = 0x0112, 330, 50706  # tags
+_DEEP_BITS = (8, 10, 12, 14, 16)
+
+Image.MAX_IMAGE_PIXELS = None  # `max_pixels` is asked for at each photo, by its header, before anything is decoded
+
+_SRGB = ImageCms.createProfile("sRGB")
+
+
+class PhotoRefused(SuiteError):
+    """A photo that cannot come in. The message says it to a person."""
+
+
+def as_picture(photo: np.ndarray) -> Image.Image:
+    """A prepared photo, uint8 (pixels, pixels, 3), for libraries that want Pillow's pictures."""
+    return Image.fromarray(photo)
+
+
+def as_png(photo: np.ndarray) -> bytes:
+    """A prepared photo, uint8 (pixels, pixels, 3), as a file that gives the same pixels again."""
+    file = io.BytesIO()
+    as_picture(photo).save(file, "PNG")
+    return file.getvalue()
+
+
+def read_photo(
+    source: bytes | Path,
+    min_side: int = 1,
+    max_pixels: int = OWN_PIXELS,
+    preprocessing: Preprocessing = PREPROCESSING,
+) -> np.ndarray:
+    """Decode one photo as the network sees it.
+
+    Args:
+        source: the file's bytes, or its path.
+        min_side: refuse photos whose shorter side has fewer pixels than this.
+        max_pixels: refuse photos that have more, by their header, before anything is decoded. Where they come from
+            strangers, `UNTRUSTED_PIXELS` hold.
+        preprocessing: that of the model.
+
+    Returns:
+        uint8 array (pixels, pixels, 3), RGB in sRGB, upright by its EXIF orientation, transparency on white, the first
+        frame of an animation, brought to the square by `preprocessing`. Of a JPEG that was cut off, the rows that are
+        there.
+
+    Raises:
+        PhotoRefused: whatever else `source` holds. Hostile files can raise nothing else.
+    """
+    data = source if isinstance(source, bytes) else _read(source)
+    image = _opened(data, max_pixels)
+    if min(image.size) < min_side:
+        raise PhotoRefused(
+            "photo-small", f"The photo is too small: {image.width}×{image.height} pixels, {min_side} a side are needed."
+        )
+    _decode_reduced(image, preprocessing.pixels)
+    try:
+        return np.array(_prepared(image, preprocessing))
+    except Exception as error:  # decoders fail in many ways on damaged or hostile files: every one is a refusal
+        share, rows = rows_there(data)
+        if rows is not None:
+            return np.array(_prepared(rows, preprocessing))
+        if share:
+            raise PhotoRefused(
+                "photo-unreadable", f"The photo was cut off: {share:.0%} of its rows are there."
+            ) from error
+        raise PhotoRefused("photo-unreadable", f"The photo is damaged or incomplete ({first_line(error)}).") from error
+
+
+def photo_format(source: bytes | Path) -> str:
+    """The format that the file's content shows, from the header alone: one of `FORMATS`, or MPO, several JPEGs in one,
+    as some phones make. Raises PhotoRefused."""
+    return photo_header(source)[0]
+
+
+def photo_header(source: bytes | Path) -> tuple[str, tuple[int, int]]:
+    """(`photo_format`, (width, height) in pixels as they are stored, not yet turned upright). Raises PhotoRefused."""
+    image = _opened(source)
+    return image.format, image.size
+
+
+def _opened(source: bytes | Path, max_pixels: int = OWN_PIXELS) -> Image.Image:
+    data = source if isinstance(source, bytes) else _read(source)
+    if not data:
+        raise PhotoRefused("photo-empty", "The file is empty.")
+    try:
+        image = _identified(data)
+    except UnidentifiedImageError as error:
+        raise _unknown_format(data) from error
+    except Exception as error:
+        raise PhotoRefused("photo-unreadable", f"The photo's header is damaged ({first_line(error)}).") from error
+    if image.format == "TIFF" and _is_raw(image, data):
+        raise PhotoRefused("photo-format", "This is a camera's raw file: save it as JPEG or PNG.")
+    if image.width * image.height > max_pixels:
+        raise _too_many_pixels(max_pixels)
+    return image
+
+
+def _identified(data: bytes) -> Image.Image:
+    """A PNG's texts and profile are passed over where they are too large: they never cost the photo."""
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except Exception:
+        bare = png_without_extras(data)
+        if bare is None:
+            raise
+        return Image.open(io.BytesIO(bare), formats=FORMATS)
+
+
+def _unknown_format(data: bytes) -> PhotoRefused:
+    kind = next((kind for start, kind in _OTHERS.items() if data.startswith(start)), "")
+    if kind:
+        return PhotoRefused("photo-format", f"This is a {kind} file: save it as JPEG or PNG.")
+    return PhotoRefused("photo-format", f"This is not a photo in a known format ({FORMATS_IN_WORDS}).")
+
+
+def _is_raw(image: Image.Image, data: bytes) -> bool:
+    """Cameras' raw files are TIFFs whose first picture is a stamp."""
+    return data[8:10] == b"CR" or any(tag in image.tag_v2 for tag in (_SUB_FILES, _DNG_VERSION))
+
+
+def _too_many_pixels(most: int) -> PhotoRefused:
+    return PhotoRefused(
+        "photo-pixels", f"The photo has more than {most / 1e6:g} million pixels: make it smaller first."
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise PhotoRefused(
+            "photo-unreadable",
+            f"{printable(path)} cannot be read any more ({error.strerror}). Run the notebook again from "
+            "*Check them* on: it is left out then.",
+        ) from error
+
+
+def _decode_reduced(image: Image.Image, pixels: int) -> None:
+    """Let libjpeg halve or quarter large JPEGs while it decodes: 25 ms instead of 70 ms for 12 megapixels.
+
+    As long as six times as many pixels a side are left as are needed, a prepared photo differs by at most 1 of 255
+    (on natural pictures of 12 to 24 megapixels, measured; artificial edges of one pixel reach 4 in a thousandth of the
+    values). At four times it is 3 of 255. No photo under 7 megapixels is touched.
+    """
+    if image.format in ("JPEG", "MPO"):
+        image.draft(image.mode, (_KEPT_WHEN_REDUCING * pixels,) * 2)
+
+
+def _prepared(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    image = _on_white(_eight_bit(_upright(image)))
+    if image.mode not in ("RGB", "CMYK"):
+        image, profile = image.convert("RGB"), None
+    return _in_srgb(_as_square(image, preprocessing), profile)
+
+
+def _as_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    square = (preprocessing.pixels,) * 2
+    if preprocessing.fit == SQUEEZE:
+        return image.resize(square, Image.Resampling.BILINEAR)
+    return ImageOps.fit(image, square, Image.Resampling.BILINEAR)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as EXIF says; as it is where that cannot be told, since it only serves to turn the photo."""
+    try:
+        turned = _TURNED.get(image.getexif().get(_ORIENTATION))
+    except Exception:  # what reads EXIF fails in many ways on what is no EXIF
+        turned = None
+    return image if turned is None else image.transpose(turned)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Deep greys scaled to 8 bits by the bits that they use, since cameras put 10, 12 or 14 into 16: Pillow's own
+    conversion would cut everything above 255 off."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    greys = np.nan_to_num(np.asarray(image, dtype=np.float32)).clip(0)
+    most = float(greys.max(initial=0))
+    floats = image.mode == "F" and most <= 1
+    top = 1 if floats else next((2**bits - 1 for bits in _DEEP_BITS if most < 2**bits), most)
+    return Image.fromarray((greys * (255 / top) + 0.5).astype(np.uint8))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Colours by the photo's own ICC profile. After resizing, since converting 50,000 pixels is cheap."""
+    if profile:
+        try:
+            return ImageCms.profileToProfile(
+                image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), _SRGB, outputMode="RGB"
+            )
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a broken profile is no reason to refuse the photo
+    return image.convert("RGB")

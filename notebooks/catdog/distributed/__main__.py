@@ -1,0 +1,50 @@
+"""`make label` and `make fit`: their knobs come from the environment."""
+
+import sys
+
+from ..backbones.architectures import VGG16
+from ..engines.selection import AUTO
+from ..errors import SuiteError, for_the_command_line
+from ..settings import environment_first
+
+
+def _label() -> None:
+    photos, out, model, engine = environment_first(PHOTOS="", OUT="", MODEL="", ENGINE=AUTO)
+    if not photos or not out:
+        raise SuiteError(
+            "table-places-missing",
+            "Say where the photos are and where the result goes: make label PHOTOS=… OUT=….parquet.",
+        )
+    from .label import label
+
+    print(label(photos, out, model, engine))
+
+
+def _fit() -> None:
+    photos, features, name, engine, settings = _settings()
+    if not photos or not features:
+        raise SuiteError(
+            "table-places-missing",
+            "Say where the photos are and where features are kept: make fit PHOTOS=… FEATURES=….parquet.",
+        )
+    from .train import fine_tune
+
+    model = fine_tune(photos, features, name, engine=engine, **settings)
+    print(f"{model.id} is in {model.folder}")
+
+
+def _settings() -> tuple[str, str, str, str, dict]:
+    photos, features, name, engine = environment_first(PHOTOS="", FEATURES="", MODEL_NAME="", ENGINE=AUTO)
+    backbone, pixels, how = environment_first(BACKBONE=VGG16.name, PIXELS=VGG16.pixels, FIT=VGG16.preprocessing.fit)
+    seed, target = environment_first(SEED=0, SURE_IS_RIGHT=0.99)
+    settings = {"backbone": backbone, "pixels": pixels, "how": how, "seed": seed, "target": target}
+    return photos, features, name, engine, settings
+
+
+def main() -> None:
+    with for_the_command_line("Stopped. What is done is kept: the same command goes on from here."):
+        {"label": _label, "fit": _fit}[sys.argv[1]]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Label photos by the hundred thousand."""
+
+import functools
+
+import numpy as np
+import pyarrow
+
+from ..data.images import read_photo
+from ..engines.selection import AUTO
+from ..models import bundle
+from ..models.bundle import Bundle
+from ..models.classifier import Answer
+from .model_transfer import SerializedModel
+from .parquet_table import Looked, TableSummary, make_table
+from .storage import Place
+
+
+def label(photos: str, out: str, model: str = "", engine: str = AUTO) -> TableSummary:
+    """Write what a model says of every photo in a folder, as Parquet.
+
+    A row a file (see `tables.make_table`): `label`, the most probable class; `sure` and `familiar`, as the service has
+    them; `probabilities`, one a class; `model` and `engine`. Called again with the same `out`, photos that are there
+    are left alone.
+
+    Args:
+        photos: a folder, or a URI such as s3://bucket/photos or gs://bucket/photos; all files in it are looked at, with
+            those of its sub-folders.
+        out: a folder, or a URI, for the files of the result.
+        model: as for `bundle.find`.
+        engine: as for `load_classifier`; each worker has one, on its GPU or on one processor.
+
+    Raises SuiteError where there are no photos or no such model, or `out` holds what another model said.
+    """
+    source, target, saved = Place.of(photos), Place.of(out), bundle.read(bundle.find(model))
+    return make_table(source, target, source.files(but=target), _Labels(saved, engine), "Labelling")
+
+
+class _Labels:
+    """See `tables.Columns`."""
+
+    def __init__(self, saved: Bundle, engine: str):
+        text, yes = pyarrow.string(), pyarrow.bool_()
+        shares = pyarrow.struct([(label, pyarrow.float32()) for label in saved.classes])
+        self.schema = pyarrow.schema({
+            "label": text, "sure": yes, "familiar": yes, "probabilities": shares, "model": text, "engine": text,
+        })  # fmt: skip
+        self.made_by = ("model", saved.id)
+        self._sent = SerializedModel.of(saved, engine)
+        self.read = functools.partial(read_photo, preprocessing=saved.preprocessing)
+
+    def opened(self) -> "_Labels":
+        self._classifier = self._sent.loaded()
+        return self
+
+    def rows(self, photos: list[Looked]) -> list[dict]:
+        return [self._row(answer) for answer in self._classifier.answer(np.stack([photo.pixels for photo in photos]))]
+
+    def _row(self, answer: Answer) -> dict:
+        classes = self._classifier.bundle.classes
+        return {
+            "label": classes[int(answer.probabilities.argmax())],
+            "sure": answer.sure,
+            "familiar": answer.familiar,
+            "probabilities": dict(zip(classes, answer.probabilities.tolist())),
+            "engine": self._classifier.engine.name,
+        }

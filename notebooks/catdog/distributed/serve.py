@@ -1,0 +1,195 @@
+"""The backend on Ray Serve: its app as it is, before as many replicas of the network as there is work for.
+
+    request → proxy → Backend: the Flask app (limits, decoding, problems) → Network: batches through the classifier
+
+Each Backend counts clients and limits for itself, as each service of notebook 2 does.
+"""
+
+import asyncio
+import functools
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import numpy as np
+from a2wsgi import WSGIMiddleware
+
+from ..backend.app import SPARE_THREADS, create_app, set_model
+from ..backend.batching import MAX_BATCH_SIZE, BatchingQueue, QueueFull
+from ..backend.deadline import Deadline
+from ..backend.limits import Limits
+from ..models.bundle import Bundle
+from ..models.classifier import Answer
+from .cluster import has_gpus, ray, workers
+from .model_transfer import SerializedModel
+
+from ray import serve  # isort: skip
+from ray.serve.exceptions import BackPressureError
+from ray.serve.handle import DeploymentHandle
+
+APP = "catdog"
+_NETWORK = "Network"
+_TRIES = 3  # of a photo whose replica was lost
+_QUIET_SECONDS = 300  # until replicas that nobody needs are given back
+_LOST = (ray.exceptions.RayActorError, ray.exceptions.ActorUnavailableError)
+
+
+def application(
+    saved: Bundle, engine: str, limits: Limits, *, replicas: int = 0, fewest: int = 1, **config
+) -> serve.Application:
+    """What `serve.run` runs.
+
+    Args:
+        saved, engine: the model, and what runs it, as for `load_classifier`.
+        limits: of each Backend.
+        replicas: of the network, at most: one a GPU or a processor where it is 0.
+        fewest: how many of them there are while nobody asks.
+        config: as for `create_app`.
+    """
+    most = max(fewest, replicas or workers())
+    network = serve.deployment(
+        name=_NETWORK,
+        max_ongoing_requests=2 * MAX_BATCH_SIZE,  # photos: one batch is computed while the next one gathers
+        max_queued_requests=limits.waiting,
+        ray_actor_options={"num_cpus": 1, **({"num_gpus": 1} if has_gpus() else {})},
+        autoscaling_config={
+            "min_replicas": fewest,
+            "max_replicas": most,
+            "target_ongoing_requests": MAX_BATCH_SIZE,
+            "downscale_delay_s": _QUIET_SECONDS,
+        },
+        health_check_period_s=2,
+    )(Network)
+
+    def build() -> WSGIMiddleware:
+        return _backend(saved, limits, config)
+
+    places = limits.requests + SPARE_THREADS
+    backend = serve.deployment(
+        name="Backend",
+        max_ongoing_requests=places,
+        ray_actor_options={"num_cpus": 0},  # decoding shares the processors with the network
+        autoscaling_config={"min_replicas": 1, "max_replicas": most, "target_ongoing_requests": places // 2},
+    )(serve.ingress(build)())
+    return backend.bind(network.bind(SerializedModel.of(saved, engine)))
+
+
+class Network:
+    """A classifier. Photos of many requests go through it together."""
+
+    def __init__(self, sent: SerializedModel):
+        self._classifier = sent.loaded()
+
+    @serve.batch(max_batch_size=MAX_BATCH_SIZE, batch_wait_timeout_s=0)
+    async def answer(self, photos: list[np.ndarray]) -> list[Answer | Exception]:
+        return await asyncio.to_thread(self._answers, np.stack(photos))
+
+    async def explain(self, photo: np.ndarray, label: str) -> tuple[Answer, np.ndarray]:
+        return await asyncio.to_thread(self._classifier.explain, photo, label)
+
+    def _answers(self, photos: np.ndarray) -> list[Answer | Exception]:
+        try:
+            return self._classifier.answer(photos)
+        except Exception as error:  # one photo may be to blame, not the others
+            return [error] if len(photos) == 1 else [self._answers(photo[None])[0] for photo in photos]
+
+
+def _backend(saved: Bundle, limits: Limits, config: dict) -> WSGIMiddleware:
+    app = create_app(None, limits=limits, **config)
+    network = serve.get_deployment_handle(_NETWORK)  # of the application that this Backend is part of
+    set_model(app, RemoteClassifier(saved, network, limits.seconds), Replicas(network, limits.waiting))
+
+    def with_an_end(environ: dict, start_response: Callable) -> object:
+        environ["wsgi.input_terminated"] = True  # a body that says nothing of its length, too, ends
+        return app(environ, start_response)
+
+    return WSGIMiddleware(with_an_end, workers=limits.requests + SPARE_THREADS)
+
+
+class RemoteClassifier:
+    """What the app asks of a `Classifier`, by replicas of the network.
+
+    Attributes:
+        bundle: the model that they have.
+        engine: what runs them; only its name is asked for.
+    """
+
+    def __init__(self, saved: Bundle, network: DeploymentHandle, seconds: float):
+        self.bundle, self.engine = saved, SimpleNamespace(name="replicas")
+        self._network, self._seconds = network, seconds
+
+    def explain(self, photo: np.ndarray, label: str = "") -> tuple[Answer, np.ndarray]:
+        """See `Classifier.explain`."""
+        sent = _RemoteFuture(self._network.explain, photo, label)
+        error = sent.exception(self._seconds)
+        if error:
+            raise error
+        return sent.result()
+
+
+class Replicas(BatchingQueue):
+    """Photos wait for whichever replica has least to do, within Serve's own bound, instead of for a worker here."""
+
+    def __init__(self, network: DeploymentHandle, max_queue_size: int):
+        super().__init__(lambda photos: [], max_queue_size=max_queue_size)
+        self._network = network
+
+    def put(self, photos: np.ndarray) -> list["_RemoteFuture"]:
+        sent = [_RemoteFuture(self._network.answer, photo) for photo in photos]
+        with self._lock:
+            self._queued -= len(photos)
+        return sent
+
+    def cancel(self, sent: list["_RemoteFuture"]) -> None:
+        for one in sent:
+            one.cancel()
+
+
+class _RemoteFuture:
+    """What a replica was asked for, with the face of a future; asked of another one where the first is lost."""
+
+    def __init__(self, ask: DeploymentHandle, *what):
+        self._ask = functools.partial(ask.remote, *what)
+        self._response, self._answer = self._ask(), None
+
+    def exception(self, timeout: float) -> BaseException | None:
+        """Raises TimeoutError, and QueueFull where too many wait already."""
+        left, error = Deadline(timeout), None
+        for _ in range(_TRIES):
+            try:
+                self._answer = self._response.result(timeout_s=left())
+                return self._answer if isinstance(self._answer, BaseException) else None
+            except BackPressureError:
+                raise QueueFull from None
+            except _LOST as lost:
+                self._response, error = self._ask(), lost
+        return error
+
+    def result(self) -> object:
+        return self._answer
+
+    def cancel(self) -> None:
+        self._response.cancel()
+
+
+def start(app: serve.Application, port: int) -> str:
+    """Serve `app` on `port` of every machine of the cluster, until `serve.shutdown`; its address on this one. Where
+    Serve runs on the cluster already, it keeps the port that it has."""
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    serve.start(proxy_location="EveryNode", http_options={"host": "0.0.0.0", "port": port})
+    serve.run(app, name=APP, logging_config={"log_level": "WARNING"})
+    return f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def served(app: serve.Application, port: int) -> Iterator[str]:
+    """As `start`, to the end of the block. Other applications of a cluster go on."""
+    try:
+        yield start(app, port)
+    finally:
+        if os.environ.get("RAY_ADDRESS"):
+            serve.delete(APP)
+        else:
+            serve.shutdown()

@@ -1,0 +1,144 @@
+"""Fine-tune on more photos than fit in memory: features as a table, the last layer from batches of it."""
+
+import hashlib
+import heapq
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..backbones.architectures import VGG16, load_backbone
+from ..data.dataset import Dataset, Photo, require_classes
+from ..data.folders import TEST, TRAIN
+from ..data.images import PhotoRefused
+from ..data.inspection import read_training_photo
+from ..data.preprocessing import PREPROCESSING
+from ..engines.base import TENSORFLOW_MIXED
+from ..engines.selection import AUTO
+from ..models import bundle
+from ..models.bundle import Bundle
+from ..names import model_name
+from ..paths import SHIPPED_MODEL, cache_dir
+from ..training.calibration import fit_confidence
+from ..training.engine_selection import SAMPLES, EngineSelection
+from ..training.features import FeatureCache
+from ..training.linear_head import MOST_CROSS_VALIDATED, fit_head
+from ..training.metrics import evaluate
+from ..training.save import save_model
+from .cluster import connect, has_gpus
+from .features import FeatureColumns, StoredFeatures
+from .folder_layout import Layout
+from .parquet_table import Reader, in_subprocess, make_table
+from .storage import Place
+
+
+def fine_tune(
+    photos: str,
+    features: str,
+    name: str = "",
+    *,
+    backbone: str = VGG16.name,
+    engine: str = AUTO,
+    pixels: int = PREPROCESSING.pixels,
+    how: str = PREPROCESSING.fit,
+    seed: int = 0,
+    target: float = 0.99,
+) -> Bundle:
+    """Notebook 1 without its pictures, for photos in storage: the features that the table lacks, the last layer, a new
+    version of the model. It is the last layer of notebook 1, by the same arithmetic; of more than 20,000 photos, that
+    many choose its strength and judge its confidence, here as there.
+
+    Of what notebook 1 does it leaves out the data doctor, corrections, unfreezing, the compact twin, and the comparison
+    with the version before.
+
+    Args:
+        photos: a folder or a URI, with a sub-folder a class, within train, valid and test or without them.
+        features: a folder or a URI for the table. What is in it is not computed again.
+        name: the model's; with nothing, that of the folder of photos.
+        backbone, pixels, how, seed, target: as in notebook 1 (`how` is its FIT, `target` its SURE_IS_RIGHT).
+        engine: as in notebook 1; "auto" is `tensorflow-mixed` where the cluster has GPUs.
+
+    Raises SuiteError for what a person can mend.
+    """
+    source, table = Place.of(photos), Place.of(features)
+    paths = source.files(but=table)
+    layout = Layout.of(source, paths)
+    classes = layout.classes(paths)
+    print(layout.describe(paths))
+    paths = [path for path in paths if layout.label(path)]
+    connect()
+    with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
+        seen = _sample(source, paths, layout, classes, Path(scratch))
+        base = load_backbone(backbone, pixels, how)
+        twin = bundle.read(SHIPPED_MODEL).twin if base.architecture == VGG16 else None
+        wanted = TENSORFLOW_MIXED if engine == AUTO and has_gpus() else engine
+        engines = EngineSelection(seen, base, FeatureCache(base), wanted, twin)
+        columns = FeatureColumns(base, engines.chosen, engines.twin)
+        print(make_table(source, table, paths, columns, "Features"))
+        size = base.architecture.size
+        stored = StoredFeatures(table, paths, layout, classes, Path(scratch), size)
+        large = _LargeDataset.of(seen, stored)
+        fit = fit_head(stored.for_training, len(classes), seed=seed)
+        confidence = fit_confidence(fit, stored.for_training, target=target)
+        test, truth = _some(*stored.by_split[TEST])
+        reports = {TEST: evaluate(confidence.head.probabilities(test), truth, classes)}
+        print(reports[TEST].summary())
+        return save_model(name, large, fit, confidence, reports, engines)
+
+
+@dataclass(frozen=True)
+class _LargeDataset(Dataset):
+    """Its `photos` are the few by which engines are proven; the numbers are those of all."""
+
+    numbers: dict[str, dict[str, int]] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    @classmethod
+    def of(cls, seen: Dataset, stored: StoredFeatures) -> "_LargeDataset":
+        numbers = {
+            split: dict(zip(seen.classes, np.bincount(targets, minlength=len(seen.classes)).tolist()))
+            for split, (_, targets) in stored.by_split.items()
+        }
+        require_classes(seen.classes, (label for label, number in numbers[TRAIN].items() if number), seen.name)
+        left_out = range(stored.left_out)  # how many; why, says the table
+        return cls(
+            seen.name, seen.classes, seen.photos, left_out, seen.drawings, numbers=numbers, fingerprint=stored.digest
+        )
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        return self.numbers
+
+    def digest(self) -> str:
+        return self.fingerprint
+
+
+def _sample(source: Place, paths: list[str], layout: Layout, classes: tuple[str, ...], folder: Path) -> Dataset:
+    """Some training photos, copied here: the same ones each time, but for those that come or go."""
+    chosen = heapq.nsmallest(4 * SAMPLES[-1], paths, key=lambda path: hashlib.sha256(path.encode()).digest())
+    found: dict[str, Photo] = {}
+    with in_subprocess(read_training_photo) as read:
+        for path in chosen:
+            photo = _copied(source, path, layout, folder, read)
+            if photo and photo.split == TRAIN:
+                found[photo.digest] = photo
+            if len(found) == SAMPLES[-1]:
+                break
+    return Dataset(model_name(Path(source.path).name), classes, tuple(found.values()), ())
+
+
+def _copied(source: Place, path: str, layout: Layout, folder: Path, read: Reader) -> Photo | None:
+    try:
+        data = source.read(path)
+        read(data)
+    except (OSError, PhotoRefused):
+        return None
+    digest = hashlib.sha256(data).hexdigest()
+    (folder / digest).write_bytes(data)
+    return Photo(folder / digest, layout.label(path), layout.split(path, digest), digest)
+
+
+def _some(features, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most `MOST_CROSS_VALIDATED` of them, evenly spread."""
+    rows = np.linspace(0, len(targets) - 1, min(len(targets), MOST_CROSS_VALIDATED)).astype(int)
+    return features[rows], targets[rows]

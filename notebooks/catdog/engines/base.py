@@ -1,0 +1,80 @@
+"""Ways to run the frozen base. Each is loaded only when it is opened, so that serving by one never loads another."""
+
+import functools
+import os
+from typing import Protocol
+
+import numpy as np
+
+from .. import machine
+from ..backbones.architectures import Architecture
+from ..errors import SuiteError
+from ..machine import processors
+
+BATCH = 16  # photos at a time; more are no faster on a CPU and need more memory
+
+TENSORFLOW, TENSORFLOW_MIXED = "tensorflow", "tensorflow-mixed"
+OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8 = "openvino-fp32", "openvino-bf16", "openvino-int8"
+COMPACT = "compact"
+NAMES = (TENSORFLOW, TENSORFLOW_MIXED, OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8, COMPACT)
+
+
+class Engine(Protocol):
+    """One way to run the base. Safe to call from several threads.
+
+    Attributes:
+        name: one of `NAMES`.
+        recipe: names the arithmetic, which tells features computed by this engine from others'.
+        fingerprint: of the backbone's weights.
+        architecture: of the backbone.
+    """
+
+    name: str
+    recipe: str
+    fingerprint: str
+    architecture: Architecture
+
+    def features(self, photos: np.ndarray) -> np.ndarray:
+        """uint8 RGB (n, pixels, pixels, 3) from `images.read_photo` → float32 (n, size)."""
+        ...
+
+    def activations(self, photos: np.ndarray) -> np.ndarray:
+        """The same photos → what is pooled to features: float32 (n, cells, cells, channels)."""
+        ...
+
+
+class EngineUnavailable(SuiteError):
+    """This machine, or this model, cannot run an engine. The message says why."""
+
+
+def is_exact(engine: Engine) -> bool:
+    """True when the engine computes in float32 throughout."""
+    return engine.recipe.startswith("fp32")
+
+
+@functools.cache
+def has_gpu() -> bool:
+    """True where TensorFlow can use a GPU. Slow to load, it is asked only where NVIDIA's driver shows one."""
+    if not machine.has_nvidia_driver():
+        return False
+    from ..quiet_keras import tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def threads() -> int:
+    """How many an engine on the CPU may use: `OMP_NUM_THREADS`, by which Ray shares a machine among its workers, or one
+    for each of the `processors`."""
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return min(processors(), int(allowed)) if allowed.isdecimal() and int(allowed) else processors()
+
+
+def candidates() -> tuple[str, ...]:
+    """The engines worth measuring here: TensorFlow's on a GPU, OpenVINO's on a CPU."""
+    return (TENSORFLOW_MIXED, TENSORFLOW) if has_gpu() else (OPENVINO_INT8, OPENVINO_BF16, OPENVINO_FP32)
+
+
+def in_batches(run, photos: np.ndarray, *shape: int) -> np.ndarray:
+    """`run` over at most `BATCH` photos at a time: (n, pixels, pixels, 3) → float32 (n, *shape)."""
+    batches = [run(photos[start : start + BATCH]) for start in range(0, len(photos), BATCH)]
+    return np.concatenate(batches) if batches else np.empty((0, *shape), np.float32)

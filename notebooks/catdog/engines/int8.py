@@ -1,0 +1,51 @@
+"""The int8 twin: how to quantise a backbone, as a few plain arrays. The weights stay the public ones."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backbones import lite0
+from ..backbones.architectures import VGG16
+from ..backbones.vgg16_weights import LAYERS, Weights
+
+# The convolutions of each backbone that has int8 twins.
+QUANTIZABLE = {VGG16.name: LAYERS, lite0.NAME: lite0.NAMES}
+
+
+@dataclass(frozen=True)
+class Twin:
+    """For each convolution `<layer>/range` float32 (2,), lowest and highest value that enters it; `<layer>/scale`
+    float32 (out,), the size of one int8 step of its kernel; `<layer>/bias` float32 (out,).
+
+    Raises ValueError when the arrays are not these.
+    """
+
+    arrays: dict[str, np.ndarray]
+
+    def __post_init__(self):
+        for layer in self.layers:
+            span, scale, bias = (self.arrays.get(f"{layer}/{part}", np.empty(0)) for part in ("range", "scale", "bias"))
+            fits = span.shape == (2,) and scale.ndim == 1 and scale.shape == bias.shape and scale.size
+            if not fits or not np.isfinite([*span, *scale, *bias]).all() or span[0] >= span[1] or scale.min() <= 0:
+                raise ValueError(f"the int8 twin's arrays for {layer} make no sense")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the convolutions: of the backbone whose first one the arrays have, or of VGG16."""
+        return next((layers for layers in QUANTIZABLE.values() if f"{layers[0]}/range" in self.arrays), LAYERS)
+
+    def steps(self, layer: str, weights: Weights) -> np.ndarray:
+        """The kernel of `layer` in whole steps of its scale, int8 in the shape of the kernel."""
+        kernel, scale = weights[f"{layer}/kernel"], self.arrays[f"{layer}/scale"]
+        depthwise = kernel.shape[-1] != scale.size  # its channels come last but one
+        scaled = kernel / (scale[:, None] if depthwise else scale)
+        return np.clip(np.floor(scaled + 0.5), -127, 127).astype(np.int8)
+
+    @property
+    def digest(self) -> str:
+        """Identifies the twin: sha256 over its arrays, hex."""
+        digest = hashlib.sha256()
+        for name in sorted(self.arrays):
+            digest.update(name.encode() + np.ascontiguousarray(self.arrays[name], dtype="<f4").tobytes())
+        return digest.hexdigest()

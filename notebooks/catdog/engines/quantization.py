@@ -1,0 +1,101 @@
+"""Quantise a backbone to int8 after training, by NNCF."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from .. import packages
+from ..backbones.architectures import Backbone
+from ..progress import bar
+from .base import EngineUnavailable
+from .int8 import QUANTIZABLE, Twin
+
+CALIBRATION_PHOTOS = 32
+
+
+def make_twin(backbone: Backbone, photos: Iterable[np.ndarray]) -> Twin:
+    """Quantise the base after training (NNCF, preset MIXED: kernels by channel, fast bias correction).
+
+    Calibrated on 32, 64, 128 or 300 of 1,300 photos of cats and dogs, the twin's answers were all the same as in
+    float32, and probabilities differed by 0.0015 on average: `CALIBRATION_PHOTOS` is enough.
+
+    Args:
+        photos: uint8 (pixels, pixels, 3) each, from `images.read_photo`.
+
+    Raises:
+        EngineUnavailable: NNCF or OpenVINO is not installed.
+    """
+    os.environ.setdefault("NNCF_CI", "1")  # or NNCF reports every use to Google Analytics
+    packages.install_packages("nncf")
+    from .openvino_graph import build_graph
+
+    try:
+        import nncf
+    except ImportError as error:
+        raise EngineUnavailable("engine-not-installed", "NNCF is not installed (pip install nncf).") from error
+    inputs = [photo[None] for photo in photos]
+    seen = bar(what="Quantising", unit="photos", total=2 * len(inputs))  # NNCF looks at each twice
+    with seen, _without_richs_bars():
+        quantized = nncf.quantize(
+            build_graph(backbone),
+            nncf.Dataset(_Shown(inputs, seen)),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(inputs),
+        )
+        seen.update(seen.total - seen.n)
+    return Twin(dict(_arrays(quantized)))
+
+
+@contextmanager
+def _without_richs_bars() -> Iterator[None]:
+    """NNCF's own bars are widgets of hundreds of messages, which Colab and saved notebooks show as empty boxes."""
+    import rich
+
+    console = rich.get_console()
+    before = console.__dict__
+    rich.reconfigure(quiet=True, force_jupyter=False)
+    try:
+        yield
+    finally:
+        console.__dict__ = before
+
+
+class _Shown(Sequence):
+    """`items`, and each that is taken moves the bar."""
+
+    def __init__(self, items: Sequence, shown):
+        self._items, self._shown = items, shown
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, place: int):
+        self._shown.update(self._shown.n < self._shown.total)
+        return self._items[place]
+
+
+def _arrays(quantized) -> Iterable[tuple[str, np.ndarray]]:
+    """What NNCF decided, read from its graph: FakeQuantize → Convolution(Multiply(int8 kernel, scale)) → Add(bias).
+
+    NNCF also quantises values that enter no convolution, such as those that an addition takes; the twin does not. Where
+    NNCF has a range for each channel, the twin has one for all of them: on 1,300 photos EfficientNet-Lite0's features
+    then differ from float32's by 12.6 %, and by 14.8 % in NNCF's own graph.
+    """
+    for node in quantized.get_ordered_ops():
+        layer = node.get_friendly_name()
+        if not any(layer in layers for layers in QUANTIZABLE.values()):
+            continue
+        entering, kernel = (_source(node, place) for place in (0, 1))
+        while entering.get_type_name() == "MaxPool":
+            entering = _source(entering, 0)
+        (added,) = (target.get_node() for target in node.output(0).get_target_inputs())
+        low, high = (_source(entering, place).data for place in (1, 2))  # one for each channel, before depthwise ones
+        yield f"{layer}/range", np.array([low.min(), high.max()], np.float32)
+        yield f"{layer}/scale", _source(kernel, 1).data.reshape(-1).astype(np.float32)
+        yield f"{layer}/bias", _source(added, 1).data.reshape(-1).astype(np.float32)
+
+
+def _source(node, place: int):
+    return node.input_value(place).get_node()

@@ -1,0 +1,29 @@
+"""Files that appear whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that appears at `path` whole or not at all."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
+        try:
+            yield part
+        except BaseException:
+            os.unlink(part.name)
+            raise
+    os.replace(part.name, path)
+
+
+def write_if_possible(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Like `written_whole`, for what can be computed again: a disk or Drive that is full is told, not raised."""
+    try:
+        with written_whole(path) as file:
+            write(file)
+    except OSError as error:
+        print(f"{path} was not written ({error.strerror}): what it would hold is computed again when it is needed.")

@@ -1,0 +1,292 @@
+"""A trained model as a folder `models/<name>/<version>/`: find it, read it, refuse it. `writer.py` writes it.
+
+    card.json      what the model is: classes, backbone, preprocessing, training data, metrics, digests of the files
+    head.npz       the last layer: kernel float32 (size, classes) and bias float32 (classes,)
+    golden.npz     a few drawings, uint8 (n, pixels, pixels, 3), and what they must give, float32 (n, classes)
+    tuned.npz      arrays of the backbone that are not ImageNet's (see fine_tuning.py); most models have none
+    familiar.npz   centers float32 (classes, size) and perhaps kernel float32 (size,), see ood.py
+    twin.npz       how to run the backbone in int8 (see engines/int8.py); where it is missing or damaged, there is none
+    compact.npz    the compact twin (see pruned.py); where it is missing or damaged, there is none
+    model.keras    the complete network for other tools (see keras_export.py); nothing here ever reads it
+
+Only plain arrays are loaded, never anything that a file could have executed.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from .. import paths
+from ..backbones.architectures import Architecture, Backbone, load_backbone
+from ..data.preprocessing import Preprocessing
+from ..engines.base import COMPACT, OPENVINO_INT8
+from ..engines.int8 import Twin
+from ..engines.parity import ParityCheck, PrunedParityCheck
+from ..errors import SuiteError
+from ..names import listed
+from .arrays import INSTEAD, BundleRefused, read_arrays
+from .card import CARD, FAMILIAR, architecture_of_card, parity_checks_of, read_card, threshold
+from .head import Head
+from .ood import OODDetector
+from .pruned import CompactTwin
+
+TOLERANCE = 1e-3  # how far a probability may be from the one that was saved, whoever computes it
+HEAD, GOLDEN = "head.npz", "golden.npz"
+TUNED, TWIN, COMPACT_TWIN = "tuned.npz", "twin.npz", "compact.npz"
+_ARRAYS = {HEAD: ("kernel", "bias"), GOLDEN: ("photos", "probabilities")}
+FILES = (*_ARRAYS, FAMILIAR, TUNED, TWIN, COMPACT_TWIN)  # that the card has digests of
+_OTHER_TOOLS = (".keras", ".h5", ".hdf5", ".pkl", ".pickle", ".pt", ".pth", ".joblib", ".onnx", ".pb", ".npz", ".npy")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A saved model, read and checked against its own digests.
+
+    Attributes:
+        folder: where it lies.
+        card: the content of card.json.
+        head: the last layer.
+        golden_photos: uint8 (n, pixels, pixels, 3); `golden_probabilities`: float32 (n, classes).
+        twin: how to run the base in int8, if that came with the model.
+        familiarity: tells photos that are unlike all that it was trained on, if that came with the model.
+        tuned: arrays of the backbone that are not ImageNet's, by name.
+        compact: the compact twin, if that came with the model.
+    """
+
+    folder: Path
+    card: dict
+    head: Head
+    golden_photos: np.ndarray
+    golden_probabilities: np.ndarray
+    twin: Twin | None = None
+    familiarity: OODDetector | None = None
+    tuned: dict[str, np.ndarray] = field(default_factory=dict)
+    compact: CompactTwin | None = None
+
+    @property
+    def id(self) -> str:
+        """ "<name>/<version>", the name by which answers say which model gave them."""
+        return f"{self.card['name']}/{self.card['version']}"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.card["classes"])
+
+    @property
+    def architecture(self) -> Architecture:
+        return architecture_of_card(self.card)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """By which `images.read_photo` must read the photos."""
+        return self.architecture.preprocessing
+
+    def backbone(self, public: Backbone | None = None) -> Backbone:
+        """With ImageNet's weights, `public` or as they are here, and the tuned ones. Raises BundleRefused where these
+        do not fit, SuiteError where those cannot be had."""
+        backbone = replace(public or load_backbone(self.architecture.name), architecture=self.architecture)
+        try:
+            return backbone.with_tuned(self.tuned) if self.tuned else backbone
+        except ValueError as error:
+            raise BundleRefused("model-damaged", f"{self.folder} cannot be used ({error}): train again.") from error
+
+    @property
+    def parity_checks(self) -> dict[str, ParityCheck | PrunedParityCheck]:
+        """Engines by name, with what notebook 1 found out about them."""
+        return parity_checks_of(self.card)
+
+    @property
+    def twins(self) -> dict[str, Twin]:
+        """How to run the engines that are made for this model, by name."""
+        found = {OPENVINO_INT8: self.twin, COMPACT: self.compact and self.compact.network}
+        return {name: twin for name, twin in found.items() if twin}
+
+    @property
+    def sure_from(self) -> float:
+        """The probability from which on the model counts as sure of a class; 0 where its card holds no threshold."""
+        return threshold(self.card, "sure")
+
+    def describe(self) -> str:
+        """What the model is, in a few sentences for a person."""
+        metrics = self.card.get("metrics", {})
+        by = self.card.get("judged_by", "cross-validation" if "cross-validation" in metrics else "test")
+        judged, by = metrics.get(by, {}), "test photos" if by == "test" else "photos, by cross-validation"
+        lines = [f"{self.id} tells apart: {listed(self.classes, 20)}."]
+        right, low, high = (f"{judged.get(name, 0):.1%}" for name in ("accuracy", "low", "high"))
+        how = f"It was right on {right} of {judged.get('photos', 0):,} {by} ({low} to {high})."
+        lines.append(how if judged.get("photos") else "It was never judged by photos that it was not trained on.")
+        if self.compact:
+            lines.append(f"Its compact twin: {self.parity_checks[COMPACT]}")
+        if self.card.get("drawings"):
+            lines.append("It was trained on drawings: it knows nothing of real photos.")
+        return "\n".join(lines)
+
+
+def read(folder: Path) -> Bundle:
+    """Read a saved model and check that its files are those that were saved. Raises BundleRefused."""
+    try:
+        return _read(folder)
+    except BundleRefused:
+        raise
+    except Exception:  # arrays of kinds that nobody expected
+        raise BundleRefused("model-damaged", f"The files in {folder} do not fit together: {INSTEAD}") from None
+
+
+def _read(folder: Path) -> Bundle:
+    card = read_card(folder)
+    arrays = {file: _stored(folder, card, file, names) for file, names in _ARRAYS.items()}
+    golden = arrays[GOLDEN]
+    bundle = Bundle(
+        folder,
+        card,
+        Head(**arrays[HEAD]),
+        golden["photos"],
+        golden["probabilities"],
+        _if_whole(Twin, folder, card, TWIN),
+        _familiarity(folder, card) if FAMILIAR in card["files"] else None,
+        _stored(folder, card, TUNED) if TUNED in card["files"] else {},
+        _if_whole(lambda found: CompactTwin.of(found, card), folder, card, COMPACT_TWIN),
+    )
+    _check_shapes(bundle)
+    return bundle
+
+
+def _familiarity(folder: Path, card: dict) -> OODDetector:
+    try:
+        return OODDetector.of(_stored(folder, card, FAMILIAR), threshold(card, "far"))
+    except (KeyError, TypeError):
+        raise BundleRefused("model-damaged", f"{folder / FAMILIAR} is damaged: {INSTEAD}") from None
+
+
+def find(model: str = "") -> Path:
+    """The folder of the model that `model` names.
+
+    Args:
+        model: "<name>" for its newest version, "<name>/<version>", the path of a version's folder, or nothing:
+            the newest version of any model that was trained on photos (one trained on drawings must be named).
+
+    Raises SuiteError where there is no such model; the message lists those that are there.
+    """
+    if model and (Path(model).expanduser() / CARD).is_file():
+        return Path(model).expanduser()
+    if model.lower().endswith(_OTHER_TOOLS):
+        raise SuiteError(
+            "model-unsafe",
+            f"{model} is never loaded: such files can run code. Set MODEL to a model that notebook 1 saved, or to the "
+            f"folder that holds its {CARD}.",
+        )
+    newest = next(versions(model), None)
+    if newest is None:
+        wanted = f'model "{model}"' if model else "model trained on photos"
+        there = ", ".join(sorted({folder.parent.name for folder in _versions()})) or "none"
+        raise SuiteError(
+            "model-missing",
+            f"There is no {wanted} in {paths.models_dir()} (there: {there}). Run notebook 1, or name one of these.",
+        )
+    return newest
+
+
+def read_newest(model: str = "", say: Callable[[str], object] = print) -> Bundle:
+    """Read the model that `find` finds; where its newest version is damaged and none is named, the newest that is not.
+
+    Args:
+        model: as for `find`.
+        say: told which versions are passed over, and why.
+
+    Raises SuiteError where there is no such model, or none that can be read.
+    """
+    first = find(model)
+    if model and first.parent.name != model:
+        return read(first)
+    refusals = []
+    for folder in versions(first.parent.name):  # no other model takes its place
+        try:
+            found = read(folder)
+        except BundleRefused as refusal:
+            refusals.append(refusal)
+            continue
+        if not model and found.card.get("drawings"):
+            continue
+        for refusal in refusals:
+            say(f"Passed over: {refusal}")
+        return found
+    raise refusals[0]
+
+
+def newest(name: str) -> Bundle | None:
+    """The newest version of the model `name`; None where there is none that can be read."""
+    try:
+        return read(find(name))
+    except SuiteError:
+        return None
+
+
+def age(version: Path) -> tuple:
+    """What sorts versions' folders from old to new; the model that comes with the suite is older than any other."""
+    numbers = re.findall(r"\d+", version.name) if is_version(version) else []
+    return version != paths.SHIPPED_MODEL, [int(number) for number in numbers], version.name
+
+
+def is_version(folder: Path) -> bool:
+    """Whether a folder is called as `writer.py` calls one, and not as a copy is that somebody made."""
+    return bool(re.fullmatch(r"\d{4}-\d\d-\d\d-\d{6}(-\d+)?", folder.name))
+
+
+def earlier(version: Path) -> list[Path]:
+    """Other versions of the same model that are older than the one in the folder `version`, the newest first."""
+    return [folder for folder in versions(version.parent.name) if age(folder) < age(version)]
+
+
+def versions(model: str = "") -> Iterator[Path]:
+    """All that `find` chooses from, the newest first; without a name, each one's card is read when its turn comes."""
+    return (folder for folder in sorted(_versions(), key=age, reverse=True) if _fits(folder, model))
+
+
+def _fits(folder: Path, model: str) -> bool:
+    if model:
+        return model in (folder.parent.name, f"{folder.parent.name}/{folder.name}")
+    try:
+        return not read_card(folder).get("drawings")
+    except BundleRefused:
+        return False
+
+
+def _versions() -> Iterable[Path]:
+    """Every version in the models' folder, and the one that comes with the suite wherever that folder is."""
+    found = (card.parent for card in paths.models_dir().glob(f"*/[!.]*/{CARD}"))
+    return dict.fromkeys([*found, *([paths.SHIPPED_MODEL] if (paths.SHIPPED_MODEL / CARD).is_file() else [])])
+
+
+def _stored(folder: Path, card: dict, file: str, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    return read_arrays(folder / file, card["files"].get(file, ""), names)
+
+
+def _if_whole(make: Callable[[dict], Made], folder: Path, card: dict, file: str) -> Made | None:
+    """A model serves without a twin, too, so one that is missing or damaged is no reason to refuse the model."""
+    try:
+        return make(_stored(folder, card, file)) if file in card["files"] else None
+    except Exception:  # see `read`
+        return None
+
+
+def _check_shapes(bundle: Bundle) -> None:
+    number, size = len(bundle.classes), bundle.architecture.size
+    head, photos = bundle.head, bundle.golden_photos
+    nothing = OODDetector(np.zeros((number, size), np.float32), 0)
+    known, pixels = bundle.familiarity or nothing, bundle.architecture.pixels
+    against = known.kernel if known.kernel is not None else np.zeros(size, np.float32)
+    numbers = (head.kernel, head.bias, bundle.golden_probabilities, known.centers, against)
+    shapes = [(size, number), (number,), (len(photos), number), (number, size), (size,)]
+    fits = (
+        [array.shape for array in numbers] == shapes
+        and photos.shape == (len(photos), pixels, pixels, 3)
+        and photos.dtype == np.uint8
+        and all(array.dtype == np.float32 and np.isfinite(array).all() for array in numbers)
+    )
+    if not fits or not len(photos) or len(set(bundle.classes)) != number:
+        raise BundleRefused("model-damaged", f"Arrays in {bundle.folder} do not fit its {number} classes: {INSTEAD}")

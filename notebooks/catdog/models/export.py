@@ -1,0 +1,157 @@
+"""The complete network and its classes in other tools' formats, each loaded back and held against the golden inputs."""
+
+import shutil
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import packages
+from ..engines.base import EngineUnavailable
+from ..errors import SuiteError
+from ..progress import bar
+from ..quiet_keras import keras
+from . import export_examples
+from .bundle import TOLERANCE, Bundle
+from .export_formats import FORMATS, Run, read_keras
+from .export_metadata import as_files, described
+from .keras_export import H5, KERAS, complete_model
+
+FOLDER = "exports"
+_KERAS_FILES = {"Keras": KERAS, "HDF5": H5}  # which `keras_export.save_complete` has written beside the card
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One file or folder.
+
+    Attributes:
+        what: the format's name.
+        path: where it lies.
+        size: bytes, with all that belongs to it.
+        apart: by how much a probability of a golden input differs at most from the saved one.
+        example: lines for a notebook's cell that read a photo and print the name of its class.
+        script: the same as a file, which takes the photo's path as its argument.
+    """
+
+    what: str
+    path: Path
+    size: int
+    apart: float
+    example: str
+    script: Path
+
+
+def export(model: Bundle, network: keras.Model) -> list[Exported]:
+    """Write a saved model as SavedModel (for TensorFlow Serving), ONNX, LiteRT and OpenVINO into its folder `exports/`,
+    each with an example; the folder has the class names in `labels.txt` and all that they must know in `model.json`.
+
+    Everything is written beside and takes the folder's place at the end, so an export that fails leaves the one before
+    as it was. A format whose library is not installed is passed over, which is said; if an earlier export has it, it
+    stays.
+
+    Args:
+        network: the base as a Keras model, `engine_selection.EngineSelection.reference.model`.
+
+    Returns:
+        Keras' own files, where the model has them, and the four.
+
+    Raises SuiteError when what was written answers the golden inputs otherwise than the model.
+    """
+    packages.install_packages("onnx", "openvino", "tf2onnx")
+    complete, about, home = complete_model(network, model.head), described(model.card), model.folder / FOLDER
+    part = home.with_name(f".{FOLDER}-being-written")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        for name, text in as_files(about).items():
+            (part / name).write_text(text, encoding="utf-8")
+        found = [
+            _checked(model, about, part, what, f"../{file}", model.folder / file, read_keras)
+            for what, file in _KERAS_FILES.items()
+            if (model.folder / file).exists()
+        ]
+        for form in bar(FORMATS, what="Exporting", unit="formats"):
+            try:
+                with warnings.catch_warnings(action="ignore"):
+                    form.write(complete, part / form.file, about)
+                    found.append(_checked(model, about, part, form.what, form.file, part / form.file, form.load))
+            except (ImportError, EngineUnavailable) as error:
+                _remove(part / form.file)  # written, but nothing here can read it back
+                print(f"{form.what} is left out: {str(error).rstrip('.')}.")
+        _take_the_place(part, home)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return found
+
+
+def table(exported: Sequence[Exported]) -> str:
+    """A line for each: format, size, how near it is; below, how to use each."""
+    width = max((len(one.what) for one in exported), default=0)
+    lines = [
+        f"{one.what.ljust(width)} {one.size / 1e6:6.0f} MB   {one.apart:.0e} apart   {one.path}" for one in exported
+    ]
+    return "\n".join([*lines, *(f"\n# {one.what}, also in {one.script}\n{one.example}" for one in exported)])
+
+
+def _checked(
+    model: Bundle, about: Mapping[str, Any], part: Path, what: str, file: str, path: Path, load: Callable[[Path], Run]
+) -> Exported:
+    """Hold what lies at `path` against the golden inputs, and write its example into `part`.
+
+    Args:
+        file: its place as seen from the folder of exports.
+    """
+    told = load(path)(model.golden_photos.astype(np.float32))
+    apart = float(np.abs(told - model.golden_probabilities).max())
+    if apart > TOLERANCE:
+        raise SuiteError(
+            "export-answers-differ",
+            f"{what} answers {apart:.4f} away from the model it was made from, and is not kept.",
+        )
+    script = f"example_{what.lower()}.py"
+    (part / script).write_text(export_examples.as_file(what, file, about), encoding="utf-8")
+    home = model.folder / FOLDER
+    kept = path if path.parent == model.folder else home / file
+    return Exported(what, kept, _size(path), apart, export_examples.as_cell(what, kept, about), home / script)
+
+
+def _size(path: Path) -> int:
+    parts = path.rglob("*") if path.is_dir() else (path, path.with_suffix(".bin"))
+    return sum(part.stat().st_size for part in parts if part.is_file())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _take_the_place(part: Path, home: Path) -> None:
+    """Folders cannot be exchanged in one step: a process that is killed between the two leaves the one before under
+    another name, and the next export finishes it."""
+    before = home.with_name(f".{FOLDER}-before")
+    _finish(home, before)
+    if home.exists():
+        home.rename(before)
+    try:
+        part.rename(home)
+    finally:
+        _finish(home, before)
+
+
+def _finish(home: Path, before: Path) -> None:
+    """What only the folder from before holds comes along; all of it, where there is no other."""
+    if not before.exists():
+        return
+    if home.exists():
+        for path in before.iterdir():
+            if not (home / path.name).exists():
+                path.rename(home / path.name)
+        shutil.rmtree(before)
+    else:
+        before.rename(home)

@@ -1,0 +1,75 @@
+"""What an exported network says of itself: its classes in order, its thresholds, and how photos must be prepared."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..data.preprocessing import CROP, SQUEEZE, Preprocessing
+
+LABELS, METADATA = "labels.txt", "model.json"
+# Tried with real versions: tests/test_older_keras.py, docs/exports.md.
+LOADS_IN = {
+    "model.keras": "Keras 3.6 and newer",
+    "model.h5": "Keras 3.6 and newer",
+    "exports/saved_model": "TensorFlow 2.15 and newer",
+}
+_FITTED_IN_WORDS = {
+    SQUEEZE: "Resize it to {0}×{0} pixels; the aspect ratio is not kept.",
+    CROP: "Scale it so that the shorter side has {0} pixels, and cut the middle {0}×{0} out.",
+}
+
+
+def described(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What other tools must know of a model, as plain JSON values.
+
+    Args:
+        card: of a saved model, or what will be its card: `name` and `version` may be missing.
+
+    Returns:
+        model: "<name>/<version>", or what of it is known.
+        class_names: in the order of the probabilities.
+        thresholds: the card's; `sure` is held against the highest probability.
+        preprocessing: see `described_preprocessing`.
+    """
+    return {
+        "model": "/".join(card[part] for part in ("name", "version") if card.get(part)),
+        "class_names": list(card["classes"]),
+        "thresholds": dict(card.get("thresholds", {})),
+        "preprocessing": described_preprocessing(card),
+    }
+
+
+def described_preprocessing(card: Mapping[str, Any]) -> dict[str, Any]:
+    """How a photo becomes the network's input, in numbers and in words: float32 (n, pixels, pixels, 3), RGB 0–255."""
+    preprocessing = Preprocessing.of(card["preprocessing"])
+    pixels, fit = preprocessing.pixels, preprocessing.fit
+    return {
+        "version": card["preprocessing"],
+        "pixels": pixels,
+        "fit": fit,
+        "resampling": "bilinear, antialiased",
+        "colors": "RGB",
+        "range": [0, 255],
+        "dtype": "float32",
+        "layout": "NHWC",
+        "in_words": " ".join([
+            "Turn the photo upright by its EXIF orientation, and convert it to RGB in sRGB, transparency on white.",
+            _FITTED_IN_WORDS[fit].format(pixels),
+            "Resize with an antialiased bilinear filter, such as Pillow's.",
+            'Greys of more than 8 bits must be scaled to 8 bits first: convert("RGB") of Pillow cuts them off at 255.',
+            f"The input is float32 (n, {pixels}, {pixels}, 3) with values from 0 to 255, neither scaled nor centered.",
+        ]),
+    }  # fmt: skip
+
+
+def as_texts(about: Mapping[str, Any]) -> dict[str, str]:
+    """The same as JSON texts by key, for formats whose metadata are texts."""
+    return {key: json.dumps(value, ensure_ascii=False) for key, value in about.items()}
+
+
+def as_files(about: Mapping[str, Any]) -> dict[str, str]:
+    """The same as the content of files by name: the class names line by line, and everything as JSON."""
+    return {
+        LABELS: "".join(f"{name}\n" for name in about["class_names"]),
+        METADATA: json.dumps(about, indent=2, ensure_ascii=False) + "\n",
+    }

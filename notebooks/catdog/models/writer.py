@@ -1,0 +1,138 @@
+"""A new version of a model: written whole or not at all, even when the process is killed or the disk is full."""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from .. import paths
+from ..backbones.architectures import Weights
+from ..engines.int8 import Twin
+from ..errors import SuiteError
+from ..names import require_model_name
+from .arrays import digest, sealed
+from .bundle import COMPACT_TWIN, FILES, GOLDEN, HEAD, TUNED, TWIN, Bundle, is_version, read
+from .card import CARD, FAMILIAR, SCHEMA
+from .head import Head
+from .ood import OODDetector
+from .pruned import CompactTwin
+
+_VERSION = "%Y-%m-%d-%H%M%S"
+_PART = ".writing-"  # hidden, so nobody takes it for a version
+_ABANDONED_SECONDS = 24 * 3600
+
+
+def publish(
+    name: str,
+    card: dict,
+    head: Head,
+    golden_photos: np.ndarray,
+    golden_probabilities: np.ndarray,
+    twin: Twin | None = None,
+    familiarity: OODDetector | None = None,
+    tuned: Weights | None = None,
+    compact: CompactTwin | None = None,
+    add_files: Callable[[Path], None] = lambda folder: None,
+) -> Bundle:
+    """Save a model as the newest version of `name` under `paths.models_dir()`.
+
+    Everything is written to a hidden folder beside the versions, the card last, brought to the disk, read back, and
+    only then renamed. Wherever that breaks off, the versions that are there stay as they are.
+
+    Args:
+        name: lower-case letters of any script, digits and hyphens.
+        card: what is known of the model; name, version, time and digests are added here.
+        tuned: arrays of the backbone that are not ImageNet's, if any.
+        compact: the compact twin, if any; the card has its section "compact".
+        add_files: puts further files (the complete model) into the folder it is given.
+
+    Raises:
+        SuiteError: the name does not do as a folder's name, or the files cannot be written.
+    """
+    require_model_name(name)
+    home = paths.models_dir() / name
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        _clear_away_abandoned(home)
+        part = Path(tempfile.mkdtemp(prefix=_PART, dir=home))
+        try:
+            np.savez_compressed(part / HEAD, kernel=head.kernel, bias=head.bias)
+            np.savez_compressed(part / GOLDEN, photos=golden_photos, probabilities=golden_probabilities)
+            if familiarity:
+                np.savez_compressed(part / FAMILIAR, **familiarity.arrays)
+            if tuned:
+                np.savez_compressed(part / TUNED, **tuned)
+            if twin:
+                np.savez_compressed(part / TWIN, **twin.arrays)
+            if compact:
+                np.savez_compressed(part / COMPACT_TWIN, **compact.arrays)
+            add_files(part)
+            return _published(part, name, card)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise SuiteError(
+            "model-not-saved",
+            f"The model was not saved: {error.strerror or error} ({home}). The versions that were there are untouched; "
+            "make room, and run this cell again.",
+        ) from error
+
+
+def _published(part: Path, name: str, card: dict) -> Bundle:
+    now = datetime.now(UTC)
+    version = _new_version(part.parent, max(now, _after_all(part.parent)))
+    stamp = {"schema": SCHEMA, "name": name, "version": version, "created": now.isoformat(timespec="seconds")}
+    files = {file: digest(part / file) for file in FILES if (part / file).exists()}
+    full = sealed({**stamp, **card, **stamp, "files": files})
+    (part / CARD).write_text(json.dumps(full, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for path in (*part.iterdir(), part):
+        _to_the_disk(path)
+    read(part)
+    part.chmod(0o755)
+    part.rename(part.parent / version)
+    _to_the_disk(part.parent)
+    return read(part.parent / version)
+
+
+def _new_version(home: Path, now: datetime) -> str:
+    """The time in UTC, so that sorting names sorts by age on whatever machine they were made."""
+    version, count = now.strftime(_VERSION), 1
+    while (home / (name := version if count == 1 else f"{version}-{count}")).exists():
+        count += 1
+    return name
+
+
+def _after_all(home: Path) -> datetime:
+    """A second after the newest version that is there: one that a clock saved which ran ahead would stay the newest."""
+    times = [datetime.min.replace(tzinfo=UTC)]
+    for card in home.glob(f"[!.]*/{CARD}"):
+        with suppress(ValueError, OverflowError):
+            if is_version(card.parent):
+                saved = datetime.strptime(card.parent.name[:17], _VERSION).replace(tzinfo=UTC)
+                times.append(saved + timedelta(seconds=1))
+    return max(times)
+
+
+def _to_the_disk(path: Path) -> None:
+    """Or a rename may outlive a power cut that the content does not (man 2 fsync); folders where that is possible."""
+    if path.is_dir() and os.name == "nt":
+        return
+    file = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows writes out only what may be written
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _clear_away_abandoned(home: Path) -> None:
+    """What a process left that was killed while it saved. Younger ones may be somebody's who is saving now."""
+    for part in home.glob(f"{_PART}*"):
+        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(part, ignore_errors=True)

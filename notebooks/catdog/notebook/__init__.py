@@ -1,0 +1,92 @@
+"""What the notebooks call. They import everything from here, and nothing from anywhere else.
+
+These names stay as they are, for the notebooks that people have saved; what lies behind them may move. Each is loaded
+when it is first asked for, so that notebook 3 never loads what trains.
+"""
+
+from importlib import import_module
+
+# By notebook and in the order of its cells: a name, and where it lies.
+PUBLIC = {
+    # all three
+    "set_up": "notebook.colab:set_up_for",
+    "open_folders": "notebook.colab",
+    "environment_first": "settings",
+    # 1 · fine-tune: photos
+    "check_settings": "notebook.settings",
+    "find_photos": "data.sources",
+    "describe_layout": "data.dataset",
+    "list_photos": "data.dataset",
+    "Preprocessing": "data.preprocessing",
+    "plots": "notebook.plots",
+    "load_backbone": "backbones.architectures",
+    "FeatureCache": "training.features",
+    "check": "data.dataset",
+    "Decisions": "curation.decisions",
+    "gpu_hint": "notebook.colab",
+    "Corrections": "curation.corrections",
+    "suggestions_table": "curation.decisions:table",
+    "NONE_OF_THESE": "data.folders",
+    # 1 · fine-tune: training
+    "EngineSelection": "training.engine_selection",
+    "features_by_split": "training.features",
+    "find_issues": "curation.data_issues",
+    "uneven_classes": "curation.data_issues",
+    "fine_tuned": "training.fine_tuning",
+    "fit_head": "training.linear_head",
+    "learning_curve": "training.learning_curve",
+    "compute_features": "training.features",
+    "fit_confidence": "training.calibration",
+    "judge": "training.evaluation",
+    "worst_mistakes": "training.metrics",
+    # 1 · fine-tune: saving, and what is off by default
+    "compare_networks": "training.backbone_comparison",
+    "networks_table": "training.backbone_comparison:table",
+    "compare": "training.comparison",
+    "compact_twins": "training.pruned_models",
+    "save_model": "training.save",
+    "export_model": "models.export:export",
+    "exports_table": "models.export:table",
+    "outlasting": "paths",
+    "label": "distributed.label",
+    "install_for_scale": "packages",
+    # 2 · backend
+    "read_model": "models.bundle:read_newest",
+    "parse_limits": "backend.limits",
+    "Feedback": "data.feedback",
+    "REQUESTS": "backend.request_log",
+    "create_app": "backend.app",
+    "start": "backend.app",
+    "load_classifier": "models.classifier",
+    "set_model": "backend.app",
+    "watch_model": "backend.hot_reload:watch",
+    "stop_watching": "backend.hot_reload",
+    "open_tunnel": "tunnels",
+    "close_tunnel": "tunnels",
+    "show_panel": "notebook.link_panel",
+    "predict": "notebook.smoke_test",
+    "photo_or_drawing": "notebook.smoke_test",
+    "stop": "web.server",
+    # 3 · frontend
+    "backend_state": "notebook.page_preview",
+    "require_backend_for": "notebook.page_preview",
+    "create_page_app": "frontend.page",
+    "serve": "web.server",
+    "told_page": "notebook.page_preview",
+    "show_page": "notebook.page_preview",
+    "open_for_editing": "notebook.page_preview",
+}
+__all__ = list(PUBLIC)
+
+
+def __getattr__(name: str):
+    if name not in PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = PUBLIC[name].partition(":")
+    package = __name__.partition(".")[0]
+    found = import_module(f"{package}.{module}")
+    return found if module.endswith(f".{name}") and not hasattr(found, name) else getattr(found, attribute or name)
+
+
+def __dir__() -> list[str]:
+    return sorted(PUBLIC)

@@ -1,0 +1,174 @@
+"""Set-up on Google Colab: the suite's newest files, what Colab lacks, and nothing moved that Colab has."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+
+from packaging.requirements import Requirement
+
+from .. import API
+from ..errors import SuiteError
+from ..files import write_if_possible
+from ..machine import has_nvidia_driver
+from ..packages import install, is_satisfied, requirements
+from ..paths import ROOT, drive_folder, mount_drive, on_colab, require_writable
+
+PAGE_ONLY = ("flask", "requests", "waitress")
+FOR_TRAINING = ("cleanlab", "cleanvision", "nncf")
+FOR_SOME_SETTINGS = ("flask-ngrok", "ngrok", "onnx", "pycloudflared", "pyngrok", "tf2onnx")  # `install_packages`
+FOR_A_CPU = ("nncf", "openvino")  # TensorFlow is what computes on a GPU
+NOT_IN_A_NOTEBOOK = ("jupyter", "nbclient", "nbval")  # they run notebooks; Colab already does
+_UPDATE_SECONDS = 60
+_OF_THE_SET_UP = {
+    f"catdog.{name}"
+    for name in ("errors", "files", "machine", "moved", "notebook", "notebook.colab", "packages", "paths", "colab")
+}
+_MANY_PHOTOS = 3000
+
+
+_NEEDS = {"fine-tune": {}, "backend": {"without": FOR_TRAINING}, "frontend": {"only": PAGE_ONLY}}
+
+
+def set_up_for(notebook: str) -> None:
+    """On Colab: update the suite, and install what `notebook` lacks, "fine-tune", "backend" or "frontend".
+
+    Raises SuiteError as `set_up` does.
+    """
+    set_up(**_NEEDS[notebook])
+
+
+def set_up(only: Iterable[str] = (), without: Iterable[str] = ()) -> None:
+    """On Colab: update the suite, and install what is missing; elsewhere nothing. Twice is as good as once.
+
+    Args:
+        only: names of packages that are enough; empty means all that a notebook needs.
+        without: names of packages that this notebook does not need.
+
+    Raises:
+        SuiteError: what is missing cannot be installed, or the machine is of a kind that the suite does not run on.
+    """
+    if not on_colab():
+        return
+    update()
+    _require_a_runtime_that_serves()
+    left_out = {*without, *FOR_SOME_SETTINGS, *NOT_IN_A_NOTEBOOK, *(FOR_A_CPU if has_nvidia_driver() else ())}
+    install([line for line in requirements() if line.name not in left_out and (not only or line.name in only)])
+
+
+def open_folders(use_drive: bool) -> None:
+    """Mount Drive, if wanted, and make sure that photos, models and what is computed can be kept.
+
+    Raises SuiteError when access to Drive is refused, or a folder cannot be written to.
+    """
+    mount_drive(use_drive)
+    require_writable()
+    if on_colab():
+        _remember_address()
+
+
+def _remember_address() -> None:
+    """On a mounted Drive, for the set-up cell of a notebook that was saved there: Colab does not tell where that came
+    from."""
+    drive, address = drive_folder(), re.sub("//[^/@]*@", "//", _git("remote", "get-url", "origin") or "")
+    if drive and address:
+        drive.mkdir(parents=True, exist_ok=True)
+        branch = _git("rev-parse", "--abbrev-ref", "HEAD") or ""
+        note = json.dumps([address, "" if branch == "HEAD" else branch])  # HEAD: none, as at a tag
+        write_if_possible(drive / "suite-address.json", lambda file: file.write(note.encode()))
+
+
+def _require_a_runtime_that_serves() -> None:
+    """Raises SuiteError, before pip is started, where Colab's machine is of a kind that the suite does not run on."""
+    if not is_satisfied(Requirement("tensorflow")):
+        raise SuiteError(
+            "runtime-without-tensorflow",
+            "This runtime has no TensorFlow, as those with a TPU: choose Runtime → Change runtime type → CPU or T4, "
+            "then run all cells.",
+        )
+    ours = next(line for line in requirements() if line.name == "tensorflow")
+    if not is_satisfied(ours):
+        raise SuiteError(
+            "runtime-too-old",
+            f"This runtime has TensorFlow {version('tensorflow')}, older than the suite needs: choose Runtime → Change "
+            "runtime type → Runtime version → Latest, then run all cells.",
+        )
+
+
+def update() -> None:
+    """Bring the suite's files up to date where that loses nothing, and notebooks go on calling what they know; your own
+    changes to them stay."""
+    before = _git("rev-parse", "HEAD")
+    if not before:
+        return
+    fetched = _git("fetch", "--quiet") is not None
+    newer = fetched and _api("@{upstream}")
+    if newer and newer != API:
+        print(
+            f"There is version {newer} of the suite, which this notebook does not know: it goes on with version {API}. "
+            "For the newer one, open the notebook anew from the repository."
+        )
+    elif not fetched or _git("merge", "--quiet", "--ff-only", "@{upstream}") is None:
+        print("The suite could not be updated (no network, or you have changed its files): it goes on as it is.")
+    elif _git("rev-parse", "HEAD") != before:
+        _use_new_files()
+
+
+def _api(commit: str) -> int | None:
+    """Which calls of notebooks the suite answers at `commit`; None where it does not say."""
+    found = re.search(r"^API = (\d+)", _git("show", f"{commit}:notebooks/catdog/__init__.py") or "", re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def _use_new_files() -> None:
+    ours = {name for name in sys.modules if name.startswith("catdog.")}
+    if ours <= _OF_THE_SET_UP:  # a fresh start: nothing runs that they belong to
+        for name in ours:
+            del sys.modules[name]
+        print("The suite was updated.")
+    else:
+        print("The suite was updated: use Runtime → Restart session, then run all cells.")
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says; None when it fails."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=_UPDATE_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def gpu_hint(photos: int) -> None:
+    """Say, on a Colab machine without one, when a GPU would help and where to click."""
+    if on_colab() and photos > _MANY_PHOTOS and not has_nvidia_driver():
+        print(
+            f"This machine has no GPU: {photos:,} photos take it {photos * 0.02 / 60:.0f} to {photos * 0.1 / 60:.0f} "
+            "minutes, once. With one it is faster: Runtime → Change runtime type → T4 GPU, then run all cells."
+        )
+
+
+def show_port(port: int, path: str, height: int) -> None:
+    """Show what a port of Colab's machine serves, below the cell and for the notebook's owner alone."""
+    from google.colab import output
+
+    ask_tab(
+        lambda: output.serve_kernel_port_as_iframe(port, path=path, height=str(height)),
+        otherwise="Colab's tab cannot show the page.",
+    )
+    print(
+        "Nothing below? Allow third-party cookies for colab.research.google.com in your browser, and run this cell "
+        "again. VS Code shows no such page: set TUNNEL to cloudflared."
+    )
+
+
+def ask_tab(show: Callable[[], object], otherwise: str) -> None:
+    """Let Colab's browser tab show something; print `otherwise` where it cannot: it is closed, or VS Code has none."""
+    try:
+        show()
+    except Exception:  # unrelated classes of google.colab's and of the browser's
+        print(otherwise)

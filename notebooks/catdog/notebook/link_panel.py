@@ -1,0 +1,140 @@
+"""The link panel of notebook 2: the link to send, as text and to scan, whether it works, and who came last."""
+
+import threading
+from html import escape
+
+import segno
+
+from .. import paths
+from ..web import link
+from . import colab
+
+_ONLY_HERE = {
+    "none": "Only this machine reaches it. For testers, set TUNNEL to ngrok (free account) or cloudflared (none).",
+    "colab": "Shown below, for you alone. For testers, set TUNNEL to ngrok or cloudflared.",
+}
+_BOX = "font-family:system-ui,sans-serif;display:flex;flex-wrap:wrap;gap:1.5em;align-items:center;padding:.5em 0"
+_showing = threading.Event()  # set to end the thread that keeps the panel fresh; each showing has its own
+
+
+class Panel:
+    """What is known of a link, as HTML in a notebook and as text elsewhere.
+
+    Args:
+        tunnel: a tunnels.Tunnel.
+        visits: a backend.visits.Visits.
+        code: the access code that the link carries, if any.
+    """
+
+    def __init__(self, tunnel, visits, code: str = ""):
+        self._tunnel, self._visits, self._code = tunnel, visits, code
+
+    @property
+    def shared_link(self) -> str:
+        """What testers get."""
+        return link.with_code(self._tunnel.url, self._code)
+
+    @property
+    def state(self) -> tuple[str, str]:
+        """(color, sentence): what is the case and, unless it is green, what to do."""
+        status = self._tunnel.status
+        if status.state != "up":
+            return "red", f"{status.detail} (since {status.since:%H:%M:%S})"
+        if not self._tunnel.public:
+            return "orange", _ONLY_HERE[self._tunnel.provider]
+        return "orange" if status.code == "unverified" else "green", status.detail
+
+    @property
+    def last_visitor(self) -> str:
+        visit = self._visits.last
+        if not visit:
+            return "Nobody has come yet."
+        return f"Last visitor: {visit.client}, {visit.request}, at {visit.time:%H:%M:%S}."
+
+    @property
+    def told(self) -> str:
+        """The link as a line of text."""
+        if not self._leads_somewhere:
+            return "Backend: for you alone, in this notebook."
+        return f"Backend: {self.shared_link}" + ("" if self._tunnel.public else "  (not public)")
+
+    @property
+    def _leads_somewhere(self) -> bool:
+        """Whether a browser can open the link: on Colab, one that is not public leads to the reader's own machine."""
+        return self._tunnel.public or not paths.on_colab()
+
+    def __str__(self) -> str:
+        return f"{self.shared_link}\n{self.state[1]}\n{self.last_visitor}"
+
+    def _repr_pretty_(self, printer, cycle) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        url, (color, sentence) = escape(self.shared_link), self.state
+        shown = f'<a href="{url}" target="_blank" rel="noopener">{url}</a>'
+        shown = f'<p style="font-size:1.3em">{shown}</p>' if self._leads_somewhere else ""
+        code = segno.make(self.shared_link, micro=False).svg_inline(scale=5, light="#fff")
+        scan = f'<div role="img" aria-label="QR code of the link">{code}</div>' if self._tunnel.public else ""
+        return (
+            f'<div class="catdog-panel"><div style="{_BOX}">{scan}'
+            f'<div style="flex:1;min-width:18em;overflow-wrap:anywhere">'
+            f'{shown}<p><span style="color:{color}" aria-hidden="true">●</span> {escape(sentence)}</p>'
+            f"<p>{escape(self.last_visitor)}</p></div></div></div>"
+        )
+
+
+def show_panel(tunnel, visits, code: str = "", seconds: float = 5) -> Panel:
+    """Show the panel and keep it fresh; one that was shown before stays as it is.
+
+    Args:
+        tunnel, visits, code: as for `Panel`.
+        seconds: between two looks whether anything has changed.
+    """
+    from IPython.display import display
+
+    global _showing
+    _showing.set()
+    _showing, panel = threading.Event(), Panel(tunnel, visits, code)
+    handle = display(panel, display_id=True)
+    if handle:  # None outside a notebook
+        arguments = panel, handle, _showing, seconds
+        threading.Thread(target=_keep_fresh, args=arguments, name="link panel", daemon=True).start()
+    if paths.on_colab():
+        _let_the_tab_ask(panel)
+        if tunnel.provider == "colab":
+            colab.show_port(tunnel.settings.port, link.with_code("", code) or "/", 600)
+    return panel
+
+
+# Colab may not show what a thread changes between cells (colabtools #3373): its tab asks by itself, too.
+_ASKS = """
+<script>
+  (async () => {
+    const silent = "<p>The notebook's machine does not answer: run this cell again.</p>";
+    for (let missed = 0; globalThis.google?.colab && missed < 3; ) {
+      await new Promise((done) => setTimeout(done, 5000));
+      const answer = await google.colab.kernel.invokeFunction("catdog.panel", [], {}).catch(() => null);
+      const html = answer?.data?.["application/json"]?.html;
+      missed = html ? 0 : missed + 1;
+      const place = document.querySelector(".catdog-panel");
+      if (place && (html || missed === 3)) place.outerHTML = html ?? `<div class="catdog-panel">${silent}</div>`;
+    }
+  })();
+</script>
+"""
+
+
+def _let_the_tab_ask(panel: Panel) -> None:
+    from google.colab import output
+    from IPython.display import HTML, JSON, display
+
+    output.register_callback("catdog.panel", lambda: JSON({"html": panel._repr_html_()}))
+    display(HTML(_ASKS))
+
+
+def _keep_fresh(panel: Panel, handle, ended: threading.Event, seconds: float) -> None:
+    shown = str(panel)
+    while not ended.wait(seconds):
+        if str(panel) != shown:
+            shown = str(panel)
+            handle.update(panel)

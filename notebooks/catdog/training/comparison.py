@@ -1,0 +1,215 @@
+"""A new version beside the one before it, on the same test photos."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backbones.architectures import Backbone
+from ..data.dataset import Dataset, Photo
+from ..data.folders import TEST, TRAIN, VALID
+from ..data.known_sets import short
+from ..engines import open_engine
+from ..engines.base import TENSORFLOW, EngineUnavailable
+from ..errors import SuiteError
+from ..models import bundle
+from ..models.bundle import Bundle
+from ..models.head import Head
+from ..names import listed
+from ..statistics import mcnemar
+from .evaluation import CROSS_VALIDATION, Judgement
+from .features import FeatureCache, compute_features
+
+_SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Which test photos two versions judge differently.
+
+    Attributes:
+        before: the id of the version before.
+        photos: how many test photos there are.
+        right_before, right_now: how many of them each version is right on.
+        lost: photos that were right and no longer are; `won`: the other way round.
+        added: class → how many photos more than before train, those for validation among them.
+        by: what the photos are.
+        sure: whether no photo is among them that trained the version before, which may know those by heart.
+        trained_before: how many test photos are left out because they trained the version before.
+        differences: in what else the two differ, such as ("pixels", "224", "288").
+    """
+
+    before: str
+    photos: int
+    right_before: int
+    right_now: int
+    lost: tuple[Photo, ...]
+    won: tuple[Photo, ...]
+    added: dict[str, int]
+    by: str = "test photos"
+    sure: bool = True
+    trained_before: int = 0
+    differences: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def p(self) -> float:
+        """How likely chance alone makes so large a difference, see `significance.mcnemar`."""
+        return mcnemar(len(self.lost), len(self.won))
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether it is right on fewer photos, by more than chance explains. See `sure`, too."""
+        return self.right_now < self.right_before and self.p < _SIGNIFICANT
+
+    def __str__(self) -> str:
+        added = ", ".join(f"{label} {number:+,}" for label, number in self.added.items() if number)
+        lines = [
+            f"Right on {self.right_now:,} of {self.photos:,} {self.by}; {self.before} on {self.right_before:,}.",
+            f"{len(self.won):,} photos are right now that were not, {len(self.lost):,} no longer are "
+            f"(McNemar: p = {self.p:.2f}).",
+        ]
+        if self.trained_before:
+            lines.append(f"{self.trained_before:,} more test photos are left out: {self.before} was trained on them.")
+        if not self.sure:
+            lines.append(
+                f"{self.before} does not tell which photos trained it and may have been trained on some of these: "
+                "that it is right on more of them would not keep this one from being saved."
+            )
+        lines.append(f"Training photos: {added or 'as many as before'}.")
+        if self.differences:
+            changed = "; ".join(f"{what} {now}, before {before}" for what, before, now in self.differences)
+            lines.append(f"The two also differ in how they see photos: {changed}.")
+        return "\n".join(lines)
+
+
+def compare(
+    name: str,
+    dataset: Dataset,
+    head: Head,
+    features: np.ndarray,
+    backbone: Backbone | None,
+    judgement: Judgement | None = None,
+) -> Comparison | None:
+    """Hold `head` against the newest version of the model `name`; None where there is none to compare with, because it
+    is the first, knows other classes or was trained on all test photos. The reason is printed.
+
+    Test photos that trained that version are left out, or a better one would be called worse than what knows them by
+    heart. Where its card does not tell, all are compared by, and the result is not `sure`.
+
+    Args:
+        features: float32 (n, size) of the test photos, in the order of `dataset.of("test")`.
+        backbone: that gave them. For a version with another one, or that sees photos in another way, they are computed
+            by that. None only where `judgement` is by cross-validation and it is not known.
+        judgement: of the new version. Where that is by cross-validation, both are compared by the photos that each
+            answered without having been trained on them.
+    """
+    newest = bundle.newest(name)
+    if reason := _incomparable(newest, dataset):
+        print(reason)
+        return None
+    if judgement is not None and judgement.by == CROSS_VALIDATION:
+        return _by_cross_validation(newest, dataset, judgement, backbone)
+    trained_on = _trained_on(newest, dataset)
+    photos = dataset.of(TEST)
+    unseen = np.array([short(photo.identity) not in (trained_on or ()) for photo in photos], bool)
+    photos = [photo for photo, one in zip(photos, unseen) if one]
+    trained_before = len(unseen) - len(photos)
+    if trained_before and not photos:
+        print(f"{newest.id} was trained on all {trained_before:,} test photos: it cannot be compared with.")
+        return None
+    features = features[unseen]
+    try:
+        same = newest.card["backbone"]["fingerprint"] == backbone.fingerprint
+        same = same and newest.architecture == backbone.architecture
+        features_before = features if same else _features(newest, photos)
+    except SuiteError as error:
+        print(f"{newest.id} cannot be compared with: {error} [{error.code}]")
+        return None
+    targets = dataset.targets(photos)
+    before = newest.head.logits(features_before).argmax(axis=1) == targets
+    now = head.logits(features).argmax(axis=1) == targets
+    return dataclasses.replace(
+        _compared(newest, dataset, photos, before, now, backbone),
+        sure=trained_on is not None,
+        trained_before=trained_before,
+    )
+
+
+def _incomparable(newest: Bundle | None, dataset: Dataset) -> str:
+    if newest is None:
+        return "There is no earlier version to compare with."
+    if newest.classes != dataset.classes:
+        return f"{newest.id} knows other classes ({listed(newest.classes)}): it cannot be compared with."
+    return ""
+
+
+def _trained_on(newest: Bundle, dataset: Dataset) -> frozenset[str] | None:
+    """What trained a saved version, by `short`; None where that is not known."""
+    if "trained_on" in newest.card:
+        return frozenset(newest.card["trained_on"])
+    if newest.card.get("data", {}).get("digest") == dataset.digest():
+        return frozenset()  # the same photos in the same splits: none that tests now trained then
+    return None
+
+
+def _by_cross_validation(
+    newest: Bundle, dataset: Dataset, judgement: Judgement, backbone: Backbone | None
+) -> Comparison | None:
+    judged = newest.card.get("judged", {})
+    answers = judged.get("answers", {})
+    # Cards of before tell only who was right, by the labels of that time.
+    right = dict.fromkeys(judged.get("wrong", ()), False) | dict.fromkeys(judged.get("right", ()), True)
+    names = [short(photo.identity) for photo in judgement.photos]
+    right |= {name: answers[name] == target for name, target in zip(names, judgement.targets) if name in answers}
+    both = np.array([name in right for name in names], bool)
+    if not both.any():
+        print(f"{newest.id} was not judged by these photos: it cannot be compared with.")
+        return None
+    photos = [photo for photo, one in zip(judgement.photos, both) if one]
+    before = np.array([right[name] for name in names if name in right], bool)
+    now = judgement.right[both]
+    return _compared(newest, dataset, photos, before, now, backbone, "photos that both were judged by")
+
+
+def _compared(
+    newest: Bundle, dataset: Dataset, photos: Sequence[Photo], before: np.ndarray, now: np.ndarray,
+    backbone: Backbone | None, by: str = "test photos",
+) -> Comparison:  # fmt: skip
+    trained_before, trained_now = (
+        {label: sum(counts.get(split, {}).get(label, 0) for split in (TRAIN, VALID)) for label in dataset.classes}
+        for counts in (newest.card.get("data", {}).get("photos", {}), dataset.counts())
+    )
+    return Comparison(
+        newest.id, len(photos), int(before.sum()), int(now.sum()),
+        tuple(photo for photo, lost in zip(photos, before & ~now) if lost),
+        tuple(photo for photo, won in zip(photos, now & ~before) if won),
+        {label: number - trained_before[label] for label, number in trained_now.items()},
+        by,
+        differences=_differences(newest, backbone) if backbone else (),
+    )  # fmt: skip
+
+
+def _differences(newest: Bundle, backbone: Backbone) -> tuple[tuple[str, str, str], ...]:
+    """(what, before, now) of what a person sets beside the photos."""
+    before, now = (
+        {
+            "backbone": architecture.name + (", unfrozen" if tuned else ""),
+            "pixels": str(architecture.pixels),
+            "fit": architecture.preprocessing.fit,
+        }
+        for architecture, tuned in (
+            (newest.architecture, newest.card["backbone"].get("tuned")),
+            (backbone.architecture, backbone.tuned),
+        )
+    )
+    return tuple((what, before[what], now[what]) for what in now if before[what] != now[what])
+
+
+def _features(newest: Bundle, photos: list[Photo]) -> np.ndarray:
+    backbone = newest.backbone()
+    try:
+        engine = open_engine(newest.card["backbone"].get("engine", TENSORFLOW), backbone, newest.twin)
+    except EngineUnavailable:
+        engine = open_engine(TENSORFLOW, backbone)
+    return compute_features(photos, engine, FeatureCache(backbone), f"Test photos by {newest.id}")

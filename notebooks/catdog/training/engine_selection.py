@@ -1,0 +1,170 @@
+"""Notebook 1 chooses an engine: candidates are held against float32 TensorFlow on training photos."""
+
+import contextlib
+import functools
+import hashlib
+
+import numpy as np
+
+from .. import files, paths
+from ..backbones.architectures import Architecture, Backbone
+from ..data.dataset import Dataset, Photo
+from ..data.folders import TRAIN
+from ..data.images import read_photo
+from ..engines import open_engine
+from ..engines.base import OPENVINO_INT8, TENSORFLOW, Engine, EngineUnavailable, has_gpu
+from ..engines.int8 import QUANTIZABLE, Twin
+from ..engines.parity import ParityCheck, compare
+from ..engines.quantization import CALIBRATION_PHOTOS, make_twin
+from ..engines.selection import AUTO, choose
+from ..models import bundle
+from ..models.arrays import kept_arrays
+from ..models.head import Head
+from .features import FeatureCache, compute_features
+from .linear_head import regularized_head
+
+SAMPLES = (100, 400)  # where not all of the first agree, the second says whether that was chance
+
+
+class EngineSelection:
+    """The engines that may compute this dataset's features, the one that does, and what is known of them.
+
+    Attributes:
+        backbone: what they run; `store`: where its features are kept.
+        chosen: the engine that is used.
+        reference: float32 TensorFlow, loaded when it is first needed.
+        twin: the int8 twin that is kept for these photos, or is made now: on a CPU, or where it is wanted. Or None.
+    """
+
+    def __init__(
+        self, dataset: Dataset, backbone: Backbone, store: FeatureCache, wanted: str = AUTO, twin: Twin | None = None
+    ):
+        """Choose the engine `wanted`, or for "auto" the fastest on this machine that proves itself.
+
+        A new last layer does not exist yet, so the proof looks through that of the model that ships, or for another
+        backbone through one that is fitted for it.
+
+        Raises SuiteError when the engine that was wanted cannot be used.
+        """
+        self.backbone, self.store = backbone, store
+        self._dataset, self._photos = dataset, first(dataset.of(TRAIN), SAMPLES[-1])
+        self.reference = _Reference(backbone)
+        may_make = wanted == OPENVINO_INT8 or (wanted == AUTO and not has_gpu())
+        self.twin = twin or _kept_twin(dataset, backbone, may_make)
+        self.chosen = choose(wanted, self._open, self._failure, backbone=backbone.architecture)
+
+    def _failure(self, engine: Engine) -> str:
+        if engine is self.reference:
+            return ""
+        try:
+            return self.check_parity(engine, self._head).failure
+        except bundle.BundleRefused as refusal:
+            return f"nothing can prove it. {refusal}"
+
+    @functools.cached_property
+    def _head(self) -> Head:
+        shipped = bundle.read(paths.SHIPPED_MODEL)
+        if self.backbone.architecture == shipped.architecture and not self.backbone.tuned:
+            return shipped.head
+        photos = self._photos[: SAMPLES[0]]
+        features = compute_features(photos, self.reference, self.store, f"Proof by {self.reference.name}")
+        return regularized_head(features, self._dataset.targets(photos), len(self._dataset.classes))
+
+    def check_parity(self, engine: Engine, head: Head) -> ParityCheck:
+        """Hold `engine` against the reference on the first 100 training photos, as seen through `head`; where it
+        fails on those, on the first 400."""
+        for size in SAMPLES:
+            probabilities = [
+                head.probabilities(compute_features(self._photos[:size], one, self.store, f"Proof by {one.name}"))
+                for one in (engine, self.reference)
+            ]
+            proof = compare(*probabilities)
+            if not proof.failure:
+                break
+        return proof
+
+    def parity_checks(self, head: Head) -> dict[str, ParityCheck]:
+        """By name, for the engine that was chosen and for the int8 twin's, as seen through a new last layer."""
+        engines = {self.chosen.name: self.chosen}
+        if self.twin:
+            with contextlib.suppress(EngineUnavailable):
+                engines.setdefault(OPENVINO_INT8, self._open(OPENVINO_INT8))
+        parity_checks = {name: self.check_parity(engine, head) for name, engine in engines.items()}
+        for name, proof in parity_checks.items():
+            if proof.failure:
+                print(f"Notebook 2 will pass {name} over for this model: {proof.failure}")
+        return parity_checks
+
+    def exact_features(self, photos: np.ndarray) -> np.ndarray:
+        """The reference's features of uint8 (n, pixels, pixels, 3) → float32 (n, size), kept by the pixels."""
+        digests = [hashlib.sha256(photo.tobytes()).hexdigest() for photo in photos]
+        known = self.store.digests(self.reference.recipe)
+        missing = [number for number, digest in enumerate(digests) if digest not in known]
+        if missing:
+            found = self.reference.features(photos[missing])
+            self.store.write([digests[number] for number in missing], self.reference.recipe, found)
+            self.store.keep()
+        return self.store.read(digests, self.reference.recipe)
+
+    def _open(self, name: str) -> Engine:
+        return self.reference if name == TENSORFLOW else open_engine(name, self.backbone, self.twin)
+
+
+class _Reference:
+    """Float32 TensorFlow as an engine that is loaded only when there is something to compute."""
+
+    name, recipe = TENSORFLOW, "fp32 tensorflow"
+
+    def __init__(self, backbone: Backbone):
+        self.fingerprint, self.architecture = backbone.fingerprint, backbone.architecture
+        self._backbone = backbone
+
+    @property
+    def _engine(self):
+        key = self.fingerprint, self.architecture
+        if key not in _loaded:
+            _loaded[key] = open_engine(TENSORFLOW, self._backbone)
+        return _loaded[key]
+
+    @property
+    def model(self):
+        return self._engine.model
+
+    def features(self, photos: np.ndarray) -> np.ndarray:
+        return self._engine.features(photos)
+
+
+# Or TensorFlow would trace it anew for every re-run of a cell, and warn of that.
+_loaded: dict[tuple[str, Architecture], Engine] = {}
+
+
+def _kept_twin(dataset: Dataset, backbone: Backbone, may_make: bool) -> Twin | None:
+    """The twin for photos of this name: kept by an earlier run, or made now from a few training photos; for backbones
+    that can have one.
+
+    One that saw less than half as many photos as it could see now is made again.
+    """
+    if backbone.architecture.name not in QUANTIZABLE:
+        return None
+    preprocessing = backbone.architecture.preprocessing
+    photos = first(dataset.of(TRAIN), CALIBRATION_PHOTOS)
+    made_for = f"{preprocessing.version} {backbone.fingerprint} {dataset.name}"
+    path = paths.cache_file("twin", made_for, ".npz")
+    kept = kept_arrays(path)
+    if kept and 2 * int(kept.pop("photos")) >= len(photos):
+        return Twin(kept)
+    if not may_make:
+        return None
+    try:
+        print(f"Making the int8 twin from {len(photos)} training photos, once: some ten to forty seconds.", flush=True)
+        twin = make_twin(backbone, (read_photo(photo.path, preprocessing=preprocessing) for photo in photos))
+    except EngineUnavailable as unavailable:
+        print(f"There will be no int8 twin: {unavailable}")
+        return None
+    files.write_if_possible(path, lambda file: np.savez(file, **twin.arrays, photos=len(photos)))
+    return twin
+
+
+def first(photos: list[Photo], number: int) -> list[Photo]:
+    """`number` of them, by digest: the same ones each time, whatever is added, but for those that come before."""
+    return sorted(photos, key=lambda photo: photo.digest)[:number]

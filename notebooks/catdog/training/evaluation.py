@@ -1,0 +1,150 @@
+"""How good is the new model? Test photos tell; where a class has few of them, all photos do, by cross-validation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+
+from ..data.dataset import Dataset, Photo
+from ..data.folders import SPLITS, TEST, VALID
+from ..data.known_sets import short
+from ..names import listed
+from ..progress import bar
+from .calibration import Confidence
+from .linear_head import MOST_CROSS_VALIDATED, Features, Fit, out_of_fold, train_and_valid
+from .metrics import Metrics, evaluate
+
+CROSS_VALIDATION = "cross-validation"
+ENOUGH = 25  # test photos of a class: of so many, one more wrong is four points
+_FEW = 10  # photos of a class
+_REPEATS = 3  # of dealing the photos into folds
+_REMEMBERED = 5_000  # photos whose answers a card holds
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Answers of a model, or of ones like it, to photos that it was not trained on.
+
+    Attributes:
+        by: `TEST` or `CROSS_VALIDATION`.
+        photos: that were judged.
+        targets: their class numbers, int (n,).
+        as_trained: probabilities before they were corrected by the temperature, float (n, classes); `probabilities`:
+            after that.
+        reports: split → report, and that of cross-validation under its name. Validation photos have one only where
+            they trained nothing.
+        accuracies: of each repeat, dealt into folds anew.
+        unjudged: classes of which no photo was judged.
+    """
+
+    by: str
+    photos: tuple[Photo, ...]
+    targets: np.ndarray
+    as_trained: np.ndarray
+    probabilities: np.ndarray
+    reports: dict[str, Metrics]
+    accuracies: tuple[float, ...] = ()
+    unjudged: tuple[str, ...] = ()
+
+    @property
+    def report(self) -> Metrics:
+        """That of the photos that were judged."""
+        return self.reports[self.by]
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether each photo got its class, bool (n,)."""
+        return self.probabilities.argmax(axis=1) == self.targets
+
+    def summary(self) -> str:
+        """How it was judged, how good it is, and what would help."""
+        lines = [self._how(), self.report.summary(), *self._few()]
+        if len(self.accuracies) > 1:
+            low, high = min(self.accuracies), max(self.accuracies)
+            lines.append(f"Dealt into other folds, {low:.1%} to {high:.1%} are right.")
+        if self.by == TEST and CROSS_VALIDATION in self.reports:
+            lines.append(f"By cross-validation, {self.reports[CROSS_VALIDATION].headline()}")
+        if self.unjudged:
+            lines.append(f"Too small to be judged, with one photo each: {listed(self.unjudged)}.")
+        return "\n".join(lines)
+
+    def as_card(self) -> dict:
+        """What was answered to each photo, by what it is recognised by, for the next version to be compared with;
+        nothing where there are very many. A class number and not whether it was right: labels may be corrected."""
+        if self.by != CROSS_VALIDATION or len(self.photos) > _REMEMBERED:
+            return {}
+        answers = self.probabilities.argmax(axis=1).tolist()
+        return {"by": self.by, "answers": {short(one.identity): said for one, said in zip(self.photos, answers)}}
+
+    def _few(self) -> list[str]:
+        counts = self.report.confusion.sum(axis=1)
+        if (counts > 0).sum() == 1:
+            (only,) = np.flatnonzero(counts)
+            return [
+                f"Only photos of {self.report.classes[only]} could be judged: that says nothing of telling them apart."
+            ]
+        few = [f"{label} ({count})" for label, count in zip(self.report.classes, counts) if 0 < count < _FEW]
+        return [f"Few photos judge {listed(few)}: of these the figures say little."] if few else []
+
+    def _how(self) -> str:
+        if self.by == TEST:
+            return f"Judged by {len(self.photos):,} test photos, which took no part in training."
+        return (
+            f"Some class has fewer than {ENOUGH} test photos, so all {len(self.photos):,} photos judge, by five-fold "
+            "cross-validation: each is answered by a model like yours that was trained without it."
+        )
+
+
+def judge(
+    dataset: Dataset,
+    data: Features,
+    fit: Fit,
+    confidence: Confidence,
+    *,
+    frozen: bool = True,
+) -> Judgement:
+    """Judge a model by test photos where each class has `ENOUGH`, else by repeated cross-validation.
+
+    Args:
+        data: split → (features, float32 (n, size); class numbers, int (n,)), from `features.features_by_split`.
+        fit, confidence: of the model.
+        frozen: False for a backbone that was tuned on these photos: then only test photos can judge.
+    """
+    classes = len(dataset.classes)
+    reports = {TEST: evaluate(confidence.head.probabilities(data[TEST][0]), data[TEST][1], dataset.classes)}
+    if not frozen:
+        reports[VALID] = evaluate(confidence.head.probabilities(data[VALID][0]), data[VALID][1], dataset.classes)
+    fewest = np.bincount(data[TEST][1], minlength=classes).min()
+    if fewest < ENOUGH and frozen and len(dataset.photos) <= MOST_CROSS_VALIDATED:
+        return _cross_validated(dataset, data, fit, confidence.temperature, reports)
+    reports |= _out_of_fold_report(dataset, data, fit) if frozen else {}
+    answers = [head.probabilities(data[TEST][0]) for head in (fit.head, confidence.head)]
+    return Judgement(TEST, tuple(dataset.of(TEST)), data[TEST][1], *answers, reports)
+
+
+def _out_of_fold_report(dataset: Dataset, data: Features, fit: Fit) -> dict[str, Metrics]:
+    """That of the photos for training, as they were judged without having trained."""
+    judged = fit.judged
+    if not judged.any():
+        return {}
+    targets = train_and_valid(data)[1]
+    return {CROSS_VALIDATION: evaluate(fit.out_of_fold[judged], targets[judged], dataset.classes)}
+
+
+def _cross_validated(dataset: Dataset, data, fit: Fit, temperature: float, reports: dict[str, Metrics]) -> Judgement:
+    photos = [photo for split in SPLITS for photo in dataset.of(split)]
+    features, targets = (np.concatenate(parts) for parts in zip(*(data[split] for split in SPLITS)))
+    deals = bar(range(_REPEATS), what="Cross-validation", unit="deals")
+    answers = [out_of_fold(features, targets, len(dataset.classes), fit.strength, seed) for seed in deals]
+    judged = np.isfinite(answers[0]).all(axis=1)
+    targets_judged, first = targets[judged], answers[0][judged]
+    accuracies = tuple(float((one[judged].argmax(axis=1) == targets_judged).mean()) for one in answers if judged.any())
+    corrected = softmax(first / temperature, axis=1)
+    return Judgement(
+        CROSS_VALIDATION,
+        tuple(photo for photo, one in zip(photos, judged) if one),
+        targets_judged, softmax(first, axis=1), corrected,
+        {**reports, CROSS_VALIDATION: evaluate(corrected, targets_judged, dataset.classes)},
+        accuracies,
+        tuple(label for number, label in enumerate(dataset.classes) if number not in set(targets_judged)),
+    )  # fmt: skip

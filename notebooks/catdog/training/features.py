@@ -1,0 +1,177 @@
+"""One feature vector per photo, computed once and kept on disk."""
+
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+
+from .. import files, paths
+from ..backbones.architectures import Backbone
+from ..data.dataset import Dataset, Photo
+from ..data.folders import SPLITS
+from ..data.images import read_photo
+from ..data.preprocessing import Preprocessing
+from ..engines.base import BATCH, Engine, threads
+from ..errors import SuiteError
+from ..progress import bar
+
+_TABLE = "CREATE TABLE IF NOT EXISTS features (digest BLOB, recipe TEXT, vector BLOB, UNIQUE (digest, recipe))"
+Item, Read = TypeVar("Item"), TypeVar("Read")
+
+
+class FeaturesDamaged(SuiteError):
+    """The file of features could not be read and has been set aside."""
+
+
+class FeatureCache:
+    """Features on disk by the photo's digest and the engine's recipe, all in one file.
+
+    The file's name carries preprocessing and backbone, so features made in another way are never found here.
+    SQLite keeps what was written before a kill. Vectors lie apart from the index, so that 100,000 photos are
+    looked up without reading 200 MB. A database on a mounted Drive would be slow and soon broken: there, it is a copy
+    that is kept, fetched when this machine has none.
+
+    Args:
+        backbone: what computes the features, or an engine of it.
+        folder: where they lie, if not in the cache.
+        keep_seconds: between two copies to Drive while features are computed.
+
+    All methods raise SuiteError where the file cannot be used, FeaturesDamaged when it has been set aside.
+    """
+
+    def __init__(self, backbone: Backbone, folder: Path | None = None, keep_seconds: float = 300):
+        architecture = backbone.architecture
+        made_for = f"{architecture.preprocessing.version} {backbone.fingerprint} {architecture.features}"
+        self._size = architecture.size
+        self.path = paths.cache_file("features", made_for, ".sqlite", folder or paths.cache_dir())
+        self._kept = paths.cache_file("features", made_for, ".sqlite", folder)
+        self._kept_at, self._keep_seconds = time.monotonic(), keep_seconds
+        if _size(self._kept) > _size(self.path):
+            _copy(self._kept, self.path)
+        try:
+            with self._open():
+                pass
+        except FeaturesDamaged as damaged:
+            print(damaged.shown())
+
+    def digests(self, recipe: str = "") -> set[str]:
+        """Digests of the photos whose features are here, by `recipe` or by any."""
+        with self._open() as db:
+            rows = db.execute("SELECT digest FROM features WHERE recipe = ?1 OR ?1 = ''", (recipe,))
+            return {digest.hex() for (digest,) in rows}
+
+    def read(self, digests: Sequence[str], recipe: str) -> np.ndarray:
+        """Features in the order asked for, float32 (n, size). Raises KeyError for a digest that is not here."""
+        with self._open() as db:
+            find = "SELECT vector FROM features WHERE digest = ? AND recipe = ?"
+            rows = [db.execute(find, (bytes.fromhex(digest), recipe)).fetchone() for digest in digests]
+        missing = [digest for digest, row in zip(digests, rows) if row is None]
+        if missing:
+            raise KeyError(missing[0])
+        return np.frombuffer(b"".join(vector for (vector,) in rows), dtype="<f4").reshape(-1, self._size).copy()
+
+    def write(self, digests: Sequence[str], recipe: str, features: np.ndarray) -> None:
+        """Keep features (n, size), whole or not at all."""
+        rows = [
+            (bytes.fromhex(digest), recipe, vector.astype("<f4").tobytes()) for digest, vector in zip(digests, features)
+        ]
+        with self._open() as db:
+            db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", rows)
+        if time.monotonic() - self._kept_at > self._keep_seconds:
+            self.keep()
+
+    def keep(self) -> None:
+        """Make what is here outlive this machine, where that takes a copy."""
+        self._kept_at = time.monotonic()
+        if self._kept != self.path:
+            _copy(self.path, self._kept)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self.path, timeout=60)) as db, db:
+                db.execute(_TABLE)
+                yield db
+        except sqlite3.OperationalError as error:
+            raise SuiteError(
+                "features-not-writable",
+                f"Features cannot be kept in {self.path} ({error}): set CATDOG_CACHE to a folder that can be written.",
+            ) from error
+        except sqlite3.DatabaseError as error:
+            self.path.replace(self.path.with_suffix(".damaged"))
+            raise FeaturesDamaged(
+                "features-damaged",
+                f"The file of features was damaged ({error}); it now ends in .damaged. "
+                "Should this cell have stopped, run it again: features are computed anew.",
+            ) from error
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _copy(source: Path, target: Path) -> None:
+    def write(copy: BinaryIO) -> None:
+        with source.open("rb") as file:
+            shutil.copyfileobj(file, copy)
+
+    files.write_if_possible(target, write)
+
+
+def compute_features(
+    photos: Sequence[Photo], engine: Engine, store: FeatureCache, what: str = "Features"
+) -> np.ndarray:
+    """Features of `photos`, float32 (n, size): read from `store`, and computed and kept where they are missing.
+
+    Shows a bar with photos per second. Stopped half-way, the next call goes on where this one was.
+    """
+    known = store.digests(engine.recipe)
+    missing = [photo for photo in photos if photo.digest not in known]
+    if missing:
+        kept = len(photos) - len(missing)
+        with ExitStack() as work:
+            work.callback(store.keep)
+            progress = work.enter_context(bar(what=f"{what} ({kept:,} kept)", unit="photos", total=len(missing)))
+            for batch, pixels in decoded_ahead(missing, engine.architecture.preprocessing):
+                store.write([photo.digest for photo in batch], engine.recipe, engine.features(pixels))
+                progress.update(len(batch))
+    return store.read([photo.digest for photo in photos], engine.recipe)
+
+
+def features_by_split(
+    dataset: Dataset, engine: Engine, store: FeatureCache
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Split → (features, float32 (n, size); class numbers, int64 (n,)), in the order of `dataset.of(split)`."""
+    compute_features(dataset.photos, engine, store)
+    return {
+        split: (
+            store.read([photo.digest for photo in dataset.of(split)], engine.recipe),
+            dataset.targets(dataset.of(split)),
+        )
+        for split in SPLITS
+    }
+
+
+def decoded_ahead(
+    photos: Sequence[Photo], preprocessing: Preprocessing
+) -> Iterator[tuple[Sequence[Photo], np.ndarray]]:
+    """Batches with their pixels, uint8 (n, pixels, pixels, 3), as `read_ahead` gives them."""
+    for batch, pixels in read_ahead(photos, lambda photo: read_photo(photo.path, preprocessing=preprocessing)):
+        yield batch, np.stack(pixels)
+
+
+def read_ahead(items: Sequence[Item], read: Callable[[Item], Read]) -> Iterator[tuple[Sequence[Item], list[Read]]]:
+    """Batches with what `read` gives for each; the next is read while the network works on this one."""
+    batches = [items[i : i + BATCH] for i in range(0, len(items), BATCH)]
+    with ThreadPoolExecutor(threads()) as pool:
+        ahead = [pool.submit(read, item) for item in batches[0]]
+        for batch, following in zip(batches, [*batches[1:], []]):
+            found = [one.result() for one in ahead]
+            ahead = [pool.submit(read, item) for item in following]
+            yield batch, found

@@ -1,0 +1,62 @@
+"""For those with a GPU: VGG16's last block is trained on your photos, too, before the last layer is."""
+
+import numpy as np
+
+from .. import files, paths
+from ..backbones.vgg16_weights import Weights
+from ..data.dataset import Dataset
+from ..errors import SuiteError
+from ..models.arrays import kept_arrays
+from .engine_selection import EngineSelection
+from .features import FeatureCache
+
+NOTHING, BLOCK5 = "nothing", "block5"
+_EPOCHS = 10
+_RECIPE = "block5 3"  # changes when last_block.py gives other weights
+
+
+def fine_tuned(
+    frozen: EngineSelection, what: str, dataset: Dataset, wanted: str, seed: int = 0, epochs: int = _EPOCHS
+) -> EngineSelection:
+    """Engines for the backbone with `what` of it trained on the dataset's training photos; for "nothing", `frozen`.
+
+    What comes before is still frozen and sees each photo once. The same photos with the same seed give the same
+    weights; they are kept, and not trained again.
+
+    Args:
+        frozen: the engines of the backbone as it is.
+        what: "nothing" or "block5".
+        wanted: the engine, as for `EngineSelection`.
+        epochs: at most this many.
+
+    Raises SuiteError for another `what`, and for another backbone than VGG16.
+    """
+    if what not in (NOTHING, BLOCK5):
+        raise SuiteError(
+            "setting-unfreeze",
+            f'UNFREEZE must be "{NOTHING}" or "{BLOCK5}", not "{what}": change it in the settings cell.',
+        )
+    if what == NOTHING:
+        return frozen
+    if epochs < 1:
+        raise SuiteError("setting-training", "EPOCHS must be 1 or more: change it in the settings cell.")
+    if not frozen.backbone.architecture.is_vgg16:
+        raise SuiteError(
+            "setting-unfreeze", "Only VGG16 can be unfrozen: set BACKBONE to VGG16, or UNFREEZE to nothing."
+        )
+    tuned = frozen.backbone.with_tuned(_kept_or_trained(frozen, dataset, seed, epochs))
+    return EngineSelection(dataset, tuned, FeatureCache(tuned), wanted)
+
+
+def _kept_or_trained(frozen: EngineSelection, dataset: Dataset, seed: int, epochs: int) -> Weights:
+    prepared = frozen.backbone.architecture.preprocessing.version
+    made_for = f"{_RECIPE} {prepared} {frozen.backbone.fingerprint} {dataset.digest()} {seed}"
+    made_for += f" {epochs} epochs" if epochs != _EPOCHS else ""  # names that earlier releases gave stay
+    path = paths.cache_file("unfrozen", made_for, ".npz")
+    if kept := kept_arrays(path):
+        return kept
+    from .last_block import train_block5  # loads TensorFlow
+
+    found = train_block5(frozen, dataset, seed, epochs)
+    files.write_if_possible(path, lambda file: np.savez(file, **found))
+    return found

@@ -1,0 +1,62 @@
+"""Which photos are almost the same, by their features? A photo cut or saved anew, or the next of a burst."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..backbones.architectures import at_length_1
+from ..progress import bar
+
+# Cosine of two photos' features. Of 200 photos that were cropped by up to 4 % a side, brightened by 15 %, or compressed
+# to a quality of 50, all are as near to the original; of those scaled to half 96 %; cropped, scaled to 70 %, brightened
+# and compressed at once 94 %. Of the 844,350 pairs of 1,300 photos of cats and dogs none is: the nearest have 0.897, at
+# 288 pixels 0.908, by EfficientNet-Lite0 0.840.
+NEAR = 0.92
+_ROWS = 2000
+_FEW_COPIES = 8
+_SAMPLE, _SHARE = 500, 0.15  # of the median squared distance
+
+
+def near_before(vectors: np.ndarray, most: float) -> Iterator[tuple[int, int]]:
+    """(row of a vector that is near one before it, row of the nearest before it), of float (n, size). Each is held
+    against all before it, many at a time, since that is quadratic: 100,000 take a minute or two.
+
+    Args:
+        most: squared distance up to which vectors are near.
+    """
+    squares = (vectors**2).sum(axis=1)
+    starts = range(0, len(vectors), _ROWS)
+    for start in bar(starts, what="Near duplicates", unit=f"× {_ROWS} photos") if len(starts) > 1 else starts:
+        here, before = slice(start, start + _ROWS), slice(0, start + _ROWS)
+        distances = squares[here, None] + squares[before] - 2 * vectors[here] @ vectors[before].T
+        distances[:, start:][np.triu_indices(distances.shape[0])] = np.inf  # itself, and what comes after it
+        nearest = distances.argmin(axis=1)
+        for row in np.flatnonzero(distances[np.arange(len(nearest)), nearest] <= most):
+            yield start + int(row), int(nearest[row])
+
+
+def near_copies(features: np.ndarray) -> Iterator[tuple[int, int]]:
+    """As `near_before`, of photos whose features, float (n, size), have a cosine of `NEAR` or more."""
+    return near_before(at_length_1(features), 2 * (1 - NEAR))
+
+
+def groups_of(features: np.ndarray) -> np.ndarray:
+    """For each photo the number of its group, int (n,): near copies, and theirs, share one. Features float (n, size).
+
+    How near that is the photos say: where all are alike, as drawings or parts on one table are, copies must be so much
+    nearer to each other. For photos of cats and dogs it is about what `NEAR` says.
+    """
+    centered = (features - features.mean(axis=0)).astype(np.float32)
+    some = centered[np.linspace(0, len(centered) - 1, min(len(centered), _SAMPLE)).astype(int)]
+    group = np.arange(len(features))
+    if len(some) < 2:
+        return group
+    squares = (some**2).sum(axis=1)
+    pairs = np.triu_indices(len(some), 1)
+    distances = (squares[:, None] + squares - 2 * some @ some.T)[pairs]
+    for row, before in near_before(centered, _SHARE * float(np.median(distances))):
+        group[row] = group[before]  # which comes first, so its own group is known
+    _, places, sizes = np.unique(group, return_inverse=True, return_counts=True)
+    too_many = sizes[places] > max(_FEW_COPIES, len(group) // 10)  # alike, and no copies
+    group[too_many] = np.flatnonzero(too_many) + len(group)
+    return group

@@ -1,0 +1,190 @@
+"""From the results of training to a saved model: its card, its golden photos, its files."""
+
+import io
+import platform
+from importlib.metadata import version
+
+import numpy as np
+
+from ..data.dataset import Dataset
+from ..data.folders import TRAIN, VALID
+from ..data.images import read_photo
+from ..data.known_sets import short
+from ..data.preprocessing import PREPROCESSING, Preprocessing
+from ..data.synthetic import CLASSES, draw
+from ..errors import SuiteError
+from ..models import bundle
+from ..models.bundle import Bundle
+from ..models.export_metadata import LOADS_IN, described
+from ..models.head import Head
+from ..models.writer import publish
+from .calibration import Confidence
+from .comparison import Comparison
+from .engine_selection import EngineSelection
+from .evaluation import Judgement
+from .linear_head import Fit
+from .metrics import Metrics
+from .pruned_models import Candidate
+
+_GOLDEN_SEEDS = range(1000, 1012)  # drawings that no training set of drawings holds
+_GOLDEN = 6
+_CLEAR = 0.3  # by how much the first class must lead
+_LIBRARIES = ("tensorflow", "keras", "numpy", "pillow")
+_REMEMBERED = 5_000  # photos that trained a model and that its card names: some 130 KB
+
+
+def save_model(
+    name: str,
+    dataset: Dataset,
+    fit: Fit,
+    confidence: Confidence,
+    reports: dict[str, Metrics],
+    engines: EngineSelection,
+    compact: Candidate | None = None,
+    save_h5: bool = False,
+    unless_worse: Comparison | None = None,
+    judgement: Judgement | None = None,
+) -> Bundle:
+    """Save a fitted head, its probabilities corrected by `confidence`, as a new version of `name`, with the complete
+    network beside it.
+
+    Where the newest version has the same data and the same last layer, that one is returned and nothing is written.
+
+    Args:
+        name: the model's name; with nothing, the dataset's.
+        reports: by split, for the card.
+        engines: they compute the golden photos, and are proven once more as seen through the new last layer.
+        compact: the compact twin to save with it, if any.
+        save_h5: write the complete network as `model.h5`, too.
+        unless_worse: than the version before it; then that one stays the newest, and it is said. A comparison that is
+            not `sure` keeps nothing from being saved.
+        judgement: whose answers the next version may be compared with. With one, the card also names the photos that
+            trained, so that the next comparison can leave them out.
+
+    Raises:
+        SuiteError: a model trained on drawings was to be saved under the name of a model of photos.
+    """
+    name = name or dataset.name
+    newest = bundle.newest(name)
+    if newest and newest.card["drawings"] != dataset.drawings:
+        kinds = ("photos", "drawings") if dataset.drawings else ("drawings", "photos")
+        raise SuiteError(
+            "model-name-taken",
+            "The model {} was trained on {}, these are {}: set MODEL_NAME to another name.".format(name, *kinds),
+        )
+    if (
+        newest
+        and _is_the_same(newest, dataset, confidence, engines, compact)
+        and (not save_h5 or (newest.folder / "model.h5").exists())
+    ):
+        print(f"Nothing has changed since {newest.id}: it stays the newest version.")
+        return newest
+    if newest and unless_worse and unless_worse.is_worse and unless_worse.sure:
+        print(
+            f"Not saved: it is worse than {newest.id} by more than chance explains. Set PUBLISH to always to save it."
+        )
+        return newest
+    from ..models.keras_export import save_complete  # which takes Keras along, seconds that nothing above needs
+
+    head, network = confidence.head, engines.reference.model
+    photos, probabilities = _golden(engines, head)
+    card = _card(dataset, fit, confidence, reports, engines)
+    card |= {"compact": compact.as_card()} if compact else {}
+    card |= {"judged_by": judgement.by} if judgement else {}
+    card |= {"judged": answers} if judgement and (answers := judgement.as_card()) else {}
+    card |= {"trained_on": photos_named} if judgement and (photos_named := _trained_on(dataset)) else {}
+    about = described({**card, "name": name})
+    return publish(
+        name, card, head, photos, probabilities, engines.twin, confidence.familiarity, engines.backbone.tuned,
+        compact and compact.twin(photos),
+        add_files=lambda folder: save_complete(folder, network, head, photos, probabilities, about, save_h5),
+    )  # fmt: skip
+
+
+def golden_photos(preprocessing: Preprocessing = PREPROCESSING) -> np.ndarray:
+    """Drawings, uint8 (24, pixels, pixels, 3): ours to publish, whatever a model was trained on."""
+    return np.stack([_prepared(label, seed, preprocessing) for seed in _GOLDEN_SEEDS for label in CLASSES])
+
+
+def _golden(engines: EngineSelection, head: Head) -> tuple[np.ndarray, np.ndarray]:
+    """A few drawings and the model's probabilities: of every class that it sees in drawings, some of which it is sure
+    and some less, since what always gives one answer must not pass. None near a tie, where a correct engine may differ.
+    """
+    photos = golden_photos(engines.backbone.architecture.preprocessing)
+    probabilities = head.probabilities(engines.exact_features(photos))
+    second, first = np.sort(probabilities, axis=1)[:, -2:].T
+    lead = first - second
+    by_class = np.lexsort((lead, probabilities.argmax(axis=1)))
+    clear = by_class[lead[by_class] >= _CLEAR]
+    if len(clear) < _GOLDEN:
+        clear = np.argsort(-lead, kind="stable")[:_GOLDEN]
+    spread = clear[np.linspace(0, len(clear) - 1, _GOLDEN).round().astype(int)]
+    return photos[spread], probabilities[spread]
+
+
+def _prepared(label: str, seed: int, preprocessing: Preprocessing) -> np.ndarray:
+    file = io.BytesIO()
+    draw(label, seed).save(file, "PNG")
+    return read_photo(file.getvalue(), preprocessing=preprocessing)
+
+
+def _is_the_same(
+    newest: Bundle, dataset: Dataset, confidence: Confidence, engines: EngineSelection, compact: Candidate | None
+) -> bool:
+    return (
+        newest.card["data"]["digest"] == dataset.digest()
+        and newest.architecture == engines.backbone.architecture
+        and newest.classes == dataset.classes
+        and newest.card["backbone"]["fingerprint"] == engines.backbone.fingerprint
+        and (newest.folder / "model.keras").exists()
+        and newest.card.get("loads_in") == LOADS_IN
+        and (newest.twin and newest.twin.digest) == (engines.twin and engines.twin.digest)
+        and (newest.compact and newest.compact.network.digest) == (compact and compact.network.digest)
+        and newest.familiarity is not None
+        and _nearly_equal(newest.head.kernel, confidence.head.kernel)
+        and _nearly_equal(newest.head.bias, confidence.head.bias)
+        and abs(newest.sure_from - confidence.sure_from) <= 1e-3
+    )
+
+
+def _nearly_equal(a: np.ndarray, b: np.ndarray) -> bool:
+    """Up to what another order of summing does, relative to the largest value: a kernel's values are small."""
+    return a.shape == b.shape and float(np.abs(a - b).max()) <= 1e-3 * float(np.abs(a).max())
+
+
+def _trained_on(dataset: Dataset) -> list[str]:
+    """The photos that trained, by what they are recognised by; none where there are very many. Those for validation are
+    among them: they train the last layer, or choose what block 5 learns."""
+    photos = [*dataset.of(TRAIN), *dataset.of(VALID)]
+    return [short(photo.identity) for photo in photos] if len(photos) <= _REMEMBERED else []
+
+
+def _card(
+    dataset: Dataset, fit: Fit, confidence: Confidence, reports: dict[str, Metrics], engines: EngineSelection
+) -> dict:
+    backbone = engines.backbone
+    return {
+        "classes": list(dataset.classes),
+        "drawings": dataset.drawings,
+        "backbone": {
+            "name": backbone.architecture.name,
+            "fingerprint": backbone.fingerprint,
+            "features": backbone.architecture.features,
+            "tuned": sorted(backbone.tuned),
+            "engine": engines.chosen.name,
+        },
+        "engines": {name: proof.as_card() for name, proof in engines.parity_checks(confidence.head).items()},
+        "preprocessing": backbone.architecture.preprocessing.version,
+        "data": {
+            "name": dataset.name,
+            "digest": dataset.digest(),
+            "photos": dataset.counts(),
+            "left_out": len(dataset.left_out),
+        },
+        "training": fit.settings,
+        "confidence": confidence.as_card(),
+        "thresholds": confidence.thresholds,
+        "loads_in": LOADS_IN,
+        "metrics": {split: report.as_card() for split, report in reports.items()},
+        "libraries": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+    }

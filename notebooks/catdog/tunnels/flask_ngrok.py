@@ -1,0 +1,228 @@
+"""The compatibility way: the package flask-ngrok, made to work with today's ngrok.
+
+flask-ngrok 0.0.25 runs an agent from a folder of its own, on port 5000 and without a token; it downloads one that ngrok
+refuses, makes it unreadable, waits one second for it and turns its https address into http. Its code runs here as it
+is, between better parts: https://github.com/gstaff/flask-ngrok/issues/6, 10, 12, 13, 20, 21, 28.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import flask_ngrok
+import requests
+
+from ..errors import SuiteError
+from ..web import link
+from . import authtoken, ngrok_errors
+from .base import Connection, LinkRefused, Timing
+from .processes import end
+
+_RUN, _START = flask_ngrok._run_ngrok, flask_ngrok.start_ngrok
+_API = "http://localhost:4040/api/tunnels"  # where flask-ngrok looks
+_PAUSE = 0.1
+WORD = (
+    "This is the compatibility way, through the package flask-ngrok and ngrok's agent: it works, but TUNNEL=ngrok "
+    "mends its link faster."
+)
+
+
+class FlaskNgrokConnection(Connection):
+    """The agent, as flask-ngrok starts it, leading to `port`.
+
+    Raises:
+        LinkRefused: ngrok says no, or the agent gave no address within `seconds`.
+        SuiteError: the agent cannot be had, or another one runs on this machine.
+    """
+
+    def __init__(self, port: int, token: str, domain: str, seconds: float):
+        self._agent = _Agent(port, token, domain, seconds)
+        _put_parts_around(self._agent)
+        try:
+            super().__init__(flask_ngrok._run_ngrok())
+        except BaseException:
+            self._agent.close()
+            raise
+
+    def failure(self) -> str:
+        return "" if self._agent.alive else "ngrok's agent has ended."
+
+    def close(self) -> None:
+        self._agent.close()
+
+
+def run_with_ngrok(app, token: str = "") -> None:
+    """flask-ngrok's own `run_with_ngrok(app)`: `app.run()` then opens a link, too, and prints it.
+
+    Other than there, `app.run` takes its arguments, any port among them.
+
+    Args:
+        token: ngrok's authtoken; empty looks for it where `open_tunnel` does.
+
+    Raises SuiteError when there is no token.
+    """
+    found, _ = authtoken.find_token(token, ask=True)
+    if not found:
+        raise SuiteError("ngrok-token-missing", f"ngrok needs an authtoken. {authtoken.GET_ONE}, and run this again.")
+    serve, options = app.run, {}
+    app.run = lambda: serve(**options)
+    flask_ngrok.run_with_ngrok(app)
+    run_beside_the_agent = app.run
+
+    def run(host: str | None = None, port: int | None = None, debug: bool | None = None, **more) -> None:
+        options.update(more, host=host, port=port or 5000, debug=debug, use_reloader=False)  # or two agents
+        agent = _Agent(options["port"], found, "", Timing().program)
+        _put_parts_around(agent)
+        print(WORD)
+        try:
+            run_beside_the_agent()
+        finally:
+            agent.close()
+
+    app.run = run
+
+
+class _Agent:
+    """ngrok's agent as a process; stands in for `subprocess` and `time` in flask-ngrok."""
+
+    def __init__(self, port: int, token: str, domain: str, seconds: float):
+        self._seconds = seconds
+        self._options = [f"127.0.0.1:{port}", "--log=stdout", *([f"--url=https://{domain}"] if domain else [])]
+        self._token, self._process, self._folder = token, None, None
+
+    def start(self, command: list[str]) -> subprocess.Popen:
+        """In place of Popen: flask-ngrok's command knows only port 5000, and of no token."""
+        _refuse_a_second_agent()
+        self._folder = Path(tempfile.mkdtemp(prefix="ngrok-agent-"))
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*command[:2], *self._options],
+                env={**os.environ, authtoken.NAME: self._token},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        return self._process
+
+    def wait(self, seconds: float) -> None:
+        """In place of sleep(1): until the agent has its address."""
+        deadline = time.monotonic() + self._seconds
+        while not _addresses():
+            if not self.alive or time.monotonic() > deadline:
+                refusal = self._refusal()
+                self.close()
+                raise refusal
+            time.sleep(_PAUSE)
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "log"
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _refusal(self) -> LinkRefused:
+        said = ngrok_errors.without(self._token, self._log.read_text(errors="replace"))
+        if code := ngrok_errors.code_in(said):
+            return LinkRefused("link-refused", ngrok_errors.explain(code, said[-300:]), code)
+        return LinkRefused(
+            "link-timeout",
+            f"ngrok's agent gave no address within {self._seconds:g} s: look whether this machine reaches the "
+            f"internet. {said[-300:].strip()}",
+        )
+
+    def close(self) -> None:
+        if self._process:
+            end(self._process)
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _put_parts_around(agent: _Agent) -> None:
+    """flask-ngrok's code stays; what it calls is exchanged for what works."""
+    place_agent()
+    flask_ngrok.os = SimpleNamespace(chmod=lambda path, mode: os.chmod(path, 0o755))  # 777 there is decimal
+    flask_ngrok.subprocess = SimpleNamespace(Popen=agent.start)
+    flask_ngrok.time = SimpleNamespace(sleep=agent.wait)
+    flask_ngrok._run_ngrok = lambda: _RUN().replace("http://", "https://", 1)
+    flask_ngrok.start_ngrok = _start_or_say_why
+
+
+def _start_or_say_why() -> None:
+    """On flask-ngrok's own thread, where an exception would be a traceback under some other cell."""
+    try:
+        _START()
+    except SuiteError as error:
+        print(error.shown())
+
+
+def place_agent() -> Path:
+    """ngrok's agent where flask-ngrok looks for it: a copy of `NGROK_PATH`, else one that pyngrok downloads.
+
+    Raises SuiteError when there is none to be had.
+    """
+    target = Path(tempfile.gettempdir()) / "ngrok" / ("ngrok.exe" if platform.system() == "Windows" else "ngrok")
+    if named := os.environ.get("NGROK_PATH"):
+        if not os.access(named, os.X_OK) or not Path(named).is_file():
+            raise SuiteError("link-program", f"NGROK_PATH names {named}, which is no program that can be run.")
+        _put(target, lambda part: shutil.copy(named, part))
+    elif not _current(target):
+        _put(target, _download)
+    return target
+
+
+def _current(agent: Path) -> bool:
+    """What flask-ngrok once downloaded there is of version 2, and not to be run by its owner."""
+    try:
+        said = subprocess.run([agent, "version"], capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return "version 3" in said
+
+
+def _put(target: Path, write: Callable[[Path], object]) -> None:
+    """Beside it first: a running agent's file cannot be written over, and half a one must not be found."""
+    target.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        part = Path(folder) / target.name
+        write(part)
+        part.replace(target)
+
+
+def _download(target: Path) -> None:
+    from pyngrok.exception import PyngrokError
+    from pyngrok.installer import install_ngrok
+
+    try:
+        install_ngrok(str(target))
+    except (PyngrokError, OSError) as error:
+        raise SuiteError(
+            "link-not-downloaded",
+            f"ngrok's agent cannot be downloaded ({error}): set NGROK_PATH to one, or set TUNNEL to ngrok, which needs "
+            "none.",
+        ) from None
+
+
+def _refuse_a_second_agent() -> None:
+    if _addresses() is not None:
+        raise SuiteError(
+            "ngrok-agent-running",
+            "Another ngrok agent already runs on this machine (port 4040): stop it, or set TUNNEL to ngrok, which can "
+            "run beside it.",
+        )
+
+
+def _addresses() -> list | None:
+    """What an agent on this machine serves; None where there is no agent."""
+    try:
+        with link.session(_API) as session:
+            return session.get(_API, timeout=2).json().get("tunnels", [])
+    except (requests.RequestException, ValueError):
+        return None

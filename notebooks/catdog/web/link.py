@@ -1,0 +1,161 @@
+"""Links: the files by which one notebook tells the other its address, and the access code that a link carries."""
+
+import ipaddress
+import json
+import re
+import secrets
+import socket
+from contextlib import suppress
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import requests
+
+from .. import files, paths
+from ..errors import SuiteError
+
+INSTANCE = secrets.token_hex(8)  # in every answer to /healthz: by it we know that a public link leads to us
+NAMES = ("backend", "page")
+_ANSWER_SECONDS = 3
+_MOST_LINKS = 5
+_ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?(?=[/?#]|$)")
+_CODE = re.compile(r"[A-Za-z0-9_-]{6,64}")
+
+
+def alive() -> dict[str, str]:
+    """What `/healthz` answers."""
+    return {"status": "alive", "instance": INSTANCE}
+
+
+def check_code(code: str) -> str:
+    """`code` itself, if a link can carry it. Raises SuiteError for one that is too short or needs escaping."""
+    if code and not _CODE.fullmatch(code):
+        raise SuiteError(
+            "setting-access-code",
+            "ACCESS_CODE must be 6 to 64 letters, digits, - or _, so that it fits into a link and is not guessed.",
+        )
+    return code
+
+
+def with_code(url: str, code: str) -> str:
+    """`url` with the access code behind the `#`, which browsers keep to themselves: no log on the way sees it."""
+    return f"{url}/#code={code}" if code else url
+
+
+def headers(code: str = "") -> dict[str, str]:
+    """What a program sends along a link: past ngrok's warning page, and with the access code if there is one."""
+    skip_warning = {"ngrok-skip-browser-warning": "1"}
+    return {**skip_warning, "Authorization": f"Bearer {code}"} if code else skip_warning
+
+
+def session(url: str) -> requests.Session:
+    """What asks `url`. A proxy leads out of this machine, not into it: local addresses are asked without one."""
+    found = requests.Session()
+    found.trust_env = not is_local(url)
+    return found
+
+
+def is_local(url: str) -> bool:
+    """Whether `url` leads to this machine alone."""
+    with suppress(ValueError):
+        host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
+        if host == "localhost" or host.endswith(".localhost"):
+            return True
+        address = ipaddress.ip_address(host)
+        return address.is_loopback or address.is_unspecified
+    return False
+
+
+def publish(name: str, url: str, *, public: bool, provider: str = "none", domain: str = "") -> None:
+    """Write down that `name` (one of `NAMES`) is reached at `url` now.
+
+    The file holds a link for each notebook that serves, the one that was opened last in front; where another notebook's
+    stands there, one that is only known to work again does not come before it.
+
+    Args:
+        public: whether from everywhere; if not, only notebooks on this very machine will follow it.
+        domain: the reserved domain that was asked for.
+    """
+    known = _entries(name)
+    mine = _entry(url=url, state="up", public=public, provider=provider, domain=domain)
+    place = next((place for place, one in enumerate(known) if _ours(one) and one["url"] == url), 0)
+    others = [one for one in known if not _ours(one) and one["state"] != "stopped"]
+    _write(name, [*others[:place], mine, *others[place:]])
+
+
+def mark_down(name: str) -> None:
+    """Write down that the link of `name` is broken; where it led stays, for it will mostly lead there again."""
+    known = _entries(name)
+    if any(map(_ours, known)):
+        _write(name, [_entry(**{**one, "state": "down"}) if _ours(one) else one for one in known])
+
+
+def withdraw(name: str) -> None:
+    """Write down that `name` was stopped, or that another notebook's link is the one again, if that still answers.
+    Where `name` never started, or another process has its link by now, nothing."""
+    known = _entries(name)
+    others = [one for one in known if not _ours(one)]
+    if len(others) == len(known):
+        return
+    if _ours(known[0]):
+        others = [one for one in others if answers(one)]
+    _write(name, others or [_entry(url="", state="stopped")])
+
+
+def read(name: str) -> dict:
+    """What the file says: "url", "state" ("up", "down" or "stopped"), "time" (UTC, ISO 8601), and for a link that
+    was opened "public", "provider", "domain", "host" and "instance". Empty without a file, or with a broken one."""
+    return next(iter(_entries(name)), {})
+
+
+def published_url(name: str = "backend") -> str:
+    """Where `name` is reached from here; empty when it was stopped, or only another machine reaches it."""
+    running = (one for one in _entries(name) if one["state"] != "stopped" and reached_from_here(one))
+    return next((one["url"] for one in running if origin(one["url"])), "")
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of a web address; empty where `url` is none."""
+    found = _ORIGIN.match(url)
+    return found[0] if found else ""
+
+
+def reached_from_here(known: dict) -> bool:
+    """Whether what `read` returned is a public link, or one of this machine."""
+    return bool(known.get("public")) or known.get("host") == socket.gethostname()
+
+
+def _ours(known: dict) -> bool:
+    return known.get("instance") == INSTANCE
+
+
+def answers(known: dict, seconds: float = _ANSWER_SECONDS) -> bool:
+    """Whether the service that wrote `known`, as `read` returns it, is still there."""
+    try:
+        with session(known["url"]) as asking:
+            answer = asking.get(f"{known['url']}/healthz", headers=headers(), timeout=seconds)
+        return answer.json()["instance"] == known["instance"]
+    except (requests.RequestException, ValueError, KeyError, TypeError):
+        return False
+
+
+def _entries(name: str) -> list[dict]:
+    try:
+        known = json.loads(paths.link_file(name).read_text())
+        found = [known, *known.get("others", [])]
+        for one in found:
+            datetime.fromisoformat(one["time"])
+        return found if all(isinstance(one[key], str) for one in found for key in ("url", "state")) else []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _entry(**known) -> dict:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {**known, "time": now, "host": socket.gethostname(), "instance": INSTANCE}
+
+
+def _write(name: str, entries: list[dict]) -> None:
+    first, *others = ({key: value for key, value in one.items() if key != "others"} for one in entries[:_MOST_LINKS])
+    with files.written_whole(paths.link_file(name)) as file:
+        file.write(json.dumps({**first, **({"others": others} if others else {})}).encode() + b"\n")

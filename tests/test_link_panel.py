@@ -1,0 +1,74 @@
+"""The link panel: what it says of each state, and that it stays fresh by itself."""
+
+import threading
+import types
+from datetime import datetime
+
+import IPython.display
+import pytest
+from catdog.backend.request_log import RequestLog, RequestRecord
+from catdog.notebook import link_panel
+from catdog.notebook.link_panel import Panel, show_panel
+from catdog.tunnels import Status
+from catdog.web import link
+from conftest import until
+
+
+def tunnel(state="up", public=True, provider="ngrok", detail="The link works."):
+    return types.SimpleNamespace(
+        url="https://my-cats.example", public=public, provider=provider, status=Status(state, "", detail)
+    )
+
+
+def visit():
+    return RequestRecord(datetime(2026, 1, 2, 3, 4, 5), "203.0.113.7", "POST /predict", 3, 200, 0.1)
+
+
+def test_a_link_that_works_is_green_and_can_be_scanned():
+    shown = Panel(tunnel(), RequestLog(), "for-testers")
+    assert shown.state == ("green", "The link works.")
+    html = shown._repr_html_()
+    assert 'href="https://my-cats.example/#code=for-testers"' in html
+    assert 'aria-label="QR code of the link"' in html
+    assert "<svg" in html
+    assert "Nobody has come yet." in html
+    assert str(shown).startswith("https://my-cats.example/#code=for-testers\n")
+
+
+def test_a_broken_link_is_red_and_says_what_to_do_since_when():
+    color, sentence = Panel(tunnel("down", detail="Wait for the next month."), RequestLog()).state
+    assert color == "red"
+    assert sentence.startswith("Wait for the next month. (since ")
+
+
+@pytest.mark.parametrize("provider", ["none", "colab"])
+def test_what_is_not_public_is_orange_and_has_nothing_to_scan(provider):
+    shown = Panel(tunnel(public=False, provider=provider), RequestLog())
+    assert shown.state[0] == "orange"
+    assert "cloudflared" in shown.state[1]
+    assert "<svg" not in shown._repr_html_()
+
+
+def test_what_comes_from_outside_is_text():
+    visits = RequestLog()
+    visits.add(RequestRecord(datetime.now(), "<img src=x>", "GET /<b>", 0, 404, 0.1))
+    assert "<img" not in Panel(tunnel("down", detail="<script>"), visits)._repr_html_()
+    assert "<script>" not in Panel(tunnel("down", detail="<script>"), visits)._repr_html_()
+
+
+def test_it_is_kept_fresh_until_another_is_shown(monkeypatch):
+    updates, visits = [], RequestLog()
+    handle = types.SimpleNamespace(update=lambda shown: updates.append(str(shown)))
+    monkeypatch.setattr(IPython.display, "display", lambda shown, display_id: handle)
+    show_panel(tunnel(), visits, seconds=0.02)
+    visits.add(visit())
+    until(lambda: updates and "Last visitor: 203.0.113.7, POST /predict, at 03:04:05." in updates[-1])
+    assert len(updates) == 1
+    show_panel(tunnel(), visits)
+    until(lambda: len([thread for thread in threading.enumerate() if thread.name == "link panel"]) == 1)
+    link_panel._showing.set()
+
+
+def test_the_code_is_behind_the_hash_where_no_server_sees_it():
+    assert link.with_code("https://a.example", "") == "https://a.example"
+    assert link.with_code("https://a.example", "secret-1") == "https://a.example/#code=secret-1"

@@ -1,0 +1,403 @@
+"""The compact twin: arrays that are checked, a proof that it needs, and a model that is served by it or without it."""
+
+import dataclasses
+import functools
+import json
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from catdog import paths
+from catdog.backbones.architectures import VGG16, Backbone
+from catdog.backbones.vgg16_weights import LAYERS, fingerprint
+from catdog.data.dataset import check
+from catdog.data.folders import TEST
+from catdog.data.images import read_photo
+from catdog.data.sources import PhotoFolder
+from catdog.engines import open_engine, selection
+from catdog.engines.base import COMPACT, OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, EngineUnavailable
+from catdog.engines.parity import PrunedParityCheck, compare_pruned
+from catdog.engines.pruned import Compact, make_compact
+from catdog.models import bundle
+from catdog.models.arrays import kept_arrays
+from catdog.models.bundle import BundleRefused
+from catdog.models.classifier import Classifier, load_classifier
+from catdog.models.head import Head
+from catdog.models.ood import OODDetector
+from catdog.models.pruned import CompactTwin
+from catdog.notebook import plots
+from catdog.training import pruned_models
+from catdog.training.calibration import fit_confidence
+from catdog.training.engine_selection import EngineSelection
+from catdog.training.evaluation import judge
+from catdog.training.features import FeatureCache, features_by_split
+from catdog.training.linear_head import fit_head
+from catdog.training.pruned_models import compact_twins
+from catdog.training.save import save_model
+from conftest import drawing, refused
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return np.stack([read_photo(drawing("cat" if seed % 2 else "dog", seed)) for seed in range(4)])
+
+
+def sliced(weights, share=2):
+    """A chain of VGG16's first channels, which says little and is fast."""
+    narrow, entering = {}, 3
+    for layer in LAYERS:
+        kernel, bias = weights[f"{layer}/kernel"], weights[f"{layer}/bias"]
+        width = len(bias) if layer == LAYERS[-1] else len(bias) // share
+        narrow |= {f"{layer}/kernel": kernel[:, :, :entering, :width].copy(), f"{layer}/bias": bias[:width].copy()}
+        entering = width
+    return narrow
+
+
+@pytest.fixture(scope="module")
+def narrow(slim):
+    return sliced(slim.weights)
+
+
+@pytest.fixture(scope="module")
+def network(narrow, photos):
+    return make_compact(narrow, photos)
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory):
+    """Drawings enough to prove something by."""
+    from catdog.data.synthetic import draw_folder
+
+    return check(PhotoFolder(draw_folder(tmp_path_factory.mktemp("many"), per_class=32), "pets"))
+
+
+def test_it_computes_what_the_narrow_network_does(network, narrow, slim, photos):
+    engine = open_engine(COMPACT, slim, network)
+    expected = open_engine(TENSORFLOW, slim).features(photos[:1]).shape
+    assert engine.features(photos[:1]).shape == expected
+    exact = open_engine(OPENVINO_FP32, Backbone(VGG16, narrow, fingerprint(narrow))).features(photos)
+    assert np.abs(engine.features(photos) - exact).mean() < 0.3 * exact.std(axis=0).mean()
+    assert engine.activations(photos).shape == (4, 14, 14, 512)
+    assert np.abs(VGG16.pool(engine.activations(photos)) - engine.features(photos)).max() < 1e-4
+    assert engine.fingerprint == slim.fingerprint
+    assert engine.recipe != open_engine(COMPACT, slim, other(network)).recipe
+
+
+def test_it_sees_photos_of_the_size_of_the_whole_network(narrow, slim_288):
+    architecture = slim_288.architecture
+    drawn = [drawing("cat" if seed % 2 else "dog", seed) for seed in range(4)]
+    photos = np.stack([read_photo(one, preprocessing=architecture.preprocessing) for one in drawn])
+    engine = open_engine(COMPACT, slim_288, make_compact(narrow, photos, architecture))
+    exact = open_engine(OPENVINO_FP32, Backbone(architecture, narrow, fingerprint(narrow))).features(photos)
+    assert np.abs(engine.features(photos) - exact).mean() < 0.3 * exact.std(axis=0).mean()
+    assert engine.activations(photos).shape == (4, 18, 18, 512)
+
+
+def test_that_of_a_model_of_before_gives_the_features_which_that_was_saved_with(network, slim, earlier):
+    engine = open_engine(COMPACT, dataclasses.replace(slim, architecture=earlier.architecture), network)
+    features = engine.features(earlier.golden_photos)
+    assert features.shape == (6, 512)
+    assert np.abs(engine.activations(earlier.golden_photos).max(axis=(1, 2)) - features).max() < 1e-3 * features.max()
+    head = Head(np.random.default_rng(1).normal(size=(512, 2), scale=0.01).astype(np.float32), np.zeros(2, np.float32))
+    familiarity = OODDetector(np.full((2, 512), 0.01, np.float32), 0.5)
+    twin = CompactTwin(network, head, familiarity, 0.9, head.probabilities(features))
+    card = {**earlier.card, "backbone": {**earlier.card["backbone"], "fingerprint": slim.fingerprint}}
+    served = Classifier(dataclasses.replace(earlier, card=card, compact=twin), engine)
+    assert np.abs(served.predict(earlier.golden_photos) - twin.golden_probabilities).max() < 1e-5
+    assert served.explain(earlier.golden_photos[0])[1].max() == 1
+
+
+def other(network):
+    """Another one: a kernel differs in one step."""
+    arrays = {name: array.copy() for name, array in network.arrays.items()}
+    arrays["block2_conv1/kernel"][0, 0, 0, 0] ^= 1
+    return Compact(arrays)
+
+
+@pytest.mark.parametrize("damage", ["missing", "floats", "does not follow", "fewer features", "nan"])
+def test_arrays_of_nonsense_are_refused(network, damage):
+    arrays = {name: array.copy() for name, array in network.arrays.items()}
+    if damage == "missing":
+        del arrays["block3_conv2/kernel"]
+    elif damage == "floats":
+        arrays["block3_conv2/kernel"] = arrays["block3_conv2/kernel"].astype(np.float32)
+    elif damage == "does not follow":
+        arrays["block3_conv2/kernel"] = arrays["block3_conv2/kernel"][:, :, 1:]
+    elif damage == "fewer features":
+        for part in ("kernel", "scale", "bias"):
+            arrays[f"{LAYERS[-1]}/{part}"] = arrays[f"{LAYERS[-1]}/{part}"][..., :-1]
+    else:
+        arrays["block1_conv1/bias"][0] = np.nan
+    with pytest.raises(ValueError, match="make no sense"):
+        Compact(arrays)
+
+
+def judged(photos=200, lost=0, won=0, elsewhere=0, allowed=0.5):
+    """A proof where so many photos are no longer right, right now, and differently wrong, of three classes."""
+    targets = np.zeros(photos, int)
+    reference, now = np.eye(3)[targets], np.eye(3)[targets]
+    reference[photos - won - elsewhere :] = np.eye(3)[1]
+    now[:lost] = np.eye(3)[1]
+    now[photos - elsewhere :] = np.eye(3)[2]
+    return compare_pruned(now, reference, targets, allowed)
+
+
+def test_a_proof_needs_accuracy_and_agreement():
+    assert judged().failure == ""
+    assert judged(lost=1).failure == ""
+    assert (judged(lost=1).agreement, judged(lost=1).lost) == (0.995, 0.5)
+    assert "1.0 points fewer are right" in judged(lost=2).failure
+    assert judged(lost=2, allowed=1.0).failure == ""
+    assert "agrees with the whole model on 98.5%" in judged(lost=1, won=2).failure
+    assert "98.5%" in judged(elsewhere=3).failure
+    assert judged(elsewhere=3).lost == 0
+    assert "too few to prove it" in judged(photos=29).failure
+    assert "too few" in judged(photos=0).failure
+
+
+def test_the_interval_is_that_of_agresti_and_min():
+    """Worked with the R code of http://users.stat.ufl.edu/~aa/cda/R/matched/R2_matched/: b = 1, c = 4, n = 200."""
+    found = judged(lost=4, won=1)
+    difference, spread = 3 / 202, np.sqrt(6 - 9 / 202) / 202
+    assert (found.low, found.high) == pytest.approx(
+        (100 * (difference - 1.96 * spread), 100 * (difference + 1.96 * spread))
+    )
+    same = judged()
+    assert same.low < 0 < same.high
+
+
+@pytest.fixture(scope="module")
+def trained(pets, slim, network):
+    """As notebook 1 does it, with a narrow network that is there already: (arguments of `save_model`, candidate)."""
+    store = FeatureCache(slim)
+    engines = EngineSelection(pets, slim, store, OPENVINO_INT8)
+    data = features_by_split(pets, engines.chosen, store)
+    fit = fit_head(data, 2)
+    confidence = fit_confidence(fit, data)
+    reports = judge(pets, data, fit, confidence).reports
+    made = {"times_less": 3.0, "photos": 99, "gmacs": 3.8}
+    dial = compact_twins("3", pets, engines, fit, may_lose=50.0, make=lambda times: (network, made))
+    return ("pets", pets, fit, confidence, reports, engines), dial
+
+
+def proven(candidate, **changes):
+    proof = PrunedParityCheck(1.0, 0.0, -1.0, 1.0, 0.5, 100)
+    return dataclasses.replace(candidate, proof=dataclasses.replace(proof, **changes))
+
+
+@pytest.fixture(scope="module")
+def _saved(trained, tmp_path_factory):
+    """Without the complete network, which is none of the compact twin's."""
+    arguments, dial = trained
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "catdog.models.keras_export.save_complete", lambda folder, *others: (folder / "model.keras").touch()
+        )
+        patch.setenv("MODELS_DIR", str(tmp_path_factory.mktemp("models")))
+        yield save_model(*arguments, proven(dial.candidates[0]))
+
+
+@pytest.fixture(scope="module")
+def load(slim):
+    """As `load_classifier`, for models on the slim backbone."""
+    return functools.partial(load_classifier, public=slim)
+
+
+@pytest.fixture
+def model(_saved, own_places, own_cache):
+    """Saved with the compact twin, whose proof is good."""
+    return _saved
+
+
+def test_the_dial_tells_and_shows(trained):
+    _, dial = trained
+    assert "3 times less arithmetic: on" in str(dial)
+    assert [point.times for point in dial.points] == ["1", "3"]
+    assert all(point.rate > 0 for point in dial.points)
+    drawn = plots.dial(dial).axes[0]
+    assert {text.get_text() for text in drawn.texts} >= {"whole network"}
+    assert plots.dial(pruned_models.Dial()) is None
+    assert str(pruned_models.Dial()) == "No compact twin was made."
+
+
+def test_it_is_saved_with_the_model_and_served_where_it_is_faster(load, model, trained, photos, monkeypatch, capsys):
+    _, dial = trained
+    candidate = dial.candidates[0]
+    read = bundle.read(model.folder)
+    assert read.compact.network.digest == candidate.network.digest == read.card["compact"]["digest"]
+    assert "Its compact twin: on 100 photos that neither" in read.describe()
+    monkeypatch.setattr(selection, "seconds_per_photo", lambda engine: 0.01 if engine.name == COMPACT else 0.02)
+    served = load(read)
+    assert served.engine.name == COMPACT
+    expected = candidate.confidence.head.probabilities(candidate.engine.features(photos))
+    assert np.abs(served.predict(photos) - expected).max() < 1e-5
+    assert np.abs(load(read, OPENVINO_INT8).predict(photos) - expected).max() > 1e-5
+    answer, heat = served.explain(photos[0])
+    assert heat.shape == (14, 14)
+    assert np.abs(answer.probabilities - expected[0]).max() < 1e-3
+    assert load(read, COMPACT, beside=served).engine is served.engine
+    changed = dataclasses.replace(read, compact=dataclasses.replace(read.compact, network=other(read.compact.network)))
+    assert load(changed, COMPACT, beside=served).engine is not served.engine
+    assert "compact" in capsys.readouterr().out
+
+
+def test_the_faster_of_two_compact_twins_is_not_taken_for_the_slower(load, model, slim, monkeypatch):
+    """Times are remembered by machine and name; each compact twin has its own."""
+    seconds = iter((0.5, 0.001))
+    monkeypatch.setattr(
+        selection, "seconds_per_photo", lambda engine: next(seconds) if engine.name == COMPACT else 0.02
+    )
+    assert load(model).engine.name != COMPACT
+    slimmer = {**model.compact.network.arrays}
+    for name in ("kernel", "scale", "bias"):
+        slimmer[f"block5_conv1/{name}"] = slimmer[f"block5_conv1/{name}"][..., :-1]
+    slimmer["block5_conv2/kernel"] = slimmer["block5_conv2/kernel"][:, :, :-1]
+    network = Compact(slimmer)
+    engine = open_engine(COMPACT, slim, network)
+    golden = model.compact.head.probabilities(engine.features(model.golden_photos))
+    twin = dataclasses.replace(model.compact, network=network, golden_probabilities=golden)
+    assert load(dataclasses.replace(model, compact=twin)).engine.name == COMPACT
+
+
+def test_the_fastest_that_is_proven_is_taken(trained):
+    _, dial = trained
+    slow, fast = (dataclasses.replace(proven(dial.candidates[0]), times=times) for times in ("2", "3"))
+    assert dataclasses.replace(dial, candidates=(slow, fast)).chosen is fast
+    assert dataclasses.replace(dial, candidates=(slow, proven(fast, agreement=0.98))).chosen is slow
+
+
+def test_where_there_is_a_gpu_it_is_no_candidate(load, model, monkeypatch):
+    monkeypatch.setattr("catdog.models.classifier.has_gpu", lambda: True)
+    monkeypatch.setattr(selection, "seconds_per_photo", lambda engine: 0.01 if engine.name == COMPACT else 0.02)
+    assert load(model).engine.name != COMPACT
+
+
+def test_few_photos_are_looked_at_mirrored_too(pets, slim):
+    pixels = pruned_models._Networks(pets, SimpleNamespace(backbone=slim), seed=0)._pixels
+    half = len(pets.of("train")) // 2
+    assert pixels.shape == (2 * half, 224, 224, 3)
+    assert (pixels[half:] == pixels[:half, :, ::-1]).all()
+
+
+def test_it_must_be_proven(load, trained, model, monkeypatch, capsys):
+    arguments, dial = trained
+    model = save_model(*arguments, proven(dial.candidates[0], agreement=0.98))
+    monkeypatch.setattr(selection, "seconds_per_photo", lambda engine: 0.01 if engine.name == COMPACT else 0.02)
+    assert load(model).engine.name == OPENVINO_INT8
+    assert (
+        "compact is passed over: on 100 photos that neither was trained on it agrees with the whole model on 98.0%"
+        in (capsys.readouterr().out)
+    )
+    with refused("engine-unusable", "compact", "98.0%"):
+        load(model, COMPACT)
+
+
+def test_a_wrong_one_fails_its_golden_photos(model, slim):
+    arrays = {name: array.copy() for name, array in model.compact.network.arrays.items()}
+    arrays["block4_conv1/range"] /= 50
+    with refused("model-answers-changed", kind=BundleRefused):
+        Classifier(model, open_engine(COMPACT, slim, Compact(arrays)))
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "another model's"])
+def test_a_model_serves_without_it(load, model, damage, tmp_path, monkeypatch):
+    folder = shutil.copytree(model.folder, tmp_path / "copy")
+    path = folder / bundle.COMPACT_TWIN
+    data = path.read_bytes()
+    path.write_bytes(data[:-100] if damage == "cut" else data[:-1] + b"x")
+    if damage == "gone":
+        path.unlink()
+    read = bundle.read(folder)
+    assert read.compact is None
+    assert load(read, OPENVINO_FP32).predict(model.golden_photos).shape[1] == 2
+    with refused("engine-unusable", "COMPACT"):
+        load(read, COMPACT)
+
+
+def test_one_that_does_not_fit_its_model_is_none(model):
+    arrays, card = model.compact.arrays, model.card
+    assert CompactTwin.of(arrays, card).network.digest == model.compact.network.digest
+    for changed in (
+        {"head/kernel": arrays["head/kernel"][:-1]},
+        {"head/kernel": arrays["head/kernel"][:-1], "model/centers": arrays["model/centers"][:, :-1]},
+        {"head/bias": arrays["head/bias"].astype(np.float64)},
+        {"model/centers": arrays["model/centers"][:1]},
+        {"model/golden": arrays["model/golden"] * np.nan},
+    ):
+        with pytest.raises(ValueError, match="fit together"):
+            CompactTwin.of({**arrays, **changed}, card)
+    for senseless in ({"sure_from": 1.5}, {"familiarity": OODDetector(model.compact.familiarity.centers, 0.0)}):
+        with pytest.raises(ValueError, match="fit together"):
+            dataclasses.replace(model.compact, **senseless)
+    with pytest.raises(ValueError, match="other classes"):
+        CompactTwin.of(arrays, {**card, "classes": ["cat", "dog", "owl"]})
+
+
+def test_nothing_is_written_twice_and_a_change_of_the_twin_is_a_change(model, trained, monkeypatch):
+    arguments, dial = trained
+    candidate = proven(dial.candidates[0])
+    monkeypatch.setenv("MODELS_DIR", str(model.folder.parents[1]))
+    assert save_model(*arguments, candidate).id == model.id
+    assert save_model(*arguments, dataclasses.replace(candidate, network=other(candidate.network))).id != model.id
+    without = save_model(*arguments)
+    assert without.compact is None
+    assert "compact" not in without.card
+
+
+def test_knobs_that_make_no_sense_are_told(trained, pets, slim):
+    arguments, _ = trained
+    engines, fit = arguments[5], arguments[2]
+    with refused("setting-compact", "no, auto, all, 1.5", '"5"'):
+        compact_twins("5", pets, engines, fit)
+    with refused("setting-compact", "COMPACT_MAY_LOSE"):
+        compact_twins("2", pets, engines, fit, may_lose=-1)
+    with refused("engine-no-twin", "COMPACT", kind=EngineUnavailable):
+        open_engine(COMPACT, slim)
+    assert compact_twins("no", pets, engines, fit).chosen is None
+
+
+def test_where_nothing_can_be_proven_nothing_is_made(trained, drawings, capsys):
+    arguments, _ = trained
+    few = check(PhotoFolder(drawings, "few"))
+    assert compact_twins("auto", few, arguments[5], arguments[2]).candidates == ()
+    assert "30 photos" in capsys.readouterr().out
+
+
+def test_another_backbone_has_none(pets):
+    from catdog.backbones.architectures import ARCHITECTURES
+
+    engines = SimpleNamespace(backbone=SimpleNamespace(architecture=ARCHITECTURES["ConvNeXtTiny"]))
+    with refused("setting-compact", "ConvNeXtTiny", "BACKBONE"):
+        compact_twins("2", pets, engines, None)
+
+
+@pytest.fixture
+def slender(slim, own_cache, pets):
+    """Notebook 1 on a chain like VGG16 that is small enough to be made smaller in seconds."""
+    engines = EngineSelection.__new__(EngineSelection)
+    engines.backbone, engines.store = slim, FeatureCache(slim)
+    engines.chosen = engines.reference = open_engine(OPENVINO_FP32, slim)
+    return pets, engines, fit_head(features_by_split(pets, engines.chosen, engines.store), 2)
+
+
+def test_auto_goes_on_from_how_the_first_did_and_what_was_made_is_kept(slender, capsys):
+    options = {"may_lose": 100.0, "photos_at_most": 16, "pruning": {"patches": 1600}}
+    dial = compact_twins("auto", *slender, **options)
+    assert "Narrowing to 50%" in capsys.readouterr().out
+    halves = {one.times: one for one in dial.candidates}
+    assert set(halves) == ({"1.75", "2"} if halves["2"].proof.failure else {"2", "2.25"})
+    half = halves["2"]
+    assert half.made["gmacs"] <= half.made["gmacs_of_whole"] / 2
+    assert json.loads(json.dumps(half.as_card()))["channels"] == list(half.network.widths)
+    again = compact_twins("2", *slender, **options)
+    assert "Narrowing" not in capsys.readouterr().out
+    assert again.candidates[0].network.digest == half.network.digest
+    assert again.candidates[0].fit.head.kernel.tolist() == half.fit.head.kernel.tolist()
+    (kept, *_) = paths.cache_dir().glob("compact-*.npz")
+    for damage in (kept.read_bytes()[:20_000], b"PK\x03\x04", b""):
+        kept.write_bytes(damage)
+        assert kept_arrays(kept) == {}
+    assert half.proof.photos == len([photo for photo in slender[0].photos if photo.split != TEST]) - 16
+    strict = dataclasses.replace(half, proof=dataclasses.replace(half.proof, agreement=0.5))
+    assert "None is taken" in str(dataclasses.replace(dial, candidates=(strict,)))

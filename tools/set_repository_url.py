@@ -1,0 +1,44 @@
+"""One place for the repository's address (pyproject.toml): put it into the README's buttons and the notebooks.
+
+python tools/set_repository_url.py                               the address that stands in pyproject.toml
+python tools/set_repository_url.py https://github.com/me/mine    another one, which is put there, too
+"""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+_GITHUB = r"https://github\.com/[\w.-]+/[\w.-]+?"
+_COLAB = r"https://colab\.research\.google\.com/github/[\w.-]+/[\w.-]+/blob/"
+_PROJECT = ROOT / "pyproject.toml"
+
+
+def repository() -> str:
+    """The address as pyproject.toml gives it."""
+    return tomllib.loads(_PROJECT.read_text())["tool"]["catdog"]["repository"]
+
+
+def carriers() -> list[Path]:
+    """The files that carry the address."""
+    return [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
+
+
+def with_address(text: str, address: str) -> str:
+    """`text` with `address` in its Colab buttons and set-up cells."""
+    path = address.removeprefix("https://github.com/")
+    text = re.sub(_COLAB, f"https://colab.research.google.com/github/{path}/blob/", text)
+    return re.sub(rf'(PUBLISHED_AT = \\?"){_GITHUB}(\\?")', rf"\g<1>{address}\g<2>", text)
+
+
+def main(address: str = "") -> None:
+    if address:
+        _PROJECT.write_text(_PROJECT.read_text().replace(f'"{repository()}"', f'"{address}"'))
+    for file in carriers():
+        file.write_text(with_address(file.read_text(), repository()))
+        print(f"{file.relative_to(ROOT)}: {repository()}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
