@@ -1,4 +1,4 @@
-"""Where am I running, where do photos, models, caches and secrets live, and who set which knob?"""
+"""Where photos, models and caches lie: in the repository, on Colab's disk or on Drive."""
 
 import hashlib
 import os

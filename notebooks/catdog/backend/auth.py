@@ -17,7 +17,7 @@ class _AccessCode(HTTPTokenAuth):
         wanted, code = current_app.config["ACCESS_CODE"], getattr(auth, "token", None) or ""
         if not wanted:
             return True
-        if request.method == "GET":  # who sends photos is counted at the door
+        if request.method == "GET":  # `Admission.enter` has counted a POST
             admission.count()
         # The right code lets in whatever others at the same address try: a class shares one.
         if hmac.compare_digest(code.encode(), wanted.encode()):

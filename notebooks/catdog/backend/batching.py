@@ -82,8 +82,7 @@ class BatchingQueue:
         until the end. Raises QueueFull, and keeps none, where there are not so many, or where photos wait already and
         these would wait longer than they may."""
         with self._lock:
-            after = self._queued + number
-            if after > self._max_queue_size or (self._queued and after * self.seconds_each > self._patience):
+            if self._queued + number > (self.in_time if self._queued else self._max_queue_size):
                 raise QueueFull
             self._queued += number
         reservation = Reservation(self, number)

@@ -32,7 +32,7 @@ _PHOTOS_A_LIFE = 2000  # decoders leak a little
 _START_SECONDS = 60  # on a very busy machine
 _STARTERS = 2  # threads, for good: where none can be started any more, decoders must still be
 _PAUSES = (0.1, 0.5, 1, 2, 5)  # seconds between tries to start one, where there is no room for a process
-_MOST_WORDS = 64 << 10  # bytes of a refusal, or of what is said beside a photo
+_MOST_WORDS = 64 << 10  # bytes of a refusal, and of the framing around a photo
 _WALL = 6  # times the processor time that a photo may take, or as long as a machine is that busy
 # What photos make decoders print is nobody's business, and Ctrl-C is for the service, which ends them.
 _QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
@@ -156,7 +156,7 @@ def _accepted(listener: socket.socket, process: subprocess.Popen, token: str) ->
             if secrets.compare_digest(receive(line, _MOST_WORDS, time.monotonic() + 5)[0], token.encode()):
                 line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return line
-        except Exception:  # whoever else connects to a port says anything
+        except Exception:  # another program may connect, and send anything
             pass
         line.close()
     raise OSError("a decoder did not start")

@@ -71,7 +71,7 @@ def decode(
 
 
 def _first_to_end(running: dict[int, "_Reading"]) -> int:
-    """The number of one that has its outcome, or has had its time: its decoder is for others while the rest goes on."""
+    """Return the number of the next photo that is done or out of time, so that its decoder is free for others."""
     ended = connection.wait([one.line for one in running.values()], min(one.seconds_left for one in running.values()))
     by_time = sorted(running, key=lambda number: running[number].seconds_left)
     return next((number for number in by_time if running[number].line in ended), by_time[0])
@@ -115,15 +115,14 @@ class _Reading:
 
     def leave(self, more: bool) -> Decoder | None:
         """After the outcome: its decoder where `more` photos of the request wait and its time is not yet over."""
-        decoder, self._decoder = self._decoder, None
-        if decoder and more and time.monotonic() - decoder.handed_out < _KEPT_SECONDS:
+        if self._decoder and more and time.monotonic() - self._decoder.handed_out < _KEPT_SECONDS:
+            decoder, self._decoder = self._decoder, None
             return decoder
-        if decoder:
-            self._pool.give_back(decoder)
+        self.give_up()
         return None
 
     def give_up(self) -> None:
-        """Without an outcome, or with one that nobody asks for."""
+        """Give the decoder back, as useless unless it has read the photo."""
         if self._decoder:
             self._pool.give_back(self._decoder, well=self._read)
             self._decoder = None
@@ -141,7 +140,7 @@ class _Reading:
         pixels, preprocessing, seconds = self._limits
         try:
             self._decoder.begin(self._photo, pixels, preprocessing, seconds)
-        except Lost:  # which is told when the answer is asked for
+        except Lost:  # `_finish` raises it again
             pass
         except BaseException:  # no memory to hand the photo over, say
             self.give_up()

@@ -56,9 +56,8 @@ class ModelWatcher:
             newer = self._newer()
             for place, folder in enumerate(newer):
                 if self._took_over(folder):
-                    self._known.update(
-                        newer[place:]
-                    )  # older ones have had their chance; newer ones may be on their way
+                    # Older ones have had their chance; newer ones may still be on their way.
+                    self._known.update(newer[place:])
                     return True
             return False
 
@@ -79,13 +78,13 @@ class ModelWatcher:
                 return False
             self._take_over(found)
         except BundleRefused as refusal:
-            self._note_refusal(folder, refusal)
+            self._note_refusal(folder, str(refusal))
             return False
         except Exception as error:  # of one version, which must not hide another; it may pass
             self._known.discard(folder)
             self._later[folder] = time.monotonic() + _RETRY_SECONDS
-            words = str(error) if isinstance(error, SuiteError) else f"{folder} cannot be used: {first_line(error)}."
-            self._note_refusal(folder, SuiteError("model-damaged", words))
+            is_told = isinstance(error, SuiteError)
+            self._note_refusal(folder, str(error) if is_told else f"{folder} cannot be used: {first_line(error)}.")
             return False
         return True
 
@@ -115,7 +114,7 @@ class ModelWatcher:
                         continue
                     self._take_over(found)
                 except SuiteError as refusal:
-                    self._note_refusal(folder, refusal)
+                    self._note_refusal(folder, str(refusal))
                     continue
                 self._before = [before for before in self._before if before not in (folder, left)]
                 self._known |= {folder, left}
@@ -164,10 +163,10 @@ class ModelWatcher:
         if self._waiting and bundle.age(self._waiting.folder) <= bundle.age(found.folder):
             self._waiting = None
 
-    def _note_refusal(self, folder: Path, refusal: SuiteError) -> None:
-        if self._refused.get(folder) != str(refusal):
-            self._app.logger.warning("model refused", extra={"facts": {"why": str(refusal)}})
-        self._refused[folder] = str(refusal)
+    def _note_refusal(self, folder: Path, why: str) -> None:
+        if self._refused.get(folder) != why:
+            self._app.logger.warning("model refused", extra={"facts": {"why": why}})
+        self._refused[folder] = why
 
 
 def watch(app: APIFlask, wanted: str = "", engine: str = AUTO, seconds: float = 5) -> ModelWatcher:

@@ -1,4 +1,4 @@
-"""Ways to run the frozen base. Each is loaded only when it is opened, so that serving by one never loads another."""
+"""What all engines have in common: their names, their protocol, and what this machine offers them."""
 
 import functools
 import os

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,23 @@ class BundleRefused(SuiteError):
     """A model's folder that is incomplete, damaged or not ours. The message says which and why."""
 
 
+@contextmanager
+def refused_if_damaged(what: str) -> Iterator[None]:
+    """Raise BundleRefused with the sentence `what` for anything that reading a model's files raises.
+
+    Somebody else may have written them, and NumPy, zipfile and json raise a dozen unrelated errors for foreign files.
+    """
+    try:
+        yield
+    except BundleRefused:
+        raise
+    except Exception:
+        raise BundleRefused("model-damaged", f"{what}: {INSTEAD}") from None
+
+
 def read_arrays(path: Path, wanted_digest: str, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
     """The arrays `names` of a file, or all of them. Raises BundleRefused where it is not the file that was saved."""
-    try:
+    with refused_if_damaged(f"{path} is missing or damaged"):
         require_plain_file(path, _MOST_BYTES)
         if digest(path) != wanted_digest:
             raise BundleRefused("model-damaged", f"{path} is not the file that was saved: {INSTEAD}")
@@ -28,10 +43,6 @@ def read_arrays(path: Path, wanted_digest: str, names: Iterable[str] | None = No
             if sum(part.file_size for part in arrays.zip.infolist()) > _MOST_BYTES:
                 raise ValueError("a few kilobytes that unpack to very many")
             return {name: arrays[name] for name in names or arrays.files}
-    except BundleRefused:
-        raise
-    except Exception:  # NumPy and zipfile raise a dozen unrelated kinds for files that are not theirs
-        raise BundleRefused("model-damaged", f"{path} is missing or damaged: {INSTEAD}") from None
 
 
 def kept_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -39,7 +50,7 @@ def kept_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             return dict(arrays)
-    except Exception:  # see above
+    except Exception:  # see `refused_if_damaged`
         return {}
 
 

@@ -28,7 +28,7 @@ from ..engines.int8 import Twin
 from ..engines.parity import ParityCheck, PrunedParityCheck
 from ..errors import SuiteError
 from ..names import listed
-from .arrays import INSTEAD, BundleRefused, read_arrays
+from .arrays import INSTEAD, BundleRefused, read_arrays, refused_if_damaged
 from .card import CARD, FAMILIAR, architecture_of_card, parity_checks_of, read_card, threshold
 from .head import Head
 from .ood import OODDetector
@@ -129,12 +129,8 @@ class Bundle:
 
 def read(folder: Path) -> Bundle:
     """Read a saved model and check that its files are those that were saved. Raises BundleRefused."""
-    try:
+    with refused_if_damaged(f"The files in {folder} do not fit together"):
         return _read(folder)
-    except BundleRefused:
-        raise
-    except Exception:  # arrays of kinds that nobody expected
-        raise BundleRefused("model-damaged", f"The files in {folder} do not fit together: {INSTEAD}") from None
 
 
 def _read(folder: Path) -> Bundle:

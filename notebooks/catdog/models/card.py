@@ -7,7 +7,7 @@ from pathlib import Path
 from ..backbones.architectures import Architecture, architecture_of
 from ..engines.base import COMPACT
 from ..engines.parity import ParityCheck, PrunedParityCheck
-from .arrays import INSTEAD, BundleRefused, require_plain_file, sealed
+from .arrays import BundleRefused, refused_if_damaged, require_plain_file, sealed
 
 SCHEMA = 2
 _BEFORE = 1  # whose cards call the preprocessing an image door
@@ -18,24 +18,25 @@ _MOST_BYTES, _MOST_CLASSES, _MOST_LETTERS = 16 << 20, 100_000, 1000
 
 def read_card(folder: Path) -> dict:
     """The card alone. Raises BundleRefused."""
-    try:
-        require_plain_file(folder / CARD, _MOST_BYTES)
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        if card["schema"] not in (SCHEMA, _BEFORE):
-            raise BundleRefused("model-other-release", f"{folder} is of another release: {_UPDATE}, or train again.")
-        if "digest" in card and card != sealed(card):  # cards had none before
-            raise ValueError
-        card = _translated(card)
-        _check_kinds(card)
-        _check_architecture(folder, card)
-        if not (0 <= threshold(card, "sure") <= 1 and (FAMILIAR in card["files"]) <= (threshold(card, "far") > 0)):
-            raise ValueError
-    except FileNotFoundError:
-        raise BundleRefused("model-missing", f"{folder} holds no saved model: it has no {CARD}.") from None
-    except BundleRefused:
-        raise
-    except Exception:  # whatever a file that somebody else wrote leads to
-        raise BundleRefused("model-damaged", f"{folder / CARD} is damaged: {INSTEAD}") from None
+    with refused_if_damaged(f"{folder / CARD} is damaged"):
+        try:
+            return _checked_card(folder)
+        except FileNotFoundError:
+            raise BundleRefused("model-missing", f"{folder} holds no saved model: it has no {CARD}.") from None
+
+
+def _checked_card(folder: Path) -> dict:
+    require_plain_file(folder / CARD, _MOST_BYTES)
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    if card["schema"] not in (SCHEMA, _BEFORE):
+        raise BundleRefused("model-other-release", f"{folder} is of another release: {_UPDATE}, or train again.")
+    if "digest" in card and card != sealed(card):  # cards had none before
+        raise ValueError
+    card = _translated(card)
+    _check_kinds(card)
+    _check_architecture(folder, card)
+    if not (0 <= threshold(card, "sure") <= 1 and (FAMILIAR in card["files"]) <= (threshold(card, "far") > 0)):
+        raise ValueError
     return card
 
 

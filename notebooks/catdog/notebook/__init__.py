@@ -6,7 +6,8 @@ when it is first asked for, so that notebook 3 never loads what trains.
 
 from importlib import import_module
 
-# By notebook and in the order of its cells: a name, and where it lies.
+# By notebook and in the order of its cells: a name, and its module; behind a colon another name there, or none where
+# the module itself is meant.
 PUBLIC = {
     # all three
     "set_up": "notebook.colab:set_up_for",
@@ -18,7 +19,7 @@ PUBLIC = {
     "describe_layout": "data.dataset",
     "list_photos": "data.dataset",
     "Preprocessing": "data.preprocessing",
-    "plots": "notebook.plots",
+    "plots": "notebook.plots:",
     "load_backbone": "backbones.architectures",
     "FeatureCache": "training.features",
     "check": "data.dataset",
@@ -82,10 +83,9 @@ __all__ = list(PUBLIC)
 def __getattr__(name: str):
     if name not in PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, attribute = PUBLIC[name].partition(":")
-    package = __name__.partition(".")[0]
-    found = import_module(f"{package}.{module}")
-    return found if module.endswith(f".{name}") and not hasattr(found, name) else getattr(found, attribute or name)
+    module, colon, attribute = PUBLIC[name].partition(":")
+    found = import_module(f"{__name__.partition('.')[0]}.{module}")
+    return found if colon and not attribute else getattr(found, attribute or name)
 
 
 def __dir__() -> list[str]:

@@ -112,7 +112,7 @@ class Parser(HTTPRequestParser):
     `adj.bodies` is the `Share` of its server in bytes, `adj.under_way` in requests, and `adj.patience` how many seconds
     may pass in which next to nothing comes.
 
-    `client` is the household that sends it, as soon as its header is read.
+    `client` is the `rate_limit_key` of who sends it, as soon as its header is read.
     """
 
     def __init__(self, adj, address: str = ""):
