@@ -18,6 +18,17 @@ def test_the_environment_comes_first_with_the_type_of_the_default(monkeypatch):
     assert environment_first(A=1, B=False, C=1.0, D="x", E=True, F="kept", G=8) == (7, True, 0.5, "", False, "kept", 8)
 
 
+@pytest.mark.parametrize(("name", "old"), settings.OLD_NAMES.items())
+def test_an_old_name_of_a_setting_is_taken_and_the_new_one_said(monkeypatch, capsys, name, old):
+    monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(old, "before")
+    assert environment_first(**{name: ""}) == ("before",)
+    assert f"The setting {old} is called {name} now" in capsys.readouterr().out
+    monkeypatch.setenv(name, "now")
+    assert environment_first(**{name: "", old: ""}) == ("now", "before")
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize(("default", "word"), [(5000, "a whole number"), (0.5, "a number"), (True, "true or false")])
 def test_text_that_does_not_fit_is_refused_in_words(monkeypatch, default, word):
     monkeypatch.setenv("PORT", "eighty")

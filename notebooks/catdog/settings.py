@@ -16,6 +16,19 @@ _WHY_NO_SECRET = {  # by the names of google.colab.userdata's errors
         "this cell again. In VS Code, which hands over none, set TUNNEL to cloudflared, or to ngrok and type the token."
     ),
 }
+# Settings by their names today, and what they were called before. To be removed with the next number of `catdog.API`.
+OLD_NAMES = {
+    "CORS_ORIGINS": "ORIGINS",
+    "LABELS_OUT": "OUT",
+    "LABEL_PHOTOS": "PHOTOS",
+    "MAX_REPLICAS": "REPLICAS",
+    "MIN_REPLICAS": "FEWEST",
+    "PRUNE": "COMPACT",
+    "PRUNE_MAX_DROP": "COMPACT_MAY_LOSE",
+    "SAVE_WHEN": "PUBLISH",
+    "TARGET_ACCURACY": "SURE_IS_RIGHT",
+    "TEST_PHOTO": "PHOTO",
+}
 _AROUND = " \t\r\"'`“”„‘’«»<>()[]{}.,;"
 _TOKEN = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z0-9]{20,}_[A-Za-z0-9]{15,}(?![A-Za-z0-9_])")  # as ngrok makes them today
 _NAMED_TOKEN = re.compile(r"(?i:authtoken|auth_token)[\W]+([A-Za-z0-9_-]+)")
@@ -78,10 +91,19 @@ def environment_first(**settings) -> tuple:
     """The given settings in order, each replaced by the environment variable of its name where that is set.
 
     Text from the environment takes the type of the value it replaces (bool, int, float or str; only text can be
-    set to nothing). So a Colab form, a test and a command line turn the same knobs. Raises SuiteError for text
-    that does not fit.
+    set to nothing). So a Colab form, a test and a command line turn the same knobs. An old name is taken, too, and
+    the new one is said. Raises SuiteError for text that does not fit.
     """
-    return tuple(as_typed(name, os.environ.get(name), default) for name, default in settings.items())
+    return tuple(as_typed(name, in_environment(name), default) for name, default in settings.items())
+
+
+def in_environment(name: str) -> str | None:
+    """What the environment holds for the setting `name`, under that name or the one that it had before."""
+    old = OLD_NAMES.get(name, "")
+    if name not in os.environ and old in os.environ:
+        print(f"The setting {old} is called {name} now: please use that name.")
+        return os.environ[old]
+    return os.environ.get(name)
 
 
 def __getattr__(name: str):
