@@ -36,6 +36,8 @@ os.environ.update(
     PORT="0",
     MPLBACKEND="agg",
 )
+from catdog.settings import OLD_NAMES
+
 for name in (
     "NGROK_AUTHTOKEN",
     "NGROK_DOMAIN",
@@ -55,24 +57,18 @@ for name in (
     "FIT",
     "COMPARE_NETWORKS",
     "UNFREEZE",
-    "PHOTO",
     "SEED",
     "EPOCHS",
     "ENGINE",
     "SAVE_H5",
     "STOP",
     "LIMITS",
-    "ORIGINS",
     "CORRECTIONS",
     "EXPORT",
-    "PUBLISH",
-    "SURE_IS_RIGHT",
-    "COMPACT",
-    "COMPACT_MAY_LOSE",
-    "PHOTOS",
-    "OUT",
     "FEATURES",
     "RAY_ADDRESS",
+    *(OLD_NAMES),
+    *OLD_NAMES.values(),
 ):
     os.environ.pop(name, None)
 
@@ -87,6 +83,12 @@ settings.load_profile("full")
 
 PHOTOS = Path(os.environ.get("TEST_PHOTOS", ROOT.parent / "shared" / "photos"))
 EARLIER_MODEL = ROOT / "tests" / "earlier_model"
+
+
+def with_backbone(card, preprocessing: str = "", **changes):
+    """The card with other entries in its part on the backbone."""
+    backbone = dataclasses.replace(card.backbone, **changes)
+    return dataclasses.replace(card, backbone=backbone, preprocessing=preprocessing or card.preprocessing)
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -235,8 +237,12 @@ def real_classifier(backbone, shipped):
     return load_classifier(without_thresholds(shipped))
 
 
-def without_thresholds(model, **thresholds):
-    return dataclasses.replace(model, card={**model.card, "thresholds": thresholds}, familiarity=None)
+def without_thresholds(model, confidence: float = 0.0):
+    """The model without what tells photos of something else, and confident from `confidence` on."""
+    from catdog.models.card import Thresholds
+
+    card = dataclasses.replace(model.card, thresholds=Thresholds(confidence))
+    return dataclasses.replace(model, card=card, ood_detector=None)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from catdog.errors import SuiteError
 from catdog.training import backbone_comparison
 from catdog.training.backbone_comparison import Tried, compare_networks, table
 from catdog.training.features import FeatureCache
-from catdog.training.linear_head import Fit
+from catdog.training.linear_head import FitResult
 from conftest import drawing
 from standins.network import NAME, StandInNetwork
 
@@ -111,7 +111,7 @@ def test_too_few_photos_are_told_in_one_sentence_before_anything_is_computed(dat
 def test_one_that_judges_too_few_photos_is_left_out(dataset, asked, monkeypatch, capsys):
     def nothing_judged(data, classes, seed):
         number = len(data["train"][1]) + len(data["valid"][1])
-        return Fit(head=None, out_of_fold=np.full((number, classes), np.nan, np.float32))
+        return FitResult(head=None, out_of_fold=np.full((number, classes), np.nan, np.float32))
 
     monkeypatch.setattr(backbone_comparison, "fit_head", nothing_judged)
     assert compare_networks(dataset(cat=PHOTOS, dog=PHOTOS), "auto", candidates=CANDIDATES) == []

@@ -26,7 +26,7 @@ from catdog.models.card import CARD
 from catdog.models.classifier import Classifier, load_classifier
 from catdog.models.ood import centers_of, distance_limit
 from catdog.training import engine_selection, pruned_models
-from catdog.training.calibration import fit_confidence
+from catdog.training.calibration import calibrate
 from catdog.training.comparison import compare
 from catdog.training.engine_selection import EngineSelection
 from catdog.training.evaluation import judge
@@ -34,7 +34,8 @@ from catdog.training.features import FeatureCache, features_by_split
 from catdog.training.fine_tuning import fine_tuned
 from catdog.training.linear_head import fit_head
 from catdog.training.save import save_model
-from conftest import drawing, refused
+from catdog.training.trained_head import train_head
+from conftest import drawing, refused, with_backbone
 from PIL import Image
 from standins.network import SMALL, save_random
 
@@ -95,7 +96,7 @@ def test_every_engine_computes_what_keras_does(name, pixels, loaded, random_weig
     assert expected.std(axis=0).max() > 1e-3
     for engine in (open_engine(TENSORFLOW, backbone), open_engine(OPENVINO_FP32, backbone)):
         activations, features = engine.activations(photos), engine.features(photos)
-        assert activations.shape == (3, architecture.cells, architecture.cells, architecture.size)
+        assert activations.shape == (3, architecture.grid_size, architecture.grid_size, architecture.size)
         assert np.abs(activations - expected).max() < 1e-3 * np.abs(expected).max()
         assert np.abs(features - expected.mean(axis=(1, 2))).max() < 1e-3 * np.abs(expected).max()
         assert features.dtype == activations.dtype == np.float32
@@ -111,12 +112,10 @@ def pets(drawings):
 
 def trained(dataset, engines, name="pets"):
     """As notebook 1 does it: (data, head, the saved model)."""
-    data, frozen = features_by_split(dataset, engines.chosen, engines.store), not engines.backbone.tuned
-    fit = fit_head(data, len(dataset.classes), frozen=frozen)
-    confidence = fit_confidence(fit, data)
-    judgement = judge(dataset, data, fit, confidence, frozen=frozen)
-    model = save_model(name, dataset, fit, confidence, judgement.reports, engines, judgement=judgement)
-    return data, confidence.head, model
+    data = features_by_split(dataset, engines.chosen, engines.store)
+    found = train_head(data, dataset.classes, frozen=not engines.backbone.fine_tuned)
+    model = save_model(name, dataset, found, engines, judgement=judge(dataset, data, found))
+    return data, found.calibrated.head, model
 
 
 @pytest.mark.slow
@@ -125,9 +124,9 @@ def test_a_model_on_another_backbone_is_trained_saved_compared_and_served(loaded
 
     backbone = loaded(SMALL)
     engines = EngineSelection(pets, backbone, FeatureCache(backbone), OPENVINO_FP32)
-    assert engines.twin is None
+    assert engines.int8 is None
     data, head, model = trained(pets, engines)
-    assert model.card["backbone"]["name"] == SMALL
+    assert model.card.backbone.name == SMALL
     assert model.head.kernel.shape == (960, 2)
     complete = keras.models.load_model(model.folder / "model.keras")
     assert complete.predict_on_batch(photos.astype(np.float32)).shape == (3, 2)
@@ -163,8 +162,8 @@ def test_weights_that_cannot_be_had_are_told_with_what_to_do(tmp_path, monkeypat
 
 
 def test_a_card_with_an_unknown_backbone_is_refused(shipped, tmp_path):
-    card = {**shipped.card, "backbone": {**shipped.card["backbone"], "name": "ResNet50"}}
-    (tmp_path / CARD).write_text(json.dumps(sealed(card)))
+    card = with_backbone(shipped.card, name="ResNet50")
+    (tmp_path / CARD).write_text(json.dumps(sealed(card.as_json())))
     with refused("model-other-release", kind=BundleRefused):
         bundle.read(tmp_path)
 
@@ -190,7 +189,7 @@ def test_block_5_is_trained_once_saved_with_the_model_and_served(frozen, slim, p
     again = fine_tuned(frozen, "block5", pets, OPENVINO_FP32, epochs=1)
     assert again.backbone.fingerprint == engines.backbone.fingerprint != frozen.backbone.fingerprint
     _, head, model = trained(pets, engines)
-    assert set(model.tuned) == changed
+    assert set(model.fine_tuned) == changed
     served = load_classifier(bundle.read(model.folder), OPENVINO_FP32, public=slim)
     expected = head.probabilities(engines.reference.features(model.golden_photos))
     assert np.abs(served.predict(model.golden_photos) - expected).max() < 1e-3
@@ -206,7 +205,7 @@ def test_tuned_arrays_that_do_not_fit_are_refused(slim, damage):
     array[0] = np.nan if damage == "nan" else 7
     tuned = {"block9/bias" if damage == "name" else "block5_conv1/bias": array[:9] if damage == "shape" else array}
     with pytest.raises(ValueError, match="makes no sense"):
-        slim.with_tuned(tuned)
+        slim.with_fine_tuned(tuned)
 
 
 def test_what_cannot_be_unfrozen_is_told(pets):
@@ -226,19 +225,19 @@ def test_photos_that_the_backbone_was_trained_on_judge_no_confidence():
     fit = fit_head(data, 2, frozen=False)
     assert np.isnan(fit.out_of_fold[:60]).all()
     assert np.isfinite(fit.out_of_fold[60:]).all()
-    found = fit_confidence(fit, data)
+    found = calibrate(fit, data)
     assert found.photos == 40
-    assert (found.familiarity.centers == centers_of(features, targets, 2)).all()
-    assert found.familiarity.limit == pytest.approx(distance_limit(found.familiarity.distances(data["valid"][0])))
+    assert (found.ood_detector.centers == centers_of(features, targets, 2)).all()
+    assert found.ood_detector.limit == pytest.approx(distance_limit(found.ood_detector.distances(data["valid"][0])))
 
 
 # Photos of other sizes
 
 
 @pytest.mark.parametrize(("pixels", "cells"), [(224, 14), (256, 16), (288, 18), (320, 20)])
-def test_cells_follow_from_the_size(pixels, cells):
-    assert VGG16.at(pixels).cells == cells
-    assert ARCHITECTURES[lite0.NAME].at(pixels).cells == cells // 2
+def test_cells_follow_from_the_size(pixels, grid_size):
+    assert VGG16.at(pixels).grid_size == grid_size
+    assert ARCHITECTURES[lite0.NAME].at(pixels).grid_size == grid_size // 2
     assert VGG16.at(pixels).size == VGG16.size == 1024
     assert ARCHITECTURES[lite0.NAME].at(pixels).size == 1280
 
@@ -289,17 +288,17 @@ def test_times_are_remembered_for_each_size(sizes):
 def test_the_twin_of_each_size_is_made_from_photos_of_that_size(sizes, pets, shipped, monkeypatch):
     seen = []
 
-    def make_twin(backbone, photos):
+    def quantize(backbone, photos):
         seen.append((backbone.architecture.preprocessing, {photo.shape for photo in photos}))
-        return shipped.twin
+        return shipped.int8
 
-    monkeypatch.setattr(engine_selection, "make_twin", make_twin)
+    monkeypatch.setattr(engine_selection, "make_twin", quantize)
     for backbone in sizes:
         for _ in range(2):
-            assert engine_selection._kept_twin(pets, backbone, may_make=True).digest == shipped.twin.digest
+            assert engine_selection._cached_int8_params(pets, backbone, may_make=True).digest == shipped.int8.digest
     expected = [one.architecture.preprocessing for one in sizes]
     assert seen == [(one, {(one.pixels, one.pixels, 3)}) for one in expected]
-    assert len(list(paths.cache_dir().glob("twin-*.npz"))) == len(sizes)
+    assert len(list(paths.cache_dir().glob("int8-*.npz"))) == len(sizes)
 
 
 def test_the_compact_twin_of_each_size_is_kept_apart(sizes, pets):
@@ -309,7 +308,7 @@ def test_the_compact_twin_of_each_size_is_kept_apart(sizes, pets):
             pets, SimpleNamespace(backbone=backbone), 0, lambda times: made.append(times) or (Empty, {})
         )
         networks.of("2")
-    assert len(made) == len(list(paths.cache_dir().glob("compact-*.npz"))) == len(sizes)
+    assert len(made) == len(list(paths.cache_dir().glob("pruned-*.npz"))) == len(sizes)
 
 
 class Empty:

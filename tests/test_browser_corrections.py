@@ -89,7 +89,7 @@ def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
     best = page.locator(".card .class dt").first
     with kernel(FINE_TUNE) as (run, value):
         run()
-        first, computed = value("model.id"), int(value("len(store.digests(engines.chosen.recipe))"))
+        first, computed = value("model.id"), int(value("len(store.digests(engines.chosen.engine_id))"))
         app, server = serve(load_classifier(bundle.read(bundle.find("pets")), "tensorflow"))
         versions = hot_reload.watch(app, "pets", "tensorflow", seconds=0.1)
 
@@ -105,7 +105,7 @@ def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
 
         assert f"{first} said {said}, a tester {really} → {really}" in run("corrections = Corrections", "ACCEPT =")
         run("ACCEPT =", ACCEPT="as suggested")
-        assert int(value("len(store.digests(engines.chosen.recipe))")) == computed + 1
+        assert int(value("len(store.digests(engines.chosen.engine_id))")) == computed + 1
         assert value("[photo.split for photo in dataset.photos if 'corrections' in str(photo.path)]") == "['train']"
         second = value("model.id")
         assert second != first

@@ -337,7 +337,7 @@ def test_why_not_is_told_where_the_service_is_gone(page, app):
 def test_the_page_says_not_sure_when_the_model_does(page, classifier, answers):
     answered = {name: answer for name, answer in answers.items() if "label" in answer}
     limit = float(np.median([sure_of(answer) for answer in answered.values()]))
-    app = create_app(Classifier(without_thresholds(classifier.bundle, sure=limit), classifier.engine))
+    app = create_app(Classifier(without_thresholds(classifier.bundle, confidence=limit), classifier.engine))
     server = Server(app, "127.0.0.1", 0)
     page.goto(server.url)
     choose(page, *mixed())
@@ -367,7 +367,7 @@ def test_the_page_says_not_sure_when_the_model_does(page, classifier, answers):
 @ONCE
 def test_the_page_says_why_it_is_not_sure_of_what_it_does_not_know(page, classifier):
     nothing = OODDetector(np.zeros((2, 1024), np.float32), limit=0.0)  # is like what this model learned from
-    strange = dataclasses.replace(classifier.bundle, familiarity=nothing)
+    strange = dataclasses.replace(classifier.bundle, ood_detector=nothing)
     server = Server(create_app(Classifier(strange, classifier.engine)), "127.0.0.1", 0)
     page.goto(server.url)
     choose(page, *plain("red"))
@@ -386,20 +386,21 @@ def test_the_page_says_which_model_answers_and_when_it_changes(page, classifier)
     app = create_app(classifier)
     server = Server(app, "127.0.0.1", 0)
     page.goto(server.url)
-    for words in (model.card["name"], model.card["version"], "2026", "98.0 % of 100 test photos right"):
+    for words in (model.card.name, model.card.version, "2026", "98.0 % of 100 test photos right"):
         expect(page.locator("#model")).to_contain_text(words)
     choose(page, photo("a.jpg", drawing()))
     wait_until_done(page, 1)
     expect(page.locator("#notice")).to_be_empty()
-    set_model(app, Classifier(dataclasses.replace(model, card={**model.card, "version": "later"}), classifier.engine))
+    later = dataclasses.replace(model, card=dataclasses.replace(model.card, version="later"))
+    set_model(app, Classifier(later, classifier.engine))
     choose(page, photo("b.jpg", drawing()))
     wait_until_done(page, 2)
-    expect_data(page.locator("#notice[role=status]"), code="model-changed", model=f"{model.card['name']}/later")
-    expect_data(page.locator("#model"), model=f"{model.card['name']}/later")
+    expect_data(page.locator("#notice[role=status]"), code="model-changed", model=f"{model.card.name}/later")
+    expect_data(page.locator("#model"), model=f"{model.card.name}/later")
     page.locator(".card .open").first.click()
     expect_data(page.locator("#detail-model"), model=classifier.bundle.id)
     page.click("#next")
-    expect_data(page.locator("#detail-model"), model=f"{model.card['name']}/later")
+    expect_data(page.locator("#detail-model"), model=f"{model.card.name}/later")
     server.stop()
 
 

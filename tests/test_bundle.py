@@ -1,5 +1,6 @@
 """Saved models: whole or not at all, verified before they serve, and readable by plain Keras."""
 
+import dataclasses
 import io
 import json
 import os
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,21 +21,33 @@ from catdog.data.preprocessing import PREPROCESSING, SQUEEZE, Preprocessing
 from catdog.data.sources import PhotoFolder
 from catdog.engines import open_engine
 from catdog.engines.base import OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW
+from catdog.engines.parity import PrunedParityCheck
 from catdog.models import bundle
 from catdog.models.arrays import digest, sealed
 from catdog.models.bundle import BundleRefused
-from catdog.models.card import CARD, SCHEMA, read_card
+from catdog.models.card import (
+    CARD,
+    CLASS_MEANS,
+    SCHEMA,
+    BackboneOfCard,
+    Card,
+    DataOfCard,
+    PrunedCard,
+    Thresholds,
+    read_card,
+)
 from catdog.models.classifier import Classifier, load_classifier
 from catdog.models.export_metadata import LOADS_IN
 from catdog.models.head import Head
 from catdog.models.ood import OODDetector
 from catdog.models.writer import publish
-from catdog.training.calibration import Confidence
+from catdog.training.calibration import CalibratedHead
 from catdog.training.engine_selection import EngineSelection
 from catdog.training.features import FeatureCache
-from catdog.training.linear_head import Fit, no_logits
+from catdog.training.linear_head import FitResult, no_logits
 from catdog.training.metrics import evaluate
 from catdog.training.save import _golden, _is_the_same, golden_photos, save_model
+from catdog.training.trained_head import TrainedHead
 from conftest import EARLIER_MODEL, drawing, refused
 
 
@@ -44,8 +58,8 @@ def a_head(classes=2, seed=0):
 
 
 def confident(head):
-    familiarity = OODDetector(np.full((2, VGG16.size), 0.01, np.float32), 0.5)
-    return Confidence(head, familiarity, 1.0, 0.75, 0.99, 0.9, 0.99, 0.98, 1.0, 100, True)
+    ood_detector = OODDetector(np.full((2, VGG16.size), 0.01, np.float32), 0.5)
+    return CalibratedHead(head, ood_detector, 1.0, 0.75, 0.99, 0.9, 0.99, 0.98, 1.0, 100, True)
 
 
 @pytest.fixture(autouse=True)
@@ -55,14 +69,12 @@ def places(own_places):
 
 @pytest.fixture
 def saved(stand_in, shipped):
-    """save(name, drawings=…, classes=…): a small model as `publish` saves it, without the complete network."""
+    """save(name, synthetic=…, classes=…): a small model as `publish` saves it, without the complete network."""
 
-    def save(name="pets", drawings=False, classes=("cat", "dog"), seed=0):
+    def save(name="pets", synthetic=False, classes=("cat", "dog"), seed=0):
         head, photos = a_head(len(classes), seed), shipped.golden_photos[:2]
-        card = {
-            "classes": list(classes), "drawings": drawings, "preprocessing": PREPROCESSING.version, "metrics": {},
-            "backbone": {"name": "VGG16", "features": VGG16.features, "fingerprint": stand_in.fingerprint},
-        }  # fmt: skip
+        backbone = BackboneOfCard("VGG16", stand_in.fingerprint, VGG16.features)
+        card = Card(classes, backbone, PREPROCESSING.version, synthetic=synthetic)
         return publish(name, card, head, photos, head.probabilities(stand_in.features(photos)))
 
     return save
@@ -93,7 +105,7 @@ def test_the_newest_is_found_and_any_other_by_its_version(saved):
 
 def test_drawings_are_served_only_when_they_are_asked_for(saved, shipped):
     assert bundle.find() == shipped.folder
-    drawn = saved("drawings", drawings=True)
+    drawn = saved("drawings", synthetic=True)
     assert bundle.find() == shipped.folder
     assert bundle.find("drawings") == drawn.folder
     real = saved("pets")
@@ -138,10 +150,10 @@ def test_damaged_files_are_refused(saved, file, damage):
         bundle.read(path.parent)
 
 
-@pytest.mark.parametrize("engines", [None, [], {"openvino-int8": {"agreement": 1.0}}, {"openvino-int8": 1}])
-def test_a_card_with_proofs_of_no_known_form_is_refused(saved, engines):
+@pytest.mark.parametrize("parity", [None, [], {"openvino-int8": {"agreement": 1.0}}, {"openvino-int8": 1}])
+def test_a_card_with_parity_checks_of_no_known_form_is_refused(saved, parity):
     model = saved()
-    change_card(model, engines=engines)
+    change_card(model, parity=parity)
     with refused("model-damaged", kind=BundleRefused):
         bundle.read(model.folder)
 
@@ -171,7 +183,7 @@ def test_pickles_are_never_loaded(saved, tmp_path):
 
     np.savez(model.folder / bundle.HEAD, kernel=np.array([Bomb()], dtype=object), bias=np.zeros(2))
     flag.unlink(missing_ok=True)
-    change_card(model, files={**model.card["files"], bundle.HEAD: digest(model.folder / bundle.HEAD)})
+    change_card(model, files={**model.card.files, bundle.HEAD: digest(model.folder / bundle.HEAD)})
     with pytest.raises(BundleRefused):
         bundle.read(model.folder)
     assert not flag.exists()
@@ -186,7 +198,7 @@ def test_arrays_must_fit_the_classes(saved):
 
 def test_another_base_is_refused(saved, stand_in):
     model = saved()
-    change_card(model, backbone={**model.card["backbone"], "fingerprint": "sha256:other"})
+    change_card(model, backbone={**asdict(model.card.backbone), "fingerprint": "sha256:other"})
     with refused("model-other-weights", kind=BundleRefused):
         Classifier(bundle.read(model.folder), stand_in)
 
@@ -204,7 +216,7 @@ def test_another_base_is_refused(saved, stand_in):
 )
 def test_what_another_release_saved_is_refused(saved, change):
     model = saved()
-    backbone = {**model.card["backbone"], **change.get("backbone", {})}
+    backbone = {**asdict(model.card.backbone), **change.get("backbone", {})}
     change_card(model, **{**change, "backbone": backbone})
     with refused("model-other-release", kind=BundleRefused):
         bundle.read(model.folder)
@@ -259,9 +271,7 @@ def test_a_save_that_breaks_off_leaves_no_version(saved):
         raise OSError(28, "No space left on device")
 
     with refused("model-not-saved", "No space left on device"):
-        publish(
-            "pets", {**first.card}, first.head, first.golden_photos, first.golden_probabilities, add_files=disk_full
-        )
+        publish("pets", first.card, first.head, first.golden_photos, first.golden_probabilities, add_files=disk_full)
     assert [path.name for path in first.folder.parent.iterdir()] == [first.folder.name]
     assert bundle.find("pets") == first.folder
 
@@ -273,37 +283,37 @@ def trained(drawings, slim):
 
 def trained_on(drawings, backbone, wanted=TENSORFLOW):
     """What `save_model` takes, with a last layer at random."""
-    dataset = check(PhotoFolder(drawings, "drawings", drawings=True))
-    fit = Fit(a_head(), no_logits(np.zeros(0, int), 2))
+    dataset = check(PhotoFolder(drawings, "drawings", synthetic=True))
+    fit = FitResult(a_head(), no_logits(np.zeros(0, int), 2))
     report = evaluate(np.empty((0, 2)), np.empty(0, int), dataset.classes)
     engines = EngineSelection(dataset, backbone, FeatureCache(backbone), wanted)
-    return dataset, fit, confident(fit.head), {"test": report}, engines
+    return dataset, TrainedHead(fit, confident(fit.head), {"test": report}), engines
 
 
 @pytest.mark.slow
 def test_saving_again_without_a_change_saves_nothing(trained, capsys):
     model = save_model("", *trained)
     assert model.id.startswith("drawings/")
-    assert model.card["drawings"]
+    assert model.card.synthetic
     assert save_model("", *trained).id == model.id
     assert model.id in capsys.readouterr().out
-    changed = trained[0], trained[1], confident(a_head(seed=1)), *trained[3:]
-    worse = SimpleNamespace(is_worse=True, sure=True)
+    changed = trained[0], dataclasses.replace(trained[1], calibrated=confident(a_head(seed=1))), trained[2]
+    worse = SimpleNamespace(is_worse=True, is_unseen=True)
     assert save_model("", *changed, unless_worse=worse).id == model.id
     assert model.id in capsys.readouterr().out
     latest = save_model("", *changed, unless_worse=SimpleNamespace(is_worse=False))
     assert latest.id != model.id
     change_card(latest, loads_in={})  # as of a version whose model.keras older versions of Keras refuse
     assert save_model("", *changed).id != latest.id
-    keeps_what_is_known_of_sureness(model, trained[2])
+    keeps_what_is_known_of_confidence(model, trained[1].calibrated)
 
 
-def keeps_what_is_known_of_sureness(model, confidence):
-    assert (model.sure_from, model.familiarity.limit) == (0.75, 0.5)
-    assert (model.familiarity.centers == confidence.familiarity.centers).all()
-    assert model.card["confidence"]["target"] == 0.99
-    for thresholds in ({"sure": 0.75}, {"sure": 0.75, "far": 0}, {"sure": 0.75, "far": "x"}):
-        change_card(model, thresholds=thresholds)
+def keeps_what_is_known_of_confidence(model, calibrated):
+    assert (model.confidence_threshold, model.ood_detector.limit) == (0.75, 0.5)
+    assert (model.ood_detector.centers == calibrated.ood_detector.centers).all()
+    assert model.card.calibration["target"] == 0.99
+    for distance in ({}, {"ood_distance": 0}, {"ood_distance": "x"}):
+        change_card(model, thresholds={"confidence": 0.75, **distance})
         with refused("model-damaged", kind=BundleRefused):
             bundle.read(model.folder)
 
@@ -322,36 +332,39 @@ def saved_card(stand_in, monkeypatch):
         ]
         dataset, head = Dataset("pets", ("cat", "dog"), tuple(photos), ()), a_head(seed=seed)
         engines = SimpleNamespace(
-            backbone=stand_in.backbone, chosen=stand_in, twin=None, reference=SimpleNamespace(model=None),
+            backbone=stand_in.backbone, chosen=stand_in, int8=None, reference=SimpleNamespace(model=None),
             exact_features=stand_in.features, parity_checks=lambda head: {},
         )  # fmt: skip
-        fit = Fit(head, no_logits(np.zeros(0, int), 2))
-        return save_model("pets", dataset, fit, confident(head), {}, engines, judgement=judgement, **options)
+        fit = FitResult(head, no_logits(np.zeros(0, int), 2))
+        trained = TrainedHead(fit, confident(head), {})
+        return save_model("pets", dataset, trained, engines, judgement=judgement, **options)
 
     return save
 
 
 def test_the_card_names_the_photos_that_trained(saved_card):
-    judgement = SimpleNamespace(by="test", as_card=dict)
+    judgement = SimpleNamespace(by="test", as_card=dict, reports={})
     card = saved_card(3, 2, judgement).card
-    assert card["trained_on"] == [f"{number:016x}" for number in (0, 1, 2, 10**6, 10**6 + 1)]
-    assert "trained_on" not in saved_card(3, seed=1).card  # photos in storage are not all known
+    assert card.trained_on == tuple(f"{number:016x}" for number in (0, 1, 2, 10**6, 10**6 + 1))
+    assert saved_card(3, seed=1).card.trained_on is None  # photos in storage are not all known
 
 
 def test_of_very_many_photos_the_card_names_none_and_of_many_it_stays_small(saved_card):
     answers = {f"{number:016x}": number % 2 for number in range(5000)}
-    judgement = SimpleNamespace(by="cross-validation", as_card=lambda: {"by": "cross-validation", "answers": answers})
+    judgement = SimpleNamespace(
+        by="cross-validation", reports={}, as_card=lambda: {"by": "cross-validation", "answers": answers}
+    )
     many = saved_card(4000, 1000, judgement)
-    assert len(read_card(many.folder)["trained_on"]) == 5000
+    assert len(read_card(many.folder).trained_on) == 5000
     assert (many.folder / CARD).stat().st_size < 1 << 19
-    assert "trained_on" not in saved_card(4001, 1000, judgement, seed=1).card
+    assert saved_card(4001, 1000, judgement, seed=1).card.trained_on is None
 
 
-def test_only_a_sure_comparison_keeps_a_worse_model_from_being_saved(saved_card):
+def test_only_a_comparison_by_unseen_photos_keeps_a_worse_model_from_being_saved(saved_card):
     first = saved_card(3)
-    for sure, seed in ((True, 1), (False, 2)):
-        comparison = SimpleNamespace(is_worse=True, sure=sure)
-        assert (saved_card(3, seed=seed, unless_worse=comparison).id == first.id) == sure
+    for is_unseen, seed in ((True, 1), (False, 2)):
+        comparison = SimpleNamespace(is_worse=True, is_unseen=is_unseen)
+        assert (saved_card(3, seed=seed, unless_worse=comparison).id == first.id) == is_unseen
 
 
 @pytest.mark.slow
@@ -374,11 +387,11 @@ for file in sys.argv[2:]:
 @pytest.mark.slow
 def test_plain_keras_gives_the_same_probabilities_from_raw_rgb(trained, tmp_path):
     model = save_model("", *trained, save_h5=True)
-    assert model.card["loads_in"] == LOADS_IN
+    assert model.card.loads_in == LOADS_IN
     with zipfile.ZipFile(model.folder / "model.keras") as file:
         told = json.loads(file.read("metadata.json"))
     assert told["class_names"] == list(model.classes)
-    assert (told["thresholds"], told["model"]) == (model.card["thresholds"], "drawings")
+    assert (told["thresholds"], told["model"]) == (asdict(model.card.thresholds), "drawings")
     without_suite = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     files = [str(model.folder / name) for name in (bundle.GOLDEN, "model.keras", "model.h5")]
     done = subprocess.run(
@@ -391,17 +404,17 @@ def test_plain_keras_gives_the_same_probabilities_from_raw_rgb(trained, tmp_path
     assert model.golden_probabilities.std() > 0.05
 
 
-def test_the_shipped_model_is_small_real_and_proven(shipped):
+def test_the_shipped_model_is_small_real_and_passes_its_checks(shipped):
     assert shipped.id.startswith("cats-and-dogs/")
     assert shipped.classes == ("cat", "dog")
-    assert not shipped.card["drawings"]
-    assert shipped.card["metrics"]["test"]["accuracy"] >= 0.98
-    assert shipped.card["metrics"]["cross-validation"]["accuracy"] >= 0.99
+    assert not shipped.card.synthetic
+    assert shipped.card.metrics["test"]["accuracy"] >= 0.98
+    assert shipped.card.metrics["cross-validation"]["accuracy"] >= 0.99
     assert (shipped.architecture, shipped.preprocessing) == (VGG16, PREPROCESSING)
     assert (shipped.folder / bundle.HEAD).stat().st_size < 20_000
     drawings = {photo.tobytes() for photo in golden_photos()}
     assert all(photo.tobytes() in drawings for photo in shipped.golden_photos)
-    assert shipped.twin
+    assert shipped.int8
     assert not shipped.parity_checks["openvino-int8"].failure
     assert "right on 98.0% of 100 test photos" in shipped.describe()
 
@@ -432,9 +445,9 @@ def test_a_model_for_288_pixels_is_saved_read_and_served(drawings, slim, slim_28
     model = bundle.read(save_model("", *arguments).folder)
     assert save_model("", *arguments).id == model.id != small.id
     for backbone, same in ((slim, True), (slim_288, False)):
-        engines = SimpleNamespace(backbone=backbone, twin=None)
-        assert _is_the_same(small, arguments[0], arguments[2], engines, None) == same
-    assert model.card["preprocessing"] == "rgb-288-crop-4"
+        engines = SimpleNamespace(backbone=backbone, int8=None)
+        assert _is_the_same(small, arguments[0], arguments[1].calibrated, engines, None) == same
+    assert model.card.preprocessing == "rgb-288-crop-4"
     assert model.preprocessing == Preprocessing(288)
     assert model.golden_photos.shape == (6, 288, 288, 3)
     photo = read_photo(drawing("dog", 3), preprocessing=model.preprocessing)
@@ -455,22 +468,51 @@ def test_a_model_for_288_pixels_is_saved_read_and_served(drawings, slim, slim_28
 def test_a_card_of_the_schema_before_is_read_in_todays_words(earlier):
     before = json.loads((EARLIER_MODEL / CARD).read_text())
     assert (before["schema"], before["image_door"]) == (1, "rgb-224-bilinear-2")
-    assert earlier.card["schema"] == SCHEMA == 2
-    assert earlier.card["preprocessing"] == before["image_door"]
-    assert "image_door" not in earlier.card
-    same = before.keys() - {"schema", "image_door"}
-    assert {key: earlier.card[key] for key in same} == {key: before[key] for key in same}
+    card, backbone = earlier.card, before["backbone"]
+    assert "tuned" not in backbone
+    assert (card.preprocessing, card.classes, card.synthetic) == (before["image_door"], ("cat", "dog"), False)
+    assert (card.name, card.version, card.created) == tuple(before[key] for key in ("name", "version", "created"))
+    assert card.thresholds == Thresholds(before["thresholds"]["sure"], before["thresholds"]["far"])
+    assert card.calibration["coverage"] == before["confidence"]["answered"]
+    assert card.calibration["selective_accuracy"] == before["confidence"]["right"]
+    assert card.data == DataOfCard(*(before["data"][key] for key in ("name", "digest", "photos", "left_out")))
+    assert {name: parity.as_card() for name, parity in card.parity.items()} == before["engines"]
+    assert card.backbone == BackboneOfCard(
+        backbone["name"],
+        backbone["fingerprint"],
+        backbone["features"],
+        tuple(backbone.get("tuned", ())),
+        backbone["engine"],
+    )
+    assert (card.metrics, card.files, card.libraries) == (before["metrics"], before["files"], before["libraries"])
+
+
+def test_what_a_card_says_of_a_pruned_model_is_found_again_by_todays_and_earlier_names(shipped):
+    parity = PrunedParityCheck(0.99, 0.1, -0.5, 0.7, 0.5, 100)
+    pruned = PrunedCard(Thresholds(0.8, 0.6), parity, {"macs_reduction": 2.0, "digest": "d", "metrics": {}})
+    card = dataclasses.replace(shipped.card, pruned=pruned)
+    today = card.as_json()
+    assert Card.from_json(json.loads(json.dumps(today))) == card
+    before = {
+        **json.loads((shipped.folder / CARD).read_text()),
+        "compact": {
+            "times_less": 2.0, "digest": "d", "metrics": {}, "thresholds": {"sure": 0.8, "far": 0.6},
+            "proof": {"agreement": 0.99, "lost": 0.1, "low": -0.5, "high": 0.7, "allowed": 0.5, "photos": 100},
+        },
+    }  # fmt: skip
+    assert before["schema"] == 2 < SCHEMA
+    assert Card.from_json(before) == card
 
 
 def test_a_model_of_before_keeps_its_features_its_preprocessing_and_what_it_knows(earlier):
     architecture = earlier.architecture
     assert (architecture.pooling, architecture.unit_length, architecture.size) == (("max",), False, 512)
-    assert (architecture.name, architecture.activations, architecture.cells) == ("VGG16", "block5_conv3", 14)
+    assert (architecture.name, architecture.activations, architecture.grid_size) == ("VGG16", "block5_conv3", 14)
     assert earlier.preprocessing == Preprocessing(224, SQUEEZE)
     assert earlier.head.kernel.shape == (512, 2)
-    assert earlier.twin.layers == LAYERS
-    assert 0.5 < earlier.sure_from < 1
-    assert earlier.familiarity.limit == earlier.card["thresholds"]["far"]
+    assert earlier.int8.layers == LAYERS
+    assert 0.5 < earlier.confidence_threshold < 1
+    assert earlier.ood_detector.limit == earlier.card.thresholds.ood_distance
     assert "right on 97.0% of 100 test photos" in earlier.describe()
 
 
@@ -554,8 +596,8 @@ HOSTILE = {
                 {"test": {"accuracy": float("nan")}},
                 {"test": 3},
             ),
-            "thresholds": ({"sure": float("nan"), "far": 1}, {"sure": -1, "far": 1}, [], {"sure": "x"}),
-            "engines": (
+            "thresholds": ({"confidence": float("nan")}, {"confidence": -1}, [], {"confidence": "x"}, {"sure": 0.5}),
+            "parity": (
                 [1],
                 {"openvino-int8": 3},
                 {"openvino-int8": {"agreement": "x", "mean_difference": 0, "photos": 1}},
@@ -611,12 +653,12 @@ HOSTILE_ARRAYS = {
 }
 
 
-@pytest.mark.parametrize("file", [bundle.HEAD, bundle.GOLDEN, "familiar.npz"])
+@pytest.mark.parametrize("file", [bundle.HEAD, bundle.GOLDEN, CLASS_MEANS])
 @pytest.mark.parametrize("content", HOSTILE_ARRAYS.values(), ids=HOSTILE_ARRAYS)
 def test_hostile_arrays_are_refused_in_a_sentence(saved, file, content):
     model = saved()
     (model.folder / file).write_bytes(content)
-    with_card(files={**model.card["files"], file: digest(model.folder / file)})(model.folder / CARD)
+    with_card(files={**model.card.files, file: digest(model.folder / file)})(model.folder / CARD)
     with refused("model-damaged", kind=BundleRefused):
         bundle.read(model.folder)
 
@@ -645,7 +687,7 @@ def test_arrays_that_claim_to_be_huge_and_files_that_are_none_are_refused(saved)
     with zipfile.ZipFile(model.folder / bundle.HEAD, "w") as arrays:
         for name in ("kernel", "bias"):
             arrays.writestr(f"{name}.npy", header.getvalue() + b"x")
-    with_card(files={**model.card["files"], bundle.HEAD: digest(model.folder / bundle.HEAD)})(model.folder / CARD)
+    with_card(files={**model.card.files, bundle.HEAD: digest(model.folder / bundle.HEAD)})(model.folder / CARD)
     with refused("model-damaged", kind=BundleRefused):
         bundle.read(model.folder)
     other = saved()

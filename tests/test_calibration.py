@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from catdog.data.folders import TRAIN, VALID
+from catdog.models.card import Thresholds
 from catdog.models.head import Head
 from catdog.models.ood import OODDetector, centers_of, distance_limit, out_of_fold_distances
 from catdog.notebook import plots
-from catdog.training.calibration import calibration_error, fit_confidence, reliability, temperature_of
-from catdog.training.linear_head import Fit, fit_head
+from catdog.training.calibration import calibrate, calibration_error, reliability, temperature_of
+from catdog.training.linear_head import FitResult, fit_head
 from conftest import refused
 from scipy.special import softmax
 from scipy.stats import norm
@@ -36,11 +37,11 @@ def fitted(out_of_fold, head=IDENTITY):
     """A head, and what others like it said of photos in five folds."""
     turns = np.arange(len(out_of_fold)) % 5
     folds = tuple((np.flatnonzero(turns != turn), np.flatnonzero(turns == turn)) for turn in range(5))
-    return Fit(head, out_of_fold, folds)
+    return FitResult(head, out_of_fold, folds)
 
 
 def confident(head, features, targets, **options):
-    return fit_confidence(fitted(head.logits(features), head), alone(features, targets), **options)
+    return calibrate(fitted(head.logits(features), head), alone(features, targets), **options)
 
 
 # --- the temperature ---
@@ -114,7 +115,7 @@ def known_photos(differences, right, target=0.99):
     signs = np.where(targets, -1, 1) * np.where(right, 1, -1)
     logits = np.stack([signs * differences, np.zeros(len(number))], axis=1)
     head = Head(np.zeros((2, 2), np.float32), np.zeros(2, np.float32))
-    return fit_confidence(fitted(logits, head), alone(features, targets), target=target)
+    return calibrate(fitted(logits, head), alone(features, targets), target=target)
 
 
 def probabilities_of(differences, found):
@@ -126,13 +127,13 @@ def test_it_takes_so_many_photos_to_say_from_when_on_it_is_sure(target, enough):
     """Half an error more than there are, of one photo more (Jeffreys)."""
     differences = np.linspace(1, 5, enough)
     few = known_photos(differences[1:], np.ones(enough - 1, bool), target)
-    assert (few.sure_from, few.enough, few.photos) == (target, False, enough - 1)
+    assert (few.confidence_threshold, few.enough, few.photos) == (target, False, enough - 1)
     found = known_photos(differences, np.ones(enough, bool), target)
-    assert (found.answered, found.right, found.enough, found.photos) == (1, 1, True, enough)
-    assert found.sure_from == pytest.approx(probabilities_of(differences, found).min())
+    assert (found.coverage, found.selective_accuracy, found.enough, found.photos) == (1, 1, True, enough)
+    assert found.confidence_threshold == pytest.approx(probabilities_of(differences, found).min())
     assert found.as_card() == {
-        "temperature": found.temperature, "target": target, "answered": 1, "right": 1, "low": found.low, "high": 1,
-        "photos": enough, "enough": True,
+        "temperature": found.temperature, "target": target, "coverage": 1, "selective_accuracy": 1,
+        "low": found.low, "high": 1, "photos": enough, "enough": True,
     }  # fmt: skip
     assert f"{enough - 1:,} photos" in few.summary()
     for facts in (f"{target:.1%}", f"{found.low:.1%}"):
@@ -145,29 +146,29 @@ def test_half_an_error_more_decides_where_it_begins():
     for wrong in (1, 3):
         just = 1 - (wrong + 0.5) / (35 + wrong + 1)
         found = known_photos(differences, right, just - 1e-6)
-        assert found.sure_from == pytest.approx(probabilities_of(differences, found)[34 + wrong])
+        assert found.confidence_threshold == pytest.approx(probabilities_of(differences, found)[34 + wrong])
         found = known_photos(differences, right, just + 1e-6)
-        assert found.sure_from == pytest.approx(probabilities_of(differences, found)[33 + wrong])
+        assert found.confidence_threshold == pytest.approx(probabilities_of(differences, found)[33 + wrong])
 
 
 @pytest.mark.parametrize("wrong_first", [True, False])
 def test_of_photos_that_are_equally_sure_all_count(wrong_first):
     right = np.arange(40) >= 4 if wrong_first else np.arange(40) < 36
-    assert known_photos(np.full(40, 3.0), right, 0.8).answered == 1
-    assert known_photos(np.full(40, 3.0), right, 0.95).answered == 0
+    assert known_photos(np.full(40, 3.0), right, 0.8).coverage == 1
+    assert known_photos(np.full(40, 3.0), right, 0.95).coverage == 0
 
 
 def test_the_interval_is_wilsons():
     found = known_photos(np.linspace(5, 1, 40), np.arange(40) < 36, 0.8)
-    assert (found.answered, found.right) == (1, 0.9)
+    assert (found.coverage, found.selective_accuracy) == (1, 0.9)
     assert (found.low, found.high) == pytest.approx((0.7695, 0.9604), abs=1e-4)
 
 
 @pytest.mark.parametrize("target", [0.9, 0.99])
 def test_where_even_the_surest_are_wrong_it_is_sure_of_nobody(target):
     found = known_photos(np.linspace(5, 1, 49), np.arange(49) >= 10, target)
-    assert target <= found.sure_from < 1  # or no card would hold it
-    assert (found.answered, found.right, found.low, found.high) == (0, 0, 0, 1)
+    assert target <= found.confidence_threshold < 1  # or no card would hold it
+    assert (found.coverage, found.selective_accuracy, found.low, found.high) == (0, 0, 0, 1)
     assert found.summary()
 
 
@@ -175,13 +176,13 @@ def test_one_wrong_label_among_the_surest_takes_no_sureness_away():
     """From 49 photos on, one confident mistake left a good model sure of nobody."""
     right = np.arange(49) != 3
     found = known_photos(np.linspace(9, 1, 49), right, 0.99)
-    assert (found.sure_from, found.enough) == (0.99, False)
-    assert found.answered > 0.3
+    assert (found.confidence_threshold, found.enough) == (0.99, False)
+    assert found.coverage > 0.3
 
 
 def test_where_the_surest_are_wrong_far_too_often_it_is_sure_of_nobody():
     found = known_photos(np.linspace(60, 50, 49), np.arange(49) % 2 == 0, 0.9)
-    assert found.answered == 0
+    assert found.coverage == 0
 
 
 @pytest.mark.parametrize("target", [0.9, 0.99])
@@ -189,23 +190,23 @@ def test_of_what_it_is_sure_of_so_much_is_right(target):
     features, targets = told()
     found = confident(IDENTITY, features, targets, target=target)
     new, truth = told(seed=1)
-    sure = found.sure(new)
+    sure = found.is_confident(new)
     right = (found.head.probabilities(new).argmax(axis=1) == truth)[sure].mean()
     assert right == pytest.approx(target, abs=0.01)
     assert found.enough
-    assert found.low < target <= found.right < found.high
-    assert found.answered == pytest.approx(sure.mean(), abs=0.02)
-    assert found.thresholds == {"sure": found.sure_from, "far": found.familiarity.limit}
+    assert found.low < target <= found.selective_accuracy < found.high
+    assert found.coverage == pytest.approx(sure.mean(), abs=0.02)
+    assert found.thresholds == Thresholds(found.confidence_threshold, found.ood_detector.limit)
 
 
 def test_what_must_never_be_wrong_is_sure_of_nothing():
     found = confident(IDENTITY, *told(200), target=1.0)
-    assert (found.sure_from, found.enough, found.answered) == (1, False, 0)
+    assert (found.confidence_threshold, found.enough, found.coverage) == (1, False, 0)
 
 
 @pytest.mark.parametrize("target", [0, -1, 1.1, 99])
 def test_a_share_that_is_none_is_refused(target):
-    with refused("setting-sure-is-right", "SURE_IS_RIGHT"):
+    with refused("setting-target-accuracy", "TARGET_ACCURACY"):
         confident(IDENTITY, *told(40), target=target)
 
 
@@ -213,7 +214,7 @@ def test_only_photos_that_heads_did_not_see_judge():
     features, targets = told(2000)
     said = times(2.5).logits(features)
     said[1000:] = np.nan
-    found = fit_confidence(fitted(said, times(2.5)), alone(features, targets))
+    found = calibrate(fitted(said, times(2.5)), alone(features, targets))
     assert found.photos == 1000
     assert found.temperature == pytest.approx(2.5, rel=0.15)
 
@@ -223,10 +224,10 @@ def test_only_photos_that_heads_did_not_see_judge():
 def test_where_nobody_judges_it_is_as_sure_as_it_was(frozen, negatives):
     features, targets = np.eye(2, 8, dtype=np.float32), np.arange(2)
     fit = fit_head(alone(features, targets), 2, frozen=frozen)
-    found = fit_confidence(fit, alone(features, targets), negatives=negatives)
+    found = calibrate(fit, alone(features, targets), negatives=negatives)
     assert found.temperature == pytest.approx(1, abs=1e-3)
-    assert (found.sure_from, found.enough, found.photos, found.answered) == (0.99, False, 0, 0)
-    assert found.familiarity.in_distribution(np.eye(8, dtype=np.float32)).all()
+    assert (found.confidence_threshold, found.enough, found.photos, found.coverage) == (0.99, False, 0, 0)
+    assert found.ood_detector.in_distribution(np.eye(8, dtype=np.float32)).all()
     assert "0 photos" in found.summary()
 
 
@@ -240,9 +241,9 @@ def test_a_photo_that_is_unlike_all_is_not_sure_and_sets_no_threshold():
     features[strange, 2:] *= -1
     features[strange, 0], targets[strange] = 40, 1  # they would be surely wrong
     found = confident(IDENTITY, features, targets)
-    assert not found.sure(features[strange]).any()
-    assert found.sure(features[~strange]).mean() > 0.3
-    assert found.right >= 0.99
+    assert not found.is_confident(features[strange]).any()
+    assert found.is_confident(features[~strange]).mean() > 0.3
+    assert found.selective_accuracy >= 0.99
 
 
 def test_far_from_every_class_is_unlike_all():
@@ -282,7 +283,7 @@ def test_few_photos_a_class_do_not_make_new_ones_unlike():
     for seed in range(8):
         features, targets = clouds(10, seed)
         fit = fit_head(alone(features, targets), 3, seed=seed, strengths=(1.0,))
-        found = fit_confidence(fit, alone(features, targets)).familiarity
+        found = calibrate(fit, alone(features, targets)).ood_detector
         new = clouds(200, 1000 + seed)[0]
         lost.append(1 - found.in_distribution(new).mean())
         too_small = distance_limit(found.distances(features))
@@ -304,9 +305,9 @@ def test_distances_are_from_means_of_other_photos():
 def test_behind_a_tuned_backbone_photos_for_training_make_the_means_and_those_for_validation_the_limit():
     train, (near, numbers) = clouds(30, 0), clouds(20, 1)
     data = {TRAIN: train, VALID: (near, numbers)}
-    found = fit_confidence(fit_head(data, 3, frozen=False), data)
-    assert np.array_equal(found.familiarity.centers, centers_of(*train, 3))
-    assert found.familiarity.limit == pytest.approx(np.quantile(found.familiarity.distances(near), 0.98))
+    found = calibrate(fit_head(data, 3, frozen=False), data)
+    assert np.array_equal(found.ood_detector.centers, centers_of(*train, 3))
+    assert found.ood_detector.limit == pytest.approx(np.quantile(found.ood_detector.distances(near), 0.98))
     assert found.photos == 60
 
 
@@ -319,11 +320,11 @@ def test_photos_in_none_of_these_make_what_is_like_them_unlike():
         data = alone(*clouds(40, seed))
         fit = fit_head(data, 3, seed=seed, strengths=(1.0,))
         for name, negatives in (("without", None), ("with", clouds(7, 50 + seed, beside=0.6)[0])):
-            confidence = fit_confidence(fit, data, negatives=negatives)
+            calibrated = calibrate(fit, data, negatives=negatives)
             own, others = clouds(200, 1000 + seed)[0], clouds(200, 2000 + seed, beside=0.6)[0]
-            lost[name].append(1 - confidence.familiarity.in_distribution(own).mean())
-            found[name].append(1 - confidence.familiarity.in_distribution(others).mean())
-            assert not (confidence.sure(others) & ~confidence.familiarity.in_distribution(others)).any()
+            lost[name].append(1 - calibrated.ood_detector.in_distribution(own).mean())
+            found[name].append(1 - calibrated.ood_detector.in_distribution(others).mean())
+            assert not (calibrated.is_confident(others) & ~calibrated.ood_detector.in_distribution(others)).any()
     assert np.mean(found["without"]) < 0.5
     assert np.mean(found["with"]) > 0.9
     assert np.mean(lost["with"]) < np.mean(lost["without"]) + 0.03
@@ -333,10 +334,10 @@ def test_photos_of_a_class_among_those_of_none_do_not_take_it_away():
     """Two of 100 photos of the classes may be taken for others; those are not counted as what it is sure of."""
     data = alone(*clouds(60, 0))
     fit = fit_head(data, 3, strengths=(1.0,))
-    before, after = (fit_confidence(fit, data, negatives=one) for one in (None, clouds(10, 1)[0]))
+    before, after = (calibrate(fit, data, negatives=one) for one in (None, clouds(10, 1)[0]))
     new = clouds(200, 2)[0]
-    assert before.familiarity.in_distribution(new).mean() - after.familiarity.in_distribution(new).mean() < 0.05
-    assert 0 < before.answered - after.answered < 0.03
+    assert before.ood_detector.in_distribution(new).mean() - after.ood_detector.in_distribution(new).mean() < 0.05
+    assert 0 < before.coverage - after.coverage < 0.03
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -344,8 +345,8 @@ def test_fewer_than_two_of_none_change_nothing(number):
     data = alone(*clouds(10, 0))
     fit = fit_head(data, 3, strengths=(1.0,))
     few = clouds(10, 1, beside=0.6)[0][:number]
-    without, found = (fit_confidence(fit, data, negatives=negatives) for negatives in (None, few))
-    assert found.familiarity.kernel is None
+    without, found = (calibrate(fit, data, negatives=negatives) for negatives in (None, few))
+    assert found.ood_detector.kernel is None
     assert found.as_card() == without.as_card()
     assert found.thresholds == without.thresholds
 

@@ -98,13 +98,13 @@ def test_machines_that_share_only_drive(colab, ngrok, monkeypatch, tmp_path):
     monkeypatch.setenv("DATA", str(draw_folder(colab.folder / "Pets", per_class=8)))
     with colab.machine(FINE_TUNE) as (run, value):
         run()
-        trained, computed = value("model.id"), value("len(store.digests(engines.chosen.recipe))")
+        trained, computed = value("model.id"), value("len(store.digests(engines.chosen.engine_id))")
     assert (colab.drive / "catdog" / "models" / trained / "card.json").exists()
 
     with colab.machine(FINE_TUNE) as (run, value):
         run(until="## Features")
         assert value("store.path").startswith(str(colab.content))
-        assert value("len(store.digests(frozen.chosen.recipe))") == computed
+        assert value("len(store.digests(frozen.chosen.engine_id))") == computed
         run(start="## Features")
         assert value("model.id") == trained
 

@@ -4,11 +4,12 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from types import SimpleNamespace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from catdog.backbones.architectures import ARCHITECTURES, VGG16, Backbone
+from catdog.backbones.architectures import ARCHITECTURES, VGG16, Backbone, architecture_of
 from catdog.data.dataset import Dataset, Photo, check
 from catdog.data.images import read_photo
 from catdog.data.known_sets import short
@@ -19,6 +20,8 @@ from catdog.engines import open_engine
 from catdog.engines.base import OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable
 from catdog.errors import SuiteError
 from catdog.models import bundle
+from catdog.models.bundle import Bundle
+from catdog.models.card import BackboneOfCard, Card, DataOfCard
 from catdog.models.head import Head
 from catdog.notebook import plots
 from catdog.training.comparison import Comparison, compare
@@ -45,16 +48,28 @@ def features(values):
     return found
 
 
+@dataclass(frozen=True)
+class Saved(Bundle):
+    """A version whose backbone is what `opened` gives."""
+
+    opened: Callable = lambda: None
+
+    def backbone(self, public=None):
+        return self.opened()
+
+
 @pytest.fixture
 def newest(monkeypatch):
-    """newest(slope, **changes): the version that was saved last."""
+    """newest(slope, …): the version that was saved last; what is not named here goes into its card."""
 
-    def save(slope, **changes):
+    def save(slope, *, architecture=VGG16, fingerprint="f", engine="", opened=None, **changes):
         counts = {"train": {"cat": 1, "dog": 1}}
-        card = {"backbone": {"fingerprint": "f"}, "data": {"photos": counts}, **changes}
-        found = SimpleNamespace(
-            id="pets/1", classes=("cat", "dog"), head=a_head(slope), card=card, architecture=VGG16, twin=None
-        )
+        features = architecture.features if len(architecture.pooling) > 1 else "max(block5_pool)"
+        backbone = BackboneOfCard(architecture.name, fingerprint, features, engine=engine)
+        card = Card(("cat", "dog"), backbone, architecture.preprocessing.version, "pets", "1")
+        card = dataclasses.replace(card, **{"data": DataOfCard(photos=counts), **changes})
+        opened = opened or (lambda: Backbone(architecture, {}, fingerprint))
+        found = Saved(None, card, a_head(slope, architecture.size), None, None, opened=opened)
         monkeypatch.setattr(bundle, "find", lambda name: name)
         monkeypatch.setattr(bundle, "read", lambda folder: found)
         return found
@@ -72,8 +87,8 @@ def test_what_was_won_and_lost(newest):
     newest(1)
     found = compare("pets", PETS, a_head(-1), features([1] * 3 + [-1] * 9), BACKBONE)
     assert (found.right_before, found.right_now, found.photos) == (3, 9, 12)
-    assert [photo.digest for photo in found.lost] == [photo.digest for photo in PHOTOS[:3]]
-    assert len(found.won) == 9
+    assert [photo.digest for photo in found.regressed] == [photo.digest for photo in PHOTOS[:3]]
+    assert len(found.fixed) == 9
     assert found.added == {"cat": 0, "dog": 2}
     assert found.p == pytest.approx(0.146, abs=1e-3)  # 2 · P(X ≤ 3), X of 12 coins
     assert "Right on 9 of 12 test photos; pets/1 on 3." in str(found)
@@ -85,7 +100,7 @@ def test_what_was_won_and_lost(newest):
 def test_worse_is_what_chance_does_not_explain(newest, lost, worse):
     newest(0).head.bias[:] = -1, 1  # all are dogs
     found = compare("pets", PETS, a_head(1), features([-1] * lost + [1] * (12 - lost)), BACKBONE)
-    assert found.right_before - found.right_now == len(found.lost) == lost
+    assert found.right_before - found.right_now == len(found.regressed) == lost
     assert found.is_worse == worse
 
 
@@ -95,7 +110,7 @@ def test_better_is_never_worse(newest):
 
 
 def test_a_version_that_knows_other_classes_is_not_compared_with(newest):
-    newest(1).classes = ("cat", "owl")
+    newest(1, classes=("cat", "owl"))
     assert compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE) is None
 
 
@@ -117,8 +132,8 @@ def test_photos_that_trained_the_version_before_are_left_out(overfitted):
     overfitted(trained_on=names([*PHOTOS[:8], *TRAINING]))
     found = compare("pets", PETS, a_head(1), features([-1] * 8 + [1] * 3 + [-1]), BACKBONE)
     assert (found.photos, found.right_before, found.right_now, found.trained_before) == (4, 4, 3, 8)
-    assert found.lost == (PHOTOS[11],)
-    assert found.sure
+    assert found.regressed == (PHOTOS[11],)
+    assert found.is_unseen
     assert not found.is_worse  # with all 12 photos it would be
     assert next(line for line in str(found).splitlines() if "left out" in line).startswith("8 ")
 
@@ -127,13 +142,11 @@ def test_features_of_the_version_before_are_computed_for_the_photos_that_are_lef
     newest, dark_in_the_middle, monkeypatch
 ):
     photos = dark_in_the_middle.of("test")
-    before = newest(1, trained_on=names(photos[:5]))
-    before.architecture = VGG16.at(224, SQUEEZE)
-    before.backbone = lambda: Backbone(before.architecture, {}, "f")
-    monkeypatch.setattr("catdog.training.comparison.open_engine", lambda name, backbone, twin: Brightness(backbone))
+    newest(1, architecture=VGG16.at(224, SQUEEZE), trained_on=names(photos[:5]))
+    monkeypatch.setattr("catdog.training.comparison.open_engine", lambda name, backbone, int8: Brightness(backbone))
     found = compare("pets", dark_in_the_middle, a_head(1), features([-1] * 5 + [1] * 2 + [-1] * 5), BACKBONE)
     assert (found.photos, found.right_before, found.right_now) == (7, 7, 2)
-    assert found.lost == tuple(photos[7:])
+    assert found.regressed == tuple(photos[7:])
 
 
 def test_where_all_test_photos_trained_it_there_is_nothing_to_compare_by(overfitted, capsys):
@@ -147,21 +160,21 @@ def test_where_all_test_photos_trained_it_there_is_nothing_to_compare_by(overfit
 def test_where_the_card_does_not_tell_what_trained_it_nothing_is_sure(overfitted):
     overfitted()
     unsure = compare("pets", PETS, a_head(1), features([-1] * 12), BACKBONE)
-    assert (unsure.photos, unsure.trained_before, unsure.is_worse, unsure.sure) == (12, 0, True, False)
+    assert (unsure.photos, unsure.trained_before, unsure.is_worse, unsure.is_unseen) == (12, 0, True, False)
     overfitted(trained_on=names(TRAINING))
     sure = compare("pets", PETS, a_head(1), features([-1] * 12), BACKBONE)
-    assert (sure.photos, sure.trained_before, sure.is_worse, sure.sure) == (12, 0, True, True)
+    assert (sure.photos, sure.trained_before, sure.is_worse, sure.is_unseen) == (12, 0, True, True)
     assert len(str(unsure).splitlines()) == len(str(sure).splitlines()) + 1
 
 
 def test_a_version_of_the_very_same_photos_cannot_have_trained_on_those_that_test(overfitted):
-    for data, sure in (({"digest": PETS.digest()}, True), ({"digest": "of others"}, False)):
-        overfitted(data=data)
-        assert compare("pets", PETS, a_head(1), features([-1] * 12), BACKBONE).sure == sure
+    for digest, sure in ((PETS.digest(), True), ("of others", False)):
+        overfitted(data=DataOfCard(digest=digest))
+        assert compare("pets", PETS, a_head(1), features([-1] * 12), BACKBONE).is_unseen == sure
 
 
 def test_photos_for_validation_count_as_training_photos(newest):
-    newest(1, data={"photos": {"train": {"cat": 1, "dog": 4}, "valid": {"cat": 2, "dog": 1}}})
+    newest(1, data=DataOfCard(photos={"train": {"cat": 1, "dog": 4}, "valid": {"cat": 2, "dog": 1}}))
     valid = [a_photo(200 + number, "cat", "valid") for number in range(4)]
     pets = dataclasses.replace(PETS, photos=(*PETS.photos, *valid))
     found = compare("pets", pets, a_head(1), features([1] * 12), BACKBONE)
@@ -180,7 +193,7 @@ def test_photos_for_validation_count_as_training_photos(newest):
     ids=["none", "pixels", "pixels and fit", "backbone", "unfrozen"],
 )
 def test_what_else_differs_is_told(newest, monkeypatch, now, differences):
-    newest(1).backbone = lambda: BACKBONE
+    newest(1)
     monkeypatch.setattr("catdog.training.comparison._features", lambda newest, photos: features([1] * len(photos)))
     found = compare("pets", PETS, a_head(1), features([1] * 12), now)
     assert found.differences == differences
@@ -212,8 +225,8 @@ def test_a_label_that_was_corrected_since_judges_both_versions(newest):
     pets = dataclasses.replace(PETS, photos=(*corrected, *TRAINING))
     found = compare("pets", pets, a_head(1), features([1] * 12), BACKBONE, now)
     assert (found.photos, found.right_before, found.right_now) == (12, 11, 12)
-    assert (found.lost, found.won) == ((), (corrected[2],))
-    assert found.sure
+    assert (found.regressed, found.fixed) == ((), (corrected[2],))
+    assert found.is_unseen
 
 
 def test_answers_of_cards_that_told_only_who_was_right_still_count(newest):
@@ -221,7 +234,7 @@ def test_answers_of_cards_that_told_only_who_was_right_still_count(newest):
     now = a_judgement(PHOTOS, PETS.classes, [0] + [1] * 11)
     found = compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE, now)
     assert (found.photos, found.right_before, found.right_now) == (6, 4, 5)
-    assert (found.lost, found.won) == ((PHOTOS[0],), tuple(PHOTOS[4:6]))
+    assert (found.regressed, found.fixed) == ((PHOTOS[0],), tuple(PHOTOS[4:6]))
 
 
 def test_what_cross_validation_compares_says_what_else_differs(newest):
@@ -234,7 +247,7 @@ def test_what_cross_validation_compares_says_what_else_differs(newest):
 class Brightness:
     """An engine that sees in each photo its mean brightness less the half."""
 
-    recipe = "fp32 brightness"
+    engine_id = "fp32 brightness"
 
     def __init__(self, backbone):
         self.backbone, self.fingerprint, self.architecture = backbone, backbone.fingerprint, backbone.architecture
@@ -264,19 +277,18 @@ def dark_in_the_middle(tmp_path, own_cache):
         (VGG16, 0),
         (VGG16.at(224, SQUEEZE), 12),
         (VGG16.at(288), 0),
-        (dataclasses.replace(VGG16.at(224, SQUEEZE), pooling=("max",), unit_length=False), 12),
+        (architecture_of("VGG16", "max(block5_pool)", VGG16.at(224, SQUEEZE).preprocessing.version), 12),
     ],
     ids=["same", "squeezed", "larger", "other features"],
 )
 def test_a_version_of_before_sees_the_test_photos_as_it_was_trained(
     newest, dark_in_the_middle, monkeypatch, architecture, right_before
 ):
-    before, opened = newest(1), []
-    before.architecture, before.head = architecture, a_head(1, architecture.size)
-    before.backbone = lambda: Backbone(architecture, {}, "f")
+    newest(1, architecture=architecture)
+    opened = []
     monkeypatch.setattr(
         "catdog.training.comparison.open_engine",
-        lambda name, backbone, twin: opened.append(backbone) or Brightness(backbone),
+        lambda name, backbone, int8: opened.append(backbone) or Brightness(backbone),
     )
     now = compute_features(dark_in_the_middle.of("test"), Brightness(BACKBONE), FeatureCache(BACKBONE))
     found = compare("pets", dark_in_the_middle, a_head(1), now, BACKBONE)
@@ -285,11 +297,10 @@ def test_a_version_of_before_sees_the_test_photos_as_it_was_trained(
 
 
 def test_where_its_engine_cannot_run_tensorflow_sees_for_it(newest, dark_in_the_middle, monkeypatch):
-    squeezed, tried = VGG16.at(224, SQUEEZE), []
-    before = newest(1, backbone={"fingerprint": "f", "engine": "openvino-int8"})
-    before.architecture, before.backbone = squeezed, lambda: Backbone(squeezed, {}, "f")
+    newest(1, architecture=VGG16.at(224, SQUEEZE), engine="openvino-int8")
+    tried = []
 
-    def opened(name, backbone, twin=None):
+    def opened(name, backbone, int8=None):
         tried.append(name)
         if name != "tensorflow":
             raise EngineUnavailable("engine-not-installed", "It is not there.")
@@ -316,11 +327,11 @@ def test_todays_model_is_compared_with_the_one_that_was_saved_before(shipped, ba
     photos, targets = dataset.of("test"), dataset.targets(dataset.of("test"))
     now = compute_features(photos, open_engine(OPENVINO_FP32, backbone), FeatureCache(backbone))
     found = compare("cats-and-dogs", dataset, shipped.head, now, backbone)
-    engine = open_engine(OPENVINO_INT8, before.backbone(backbone), before.twin)
+    engine = open_engine(OPENVINO_INT8, before.backbone(backbone), before.int8)
     squeezed = engine.features(
         np.stack([read_photo(photo.path, preprocessing=before.preprocessing) for photo in photos])
     )
-    kept = FeatureCache(engine).read([photo.digest for photo in photos], engine.recipe)
+    kept = FeatureCache(engine).read([photo.digest for photo in photos], engine.engine_id)
     assert np.abs(kept - squeezed).max() < 1e-3 * squeezed.max()
     assert (found.before, found.photos) == (before.id, len(photos))
     assert found.right_before == (before.head.logits(squeezed).argmax(axis=1) == targets).sum()
@@ -331,7 +342,7 @@ def test_without_the_weights_of_its_backbone_a_version_is_not_compared_with(newe
     def backbone():
         raise SuiteError("weights-missing", "They are nowhere.")
 
-    newest(1, backbone={"fingerprint": "g"}).backbone = backbone
+    newest(1, fingerprint="g", opened=backbone)
     assert compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE) is None
     assert "pets/1 cannot be compared with: They are nowhere. [weights-missing]" in capsys.readouterr().out
 

@@ -194,9 +194,9 @@ def test_accepted_ones_join_training_and_rejected_ones_are_removed(places):
     assert [one.suggested for one in sent] == ["dog", "dog", OUT, "cat"]
     assert sent[0].why == "pets/1 said cat, a tester dog"
     accept, relabel, _, _ = names_of(sent)
-    decisions.take(f"{accept} dog, {relabel} cat, {names_of(sent)[2]} out", sent, ("cat", "dog"))
-    corrections.settle()
-    joined = Corrections("pets", "pets", Decisions("pets")).join(a_dataset())
+    decisions.record(f"{accept} dog, {relabel} cat, {names_of(sent)[2]} out", sent, ("cat", "dog"))
+    corrections.process()
+    joined = Corrections("pets", "pets", Decisions("pets")).merge_into(a_dataset())
     added = joined.photos[2:]
     assert {(photo.digest[:6], photo.label, photo.split) for photo in added} == {
         (accept, "dog", "train"),
@@ -205,19 +205,19 @@ def test_accepted_ones_join_training_and_rejected_ones_are_removed(places):
     assert sorted(np.abs(read_photo(photo.path).astype(int) - photos[0]).max() for photo in added)[0] == 0
     assert [one.suggested for one in corrections.suggestions()] == ["cat"]  # undecided, it waits
     assert [path.suffix for path in sorted(Feedback("pets").folder.iterdir())] == [".json", ".png"]
-    assert Corrections("pets", "pets", decisions).join(joined) == joined
+    assert Corrections("pets", "pets", decisions).merge_into(joined) == joined
 
 
 def test_what_was_decided_before_is_not_asked_again(places):
     keep(1, "dog")
     decisions = Decisions("pets")
     corrections = Corrections("pets", "pets", decisions)
-    decisions.take("as suggested", corrections.suggestions(), ("cat", "dog"))
-    corrections.settle()
+    decisions.record("as suggested", corrections.suggestions(), ("cat", "dog"))
+    corrections.process()
     keep(1, "cat")
-    corrections.settle()
+    corrections.process()
     assert not corrections.suggestions()
-    assert [photo.label for photo in corrections.join(a_dataset()).photos[2:]] == ["dog"]
+    assert [photo.label for photo in corrections.merge_into(a_dataset()).photos[2:]] == ["dog"]
 
 
 def test_as_png_gives_the_same_pixels_again():

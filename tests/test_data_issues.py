@@ -42,7 +42,7 @@ def examination(folder, engine, backbone):
 
     def examined():
         decisions = Decisions("ill")
-        dataset = decisions.apply(check(PhotoFolder(folder, "ill", drawings=True)))
+        dataset = decisions.apply(check(PhotoFolder(folder, "ill", synthetic=True)))
         data = features_by_split(dataset, engine, FeatureCache(backbone))
         return dataset, find_issues(dataset, data, decisions), decisions
 
@@ -56,7 +56,7 @@ def examined(folder, stand_in):
 
 @pytest.fixture(scope="module")
 def fast_engine(backbone, shipped):
-    return open_engine(OPENVINO_INT8, backbone, shipped.twin)
+    return open_engine(OPENVINO_INT8, backbone, shipped.int8)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_labels_that_are_wrong_are_found_and_put_right(folder, examined_by_vgg16
     assert told(found)["dog3.png"][1] == "dog"
     assert "probably no dog but a cat" in table(found)
     assert sum("probably" in why for why, _ in told(found).values()) <= 4
-    assert decisions.take("as suggested", found, dataset.classes) == len(found)
+    assert decisions.record("as suggested", found, dataset.classes) == len(found)
     again, nothing, _ = examined_by_vgg16()
     assert not set(told(nothing)) & set(told(found))
     assert next(photo.label for photo in again.photos if photo.path.name == "cat3.png") == "cat"
@@ -99,10 +99,10 @@ def test_a_photo_that_is_almost_in_the_test_leaves_training(folder, examined, ch
     assert told(found)["near.jpg"] == ("almost the same as cat200.png in test", OUT)
     assert "cat200.png" not in told(found)
     assert len(found) == len(told(found))  # each photo once
-    decisions.take("as suggested", found, dataset.classes)
+    decisions.record("as suggested", found, dataset.classes)
     again, _, _ = examined()
     assert "near.jpg" not in {photo.path.name for photo in again.photos}
-    assert ("near.jpg", "photo-left-out") in [(item.path.name, item.code) for item in again.left_out]
+    assert ("near.jpg", "photo-left-out") in [(item.path.name, item.code) for item in again.excluded]
 
 
 def test_real_photos_are_near_to_their_copies_and_to_no_others(real_photos, fast_engine):
@@ -178,13 +178,13 @@ BOTH = ("cat", "dog")
 
 def test_words_become_decisions(places):
     decisions = Decisions("pets")
-    assert decisions.take("as suggested, 3fa1 keep; 0001 Dog\n", SOME, BOTH) == 3
-    assert decisions.take("as suggested, 3FA1 keep", [], BOTH) == 1  # the cell once more: nothing is left to decide
+    assert decisions.record("as suggested, 3fa1 keep; 0001 Dog\n", SOME, BOTH) == 3
+    assert decisions.record("as suggested, 3FA1 keep", [], BOTH) == 1  # the cell once more: nothing is left to decide
     made = json.loads((places / "data_dir" / "notes" / "pets" / "decisions.json").read_text())
     assert {digest[:4]: what for digest, what in made.items()} == {"3fa1": "keep", "77b2": "dog", "0001": "dog"}
     assert "3 photos" in str(Decisions("pets"))
     assert all(one.photo in Decisions("pets") for one in SOME)
-    assert decisions.take("", SOME, BOTH) == 0
+    assert decisions.record("", SOME, BOTH) == 0
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_words_become_decisions(places):
 )
 def test_words_without_sense_are_refused_and_nothing_is_decided(places, words, code):
     with refused(code):
-        Decisions("pets").take(words, SOME, BOTH)
+        Decisions("pets").record(words, SOME, BOTH)
     assert not (places / "data_dir" / "notes" / "pets" / "decisions.json").exists()
 
 
@@ -208,7 +208,7 @@ def test_a_class_may_be_called_as_an_action_is_or_hold_commas(places):
     some = [a_photo(number) for number in range(0x1000, 0x8000, 0x1000)]
     suggestions = [Suggestion(some[0], "x", "out"), *(Suggestion(photo, "x", KEEP) for photo in some[1:])]
     words = '2000 a, b; 3000 "c; d", 4000 out\n5000 leave out, as suggested, 6000 say "so", 7000 keep as is'
-    assert decisions.take(words, suggestions, classes) == len(some)
+    assert decisions.record(words, suggestions, classes) == len(some)
     expected = ["out", "a, b", "c; d", "out", OUT, 'say "so"', KEEP]
     for read in (decisions, Decisions("tennis")):
         assert [read.of(photo.digest) for photo in some] == expected
@@ -218,13 +218,13 @@ def test_a_class_may_be_called_as_an_action_is_or_hold_commas(places):
 def test_a_decision_for_a_class_that_is_gone_leaves_the_photo_out_and_says_so(folder, examined):
     dataset, _, decisions = examined()
     cat, other = [photo for photo in dataset.of("train") if photo.label == "cat"][:2]
-    decisions.take(f"{cat.digest[:6]} dog, {other.digest[:6]} dog", [Suggestion(cat, "", "dog"),
+    decisions.record(f"{cat.digest[:6]} dog, {other.digest[:6]} dog", [Suggestion(cat, "", "dog"),
                    Suggestion(other, "", "dog")], dataset.classes)  # fmt: skip
     for split in ("train", "valid", "test"):
         (folder / split / "dog").rename(folder / split / "hound")
     again, _, _ = examined()
-    assert [item.code for item in again.left_out] == ["photo-class-gone"] * 2
-    assert "dog" in again.left_out[0].reason
+    assert [item.code for item in again.excluded] == ["photo-class-gone"] * 2
+    assert "dog" in again.excluded[0].reason
     for split in ("train", "valid", "test"):
         (folder / split / "hound").rename(folder / split / "Dog")
     spelt, _, _ = examined()
@@ -236,7 +236,7 @@ def test_what_a_program_writes_into_a_file_undoes_no_decision_and_moves_no_photo
     flat = folder.parent / "flat"
     before = check(PhotoFolder(flat, "pets"))
     out = before.of("train")[0]
-    Decisions("pets").take(f"{out.digest[:6]} out", [Suggestion(out, "", OUT)], before.classes)
+    Decisions("pets").record(f"{out.digest[:6]} out", [Suggestion(out, "", OUT)], before.classes)
     for path in flat.rglob("*.png"):
         path.write_bytes(path.read_bytes() + b"a note of a program's")
     now = check(PhotoFolder(flat, "pets"))
@@ -249,7 +249,7 @@ def test_a_folder_that_was_renamed_keeps_its_decisions_and_corrections(folder, p
     before = check(PhotoFolder(folder, "pets"))
     out = before.photos[0]
     decisions = Decisions("pets")
-    decisions.take(f"{out.digest[:6]} out", [Suggestion(out, "", OUT)], before.classes)
+    decisions.record(f"{out.digest[:6]} out", [Suggestion(out, "", OUT)], before.classes)
     accepted = decisions.path.parent / "corrections" / "a.png"
     accepted.parent.mkdir()
     accepted.write_bytes(b"a photo")
@@ -273,7 +273,7 @@ def test_a_damaged_file_of_decisions_is_not_taken_for_none(places):
 def test_a_class_cannot_be_decided_away(examined):
     dataset, _, decisions = examined()
     every = [Suggestion(photo, "", OUT) for photo in dataset.of("train") if photo.label == "cat"]
-    decisions.take("as suggested", every, dataset.classes)
+    decisions.record("as suggested", every, dataset.classes)
     with refused("photos-class-empty", "After your decisions", "cat"):
         examined()
 

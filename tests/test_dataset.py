@@ -38,7 +38,7 @@ def splits(dataset):
 
 
 def reasons(dataset):
-    return {item.path.name: item.code for item in dataset.left_out}
+    return {item.path.name: item.code for item in dataset.excluded}
 
 
 def test_classes_are_the_sub_folders_any_number_of_them(tmp_path):
@@ -115,7 +115,7 @@ def test_a_folder_around_everything_and_what_computers_leave_behind(tmp_path):
     (tmp_path / "PetImages" / "Cat" / ".DS_Store").write_bytes(b"x")
     dataset = check(folder(tmp_path, class_names={"Cat": "cat", "Dog": "dog"}))
     assert dataset.classes == ("cat", "dog")
-    assert not dataset.left_out
+    assert not dataset.excluded
 
 
 def test_bad_files_are_listed_left_out_and_not_deleted(tmp_path):
@@ -139,8 +139,8 @@ def test_bad_files_are_listed_left_out_and_not_deleted(tmp_path):
     }
     assert all((tmp_path / "cat" / name).exists() for name in bad)
     assert len(dataset.photos) == 24
-    assert "cut.jpg" in dataset.left_out_table()
-    assert "2: This is not a photo" in dataset.left_out_table()  # those of one reason in one line
+    assert "cut.jpg" in dataset.excluded_table()
+    assert "2: This is not a photo" in dataset.excluded_table()  # those of one reason in one line
     assert "5 files are left out" in dataset.summary()
 
 
@@ -157,7 +157,7 @@ def test_what_a_name_says_of_the_content_costs_no_photo(tmp_path):
     for seed, (name, kind) in enumerate(others.items()):
         (tmp_path / "cat" / name).write_bytes(drawing("cat", 900 + seed, kind))
     dataset = check(folder(tmp_path))
-    assert not dataset.left_out
+    assert not dataset.excluded
     assert others.keys() <= {photo.path.name for photo in dataset.photos}
     assert "1 of 30: content is PNG, name says .jpg" in dataset.summary()
 
@@ -178,7 +178,7 @@ def test_photos_that_lose_most_of_their_length_are_told(tmp_path):
     (tmp_path / "cat" / "cut.jpg").write_bytes(encoded(draw("cat", 910).resize((900, 300)), "JPEG")[:-300])
     (tmp_path / "cat" / "liar.jpg").write_bytes(encoded(draw("cat", 911).resize((900, 300)), "PNG"))
     dataset = check(folder(tmp_path))
-    assert not dataset.left_out
+    assert not dataset.excluded
     told = {note.partition(" of ")[0]: note for note in dataset.notes}
     assert len(dataset.notes) == 2  # one of each photo, and what is lost comes first
     assert "twice as long as wide" in told["3"]
@@ -195,7 +195,7 @@ def test_copies_stay_on_one_side(tmp_path):
     assert "test/cat/copy.jpg" in names
     assert not any(name.endswith("/cat/0.jpg") for name in names)
     assert len({photo.digest for photo in dataset.photos}) == len(dataset.photos) == 28
-    assert sum(item.code == "photo-copy" for item in dataset.left_out) == 2
+    assert sum(item.code == "photo-copy" for item in dataset.excluded) == 2
 
 
 def test_the_same_picture_under_other_bytes_is_a_copy(tmp_path):
@@ -207,8 +207,8 @@ def test_the_same_picture_under_other_bytes_is_a_copy(tmp_path):
     again = check(folder(tmp_path), {photo.digest for photo in first.photos})
     for dataset in (first, again):
         assert len(dataset.photos) == 24
-        assert [item.code for item in dataset.left_out] == ["photo-copy"] * 2
-        assert "3.jpg" in dataset.left_out_table()
+        assert [item.code for item in dataset.excluded] == ["photo-copy"] * 2
+        assert "3.jpg" in dataset.excluded_table()
     (tmp_path / "cat" / "0 before.jpg").write_bytes(photo + b"a copy that is listed first")
     now = check(folder(tmp_path))
     assert {photo.picture: photo.split for photo in now.photos} == {one.picture: one.split for one in first.photos}
@@ -224,7 +224,7 @@ def test_photos_that_differ_beside_the_middle_are_no_copies(tmp_path):
     one, other = (read_photo(tmp_path / "cat" / f"{color}.png") for color in ("red", "blue"))
     assert (one[:, 2:-2] == other[:, 2:-2]).all()
     dataset = check(folder(tmp_path))
-    assert not dataset.left_out
+    assert not dataset.excluded
     assert len({photo.picture for photo in dataset.photos}) == len(dataset.photos) == 26
 
 
@@ -239,7 +239,7 @@ def test_a_photo_in_two_classes_is_in_none(tmp_path):
     (tmp_path / "dog" / "both.jpg").write_bytes((tmp_path / "cat" / "3.jpg").read_bytes())
     dataset = check(folder(tmp_path))
     assert reasons(dataset) == {"both.jpg": "photo-two-classes", "3.jpg": "photo-two-classes"}
-    assert all("cat" in item.reason and "dog" in item.reason for item in dataset.left_out)
+    assert all("cat" in item.reason and "dog" in item.reason for item in dataset.excluded)
 
 
 def test_known_photos_are_not_decoded_again(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The backend on Ray Serve keeps the contract: the tests of the Flask service are asked of it, over HTTP."""
 
+import dataclasses
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ import pytest
 import requests
 import werkzeug
 from catdog.engines.base import OPENVINO_INT8
+from catdog.models.card import Thresholds
 from catdog.models.classifier import load_classifier
 from catdog.models.writer import publish
 from catdog.web import link
@@ -60,8 +62,8 @@ def model(shipped, tmp_path_factory):
     """The shipped model as a version without thresholds; most tests send drawings, unlike the photos that it knows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODELS_DIR", str(tmp_path_factory.mktemp("models")))
-        card = {**shipped.card, "thresholds": {}}
-        return publish("pets", card, shipped.head, shipped.golden_photos, shipped.golden_probabilities, shipped.twin)
+        card = dataclasses.replace(shipped.card, thresholds=Thresholds())
+        return publish("pets", card, shipped.head, shipped.golden_photos, shipped.golden_probabilities, shipped.int8)
 
 
 @pytest.fixture(scope="module")

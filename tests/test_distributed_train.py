@@ -11,7 +11,7 @@ from catdog.data.sources import PhotoFolder
 from catdog.data.synthetic import draw_folder
 from catdog.engines.base import OPENVINO_FP32
 from catdog.models.classifier import load_classifier
-from catdog.training.calibration import fit_confidence
+from catdog.training.calibration import calibrate
 from catdog.training.linear_head import fit_head
 from conftest import drawing, encoded, refused
 from PIL import Image
@@ -54,7 +54,7 @@ def stored(folder, rows, per_file, paths=None):
     assert together.tolist() == parts["train"][0] + parts["valid"][0]
     assert its_targets.tolist() == parts["train"][1] + parts["valid"][1]
     assert len(found.for_training["valid"][1]) == 0
-    return parts, found.left_out, found.digest
+    return parts, found.excluded, found.digest
 
 
 SOUND = [row(number, CLASSES[number % 2], ("train", "valid", "test")[number % 3]) for number in range(30)]
@@ -71,9 +71,9 @@ def test_the_files_of_a_table_do_not_matter_and_copies_count_once(tmp_path):
         row(5, "cat", "train"), row(5, "dog", "test"),  # 5 is a test photo, in two classes
         row(7, "dog", "test"),  # a copy of a validation photo: that in test stays
     ]  # fmt: skip
-    parts, left_out, identity = stored(tmp_path / "a", SOUND + odd, 7)
-    assert stored(tmp_path / "b", (SOUND + odd)[::-1], 11) == (parts, left_out, identity)
-    assert left_out == 6
+    parts, excluded, identity = stored(tmp_path / "a", SOUND + odd, 7)
+    assert stored(tmp_path / "b", (SOUND + odd)[::-1], 11) == (parts, excluded, identity)
+    assert excluded == 6
     numbers = numbers_of(parts)
     assert sorted(number for found in numbers.values() for number in found) == sorted(set(range(30)) - {5})
     assert 3 in numbers["valid"]
@@ -88,8 +88,8 @@ def test_a_photo_that_was_moved_counts_where_it_is_now_and_one_that_is_gone_no_m
     moved = row(0, "dog", "test")
     before = [one["path"] for one in SOUND]
     now = [moved["path"], *before[2:]]
-    parts, left_out, identity = stored(tmp_path / "a", [*SOUND, moved], 7, now)
-    assert left_out == 0
+    parts, excluded, identity = stored(tmp_path / "a", [*SOUND, moved], 7, now)
+    assert excluded == 0
     numbers = numbers_of(parts)
     assert parts["test"][1][numbers["test"].index(0)] == 1
     assert 0 not in numbers["train"]
@@ -140,18 +140,18 @@ def test_the_model_is_that_of_memory_and_only_new_photos_are_computed(own_places
         for split in ("train", "valid", "test")
     }
     fit = fit_head(data, 2)
-    expected = fit_confidence(fit, data)
+    expected = calibrate(fit, data)
     for found, wanted in ((model.head.kernel, expected.head.kernel), (model.head.bias, expected.head.bias)):
         assert np.abs(found - wanted).max() <= 1e-3 * np.abs(wanted).max()
-    assert np.allclose(model.familiarity.centers, expected.familiarity.centers, atol=1e-5)
-    assert model.familiarity.limit == pytest.approx(expected.familiarity.limit, rel=1e-3)
-    assert model.sure_from == pytest.approx(expected.sure_from, rel=1e-3)
-    assert model.card["training"] == fit.settings
-    assert model.card["data"]["photos"] == {
+    assert np.allclose(model.ood_detector.centers, expected.ood_detector.centers, atol=1e-5)
+    assert model.ood_detector.limit == pytest.approx(expected.ood_detector.limit, rel=1e-3)
+    assert model.confidence_threshold == pytest.approx(expected.confidence_threshold, rel=1e-3)
+    assert model.card.training == fit.settings
+    assert model.card.data.photos == {
         split: {label: int((targets == number).sum()) for number, label in enumerate(CLASSES)}
         for split, (_, targets) in data.items()
     }
-    assert model.card["data"]["left_out"] == 3
+    assert model.card.data.excluded == 3
     probabilities = load_classifier(model).predict(np.stack([read_photo(drawing("dog", 99))]))
     assert probabilities.argmax() == 1
 

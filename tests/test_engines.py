@@ -24,9 +24,9 @@ from catdog.engines.base import (
     EngineUnavailable,
     candidates,
 )
-from catdog.engines.int8 import Twin
+from catdog.engines.int8 import Int8Params
 from catdog.engines.parity import ParityCheck, compare
-from catdog.engines.quantization import make_twin
+from catdog.engines.quantization import quantize
 from catdog.models import bundle
 from catdog.models.arrays import kept_arrays
 from catdog.models.bundle import BundleRefused
@@ -46,9 +46,9 @@ def expected(engine, photos):
     return engine.features(photos)
 
 
-def opened(name, backbone, twin=None):
+def opened(name, backbone, int8=None):
     try:
-        return open_engine(name, backbone, twin)
+        return open_engine(name, backbone, int8)
     except EngineUnavailable as reason:
         pytest.skip(str(reason))
 
@@ -70,7 +70,7 @@ def test_the_features_of_before_are_the_maximum_as_it_is(backbone, earlier, engi
 
 @pytest.mark.parametrize(("name", "error"), [(OPENVINO_BF16, 0.02), (OPENVINO_INT8, 0.12), (TENSORFLOW_MIXED, 0.01)])
 def test_smaller_numbers_stay_near(name, error, backbone, shipped, photos, expected):
-    features = opened(name, backbone, shipped.twin).features(photos)
+    features = opened(name, backbone, shipped.int8).features(photos)
     off = np.abs(features - expected).mean() / expected.mean()
     assert 1e-5 < off < error
     assert features.dtype == np.float32
@@ -88,7 +88,7 @@ def test_any_number_of_photos(name, slim, slim_twin, photos):
 
 @pytest.fixture(scope="module")
 def slim_twin(slim, photos):
-    return make_twin(slim, photos)
+    return quantize(slim, photos)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def expected_288(slim_288, photos_288):
 
 @pytest.fixture(scope="module")
 def slim_twin_288(slim_288, photos_288):
-    return make_twin(slim_288, photos_288)
+    return quantize(slim_288, photos_288)
 
 
 @pytest.mark.parametrize(
@@ -152,22 +152,22 @@ def test_the_twin_is_what_nncf_quantised(slim, photos, monkeypatch, capsys):
     shown, console = [], vars(rich.get_console())
     monkeypatch.setattr(rich.get_console(), "__dict__", {**console, "is_jupyter": True})  # so bars are widgets
     monkeypatch.setattr("IPython.display.display", lambda *anything, **_: shown.append(anything))
-    twin = make_twin(slim, photos)
+    int8 = quantize(slim, photos)
     assert not shown
     assert rich.get_console().is_jupyter
     assert "100%" in capsys.readouterr().out.split("Quantising")[-1]
-    graphs.append(build_graph(slim, twin))
+    graphs.append(build_graph(slim, int8))
     for theirs, ours in zip(*map(int8_kernels, graphs)):
         assert np.abs(theirs - ours).max() <= 1
         assert (theirs != ours).sum() < 100
     theirs, ours = (ov.Core().compile_model(graph, "CPU")(photos)[0] for graph in graphs)
     assert np.abs(theirs - ours).mean() < 0.04 * theirs.mean()
-    assert Twin(dict(twin.arrays)).digest == twin.digest
+    assert Int8Params(dict(int8.arrays)).digest == int8.digest
 
 
 @pytest.mark.parametrize("damage", ["missing", "nan", "negative scale", "empty range"])
 def test_a_twin_of_nonsense_is_refused(shipped, damage):
-    arrays = {name: array.copy() for name, array in shipped.twin.arrays.items()}
+    arrays = {name: array.copy() for name, array in shipped.int8.arrays.items()}
     if damage == "missing":
         del arrays["block3_conv2/bias"]
     elif damage == "nan":
@@ -177,7 +177,7 @@ def test_a_twin_of_nonsense_is_refused(shipped, damage):
     else:
         arrays["block5_conv3/range"][:] = 0
     with pytest.raises(ValueError, match="make no sense"):
-        Twin(arrays)
+        Int8Params(arrays)
 
 
 def test_a_proof_needs_nearly_all_photos_and_near_probabilities():
@@ -277,9 +277,9 @@ def test_on_a_gpu_tensorflow_is_measured_and_no_twin_is_made(monkeypatch, drawin
         selection, "seconds_per_photo", lambda engine: {TENSORFLOW_MIXED: 1, TENSORFLOW: 2}[engine.name]
     )
     assert candidates() == (TENSORFLOW_MIXED, TENSORFLOW)
-    dataset = check(PhotoFolder(drawings, "drawings", drawings=True))
+    dataset = check(PhotoFolder(drawings, "drawings", synthetic=True))
     engines = EngineSelection(dataset, slim, FeatureCache(slim))
-    assert engines.twin is None
+    assert engines.int8 is None
     assert engines.chosen.name == TENSORFLOW_MIXED
     assert set(engines.parity_checks(shipped.head)) == {TENSORFLOW_MIXED}
 
@@ -302,37 +302,37 @@ def test_openvino_takes_no_more_threads_than_it_is_allowed(monkeypatch, allowed,
 def test_an_engine_without_proof_in_the_card_is_passed_over(shipped, capsys):
     unproven = type(shipped)(**{**vars(shipped), "card": {**shipped.card, "engines": {}}})
     assert load_classifier(unproven).engine.name in (OPENVINO_FP32, TENSORFLOW)
-    assert "no proof of it on training photos" in capsys.readouterr().out
+    assert "no parity check of it" in capsys.readouterr().out
 
 
 def test_a_wrong_twin_fails_the_golden_photos(shipped, backbone):
-    arrays = {name: array.copy() for name, array in shipped.twin.arrays.items()}
+    arrays = {name: array.copy() for name, array in shipped.int8.arrays.items()}
     arrays["block4_conv1/range"] /= 50
     with refused("model-answers-changed", kind=BundleRefused):
-        Classifier(shipped, opened(OPENVINO_INT8, backbone, Twin(arrays)))
+        Classifier(shipped, opened(OPENVINO_INT8, backbone, Int8Params(arrays)))
 
 
 @pytest.mark.weights
 def test_a_model_serves_without_its_twin(shipped, own_places, tmp_path):
     folder = shutil.copytree(shipped.folder, tmp_path / "model")
-    (folder / bundle.TWIN).write_bytes(b"damaged")
-    assert bundle.read(folder).twin is None
+    (folder / bundle.INT8).write_bytes(b"damaged")
+    assert bundle.read(folder).int8 is None
     assert load_classifier(bundle.read(folder)).engine.name != OPENVINO_INT8
 
 
 @pytest.mark.slow
 def test_the_twin_is_made_once_for_photos_of_one_name(drawings, slim, own_cache, capsys, monkeypatch, shipped):
-    dataset, store = check(PhotoFolder(drawings, "drawings", drawings=True)), FeatureCache(slim)
+    dataset, store = check(PhotoFolder(drawings, "drawings", synthetic=True)), FeatureCache(slim)
     first = EngineSelection(dataset, slim, store)
-    assert capsys.readouterr().out.count("Making the int8 twin") == 1
+    assert capsys.readouterr().out.count("Quantizing the network") == 1
     again = EngineSelection(dataset, slim, store)
     assert "Making" not in capsys.readouterr().out
-    assert first.twin.digest == again.twin.digest
+    assert first.int8.digest == again.int8.digest
     take_openvino_away(monkeypatch)
     without_openvino = EngineSelection(dataset, slim, store, TENSORFLOW)
-    assert without_openvino.twin.digest == first.twin.digest
+    assert without_openvino.int8.digest == first.int8.digest
     assert set(without_openvino.parity_checks(shipped.head)) == {TENSORFLOW}
-    (kept,) = paths.cache_dir().glob("twin-*.npz")
+    (kept,) = paths.cache_dir().glob("int8-*.npz")
     for damage in (kept.read_bytes()[:20_000], b"PK\x03\x04", b""):
         kept.write_bytes(damage)
         assert kept_arrays(kept) == {}
@@ -343,7 +343,7 @@ def test_without_the_shipped_model_tensorflow_needs_no_proof_and_others_get_none
     drawings, slim, own_places, monkeypatch
 ):
     monkeypatch.setattr(paths, "SHIPPED_MODEL", own_places / "gone")
-    dataset, store = check(PhotoFolder(drawings, "drawings", drawings=True)), FeatureCache(slim)
+    dataset, store = check(PhotoFolder(drawings, "drawings", synthetic=True)), FeatureCache(slim)
     assert EngineSelection(dataset, slim, store, TENSORFLOW).chosen.name == TENSORFLOW
     with refused("engine-unusable", "openvino-fp32"):
         EngineSelection(dataset, slim, store, OPENVINO_FP32)

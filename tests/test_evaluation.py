@@ -3,20 +3,22 @@
 import dataclasses
 import hashlib
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from catdog.data.dataset import Dataset, Photo
 from catdog.data.folders import SPLITS, TEST, TRAIN, VALID
+from catdog.models.bundle import Bundle
+from catdog.models.card import Card
 from catdog.notebook import plots
 from catdog.training import comparison
-from catdog.training.calibration import fit_confidence
+from catdog.training.calibration import calibrate
 from catdog.training.comparison import compare
 from catdog.training.evaluation import CROSS_VALIDATION, ENOUGH, judge
 from catdog.training.learning_curve import LearningCurve, Point, learning_curve
 from catdog.training.linear_head import MOST_CROSS_VALIDATED, fit_head, out_of_fold
 from catdog.training.metrics import evaluate, worst_mistakes
+from catdog.training.trained_head import TrainedHead, measure, train_head
 from conftest import drawing
 from scipy.special import softmax
 
@@ -41,8 +43,7 @@ def a_set(counts, apart=2.0, seed=0):
 
 def judged(counts, apart=2.0, seed=0, frozen=True):
     dataset, data = a_set(counts, apart, seed)
-    fit = fit_head(data, len(counts), frozen=frozen)
-    return dataset, data, judge(dataset, data, fit, fit_confidence(fit, data), frozen=frozen)
+    return dataset, data, judge(dataset, data, train_head(data, dataset.classes, frozen=frozen))
 
 
 TEN = dict.fromkeys(CLASSES, (6, 2, 2))
@@ -65,23 +66,22 @@ def test_ten_photos_a_class_are_all_judged_each_without_having_trained_on_it():
 
 def test_it_is_judged_by_heads_like_it_each_time_dealt_anew():
     dataset, data = a_set(TEN)
-    fit = fit_head(data, 3)
-    confidence = fit_confidence(fit, data)
-    found = judge(dataset, data, fit, confidence)
+    trained = train_head(data, CLASSES)
+    found = judge(dataset, data, trained)
     features, targets = (np.concatenate(parts) for parts in zip(*(data[split] for split in SPLITS)))
-    said = [out_of_fold(features, targets, 3, fit.strength, seed) for seed in range(3)]
+    said = [out_of_fold(features, targets, 3, trained.fit.strength, seed) for seed in range(3)]
     assert np.array_equal(found.targets, targets)
     assert np.allclose(found.as_trained, softmax(said[0], axis=1), atol=1e-5)
-    assert np.allclose(found.probabilities, softmax(said[0] / confidence.temperature, axis=1), atol=1e-5)
+    assert np.allclose(found.probabilities, softmax(said[0] / trained.calibrated.temperature, axis=1), atol=1e-5)
     assert found.accuracies == tuple((one.argmax(axis=1) == targets).mean() for one in said)
 
 
 def test_what_only_learns_by_heart_is_found_out():
     """Features that say nothing of the classes: a head that saw them is right, one that did not is not."""
     dataset, data = a_set(TEN, apart=0)
-    fit = fit_head(data, 3)
-    assert evaluate(fit.head.probabilities(data[TRAIN][0]), data[TRAIN][1], CLASSES).accuracy > 0.8
-    assert judge(dataset, data, fit, fit_confidence(fit, data)).report.accuracy < 0.6
+    trained = train_head(data, CLASSES)
+    assert evaluate(trained.fit.head.probabilities(data[TRAIN][0]), data[TRAIN][1], CLASSES).accuracy > 0.8
+    assert judge(dataset, data, trained).report.accuracy < 0.6
 
 
 def test_where_every_class_has_enough_test_photos_these_judge():
@@ -108,7 +108,8 @@ def test_a_backbone_that_trained_on_the_photos_is_judged_by_those_that_did_not_t
 def test_of_very_many_photos_those_for_the_test_judge_however_few_there_are():
     dataset, data = a_set({"cat": (MOST_CROSS_VALIDATED // 2, 10, 4), "dog": (MOST_CROSS_VALIDATED // 2, 10, 4)})
     fit = fit_head(data, 2, strengths=(1.0,))
-    found = judge(dataset, data, fit, fit_confidence(fit, data))
+    calibrated = calibrate(fit, data)
+    found = judge(dataset, data, TrainedHead(fit, calibrated, measure(fit, calibrated, data, dataset.classes)))
     assert (found.by, len(found.photos)) == (TEST, 8)
     assert found.reports[CROSS_VALIDATION].total == MOST_CROSS_VALIDATED
 
@@ -162,8 +163,9 @@ def newest(monkeypatch):
     """newest(judgement): a version that was saved with it."""
 
     def save(judgement, **changes):
-        card = {"judged": json.loads(json.dumps(judgement.as_card())), **changes}
-        found = SimpleNamespace(id="pets/1", classes=CLASSES, card=card)
+        saved = {"classes": CLASSES, "judged": json.loads(json.dumps(judgement.as_card())), **changes}
+        card = Card(backbone=None, preprocessing="", name="pets", version="1", **saved)
+        found = Bundle(None, card, None, None, None)
         monkeypatch.setattr(comparison.bundle, "newest", lambda name: found)
         return found
 
@@ -178,7 +180,7 @@ def test_two_versions_are_compared_by_the_photos_that_both_were_judged_by(newest
     probabilities[wrong] = np.roll(probabilities[wrong], 1, axis=1)
     now = dataclasses.replace(before, probabilities=probabilities)
     found = compare("pets", dataset, None, data[TEST][0], None, now)
-    assert [photo.digest for photo in found.lost] == [before.photos[place].digest for place in wrong]
+    assert [photo.digest for photo in found.regressed] == [before.photos[place].digest for place in wrong]
     assert (found.photos, found.right_before - found.right_now) == (30, 4)
     assert found.by != "test photos"
 
@@ -188,7 +190,7 @@ def test_a_version_that_was_judged_by_other_photos_is_not_compared_with(newest, 
     newest(now, judged={})
     assert compare("pets", dataset, None, data[TEST][0], None, now) is None
     assert "pets/1 was not judged by these photos" in capsys.readouterr().out
-    newest(now).classes = ("cat", "dog")
+    newest(now, classes=("cat", "dog"))
     assert compare("pets", dataset, None, data[TEST][0], None, now) is None
     assert "knows other classes (cat, dog)" in capsys.readouterr().out
 

@@ -15,6 +15,7 @@ from catdog.data.preprocessing import FITS, SQUEEZE, Preprocessing
 from catdog.data.synthetic import draw
 from catdog.engines import open_engine
 from catdog.engines.base import TENSORFLOW, EngineUnavailable
+from catdog.models.card import Thresholds
 from catdog.models.export_examples import as_cell
 from catdog.models.export_metadata import CROP, LOADS_IN, described
 from conftest import ROOT, encoded, refused
@@ -44,7 +45,7 @@ def model(shipped, engine_of_slim, tmp_path_factory):
 
     folder = shutil.copytree(shipped.folder, tmp_path_factory.mktemp("exports") / "model")
     model = model_on(engine_of_slim, shipped)
-    card = {**model.card, "classes": ["cat", 'дог "2" & <3>'], "thresholds": {"sure": 0.75, "far": 0.5}}
+    card = dataclasses.replace(model.card, classes=("cat", 'дог "2" & <3>'), thresholds=Thresholds(0.75, 0.5))
     model = dataclasses.replace(model, folder=folder, card=card)
     save_complete(
         folder, engine_of_slim.model, model.head, model.golden_photos, model.golden_probabilities,
@@ -108,7 +109,7 @@ def test_every_format_says_what_it_holds(by_name, model):
 
     about = described(model.card)
     assert about["class_names"] == list(model.classes)
-    assert about["thresholds"] == {"sure": 0.75, "far": 0.5}
+    assert about["thresholds"] == {"confidence": 0.75, "ood_distance": 0.5}
     assert about["preprocessing"]["pixels"] == 224
     texts = {key: json.dumps(value, ensure_ascii=False) for key, value in about.items()}
     labels = "".join(f"{name}\n" for name in model.classes)
@@ -167,7 +168,7 @@ def test_an_example_lays_transparency_on_white_as_training_does(shipped, tmp_pat
     photo.write_bytes(transparent(mode))
     preprocessing = Preprocessing(224, fit)
     expected = read_photo(photo, preprocessing=preprocessing)
-    found = prepared("ONNX", photo, described({**shipped.card, "preprocessing": preprocessing.version}))
+    found = prepared("ONNX", photo, described(dataclasses.replace(shipped.card, preprocessing=preprocessing.version)))
     assert (found == expected[None]).all()
     black = np.asarray(Image.open(photo).convert("RGB").resize((224, 224)), float)
     assert np.abs(black - read_photo(photo, preprocessing=Preprocessing(224, SQUEEZE))).mean() > 5

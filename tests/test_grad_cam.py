@@ -14,7 +14,7 @@ from catdog.data.images import read_photo
 from catdog.data.preprocessing import SQUEEZE
 from catdog.engines import open_engine
 from catdog.engines.base import NAMES, TENSORFLOW, EngineUnavailable
-from catdog.engines.quantization import make_twin
+from catdog.engines.quantization import quantize
 from catdog.models import bundle
 from catdog.models.arrays import sealed
 from catdog.models.bundle import BundleRefused
@@ -73,29 +73,29 @@ def with_gradients(case):
 
 def test_the_closed_form_is_grad_cam(case, with_gradients):
     backbone, photos, head = case
-    cells = backbone.architecture.cells
+    grid_size = backbone.architecture.grid_size
     found = open_engine(TENSORFLOW, backbone).activations(photos)
-    assert found.shape == (3, cells, cells, 512)
+    assert found.shape == (3, grid_size, grid_size, 512)
     assert found.dtype == np.float32
     for activations, maps in zip(found, with_gradients):
         for number in range(2):
             heat = grad_cam(activations, head, number, backbone.architecture)
-            assert heat.shape == maps[number].shape == (cells, cells)
+            assert heat.shape == maps[number].shape == (grid_size, grid_size)
             assert heat.max() == 1
             assert np.abs(heat - maps[number] / maps[number].max()).max() < 1e-4
 
 
 @pytest.fixture(scope="module")
-def twin(case):
-    return make_twin(case[0], case[1])
+def int8(case):
+    return quantize(case[0], case[1])
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("case", ["today", "today at 288 pixels", "before"], indirect=True)
-def test_every_engine_gives_the_same_picture(name, case, twin, with_gradients):
+def test_every_engine_gives_the_same_picture(name, case, int8, with_gradients):
     backbone, photos, head = case
     try:
-        engine = open_engine(name, backbone, twin)
+        engine = open_engine(name, backbone, int8)
     except EngineUnavailable as reason:
         pytest.skip(str(reason))
     found, architecture = engine.activations(photos), backbone.architecture
@@ -105,7 +105,7 @@ def test_every_engine_gives_the_same_picture(name, case, twin, with_gradients):
         for number in range(2):
             heat = grad_cam(activations, head, number, architecture)
             assert np.corrcoef(heat.ravel(), maps[number].ravel())[0, 1] > 0.95
-    assert engine.activations(photos[:0]).shape == (0, architecture.cells, architecture.cells, 512)
+    assert engine.activations(photos[:0]).shape == (0, architecture.grid_size, architecture.grid_size, 512)
 
 
 def test_where_nothing_speaks_for_a_class_nothing_is_hot():
@@ -195,7 +195,9 @@ def test_the_service_says_when_the_models_threshold_is_not_reached(classifier):
     plain = create_app(classifier).test_client().post("/predict", data=parts(*photos)).json["predictions"]
     assert [item["sure"] for item in plain] == [item["familiar"] for item in plain] == [True] * 6
     limit = float(np.median([max(item["probabilities"].values()) for item in plain]))
-    careful = create_app(Classifier(without_thresholds(classifier.bundle, sure=limit), classifier.engine)).test_client()
+    careful = create_app(
+        Classifier(without_thresholds(classifier.bundle, confidence=limit), classifier.engine)
+    ).test_client()
     found = careful.post("/predict", data=parts(*photos)).json["predictions"]
     assert [item["sure"] for item in found] == [max(item["probabilities"].values()) >= limit for item in found]
     assert {item["sure"] for item in found} == {True, False}
@@ -208,7 +210,7 @@ def test_a_photo_that_is_unlike_all_is_never_sure(classifier):
     features = classifier.engine.features(photos)
     centers = (features[:1] / np.linalg.norm(features[:1])).repeat(2, axis=0)
     limit = float(OODDetector(centers, 0).distances(features)[1]) / 2
-    knowing = dataclasses.replace(classifier.bundle, familiarity=OODDetector(centers, limit))
+    knowing = dataclasses.replace(classifier.bundle, ood_detector=OODDetector(centers, limit))
     client = create_app(Classifier(knowing, classifier.engine)).test_client()
     known, strange = [(f"{seed}.jpg", drawing("dog", seed)) for seed in range(2)]
     found = client.post("/predict", data=parts(known, strange)).json["predictions"]
@@ -219,7 +221,7 @@ def test_a_photo_that_is_unlike_all_is_never_sure(classifier):
 @pytest.mark.parametrize("sure", [1.1, -0.1, "high", None, float("nan"), [0.5]])
 def test_a_card_with_a_threshold_that_is_none_is_refused(shipped, tmp_path, sure):
     folder = shutil.copytree(shipped.folder, tmp_path / "model")
-    card = {**shipped.card, "thresholds": {"sure": sure, "far": 0.5}}
+    card = {**shipped.card.as_json(), "thresholds": {"confidence": sure, "ood_distance": 0.5}}
     (folder / CARD).write_text(json.dumps(sealed(card)))
     with refused("model-damaged", kind=BundleRefused):
         bundle.read(folder)

@@ -20,18 +20,18 @@ from catdog.backend.hot_reload import ModelWatcher
 from catdog.backend.service import service_of
 from catdog.data.images import read_photo
 from catdog.data.preprocessing import CROP, SQUEEZE
-from catdog.engines.base import COMPACT, NAMES, OPENVINO_INT8, EngineUnavailable
-from catdog.engines.int8 import Twin
+from catdog.engines.base import NAMES, OPENVINO_INT8, OPENVINO_PRUNED, EngineUnavailable
+from catdog.engines.int8 import Int8Params
 from catdog.models import bundle
 from catdog.models.arrays import sealed
-from catdog.models.card import CARD
+from catdog.models.card import CARD, Card
 from catdog.models.classifier import Classifier, _run_alike, load_classifier
 from catdog.models.head import Head
 from catdog.models.writer import publish
 from catdog.notebook.page_preview import backend_state
 from catdog.paths import SHIPPED_MODEL
 from catdog.web.server import stop
-from conftest import EARLIER_MODEL, drawing, encoded, refused, until
+from conftest import EARLIER_MODEL, drawing, encoded, refused, until, with_backbone
 from PIL import Image
 
 PHOTOS = [drawing(label, seed) for seed in range(4) for label in ("cat", "dog")]
@@ -46,9 +46,9 @@ def save(own_places, classifier):
         head = Head(model.head.kernel, model.head.bias + np.float32(number / 50) * np.float32([1, -1]))
         logits = np.log(model.golden_probabilities) + (head.bias - model.head.bias)
         golden = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        known = ("classes", "drawings", "preprocessing", "metrics", "backbone", "engines")
-        card = {key: model.card[key] for key in known}
-        return publish(name, {**card, **changes}, head, model.golden_photos, golden, model.twin)
+        known = ("classes", "backbone", "preprocessing", "synthetic", "parity", "metrics")
+        card = Card(**{key: getattr(model.card, key) for key in known})
+        return publish(name, dataclasses.replace(card, **changes), head, model.golden_photos, golden, model.int8)
 
     return save
 
@@ -57,7 +57,7 @@ def save(own_places, classifier):
 def app(save, classifier):
     """Serves pets, on the engine of `classifier`."""
     app = create_app()
-    set_model(app, load_classifier(save(0), classifier.engine.name, beside=classifier, say=lambda words: None))
+    set_model(app, load_classifier(save(0), classifier.engine.name, reuse_engine_of=classifier, say=lambda words: None))
     yield app
     hot_reload.stop_watching()
 
@@ -129,7 +129,7 @@ def test_a_version_that_does_not_pass_is_left_out_and_the_old_one_goes_on(app, s
     if damage == "other answers":
         probabilities = np.roll(bad.golden_probabilities, 1, axis=1)
         shutil.rmtree(bad.folder)
-        bad = publish("pets", bad.card, bad.head, bad.golden_photos, probabilities, bad.twin)
+        bad = publish("pets", bad.card, bad.head, bad.golden_photos, probabilities, bad.int8)
     versions = ModelWatcher(app, "pets", classifier.engine.name)
     assert not versions.poll()
     assert not versions.poll()
@@ -196,7 +196,7 @@ def test_a_version_that_answers_nothing_that_is_a_number_does_not_take_over(app,
     bad = save(1)
     head = Head(np.full_like(bad.head.kernel, 3e38), bad.head.bias)
     shutil.rmtree(bad.folder)
-    publish("pets", bad.card, head, bad.golden_photos, bad.golden_probabilities, bad.twin)
+    publish("pets", bad.card, head, bad.golden_photos, bad.golden_probabilities, bad.int8)
     versions = ModelWatcher(app, "pets", classifier.engine.name)
     assert not versions.poll()
     assert "Not taken" in str(versions)
@@ -251,7 +251,7 @@ def test_back_and_no_further_than_there_are_versions(app, save, classifier):
 def test_a_model_keeps_its_name_in_any_script_on_its_way_to_testers(app, save, classifier):
     saved = save(1, name="猫狗")
     assert bundle.find("猫狗") == saved.folder
-    set_model(app, load_classifier(saved, classifier.engine.name, beside=classifier, say=lambda words: None))
+    set_model(app, load_classifier(saved, classifier.engine.name, reuse_engine_of=classifier, say=lambda words: None))
     server = start(app, 0)
     assert requests.get(f"{server.url}/model", timeout=5).json()["name"] == "猫狗"
     assert ask(server.url, PHOTOS[:1]).json()["model"] == saved.id
@@ -303,46 +303,48 @@ def test_in_the_background_unless_it_is_pinned_and_only_one_follows(app, save, c
 
 
 @pytest.mark.weights
-def test_an_engine_is_shared_only_where_the_twin_is_the_same(shipped):
-    other = Twin({**shipped.twin.arrays, "block1_conv1/scale": 1.0001 * shipped.twin.arrays["block1_conv1/scale"]})
+def test_an_engine_is_shared_only_where_its_parameters_are_the_same(shipped):
+    other = Int8Params(
+        {**shipped.int8.arrays, "block1_conv1/scale": 1.0001 * shipped.int8.arrays["block1_conv1/scale"]}
+    )
     first = load_classifier(shipped, OPENVINO_INT8)
-    assert load_classifier(shipped, OPENVINO_INT8, beside=first).engine is first.engine
-    changed = load_classifier(dataclasses.replace(shipped, twin=other), OPENVINO_INT8, beside=first)
-    assert changed.engine.recipe != first.engine.recipe
+    assert load_classifier(shipped, OPENVINO_INT8, reuse_engine_of=first).engine is first.engine
+    changed = load_classifier(dataclasses.replace(shipped, int8=other), OPENVINO_INT8, reuse_engine_of=first)
+    assert changed.engine.engine_id != first.engine.engine_id
 
 
 def as_of(model, preprocessing=None, **backbone):
     """A model whose card tells of another preprocessing or backbone."""
-    card = {**model.card, "backbone": {**model.card["backbone"], **backbone}}
-    return dataclasses.replace(model, card={**card, "preprocessing": preprocessing or card["preprocessing"]})
+    return dataclasses.replace(model, card=with_backbone(model.card, preprocessing, **backbone))
 
 
 def test_an_engine_is_shared_only_for_photos_of_the_same_size_and_the_same_features(shipped, earlier):
-    compact = dataclasses.replace(shipped, compact=SimpleNamespace(network=shipped.twin))
-    others = [as_of(compact, VGG16.at(*pair).preprocessing.version) for pair in ((288, CROP), (224, SQUEEZE))]
-    others += [as_of(compact, features="max(block5_pool)"), as_of(compact, fingerprint="another")]
+    pruned = dataclasses.replace(shipped, pruned=SimpleNamespace(network=shipped.int8))
+    others = [as_of(pruned, VGG16.at(*pair).preprocessing.version) for pair in ((288, CROP), (224, SQUEEZE))]
+    others += [as_of(pruned, features="max(block5_pool)"), as_of(pruned, fingerprint="another")]
     for name in NAMES:
-        assert _run_alike(name, compact, as_of(compact))
-        assert not any(_run_alike(name, compact, other) for other in others)
-        assert not any(_run_alike(name, other, compact) for other in others)
-    for name in (OPENVINO_INT8, COMPACT):
-        assert not _run_alike(name, compact, dataclasses.replace(compact, twin=None, compact=None))
-    assert earlier.card["backbone"]["fingerprint"] == shipped.card["backbone"]["fingerprint"]
+        assert _run_alike(name, pruned, as_of(pruned))
+        assert not any(_run_alike(name, pruned, other) for other in others)
+        assert not any(_run_alike(name, other, pruned) for other in others)
+    for name in (OPENVINO_INT8, OPENVINO_PRUNED):
+        assert not _run_alike(name, pruned, dataclasses.replace(pruned, int8=None, pruned=None))
+    assert earlier.card.backbone.fingerprint == shipped.card.backbone.fingerprint
 
 
 def test_beside_a_model_for_another_size_an_engine_is_opened(classifier, monkeypatch):
     larger = as_of(classifier.bundle, VGG16.at(288).preprocessing.version)
     opened = []
 
-    def open_engine(name, backbone, twin):
+    def open_engine(name, backbone, int8):
         opened.append(backbone.architecture.pixels)
         raise EngineUnavailable("engine-not-installed", "It is not there.")
 
     monkeypatch.setattr("catdog.models.classifier.open_engine", open_engine)
     public = classifier.engine.backbone
-    assert load_classifier(classifier.bundle, "stand-in", beside=classifier, public=public).engine is classifier.engine
+    again = load_classifier(classifier.bundle, "stand-in", reuse_engine_of=classifier, public=public)
+    assert again.engine is classifier.engine
     with refused("engine-unusable"):
-        load_classifier(larger, "stand-in", beside=classifier, public=public)
+        load_classifier(larger, "stand-in", reuse_engine_of=classifier, public=public)
     assert opened == [288]
 
 
@@ -358,10 +360,10 @@ def both(own_places, classifier, earlier_classifier, monkeypatch):
     engines = {one.bundle.architecture: one.engine for one in (classifier, earlier_classifier)}
     monkeypatch.setattr("catdog.models.bundle.load_backbone", lambda name: classifier.engine.backbone)
     monkeypatch.setattr(
-        "catdog.models.classifier.open_engine", lambda name, backbone, twin: engines[backbone.architecture]
+        "catdog.models.classifier.open_engine", lambda name, backbone, int8: engines[backbone.architecture]
     )
     return [
-        publish("pets", dict(model.card), model.head, model.golden_photos, model.golden_probabilities)
+        publish("pets", model.card, model.head, model.golden_photos, model.golden_probabilities)
         for model in (earlier_classifier.bundle, classifier.bundle)
     ]
 

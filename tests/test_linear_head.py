@@ -31,7 +31,7 @@ from standins.network import StandInNetwork
 
 @pytest.fixture
 def dataset(drawings):
-    return check(PhotoFolder(drawings, "drawings", drawings=True))
+    return check(PhotoFolder(drawings, "drawings", synthetic=True))
 
 
 class Counted(StandInNetwork):

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: the right weights, one network in Keras and in OpenVINO, and its int8 twin."""
+"""EfficientNet-Lite0: the right weights, one network in Keras and in OpenVINO, and its int8 parameters."""
 
 import os
 import subprocess
@@ -17,16 +17,16 @@ from catdog.engines import open_engine
 from catdog.engines import parity as parity_checks
 from catdog.engines.base import (
     BATCH,
-    COMPACT,
     OPENVINO_BF16,
     OPENVINO_FP32,
     OPENVINO_INT8,
+    OPENVINO_PRUNED,
     TENSORFLOW,
     TENSORFLOW_MIXED,
     EngineUnavailable,
 )
-from catdog.engines.int8 import Twin
-from catdog.engines.quantization import make_twin
+from catdog.engines.int8 import Int8Params
+from catdog.engines.quantization import quantize
 from catdog.models import bundle
 from catdog.models.classifier import load_classifier
 from catdog.models.grad_cam import grad_cam
@@ -53,8 +53,8 @@ def random():
 
 
 @pytest.fixture(scope="module")
-def random_twin(random, photos):
-    return make_twin(random, photos)
+def random_int8_params(random, photos):
+    return quantize(random, photos)
 
 
 @pytest.fixture(scope="module")
@@ -194,8 +194,8 @@ def test_the_real_features_are_the_same_in_keras_and_openvino(real, photos):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [TENSORFLOW, OPENVINO_FP32, OPENVINO_INT8])
-def test_any_number_of_photos(name, random, random_twin, photos):
-    engine = open_engine(name, random, random_twin)
+def test_any_number_of_photos(name, random, random_int8_params, photos):
+    engine = open_engine(name, random, random_int8_params)
     assert engine.features(photos[:0]).shape == (0, 1280)
     assert engine.activations(photos[:0]).shape == (0, 7, 7, 1280)
     many = np.concatenate([photos] * 4)
@@ -223,7 +223,7 @@ def test_the_complete_network_is_the_same_when_it_is_saved_and_read_back(random,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [TENSORFLOW, OPENVINO_FP32, OPENVINO_INT8])
-def test_the_closed_form_is_grad_cam(name, random, random_twin, photos):
+def test_the_closed_form_is_grad_cam(name, random, random_int8_params, photos):
     import keras
     import tensorflow as tf
 
@@ -231,7 +231,7 @@ def test_the_closed_form_is_grad_cam(name, random, random_twin, photos):
     head = Head(chance.normal(size=(1280, 2)).astype(np.float32), np.zeros(2, np.float32))
     model = open_engine(TENSORFLOW, random).model
     network = keras.Model(model.input, [model.get_layer("activations").output, model.output])
-    found = open_engine(name, random, random_twin).activations(photos)
+    found = open_engine(name, random, random_int8_params).activations(photos)
     for number in range(2):
         with tf.GradientTape() as tape:
             activations, features = network(photos.astype(np.float32), training=False)
@@ -249,10 +249,10 @@ def test_the_closed_form_is_grad_cam(name, random, random_twin, photos):
 
 def test_engines_that_cannot_run_it_say_why(random, shipped):
     with refused("engine-vgg16-only", "VGG16", kind=EngineUnavailable):
-        open_engine(COMPACT, random, shipped.twin)
-    for twin in (None, shipped.twin):  # VGG16's
-        with refused("engine-no-twin", kind=EngineUnavailable):
-            open_engine(OPENVINO_INT8, random, twin)
+        open_engine(OPENVINO_PRUNED, random, shipped.int8)
+    for int8 in (None, shipped.int8):  # VGG16's
+        with refused("engine-no-params", kind=EngineUnavailable):
+            open_engine(OPENVINO_INT8, random, int8)
 
 
 SERVE = """
@@ -272,29 +272,31 @@ def test_openvino_runs_it_without_tensorflow():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-# The int8 twin
+# Its int8 parameters
 
 
 @pytest.mark.slow
-def test_the_twin_quantises_what_enters_each_convolution_and_nothing_else(random, random_twin):
+def test_the_twin_quantises_what_enters_each_convolution_and_nothing_else(random, random_int8_params):
     from catdog.engines.lite0_graph import build_graph
 
-    assert set(random_twin.arrays) == {f"{name}/{part}" for name in lite0.NAMES for part in ("range", "scale", "bias")}
-    assert random_twin.layers == lite0.NAMES
+    assert set(random_int8_params.arrays) == {
+        f"{name}/{part}" for name in lite0.NAMES for part in ("range", "scale", "bias")
+    }
+    assert random_int8_params.layers == lite0.NAMES
     for layer in lite0.LAYERS:
-        steps = random_twin.steps(layer.name, random.weights)
+        steps = random_int8_params.steps(layer.name, random.weights)
         assert (steps.shape, steps.dtype) == (layer.shape, np.int8)
         largest = np.abs(steps.astype(int)).max(axis=(0, 1, 3) if layer.depthwise else (0, 1, 2))
         assert largest.min() >= 60  # in each channel; NNCF may use half of the steps for the first layer
-    nodes = build_graph(random.weights, 224, random_twin).get_ordered_ops()
+    nodes = build_graph(random.weights, 224, random_int8_params).get_ordered_ops()
     assert sum(node.get_type_name() == "FakeQuantize" for node in nodes) == len(lite0.NAMES)
-    assert Twin(dict(random_twin.arrays)).digest == random_twin.digest
+    assert Int8Params(dict(random_int8_params.arrays)).digest == random_int8_params.digest
     with pytest.raises(ValueError, match="block09_expand make no sense"):
-        Twin({name: array for name, array in random_twin.arrays.items() if name != "block09_expand/bias"})
+        Int8Params({name: array for name, array in random_int8_params.arrays.items() if name != "block09_expand/bias"})
 
 
 def test_a_twin_that_is_known_keeps_its_digest(earlier):
-    assert earlier.twin.digest.startswith("9c359bfeb4a9bc08")
+    assert earlier.int8.digest.startswith("9c359bfeb4a9bc08")
 
 
 @pytest.fixture(scope="module")
@@ -330,7 +332,7 @@ def test_its_own_answers_name_dogs_and_cats(real, seen):
 @pytest.mark.weights
 def test_int8_agrees_with_float32_on_real_photos(real, seen):
     exact = open_engine(OPENVINO_FP32, real)
-    small = open_engine(OPENVINO_INT8, real, make_twin(real, seen["train"][0][::4]))
+    small = open_engine(OPENVINO_INT8, real, quantize(real, seen["train"][0][::4]))
     features, targets = exact.features(seen["train"][0]), seen["train"][1]
     middle = features.mean(axis=0)
     direction = np.linalg.lstsq(features - middle, np.where(targets, 4.0, -4.0), rcond=0.1)[0] / 2
@@ -339,9 +341,9 @@ def test_int8_agrees_with_float32_on_real_photos(real, seen):
     photos, targets = seen["test"]
     reference, found = (head.probabilities(engine.features(photos)) for engine in (exact, small))
     assert (reference.argmax(axis=1) == targets).mean() >= 0.95
-    proof = parity_checks.compare(found, reference)
-    assert proof.agreement >= 0.98
-    assert proof.mean_difference <= 0.03
+    parity = parity_checks.compare(found, reference)
+    assert parity.agreement >= 0.98
+    assert parity.mean_difference <= 0.03
 
 
 # With the suite
@@ -351,13 +353,13 @@ def test_int8_agrees_with_float32_on_real_photos(real, seen):
 def test_a_model_on_it_is_trained_proven_saved_and_served_in_int8(real, drawings, own_places, own_cache, photos):
     dataset = check(PhotoFolder(drawings, "pets"))
     engines = EngineSelection(dataset, real, FeatureCache(real), OPENVINO_INT8)
-    assert engines.twin.layers == lite0.NAMES
+    assert engines.int8.layers == lite0.NAMES
     _, head, model = trained(dataset, engines)
-    assert model.card["backbone"]["name"] == lite0.NAME
-    assert model.card["backbone"]["fingerprint"] == lite0_weights.FINGERPRINT
-    assert bundle.read(model.folder).twin.digest == engines.twin.digest
+    assert model.card.backbone.name == lite0.NAME
+    assert model.card.backbone.fingerprint == lite0_weights.FINGERPRINT
+    assert bundle.read(model.folder).int8.digest == engines.int8.digest
     served = load_classifier(bundle.read(model.folder), OPENVINO_INT8)
     assert np.abs(served.predict(photos) - head.probabilities(engines.chosen.features(photos))).max() < 1e-5
     assert served.explain(photos[0])[1].shape == (7, 7)
     again = EngineSelection(dataset, real, FeatureCache(real), OPENVINO_INT8)
-    assert again.twin.digest == engines.twin.digest
+    assert again.int8.digest == engines.int8.digest

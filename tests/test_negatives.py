@@ -16,9 +16,9 @@ from catdog.data.synthetic import draw_folder
 from catdog.models import bundle
 from catdog.models.ood import OODDetector
 from catdog.models.writer import publish
-from catdog.training.calibration import fit_confidence
+from catdog.training.calibration import calibrate
 from catdog.training.linear_head import fit_head
-from conftest import drawing, refused
+from conftest import drawing, refused, with_backbone
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def noise(folder, number=3):
 
 
 def checked(folder):
-    return check(PhotoFolder(folder, "pets", drawings=True))
+    return check(PhotoFolder(folder, "pets", synthetic=True))
 
 
 @pytest.mark.parametrize("name", [NONE_OF_THESE, "None of these", "none_of_these", "NONE-OF-THESE"])
@@ -95,12 +95,12 @@ def test_a_photo_of_a_class_is_not_none_of_them(pets):
     shutil.copy(photo, pets / NONE_OF_THESE)
     found = checked(pets)
     assert len(found.negatives) == 2
-    assert [item.code for item in found.left_out] == ["photo-two-classes"] * 2
+    assert [item.code for item in found.excluded] == ["photo-two-classes"] * 2
 
 
 def test_the_table_of_the_layout_shows_it(pets):
     noise(pets / NONE_OF_THESE)
-    assert NONE_OF_THESE in describe_layout(PhotoFolder(pets, "pets", drawings=True))
+    assert NONE_OF_THESE in describe_layout(PhotoFolder(pets, "pets", synthetic=True))
     assert NONE_OF_THESE in {label for _, label in list_photos(PhotoFolder(pets, "pets"))}
 
 
@@ -111,15 +111,15 @@ def test_a_correction_that_is_none_of_the_classes_may_become_one(pets):
     dataset, decisions = checked(pets), Decisions("pets")
     corrections = Corrections("pets", "pets", decisions)
     first, second = corrections.suggestions()
-    decisions.take(
+    decisions.record(
         f"{first.photo.digest} {NONE_OF_THESE}, {second.photo.digest} out", [first, second],
         (*dataset.classes, NONE_OF_THESE),
     )  # fmt: skip
-    corrections.settle()
-    joined = corrections.join(dataset)
+    corrections.process()
+    joined = corrections.merge_into(dataset)
     assert joined.photos == dataset.photos
     assert [photo.digest for photo in joined.negatives] == [first.photo.digest]
-    assert corrections.join(joined) == joined
+    assert corrections.merge_into(joined) == joined
 
 
 def test_the_model_that_is_saved_says_unlike(stand_in, shipped, pets):
@@ -130,22 +130,22 @@ def test_the_model_that_is_saved_says_unlike(stand_in, shipped, pets):
     targets = np.r_[np.zeros(len(cats), int), np.ones(len(plain), int)]
     data = {"train": (features, targets), "valid": (features[:0], targets[:0])}
     fit, others = fit_head(data, 2), stand_in.features(np.stack(dogs))
-    without, confidence = fit_confidence(fit, data), fit_confidence(fit, data, negatives=others[:20])
+    without, calibrated = calibrate(fit, data), calibrate(fit, data, negatives=others[:20])
     assert (
-        confidence.familiarity.in_distribution(others[20:]).sum()
-        < without.familiarity.in_distribution(others[20:]).sum()
+        calibrated.ood_detector.in_distribution(others[20:]).sum()
+        < without.ood_detector.in_distribution(others[20:]).sum()
     )
-    assert confidence.familiarity.in_distribution(features).mean() > 0.9
-    card = {**shipped.card, "thresholds": confidence.thresholds, "classes": ["cat", "plain"]}
-    card["backbone"] = {**card["backbone"], "fingerprint": stand_in.fingerprint}
+    assert calibrated.ood_detector.in_distribution(features).mean() > 0.9
+    card = with_backbone(shipped.card, fingerprint=stand_in.fingerprint)
+    card = dataclasses.replace(card, thresholds=calibrated.thresholds, classes=("cat", "plain"))
     golden = np.stack(cats[:2])
     saved = publish(
-        "pets", card, confidence.head, golden, confidence.head.probabilities(stand_in.features(golden)),
-        familiarity=confidence.familiarity,
+        "pets", card, calibrated.head, golden, calibrated.head.probabilities(stand_in.features(golden)),
+        ood_detector=calibrated.ood_detector,
     )  # fmt: skip
-    read = bundle.read(saved.folder).familiarity
-    assert (read.kernel == confidence.familiarity.kernel).all()
-    assert (read.in_distribution(others) == confidence.familiarity.in_distribution(others)).all()
+    read = bundle.read(saved.folder).ood_detector
+    assert (read.kernel == calibrated.ood_detector.kernel).all()
+    assert (read.in_distribution(others) == calibrated.ood_detector.in_distribution(others)).all()
 
 
 def test_what_does_not_fit_is_refused():

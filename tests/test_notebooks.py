@@ -113,7 +113,7 @@ def test_without_photos_of_ones_own_there_are_drawings(monkeypatch):
     monkeypatch.setenv("DATA", "drawings")
     with kernel(FINE_TUNE) as (run, value):
         run(until="## Choose the engine")
-        assert value("folder.drawings, dataset.drawings, len(dataset.photos)") == "True True 80"
+        assert value("folder.synthetic, dataset.synthetic, len(dataset.photos)") == "True True 80"
 
 
 @pytest.mark.slow

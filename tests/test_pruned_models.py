@@ -1,4 +1,4 @@
-"""The compact twin: arrays that are checked, a proof that it needs, and a model that is served by it or without it."""
+"""Pruned models: arrays that are checked, a parity check that they need, and a model that is served with or without."""
 
 import dataclasses
 import functools
@@ -16,26 +16,24 @@ from catdog.data.folders import TEST
 from catdog.data.images import read_photo
 from catdog.data.sources import PhotoFolder
 from catdog.engines import open_engine, selection
-from catdog.engines.base import COMPACT, OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW, EngineUnavailable
+from catdog.engines.base import OPENVINO_FP32, OPENVINO_INT8, OPENVINO_PRUNED, TENSORFLOW, EngineUnavailable
 from catdog.engines.parity import PrunedParityCheck, compare_pruned
-from catdog.engines.pruned import Compact, make_compact
+from catdog.engines.pruned import PrunedNetwork, quantize_pruned
 from catdog.models import bundle
 from catdog.models.arrays import kept_arrays
 from catdog.models.bundle import BundleRefused
 from catdog.models.classifier import Classifier, load_classifier
 from catdog.models.head import Head
 from catdog.models.ood import OODDetector
-from catdog.models.pruned import CompactTwin
+from catdog.models.pruned import PrunedModel
 from catdog.notebook import plots
 from catdog.training import pruned_models
-from catdog.training.calibration import fit_confidence
 from catdog.training.engine_selection import EngineSelection
-from catdog.training.evaluation import judge
 from catdog.training.features import FeatureCache, features_by_split
-from catdog.training.linear_head import fit_head
-from catdog.training.pruned_models import compact_twins
+from catdog.training.pruned_models import prune
 from catdog.training.save import save_model
-from conftest import drawing, refused
+from catdog.training.trained_head import train_head
+from conftest import drawing, refused, with_backbone
 
 
 @pytest.fixture(scope="module")
@@ -61,19 +59,19 @@ def narrow(slim):
 
 @pytest.fixture(scope="module")
 def network(narrow, photos):
-    return make_compact(narrow, photos)
+    return quantize_pruned(narrow, photos)
 
 
 @pytest.fixture(scope="module")
 def pets(tmp_path_factory):
-    """Drawings enough to prove something by."""
+    """Drawings enough to check something by."""
     from catdog.data.synthetic import draw_folder
 
     return check(PhotoFolder(draw_folder(tmp_path_factory.mktemp("many"), per_class=32), "pets"))
 
 
 def test_it_computes_what_the_narrow_network_does(network, narrow, slim, photos):
-    engine = open_engine(COMPACT, slim, network)
+    engine = open_engine(OPENVINO_PRUNED, slim, network)
     expected = open_engine(TENSORFLOW, slim).features(photos[:1]).shape
     assert engine.features(photos[:1]).shape == expected
     exact = open_engine(OPENVINO_FP32, Backbone(VGG16, narrow, fingerprint(narrow))).features(photos)
@@ -81,30 +79,30 @@ def test_it_computes_what_the_narrow_network_does(network, narrow, slim, photos)
     assert engine.activations(photos).shape == (4, 14, 14, 512)
     assert np.abs(VGG16.pool(engine.activations(photos)) - engine.features(photos)).max() < 1e-4
     assert engine.fingerprint == slim.fingerprint
-    assert engine.recipe != open_engine(COMPACT, slim, other(network)).recipe
+    assert engine.engine_id != open_engine(OPENVINO_PRUNED, slim, other(network)).engine_id
 
 
 def test_it_sees_photos_of_the_size_of_the_whole_network(narrow, slim_288):
     architecture = slim_288.architecture
     drawn = [drawing("cat" if seed % 2 else "dog", seed) for seed in range(4)]
     photos = np.stack([read_photo(one, preprocessing=architecture.preprocessing) for one in drawn])
-    engine = open_engine(COMPACT, slim_288, make_compact(narrow, photos, architecture))
+    engine = open_engine(OPENVINO_PRUNED, slim_288, quantize_pruned(narrow, photos, architecture))
     exact = open_engine(OPENVINO_FP32, Backbone(architecture, narrow, fingerprint(narrow))).features(photos)
     assert np.abs(engine.features(photos) - exact).mean() < 0.3 * exact.std(axis=0).mean()
     assert engine.activations(photos).shape == (4, 18, 18, 512)
 
 
 def test_that_of_a_model_of_before_gives_the_features_which_that_was_saved_with(network, slim, earlier):
-    engine = open_engine(COMPACT, dataclasses.replace(slim, architecture=earlier.architecture), network)
+    engine = open_engine(OPENVINO_PRUNED, dataclasses.replace(slim, architecture=earlier.architecture), network)
     features = engine.features(earlier.golden_photos)
     assert features.shape == (6, 512)
     assert np.abs(engine.activations(earlier.golden_photos).max(axis=(1, 2)) - features).max() < 1e-3 * features.max()
     head = Head(np.random.default_rng(1).normal(size=(512, 2), scale=0.01).astype(np.float32), np.zeros(2, np.float32))
-    familiarity = OODDetector(np.full((2, 512), 0.01, np.float32), 0.5)
-    twin = CompactTwin(network, head, familiarity, 0.9, head.probabilities(features))
-    card = {**earlier.card, "backbone": {**earlier.card["backbone"], "fingerprint": slim.fingerprint}}
-    served = Classifier(dataclasses.replace(earlier, card=card, compact=twin), engine)
-    assert np.abs(served.predict(earlier.golden_photos) - twin.golden_probabilities).max() < 1e-5
+    ood_detector = OODDetector(np.full((2, 512), 0.01, np.float32), 0.5)
+    int8 = PrunedModel(network, head, ood_detector, 0.9, head.probabilities(features))
+    card = with_backbone(earlier.card, fingerprint=slim.fingerprint)
+    served = Classifier(dataclasses.replace(earlier, card=card, pruned=int8), engine)
+    assert np.abs(served.predict(earlier.golden_photos) - int8.golden_probabilities).max() < 1e-5
     assert served.explain(earlier.golden_photos[0])[1].max() == 1
 
 
@@ -112,7 +110,7 @@ def other(network):
     """Another one: a kernel differs in one step."""
     arrays = {name: array.copy() for name, array in network.arrays.items()}
     arrays["block2_conv1/kernel"][0, 0, 0, 0] ^= 1
-    return Compact(arrays)
+    return PrunedNetwork(arrays)
 
 
 @pytest.mark.parametrize("damage", ["missing", "floats", "does not follow", "fewer features", "nan"])
@@ -130,11 +128,11 @@ def test_arrays_of_nonsense_are_refused(network, damage):
     else:
         arrays["block1_conv1/bias"][0] = np.nan
     with pytest.raises(ValueError, match="make no sense"):
-        Compact(arrays)
+        PrunedNetwork(arrays)
 
 
 def judged(photos=200, lost=0, won=0, elsewhere=0, allowed=0.5):
-    """A proof where so many photos are no longer right, right now, and differently wrong, of three classes."""
+    """A parity check where so many photos are no longer right, right now, and differently wrong, of three classes."""
     targets = np.zeros(photos, int)
     reference, now = np.eye(3)[targets], np.eye(3)[targets]
     reference[photos - won - elsewhere :] = np.eye(3)[1]
@@ -146,13 +144,13 @@ def judged(photos=200, lost=0, won=0, elsewhere=0, allowed=0.5):
 def test_a_proof_needs_accuracy_and_agreement():
     assert judged().failure == ""
     assert judged(lost=1).failure == ""
-    assert (judged(lost=1).agreement, judged(lost=1).lost) == (0.995, 0.5)
+    assert (judged(lost=1).agreement, judged(lost=1).accuracy_drop) == (0.995, 0.5)
     assert "1.0 points fewer are right" in judged(lost=2).failure
     assert judged(lost=2, allowed=1.0).failure == ""
     assert "agrees with the whole model on 98.5%" in judged(lost=1, won=2).failure
     assert "98.5%" in judged(elsewhere=3).failure
-    assert judged(elsewhere=3).lost == 0
-    assert "too few to prove it" in judged(photos=29).failure
+    assert judged(elsewhere=3).accuracy_drop == 0
+    assert "too few to check it by" in judged(photos=29).failure
     assert "too few" in judged(photos=0).failure
 
 
@@ -173,29 +171,27 @@ def trained(pets, slim, network):
     store = FeatureCache(slim)
     engines = EngineSelection(pets, slim, store, OPENVINO_INT8)
     data = features_by_split(pets, engines.chosen, store)
-    fit = fit_head(data, 2)
-    confidence = fit_confidence(fit, data)
-    reports = judge(pets, data, fit, confidence).reports
-    made = {"times_less": 3.0, "photos": 99, "gmacs": 3.8}
-    dial = compact_twins("3", pets, engines, fit, may_lose=50.0, make=lambda times: (network, made))
-    return ("pets", pets, fit, confidence, reports, engines), dial
+    head = train_head(data, pets.classes)
+    made = {"macs_reduction": 3.0, "photos": 99, "gmacs": 3.8}
+    trade_off = prune("3", pets, engines, head, max_drop=50.0, make=lambda times: (network, made))
+    return ("pets", pets, head, engines), trade_off
 
 
-def proven(candidate, **changes):
-    proof = PrunedParityCheck(1.0, 0.0, -1.0, 1.0, 0.5, 100)
-    return dataclasses.replace(candidate, proof=dataclasses.replace(proof, **changes))
+def passing(candidate, **changes):
+    parity = PrunedParityCheck(1.0, 0.0, -1.0, 1.0, 0.5, 100)
+    return dataclasses.replace(candidate, parity=dataclasses.replace(parity, **changes))
 
 
 @pytest.fixture(scope="module")
 def _saved(trained, tmp_path_factory):
-    """Without the complete network, which is none of the compact twin's."""
-    arguments, dial = trained
+    """Without the complete network, which is none of the pruned model's."""
+    arguments, trade_off = trained
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "catdog.models.keras_export.save_complete", lambda folder, *others: (folder / "model.keras").touch()
         )
         patch.setenv("MODELS_DIR", str(tmp_path_factory.mktemp("models")))
-        yield save_model(*arguments, proven(dial.candidates[0]))
+        yield save_model(*arguments, passing(trade_off.candidates[0]))
 
 
 @pytest.fixture(scope="module")
@@ -206,71 +202,71 @@ def load(slim):
 
 @pytest.fixture
 def model(_saved, own_places, own_cache):
-    """Saved with the compact twin, whose proof is good."""
+    """Saved with a pruned model that passes its check."""
     return _saved
 
 
 def test_the_dial_tells_and_shows(trained):
-    _, dial = trained
-    assert "3 times less arithmetic: on" in str(dial)
-    assert [point.times for point in dial.points] == ["1", "3"]
-    assert all(point.rate > 0 for point in dial.points)
-    drawn = plots.dial(dial).axes[0]
+    _, trade_off = trained
+    assert "3 times less arithmetic: on" in str(trade_off)
+    assert [point.times for point in trade_off.points] == ["1", "3"]
+    assert all(point.rate > 0 for point in trade_off.points)
+    drawn = plots.trade_off(trade_off).axes[0]
     assert {text.get_text() for text in drawn.texts} >= {"whole network"}
-    assert plots.dial(pruned_models.Dial()) is None
-    assert str(pruned_models.Dial()) == "No compact twin was made."
+    assert plots.trade_off(pruned_models.TradeOff()) is None
+    assert str(pruned_models.TradeOff()) == "No pruned model was made."
 
 
 def test_it_is_saved_with_the_model_and_served_where_it_is_faster(load, model, trained, photos, monkeypatch, capsys):
-    _, dial = trained
-    candidate = dial.candidates[0]
+    _, trade_off = trained
+    candidate = trade_off.candidates[0]
     read = bundle.read(model.folder)
-    assert read.compact.network.digest == candidate.network.digest == read.card["compact"]["digest"]
-    assert "Its compact twin: on 100 photos that neither" in read.describe()
-    monkeypatch.setattr(selection, "seconds_per_photo", lambda engine: 0.01 if engine.name == COMPACT else 0.02)
+    assert read.pruned.network.digest == candidate.network.digest == read.card.pruned.about["digest"]
+    assert "Its pruned model: on 100 photos that neither" in read.describe()
+    monkeypatch.setattr(selection, "seconds_per_photo", lambda engine: 0.01 if engine.name == OPENVINO_PRUNED else 0.02)
     served = load(read)
-    assert served.engine.name == COMPACT
-    expected = candidate.confidence.head.probabilities(candidate.engine.features(photos))
+    assert served.engine.name == OPENVINO_PRUNED
+    expected = candidate.calibrated.head.probabilities(candidate.engine.features(photos))
     assert np.abs(served.predict(photos) - expected).max() < 1e-5
     assert np.abs(load(read, OPENVINO_INT8).predict(photos) - expected).max() > 1e-5
     answer, heat = served.explain(photos[0])
     assert heat.shape == (14, 14)
     assert np.abs(answer.probabilities - expected[0]).max() < 1e-3
-    assert load(read, COMPACT, beside=served).engine is served.engine
-    changed = dataclasses.replace(read, compact=dataclasses.replace(read.compact, network=other(read.compact.network)))
-    assert load(changed, COMPACT, beside=served).engine is not served.engine
-    assert "compact" in capsys.readouterr().out
+    assert load(read, OPENVINO_PRUNED, reuse_engine_of=served).engine is served.engine
+    changed = dataclasses.replace(read, pruned=dataclasses.replace(read.pruned, network=other(read.pruned.network)))
+    assert load(changed, OPENVINO_PRUNED, reuse_engine_of=served).engine is not served.engine
+    assert "openvino-pruned" in capsys.readouterr().out
 
 
-def test_the_faster_of_two_compact_twins_is_not_taken_for_the_slower(load, model, slim, monkeypatch):
-    """Times are remembered by machine and name; each compact twin has its own."""
+def test_the_faster_of_two_pruned_models_is_not_taken_for_the_slower(load, model, slim, monkeypatch):
+    """Times are remembered by machine and name; each pruned model has its own."""
     seconds = iter((0.5, 0.001))
     monkeypatch.setattr(
-        selection, "seconds_per_photo", lambda engine: next(seconds) if engine.name == COMPACT else 0.02
+        selection, "seconds_per_photo", lambda engine: next(seconds) if engine.name == OPENVINO_PRUNED else 0.02
     )
-    assert load(model).engine.name != COMPACT
-    slimmer = {**model.compact.network.arrays}
+    assert load(model).engine.name != OPENVINO_PRUNED
+    slimmer = {**model.pruned.network.arrays}
     for name in ("kernel", "scale", "bias"):
         slimmer[f"block5_conv1/{name}"] = slimmer[f"block5_conv1/{name}"][..., :-1]
     slimmer["block5_conv2/kernel"] = slimmer["block5_conv2/kernel"][:, :, :-1]
-    network = Compact(slimmer)
-    engine = open_engine(COMPACT, slim, network)
-    golden = model.compact.head.probabilities(engine.features(model.golden_photos))
-    twin = dataclasses.replace(model.compact, network=network, golden_probabilities=golden)
-    assert load(dataclasses.replace(model, compact=twin)).engine.name == COMPACT
+    network = PrunedNetwork(slimmer)
+    engine = open_engine(OPENVINO_PRUNED, slim, network)
+    golden = model.pruned.head.probabilities(engine.features(model.golden_photos))
+    int8 = dataclasses.replace(model.pruned, network=network, golden_probabilities=golden)
+    assert load(dataclasses.replace(model, pruned=int8)).engine.name == OPENVINO_PRUNED
 
 
 def test_the_fastest_that_is_proven_is_taken(trained):
-    _, dial = trained
-    slow, fast = (dataclasses.replace(proven(dial.candidates[0]), times=times) for times in ("2", "3"))
-    assert dataclasses.replace(dial, candidates=(slow, fast)).chosen is fast
-    assert dataclasses.replace(dial, candidates=(slow, proven(fast, agreement=0.98))).chosen is slow
+    _, trade_off = trained
+    slow, fast = (dataclasses.replace(passing(trade_off.candidates[0]), macs_reduction=times) for times in ("2", "3"))
+    assert dataclasses.replace(trade_off, candidates=(slow, fast)).chosen is fast
+    assert dataclasses.replace(trade_off, candidates=(slow, passing(fast, agreement=0.98))).chosen is slow
 
 
 def test_where_there_is_a_gpu_it_is_no_candidate(load, model, monkeypatch):
     monkeypatch.setattr("catdog.models.classifier.has_gpu", lambda: True)
-    monkeypatch.setattr(selection, "seconds_per_photo", lambda engine: 0.01 if engine.name == COMPACT else 0.02)
-    assert load(model).engine.name != COMPACT
+    monkeypatch.setattr(selection, "seconds_per_photo", lambda engine: 0.01 if engine.name == OPENVINO_PRUNED else 0.02)
+    assert load(model).engine.name != OPENVINO_PRUNED
 
 
 def test_few_photos_are_looked_at_mirrored_too(pets, slim):
@@ -281,43 +277,43 @@ def test_few_photos_are_looked_at_mirrored_too(pets, slim):
 
 
 def test_it_must_be_proven(load, trained, model, monkeypatch, capsys):
-    arguments, dial = trained
-    model = save_model(*arguments, proven(dial.candidates[0], agreement=0.98))
-    monkeypatch.setattr(selection, "seconds_per_photo", lambda engine: 0.01 if engine.name == COMPACT else 0.02)
+    arguments, trade_off = trained
+    model = save_model(*arguments, passing(trade_off.candidates[0], agreement=0.98))
+    monkeypatch.setattr(selection, "seconds_per_photo", lambda engine: 0.01 if engine.name == OPENVINO_PRUNED else 0.02)
     assert load(model).engine.name == OPENVINO_INT8
     assert (
-        "compact is passed over: on 100 photos that neither was trained on it agrees with the whole model on 98.0%"
+        "openvino-pruned is passed over: on 100 photos that neither was trained on it agrees with the whole model on 98.0%"
         in (capsys.readouterr().out)
     )
-    with refused("engine-unusable", "compact", "98.0%"):
-        load(model, COMPACT)
+    with refused("engine-unusable", "openvino-pruned", "98.0%"):
+        load(model, OPENVINO_PRUNED)
 
 
 def test_a_wrong_one_fails_its_golden_photos(model, slim):
-    arrays = {name: array.copy() for name, array in model.compact.network.arrays.items()}
+    arrays = {name: array.copy() for name, array in model.pruned.network.arrays.items()}
     arrays["block4_conv1/range"] /= 50
     with refused("model-answers-changed", kind=BundleRefused):
-        Classifier(model, open_engine(COMPACT, slim, Compact(arrays)))
+        Classifier(model, open_engine(OPENVINO_PRUNED, slim, PrunedNetwork(arrays)))
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "another model's"])
 def test_a_model_serves_without_it(load, model, damage, tmp_path, monkeypatch):
     folder = shutil.copytree(model.folder, tmp_path / "copy")
-    path = folder / bundle.COMPACT_TWIN
+    path = folder / bundle.PRUNED
     data = path.read_bytes()
     path.write_bytes(data[:-100] if damage == "cut" else data[:-1] + b"x")
     if damage == "gone":
         path.unlink()
     read = bundle.read(folder)
-    assert read.compact is None
+    assert read.pruned is None
     assert load(read, OPENVINO_FP32).predict(model.golden_photos).shape[1] == 2
     with refused("engine-unusable", "COMPACT"):
-        load(read, COMPACT)
+        load(read, OPENVINO_PRUNED)
 
 
 def test_one_that_does_not_fit_its_model_is_none(model):
-    arrays, card = model.compact.arrays, model.card
-    assert CompactTwin.of(arrays, card).network.digest == model.compact.network.digest
+    arrays, card = model.pruned.arrays, model.card
+    assert PrunedModel.of(arrays, card).network.digest == model.pruned.network.digest
     for changed in (
         {"head/kernel": arrays["head/kernel"][:-1]},
         {"head/kernel": arrays["head/kernel"][:-1], "model/centers": arrays["model/centers"][:, :-1]},
@@ -326,41 +322,44 @@ def test_one_that_does_not_fit_its_model_is_none(model):
         {"model/golden": arrays["model/golden"] * np.nan},
     ):
         with pytest.raises(ValueError, match="fit together"):
-            CompactTwin.of({**arrays, **changed}, card)
-    for senseless in ({"sure_from": 1.5}, {"familiarity": OODDetector(model.compact.familiarity.centers, 0.0)}):
+            PrunedModel.of({**arrays, **changed}, card)
+    for senseless in (
+        {"confidence_threshold": 1.5},
+        {"ood_detector": OODDetector(model.pruned.ood_detector.centers, 0.0)},
+    ):
         with pytest.raises(ValueError, match="fit together"):
-            dataclasses.replace(model.compact, **senseless)
+            dataclasses.replace(model.pruned, **senseless)
     with pytest.raises(ValueError, match="other classes"):
-        CompactTwin.of(arrays, {**card, "classes": ["cat", "dog", "owl"]})
+        PrunedModel.of(arrays, dataclasses.replace(card, classes=("cat", "dog", "owl")))
 
 
-def test_nothing_is_written_twice_and_a_change_of_the_twin_is_a_change(model, trained, monkeypatch):
-    arguments, dial = trained
-    candidate = proven(dial.candidates[0])
+def test_nothing_is_written_twice_and_a_change_of_the_pruned_model_is_a_change(model, trained, monkeypatch):
+    arguments, trade_off = trained
+    candidate = passing(trade_off.candidates[0])
     monkeypatch.setenv("MODELS_DIR", str(model.folder.parents[1]))
     assert save_model(*arguments, candidate).id == model.id
     assert save_model(*arguments, dataclasses.replace(candidate, network=other(candidate.network))).id != model.id
     without = save_model(*arguments)
-    assert without.compact is None
-    assert "compact" not in without.card
+    assert without.pruned is None
+    assert without.card.pruned is None
 
 
 def test_knobs_that_make_no_sense_are_told(trained, pets, slim):
     arguments, _ = trained
-    engines, fit = arguments[5], arguments[2]
-    with refused("setting-compact", "no, auto, all, 1.5", '"5"'):
-        compact_twins("5", pets, engines, fit)
-    with refused("setting-compact", "COMPACT_MAY_LOSE"):
-        compact_twins("2", pets, engines, fit, may_lose=-1)
-    with refused("engine-no-twin", "COMPACT", kind=EngineUnavailable):
-        open_engine(COMPACT, slim)
-    assert compact_twins("no", pets, engines, fit).chosen is None
+    engines, head = arguments[3], arguments[2]
+    with refused("setting-prune", "no, auto, all, 1.5", '"5"'):
+        prune("5", pets, engines, head)
+    with refused("setting-prune", "PRUNE_MAX_DROP"):
+        prune("2", pets, engines, head, max_drop=-1)
+    with refused("engine-no-params", "PRUNE", kind=EngineUnavailable):
+        open_engine(OPENVINO_PRUNED, slim)
+    assert prune("no", pets, engines, head).chosen is None
 
 
-def test_where_nothing_can_be_proven_nothing_is_made(trained, drawings, capsys):
+def test_where_nothing_can_be_checked_nothing_is_made(trained, drawings, capsys):
     arguments, _ = trained
     few = check(PhotoFolder(drawings, "few"))
-    assert compact_twins("auto", few, arguments[5], arguments[2]).candidates == ()
+    assert prune("auto", few, arguments[3], arguments[2]).candidates == ()
     assert "30 photos" in capsys.readouterr().out
 
 
@@ -368,8 +367,8 @@ def test_another_backbone_has_none(pets):
     from catdog.backbones.architectures import ARCHITECTURES
 
     engines = SimpleNamespace(backbone=SimpleNamespace(architecture=ARCHITECTURES["ConvNeXtTiny"]))
-    with refused("setting-compact", "ConvNeXtTiny", "BACKBONE"):
-        compact_twins("2", pets, engines, None)
+    with refused("setting-prune", "ConvNeXtTiny", "BACKBONE"):
+        prune("2", pets, engines, None)
 
 
 @pytest.fixture
@@ -378,26 +377,26 @@ def slender(slim, own_cache, pets):
     engines = EngineSelection.__new__(EngineSelection)
     engines.backbone, engines.store = slim, FeatureCache(slim)
     engines.chosen = engines.reference = open_engine(OPENVINO_FP32, slim)
-    return pets, engines, fit_head(features_by_split(pets, engines.chosen, engines.store), 2)
+    return pets, engines, train_head(features_by_split(pets, engines.chosen, engines.store), pets.classes)
 
 
 def test_auto_goes_on_from_how_the_first_did_and_what_was_made_is_kept(slender, capsys):
-    options = {"may_lose": 100.0, "photos_at_most": 16, "pruning": {"patches": 1600}}
-    dial = compact_twins("auto", *slender, **options)
+    options = {"max_drop": 100.0, "photos_at_most": 16, "pruning": {"patches": 1600}}
+    trade_off = prune("auto", *slender, **options)
     assert "Narrowing to 50%" in capsys.readouterr().out
-    halves = {one.times: one for one in dial.candidates}
-    assert set(halves) == ({"1.75", "2"} if halves["2"].proof.failure else {"2", "2.25"})
+    halves = {one.macs_reduction: one for one in trade_off.candidates}
+    assert set(halves) == ({"1.75", "2"} if halves["2"].parity.failure else {"2", "2.25"})
     half = halves["2"]
     assert half.made["gmacs"] <= half.made["gmacs_of_whole"] / 2
-    assert json.loads(json.dumps(half.as_card()))["channels"] == list(half.network.widths)
-    again = compact_twins("2", *slender, **options)
+    assert json.loads(json.dumps(half.as_card().about))["channels"] == list(half.network.widths)
+    again = prune("2", *slender, **options)
     assert "Narrowing" not in capsys.readouterr().out
     assert again.candidates[0].network.digest == half.network.digest
-    assert again.candidates[0].fit.head.kernel.tolist() == half.fit.head.kernel.tolist()
-    (kept, *_) = paths.cache_dir().glob("compact-*.npz")
+    assert again.candidates[0].trained.fit.head.kernel.tolist() == half.trained.fit.head.kernel.tolist()
+    (kept, *_) = paths.cache_dir().glob("pruned-*.npz")
     for damage in (kept.read_bytes()[:20_000], b"PK\x03\x04", b""):
         kept.write_bytes(damage)
         assert kept_arrays(kept) == {}
-    assert half.proof.photos == len([photo for photo in slender[0].photos if photo.split != TEST]) - 16
-    strict = dataclasses.replace(half, proof=dataclasses.replace(half.proof, agreement=0.5))
-    assert "None is taken" in str(dataclasses.replace(dial, candidates=(strict,)))
+    assert half.parity.photos == len([photo for photo in slender[0].photos if photo.split != TEST]) - 16
+    strict = dataclasses.replace(half, parity=dataclasses.replace(half.parity, agreement=0.5))
+    assert "None is taken" in str(dataclasses.replace(trade_off, candidates=(strict,)))

@@ -39,12 +39,12 @@ def test_what_it_is_sure_of_is_right_and_drawings_are_unlike_all(unseen, shipped
     _, targets, features = unseen
     classifier = Classifier(shipped, real_classifier.engine)
     answers = classifier._answers(features)
-    sure = np.array([answer.sure for answer in answers])
+    sure = np.array([answer.confident for answer in answers])
     right = np.array([answer.probabilities.argmax() for answer in answers]) == targets
     assert sure.mean() >= 0.95
     assert (~right[sure]).sum() <= 2
     drawn = np.stack([read_photo(drawing(label, seed)) for label in ("cat", "dog") for seed in range(4)])
-    assert not any(answer.sure or answer.familiar for answer in classifier.answer(drawn))
+    assert not any(answer.confident or answer.in_distribution for answer in classifier.answer(drawn))
 
 
 def test_the_service_says_what_the_notebook_computed(unseen, shipped, real_classifier):
@@ -64,7 +64,7 @@ def test_the_service_says_what_the_notebook_computed(unseen, shipped, real_class
 def test_the_int8_twin_answers_as_float32_does(unseen, shipped, backbone):
     photos, targets, _ = unseen
     photos, targets = photos[::5], targets[::5]
-    engines = [open_engine(name, backbone, shipped.twin) for name in (OPENVINO_INT8, OPENVINO_FP32)]
+    engines = [open_engine(name, backbone, shipped.int8) for name in (OPENVINO_INT8, OPENVINO_FP32)]
     store = FeatureCache(backbone)
     answers = [shipped.head.probabilities(compute_features(photos, engine, store)) for engine in engines]
     assert not compare(*answers).failure

@@ -44,7 +44,7 @@ def public(monkeypatch, url):
 def test_a_folder_is_used_where_it_lies(drawings):
     folder = find_photos(str(drawings))
     assert folder.path == drawings
-    assert not folder.drawings
+    assert not folder.synthetic
 
 
 def test_a_zip_is_unpacked_once_and_again_when_it_changes(archive, capsys):
@@ -118,7 +118,7 @@ def test_a_public_set_is_downloaded_once(web, archive, tmp_path, monkeypatch, ca
 def test_where_nothing_can_be_downloaded_auto_draws_and_says_so(monkeypatch, web, capsys):
     public(monkeypatch, f"{web}/gone.zip")
     folder = find_photos("auto")
-    assert folder.drawings
+    assert folder.synthetic
     assert folder.name == "drawings"
     said = capsys.readouterr().out
     assert "[photos-not-downloaded]" in said

@@ -1,5 +1,6 @@
 """Saving is whole or not at all: killed at any moment, or with the disk full, what was published still loads."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -32,7 +33,7 @@ complete = np.random.default_rng(0).bytes(20 << 20)  # what stands for model.ker
 
 def save():
     model = publish(
-        "pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities, shipped.twin,
+        "pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities, shipped.int8,
         add_files=lambda folder: (folder / "model.keras").write_bytes(complete),
     )
     print(model.folder.name, flush=True)
@@ -152,7 +153,7 @@ def test_the_card_is_written_last_and_everything_is_on_the_disk_before_it_is_the
 def test_versions_are_sorted_by_age_even_within_a_second(own_places, shipped, monkeypatch):
     for _ in range(11):
         last = writer.publish(
-            "pets", {**shipped.card, "created": "now"}, shipped.head, shipped.golden_photos[:1],
+            "pets", dataclasses.replace(shipped.card, created="now"), shipped.head, shipped.golden_photos[:1],
             shipped.golden_probabilities[:1],
         )  # fmt: skip
     assert bundle.find("pets") == last.folder
@@ -247,7 +248,8 @@ def test_arrays_of_another_shape_or_kind_are_refused(own_places, shipped, change
 def test_arrays_that_unpack_to_very_many_are_refused(own_places, shipped):
     model = writer.publish("pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities)
     np.savez_compressed(model.folder / bundle.HEAD, kernel=np.zeros((1 << 16, 1100), np.float32), bias=np.zeros(2))
-    card = {**model.card, "files": {**model.card["files"], bundle.HEAD: digest(model.folder / bundle.HEAD)}}
-    (model.folder / CARD).write_text(json.dumps(sealed(card)))
+    files = {**model.card.files, bundle.HEAD: digest(model.folder / bundle.HEAD)}
+    card = dataclasses.replace(model.card, files=files)
+    (model.folder / CARD).write_text(json.dumps(sealed(card.as_json())))
     with refused("model-damaged", kind=BundleRefused):
         bundle.read(model.folder)

@@ -6,8 +6,11 @@ To be removed with the next number of `catdog.API`.
 import importlib
 import importlib.abc
 import importlib.machinery
+import operator
 import sys
+from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 _PACKAGE = __name__.rpartition(".")[0]
 # Old names, and where what they held lies now.
@@ -116,16 +119,27 @@ _NOW = {
 }
 
 
-# What was called otherwise there.
+# What was called otherwise there; before a colon the module that holds it alone.
 _CALLED_NOW = {
     ("backend.following", "follow"): "watch",
     ("backend.following", "unfollow"): "stop_watching",
     ("backend.visits", "VISITS"): "REQUESTS",
+    ("compacting", "compact_twins"): "training.earlier_calls:compact_twins",
+    ("confidence", "fit_confidence"): "calibrate",
     ("doctor", "examine"): "find_issues",
     ("features", "FeatureStore"): "FeatureCache",
+    ("figures", "dial"): "trade_off",
+    ("judging", "judge"): "training.earlier_calls:judge",
     ("proving", "Engines"): "EngineSelection",
+    ("saving", "save_model"): "training.earlier_calls:save_model",
     ("trial", "ask"): "predict",
     ("unfreezing", "unfrozen"): "fine_tuned",
+}
+# Members that were called otherwise, by the class that has them.
+_MEMBERS_NOW = {
+    "curation.corrections:Corrections": {"settle": "process", "join": "merge_into"},
+    "curation.decisions:Decisions": {"take": "record"},
+    "data.dataset:Dataset": {"left_out_table": "excluded_table", "drawings": "synthetic"},
 }
 
 
@@ -140,13 +154,21 @@ class _Old(ModuleType):
 
 def look_up(old: str, name: str):
     """What the module `old` held under `name`. Raises AttributeError where nobody holds it any more."""
-    name = _CALLED_NOW.get((old, name), name)
+    module, _, name = _CALLED_NOW.get((old, name), name).rpartition(":")
     if not name.startswith("__"):
-        for now in _NOW[old].split():
+        for now in (module or _NOW[old]).split():
             found = importlib.import_module(f"{_PACKAGE}.{now}")
+            _keep_old_members(now, vars(found))
             if name in vars(found):
                 return vars(found)[name]
     raise AttributeError(f"catdog.{old} has no {name} any more: open the notebook anew from the repository.")
+
+
+def _keep_old_members(module: str, found: Mapping[str, Any]) -> None:
+    for place, members in _MEMBERS_NOW.items():
+        holder, _, kind = place.partition(":")
+        for old, now in members.items() if holder == module else ():
+            setattr(found[kind], old, property(operator.attrgetter(now)))
 
 
 class _OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):

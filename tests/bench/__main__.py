@@ -1,8 +1,8 @@
 """The benchmark: every figure a ratio of things measured in turn within one run, never against a figure of yesterday.
 
-    make bench                          all but the dial, about half an hour on two cores
-    make bench BENCH="--only serving"   one part of it: serving, startup, page, training, learning or compact
-    make bench BENCH="--only dial"      compact twins by speed and accuracy, over an hour
+    make bench                          all but the trade-off, about half an hour on two cores
+    make bench BENCH="--only serving"   one part of it: serving, startup, page, training, learning or pruned
+    make bench BENCH="--only trade-off"  pruned models by accuracy and speed, over an hour
     make bench BENCH="--rounds 5"       more rounds, less spread
     make bench BENCH="--engine openvino-fp32"
 
@@ -19,16 +19,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from accuracy import measure_accuracy
-from compact import measure_dial, measure_twin_of_auto
 from learning import measure_learning
 from material import Material
 from page import measure_page
+from pruned import measure_pruned_model_of_auto, measure_trade_off
 from report import Report
 from serving import measure_serving
 from startup import measure_startup
 from training import measure_training
 
-PARTS = ("serving", "startup", "page", "training", "learning", "compact", "dial")
+PARTS = ("serving", "startup", "page", "training", "learning", "pruned", "trade-off")
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -59,10 +59,10 @@ def main() -> None:
             measure_training(report, material, options)
         if options.only in (None, "learning"):
             measure_learning(report, material)
-        if options.only in (None, "compact"):
-            measure_twin_of_auto(report, material, options)
-        if options.only == "dial":
-            measure_dial(report, material, options)
+        if options.only in (None, "pruned"):
+            measure_pruned_model_of_auto(report, material, options)
+        if options.only == "trade-off":
+            measure_trade_off(report, material, options)
     print(report.table())
     options.write.parent.mkdir(exist_ok=True)
     options.write.write_text(

@@ -29,5 +29,5 @@ def measure_accuracy(report, material) -> None:
 
 
 def _right(name: str, model, photos: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    features = open_engine(name, load_backbone(), model.twin).features(photos)
+    features = open_engine(name, load_backbone(), model.int8).features(photos)
     return model.head.probabilities(features).argmax(axis=1) == targets

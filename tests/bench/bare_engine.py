@@ -33,7 +33,7 @@ def best_batch(engine, photos: np.ndarray, seconds: float, number: int) -> int:
 
 
 def main(name: str, path: str, trials: int, most: int) -> None:
-    engine = open_engine(name, load_backbone(), bundle.read(paths.SHIPPED_MODEL).twin)
+    engine = open_engine(name, load_backbone(), bundle.read(paths.SHIPPED_MODEL).int8)
     photos = np.resize(np.load(path), (min(most, max(BATCHES)), 224, 224, 3))
     engine.features(photos)
     best = None

@@ -16,7 +16,7 @@ from catdog.data.dataset import Dataset, Photo, check
 from catdog.data.folders import TEST, TRAIN, VALID
 from catdog.data.images import read_photo
 from catdog.data.sources import PhotoFolder
-from catdog.training.calibration import calibration_error, fit_confidence
+from catdog.training.calibration import calibrate, calibration_error
 from catdog.training.engine_selection import EngineSelection
 from catdog.training.features import FeatureCache, features_by_split
 from catdog.training.linear_head import fit_head, train_and_valid
@@ -62,7 +62,7 @@ def _measure_doctor(report, folder: Path, dealt: list[Dataset], features_of) -> 
         harmed = dataclasses.replace(clean, photos=(*photos, *planted))
         decisions = Decisions(harmed.name)
         suggestions = find_issues(harmed, features_of(harmed), decisions)
-        decisions.take(AS_SUGGESTED, suggestions, harmed.classes)
+        decisions.record(AS_SUGGESTED, suggestions, harmed.classes)
         for kind, words, really in (
             ("labels", "probably no", wrong), ("copies", "almost the same", {photo.digest for photo in planted}),
         ):  # fmt: skip
@@ -97,15 +97,15 @@ def _measure_confidence(report, draws: list[dict], strangers: np.ndarray) -> Non
     found = {name: [] for name in ("before", "corrected", "sure_of", "right", "strangers", "by_probability_alone")}
     for data in draws:
         fit = fit_head(data, 2)
-        confidence = fit_confidence(fit, data)
+        confidence = calibrate(fit, data)
         features, targets = data[TEST]
-        sure = confidence.sure(features)
-        confident = confidence.head.probabilities(strangers).max(axis=1) >= confidence.sure_from
+        sure = confidence.is_confident(features)
+        confident = confidence.head.probabilities(strangers).max(axis=1) >= confidence.confidence_threshold
         found["before"].append(calibration_error(fit.head.probabilities(features), targets))
         found["corrected"].append(calibration_error(confidence.head.probabilities(features), targets))
         found["sure_of"].append(sure.mean())
         found["right"].append((confidence.head.logits(features).argmax(axis=1) == targets)[sure].mean())
-        found["strangers"].append(1 - confidence.sure(strangers).mean())
+        found["strangers"].append(1 - confidence.is_confident(strangers).mean())
         found["by_probability_alone"].append(1 - confident.mean())
     report.row("calibration error", before=found["before"], corrected=found["corrected"])
     report.row("sure, with 99 % wanted", of=found["sure_of"], right=found["right"])

@@ -19,27 +19,25 @@ from catdog.data.dataset import check
 from catdog.data.images import read_photo
 from catdog.data.sources import PhotoFolder
 from catdog.quiet_keras import tf  # noqa: F401
-from catdog.training.calibration import fit_confidence
 from catdog.training.engine_selection import EngineSelection
 from catdog.training.evaluation import judge
 from catdog.training.features import FeatureCache, compute_features, features_by_split
-from catdog.training.linear_head import fit_head
-from catdog.training.pruned_models import NO, compact_twins
+from catdog.training.pruned_models import NO, prune
 from catdog.training.save import save_model
+from catdog.training.trained_head import train_head
 
 
-def fine_tune(folder: Path, compact: str = NO):
+def fine_tune(folder: Path, wanted: str = NO):
     backbone = load_backbone()
     store = FeatureCache(backbone)
     dataset = check(PhotoFolder(folder, "bench"), known=store.digests())
     engines = EngineSelection(dataset, backbone, store)
     data = features_by_split(dataset, engines.chosen, store)
-    fit = fit_head(data, len(dataset.classes))
-    confidence = fit_confidence(fit, data)
-    judgement = judge(dataset, data, fit, confidence)
-    dial = compact_twins(compact, dataset, engines, fit)
-    model = save_model("bench", dataset, fit, confidence, judgement.reports, engines, dial.chosen, judgement=judgement)
-    return engines.chosen, dataset, dial, model
+    trained = train_head(data, dataset.classes)
+    trade_off = prune(wanted, dataset, engines, trained)
+    judgement = judge(dataset, data, trained)
+    model = save_model("bench", dataset, trained, engines, trade_off.chosen, judgement=judgement)
+    return engines.chosen, dataset, trade_off, model
 
 
 def timed(folder: Path) -> float:

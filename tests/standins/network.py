@@ -17,6 +17,7 @@ from catdog.data.images import read_photo
 from catdog.data.synthetic import CLASSES
 from catdog.engines.base import Engine
 from catdog.models.bundle import Bundle
+from catdog.models.card import Thresholds
 from catdog.models.head import Head
 from conftest import drawing
 
@@ -31,10 +32,10 @@ _RIDGE = 0.03  # of the largest singular value: probabilities are neither all ne
 class StandInNetwork:
     """See `engines.Engine`. It computes in float32, the same on every machine."""
 
-    name, recipe, fingerprint, architecture = NAME, f"fp32 {NAME}", f"sha256:{NAME}", VGG16
+    name, engine_id, fingerprint, architecture = NAME, f"fp32 {NAME}", f"sha256:{NAME}", VGG16
 
     def __init__(self):
-        cells, values = VGG16.cells**2, 3 * (_THUMBNAIL // VGG16.cells) ** 2
+        cells, values = VGG16.grid_size**2, 3 * (_THUMBNAIL // VGG16.grid_size) ** 2
         chance = np.random.default_rng(16)
         self._projections = chance.normal(size=(cells, values, VGG16.channels)).astype(np.float32)
 
@@ -47,7 +48,7 @@ class StandInNetwork:
         return VGG16.pool(self.activations(photos))
 
     def activations(self, photos: np.ndarray) -> np.ndarray:
-        side, number = VGG16.cells, len(photos)
+        side, number = VGG16.grid_size, len(photos)
         edges = np.arange(0, VGG16.pixels, VGG16.pixels // _THUMBNAIL)
         sums = np.add.reduceat(np.add.reduceat(photos.astype(np.float32), edges, axis=1), edges, axis=2)
         centered = sums / (127.5 * (VGG16.pixels / _THUMBNAIL) ** 2) - 1
@@ -97,13 +98,10 @@ def model_on(network: Engine, shipped: Bundle) -> Bundle:
     """A model on `network` as `bundle.read` would give it: the shipped one's card and golden photos, with a last layer
     that tells drawings apart, without thresholds."""
     head = _fitted(network)
-    card = {
-        **shipped.card,
-        "backbone": {**shipped.card["backbone"], "fingerprint": network.fingerprint},
-        "thresholds": {},
-    }
+    backbone = dataclasses.replace(shipped.card.backbone, fingerprint=network.fingerprint)
+    card = dataclasses.replace(shipped.card, backbone=backbone, thresholds=Thresholds())
     probabilities = head.probabilities(network.features(shipped.golden_photos))
-    return dataclasses.replace(shipped, card=card, head=head, golden_probabilities=probabilities, familiarity=None)
+    return dataclasses.replace(shipped, card=card, head=head, golden_probabilities=probabilities, ood_detector=None)
 
 
 def _fitted(network: Engine) -> Head:

@@ -57,7 +57,7 @@ class Architecture:
         return self.preprocessing.pixels
 
     @property
-    def cells(self) -> int:
+    def grid_size(self) -> int:
         """A side of the activations."""
         return -(-self.pixels // self.stride)
 
@@ -67,7 +67,7 @@ class Architecture:
         return self.name == VGG16.name
 
     def pool(self, activations: np.ndarray) -> np.ndarray:
-        """Activations (n, cells, cells, channels) → features (n, size)."""
+        """Activations (n, grid_size, grid_size, channels) → features (n, size)."""
         parts = [getattr(activations, part)(axis=(1, 2)) for part in self.pooling]
         return np.concatenate([at_length_1(part) for part in parts] if self.unit_length else parts, axis=1)
 
@@ -116,22 +116,22 @@ class Backbone:
         architecture: see there.
         weights: arrays by name, see `load_weights` of vgg16_weights.py, lite0_weights.py and keras_applications.py.
         fingerprint: identifies them (see `vgg16_weights.fingerprint`).
-        tuned: those of them that were trained on photos of yours (see fine_tuning.py) and are not ImageNet's.
+        fine_tuned: those of them that were trained on photos of yours (see fine_tuning.py) and are not ImageNet's.
     """
 
     architecture: Architecture
     weights: Weights
     fingerprint: str
-    tuned: Weights = field(default_factory=dict)
+    fine_tuned: Weights = field(default_factory=dict)
 
-    def with_tuned(self, tuned: Mapping[str, np.ndarray]) -> "Backbone":
+    def with_fine_tuned(self, fine_tuned: Mapping[str, np.ndarray]) -> "Backbone":
         """The same with other arrays in the place of some. Raises ValueError where they do not fit."""
-        for name, array in tuned.items():
+        for name, array in fine_tuned.items():
             public = self.weights.get(name, np.empty(0))
             if array.shape != public.shape or array.dtype != public.dtype or not np.isfinite(array).all():
-                raise ValueError(f"the tuned array {name} makes no sense")
-        weights = {**self.weights, **tuned}
-        return dataclasses.replace(self, weights=weights, fingerprint=fingerprint(weights), tuned=dict(tuned))
+                raise ValueError(f"the fine-tuned array {name} makes no sense")
+        weights = {**self.weights, **fine_tuned}
+        return dataclasses.replace(self, weights=weights, fingerprint=fingerprint(weights), fine_tuned=dict(fine_tuned))
 
 
 def load_backbone(name: str = VGG16.name, pixels: int = PREPROCESSING.pixels, fit: str = CROP) -> Backbone:

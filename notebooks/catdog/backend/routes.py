@@ -11,6 +11,7 @@ from flask import Response, current_app, render_template, request
 
 from ..data.feedback import FeedbackFull
 from ..data.preprocessing import PREPROCESSING, Preprocessing
+from ..models.card_before import with_names_of_before
 from ..models.classifier import Answer, Classifier
 from ..web import link
 from . import problems
@@ -200,7 +201,7 @@ def readyz():
 )
 def card():
     """The card of the model: classes, backbone, training data, metrics"""
-    card = _model().classifier.bundle.card
+    card = with_names_of_before(_model().classifier.bundle.card.as_json())
     return {name: value for name, value in card.items() if name not in _OF_THE_AUTHOR}
 
 
@@ -279,4 +280,9 @@ def _labelled(model: Model, answer: Answer) -> dict:
     found = zip(model.classifier.bundle.classes, answer.probabilities.tolist())
     probabilities = {label: round(probability, 6) for label, probability in found}
     label = max(probabilities, key=probabilities.get)
-    return {"label": label, "sure": answer.sure, "familiar": answer.familiar, "probabilities": probabilities}
+    return {
+        "label": label,
+        "sure": answer.confident,
+        "familiar": answer.in_distribution,
+        "probabilities": probabilities,
+    }

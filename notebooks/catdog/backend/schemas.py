@@ -101,7 +101,8 @@ class Card(Schema):
     name = String(required=True)
     version = String(required=True)
     classes = List(String(), required=True)
-    drawings = Boolean()
+    synthetic = Boolean()
+    drawings = Boolean(metadata={"deprecated": True, "description": "Called `synthetic` now."})
     metrics = Dict()
 
 

@@ -33,7 +33,7 @@ class Corrections:
             for one in self._feedback.all()
         ]
 
-    def settle(self) -> None:
+    def process(self) -> None:
         """Take in what was accepted, and remove what was not, among those that you have decided about."""
         for one in self._feedback.all():
             decision = self._decisions.of(one.digest)
@@ -43,7 +43,7 @@ class Corrections:
                 shutil.copyfile(one.path, self._accepted / one.path.name)
             self._feedback.remove(one)
 
-    def join(self, dataset: Dataset) -> Dataset:
+    def merge_into(self, dataset: Dataset) -> Dataset:
         """The dataset with the accepted photos, all of them for training, as you labelled them."""
         there = {photo.digest for photo in (*dataset.photos, *dataset.negatives)}
         accepted = [

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .. import files, paths
 from ..data import known_sets
-from ..data.dataset import Dataset, LeftOut, Photo, require_training_photos
+from ..data.dataset import Dataset, Excluded, Photo, require_training_photos
 from ..errors import SuiteError
 from ..names import printable, same
 
@@ -94,22 +94,22 @@ class Decisions:
             self._take_over(dataset)
         self._remember_pictures(dataset.photos)
         classes = {same(label): label for label in dataset.classes}
-        photos, left_out = [], []
+        photos, excluded = [], []
         for photo in dataset.photos:
             decision = self.about(photo)
             if decision is OUT:
-                left_out.append(LeftOut(photo.path, "photo-left-out", "You decided to leave it out."))
+                excluded.append(Excluded(photo.path, "photo-left-out", "You decided to leave it out."))
             elif decision in (None, KEEP):
                 photos.append(photo)
             elif same(decision) in classes:
                 photos.append(dataclasses.replace(photo, label=classes[same(decision)]))
             else:
                 why = f"You decided that it is of the class {decision}, which is not there any more: decide again."
-                left_out.append(LeftOut(photo.path, "photo-class-gone", why))
+                excluded.append(Excluded(photo.path, "photo-class-gone", why))
         require_training_photos(dataset.classes, photos, f"After your decisions ({self.path}) {dataset.name}")
-        return dataclasses.replace(dataset, photos=tuple(photos), left_out=(*dataset.left_out, *left_out))
+        return dataclasses.replace(dataset, photos=tuple(photos), excluded=(*dataset.excluded, *excluded))
 
-    def take(self, words: str, suggestions: Iterable[Suggestion], classes: Iterable[str]) -> int:
+    def record(self, words: str, suggestions: Iterable[Suggestion], classes: Iterable[str]) -> int:
         """Remember what `words` say of `suggestions`: "as suggested", or such as "3fa1 out, 77b2 dog, c001 keep", or
         both: "as suggested, 3fa1 keep". Returns how many photos they spoke of.
 

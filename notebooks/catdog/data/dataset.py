@@ -45,7 +45,7 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Excluded:
     """A file that is not used, and why: `code` is one of `errors.CODES`. It stays where it is."""
 
     path: Path
@@ -62,16 +62,16 @@ class Dataset:
         classes: class names in alphabetical order; a class's number is its place here.
         photos: every usable photo of a class once.
         negatives: photos that are none of the classes, from the folder `NONE_OF_THESE`; most sets have none.
-        left_out: the files that are not used, each with the reason.
-        drawings: True for the suite's own drawings.
+        excluded: the files that are not used, each with the reason.
+        synthetic: True for the suite's own drawings.
         notes: what else a person should know of the files, in sentences.
     """
 
     name: str
     classes: tuple[str, ...]
     photos: tuple[Photo, ...]
-    left_out: tuple[LeftOut, ...]
-    drawings: bool = False
+    excluded: tuple[Excluded, ...]
+    synthetic: bool = False
     notes: tuple[str, ...] = ()
     negatives: tuple[Photo, ...] = ()
 
@@ -108,13 +108,13 @@ class Dataset:
         if scarce:
             lines.append(f"Few test photos of {listed(scarce)}: the more you add, the more sure the judgement below.")
         lines += self.notes
-        if self.left_out:
+        if self.excluded:
             lines.append(f"{len(self.left_out):,} files are left out; the list below says why.")
         return "\n".join(lines)
 
-    def left_out_table(self, most: int = 20) -> str:
+    def excluded_table(self, most: int = 20) -> str:
         """The files that are left out by reason, with how many share it."""
-        return "\n".join(_by_reason(self.left_out, most))
+        return "\n".join(_by_reason(self.excluded, most))
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
         looked = pool.map(lambda file: inspect(file.path, known, seen), files)
         results = list(zip(files, bar(looked, what="Checking", unit="photos", total=len(files)), strict=True))
     seen.keep({look.digest: look.picture for _, look in results if look.digest})
-    left_out = [LeftOut(file.path, look.code, look.reason) for file, look in results if look.code]
+    excluded = [Excluded(file.path, look.code, look.reason) for file, look in results if look.code]
     usable = [(file, look) for file, look in results if not look.code]
     classes = tuple(sorted({file.label for file in files if not is_none_of_these(file.label)}))
     known_set, about_name = recognised(folder.name, classes, {short(look.picture) for _, look in usable})
@@ -189,9 +189,9 @@ def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
         for file, look in kept
         if is_none_of_these(file.label)
     )
-    require_training_photos(classes, photos, str(folder.path), left_out + copies)
+    require_training_photos(classes, photos, str(folder.path), excluded + copies)
     notes = (*about_name, *_notes_on_files(results))
-    return Dataset(known_set.name, classes, photos, tuple(left_out + copies), folder.drawings, notes, negatives)
+    return Dataset(known_set.name, classes, photos, tuple(excluded + copies), folder.synthetic, notes, negatives)
 
 
 def _notes_on_files(results: Iterable[tuple[_Labelled, Look]]) -> tuple[str, ...]:
@@ -199,24 +199,24 @@ def _notes_on_files(results: Iterable[tuple[_Labelled, Look]]) -> tuple[str, ...
     return tuple(f"{count:,} of {len(results):,}: {note}. They are used." for note, count in notes.most_common())
 
 
-def _without_copies(found: list[tuple[_Labelled, Look]]) -> tuple[list[tuple[_Labelled, Look]], list[LeftOut]]:
+def _without_copies(found: list[tuple[_Labelled, Look]]) -> tuple[list[tuple[_Labelled, Look]], list[Excluded]]:
     """Of files that show the same picture one: copies with other bytes around it must not be on two sides of the
     split."""
     by_picture = defaultdict(list)
     for file, look in found:
         by_picture[look.picture].append((file, look))
-    kept, left_out = [], []
+    kept, excluded = [], []
     for files in by_picture.values():
         labels = sorted({file.label for file, _ in files})
         if len(labels) > 1:
             why = f"The same photo lies in {' and in '.join(labels)}."
-            left_out += [LeftOut(file.path, "photo-two-classes", why) for file, _ in files]
+            excluded += [Excluded(file.path, "photo-two-classes", why) for file, _ in files]
             continue
         first, *others = sorted(files, key=lambda pair: -SPLITS.index(pair[0].split or TRAIN))
         kept.append(first)
         why = f"It is the same photo as {printable(first[0].path)}."
-        left_out += [LeftOut(file.path, "photo-copy", why) for file, _ in others]
-    return kept, left_out
+        excluded += [Excluded(file.path, "photo-copy", why) for file, _ in others]
+    return kept, excluded
 
 
 def _split(found: Sequence[tuple[_Labelled, Look]], known: KnownSet) -> list[Photo]:
@@ -230,9 +230,9 @@ def _split(found: Sequence[tuple[_Labelled, Look]], known: KnownSet) -> list[Pho
     ]
 
 
-def _by_reason(left_out: Iterable[LeftOut], most: int = 20) -> list[str]:
+def _by_reason(excluded: Iterable[Excluded], most: int = 20) -> list[str]:
     paths = defaultdict(list)
-    for item in left_out:
+    for item in excluded:
         paths[item.reason].append(printable(item.path))
     lines = []
     for reason, files in sorted(paths.items(), key=lambda pair: -len(pair[1])):
@@ -242,19 +242,19 @@ def _by_reason(left_out: Iterable[LeftOut], most: int = 20) -> list[str]:
 
 
 def require_training_photos(
-    classes: Iterable[str], photos: Iterable[Photo], where: str, left_out: Iterable[LeftOut] = ()
+    classes: Iterable[str], photos: Iterable[Photo], where: str, excluded: Iterable[Excluded] = ()
 ) -> None:
     """Raises SuiteError where a class has no photo to learn from; it tells why files were left out."""
-    require_classes(classes, {photo.label for photo in photos if photo.split == TRAIN}, where, left_out)
+    require_classes(classes, {photo.label for photo in photos if photo.split == TRAIN}, where, excluded)
 
 
 def require_classes(
-    classes: Iterable[str], trained: Iterable[str], where: str, left_out: Iterable[LeftOut] = ()
+    classes: Iterable[str], trained: Iterable[str], where: str, excluded: Iterable[Excluded] = ()
 ) -> None:
     """Raises SuiteError for classes that are not among those with a photo to learn from."""
     missing = sorted(set(classes) - set(trained))
     if missing:
-        reasons = "".join(f"\n{line}" for line in _by_reason(left_out, 5))
+        reasons = "".join(f"\n{line}" for line in _by_reason(excluded, 5))
         raise SuiteError(
             "photos-class-empty",
             f"{printable(where)} has no usable training photo of {listed(missing, _NAMED_CLASSES)}. Add photos, or "

@@ -31,14 +31,14 @@ class PhotoFolder:
     Attributes:
         path: the folder.
         name: what a model trained on it is called unless you say otherwise.
-        drawings: True for the suite's own drawings, which teach nothing about real animals.
+        synthetic: True for the suite's own drawings, which teach nothing about real animals.
         class_names: folder name → class name, where the two differ.
         labels: where the labels stand, see `layout_reader.read_layout`.
     """
 
     path: Path
     name: str
-    drawings: bool = False
+    synthetic: bool = False
     class_names: dict[str, str] = field(default_factory=dict)
     labels: str = AUTO
 
@@ -91,7 +91,7 @@ def _public_or_drawings() -> PhotoFolder:
 
 
 def _drawings() -> PhotoFolder:
-    return PhotoFolder(draw_folder(paths.unpacked_dir() / DRAWINGS), DRAWINGS, drawings=True)
+    return PhotoFolder(draw_folder(paths.unpacked_dir() / DRAWINGS), DRAWINGS, synthetic=True)
 
 
 def _own(path: Path, labels: str) -> PhotoFolder:

@@ -14,7 +14,7 @@ from ..data.inspection import read_training_photo
 from ..data.splitting import CHANCE_SUFFICES, Given, deal
 from ..engines import open_engine
 from ..engines.base import Engine
-from ..engines.int8 import Twin
+from ..engines.int8 import Int8Params
 from .folder_layout import Layout
 from .parquet_table import Looked
 from .storage import Place
@@ -27,13 +27,13 @@ class FeatureColumns:
     what it is now.
     """
 
-    def __init__(self, backbone: Backbone, engine: Engine, twin: Twin | None = None):
+    def __init__(self, backbone: Backbone, engine: Engine, int8: Int8Params | None = None):
         vector = pyarrow.list_(pyarrow.float32())
         self.schema = pyarrow.schema({"features": vector, "recipe": pyarrow.string()})
         architecture = backbone.architecture
         made_for = f"{architecture.preprocessing.version} {architecture.features}"
-        self.made_by = ("recipe", f"{made_for} {backbone.fingerprint[:16]} {engine.recipe}")
-        self._architecture, self._engine, self._twin = architecture, engine.name, twin
+        self.made_by = ("recipe", f"{made_for} {backbone.fingerprint[:16]} {engine.engine_id}")
+        self._architecture, self._engine, self._twin = architecture, engine.name, int8
 
     @property
     def read(self) -> Callable[[bytes], np.ndarray]:
@@ -60,7 +60,7 @@ class StoredFeatures:
     Attributes:
         by_split: split → (features, `np.memmap` (n, size); class numbers, int32 (n,)).
         for_training: as `by_split`, with the photos for validation behind those for training.
-        left_out: how many were refused, or are copies.
+        excluded: how many were refused, or are copies.
         digest: identifies the photos with their classes and splits, sha256, hex.
     """
 
@@ -74,7 +74,7 @@ class StoredFeatures:
         keys, targets, splits, ranks, given = self._index(table, places, layout, classes)
         kept = _without_copies(keys, targets, splits, ranks)
         _deal_small_classes(kept, keys, targets, splits, given, layout.splits)
-        self.left_out = len(paths) - len(kept)
+        self.excluded = len(paths) - len(kept)
         self.digest = hashlib.sha256(b"".join(part[kept].tobytes() for part in (keys, targets, splits))).hexdigest()
         in_order = np.concatenate([kept[splits[kept] == number] for number in range(len(SPLITS))])
         row_of = np.full(len(keys), -1, np.int64)

@@ -59,8 +59,8 @@ class _Labels:
         classes = self._classifier.bundle.classes
         return {
             "label": classes[int(answer.probabilities.argmax())],
-            "sure": answer.sure,
-            "familiar": answer.familiar,
+            "sure": answer.confident,
+            "familiar": answer.in_distribution,
             "probabilities": dict(zip(classes, answer.probabilities.tolist())),
             "engine": self._classifier.engine.name,
         }

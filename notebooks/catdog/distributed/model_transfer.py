@@ -19,7 +19,7 @@ class SerializedModel:
 
     @classmethod
     def of(cls, saved: Bundle, engine: str) -> "SerializedModel":
-        paths = (saved.folder / name for name in (CARD, *saved.card["files"]))
+        paths = (saved.folder / name for name in (CARD, *saved.card.files))
         return cls({path.name: path.read_bytes() for path in paths if path.is_file()}, engine)
 
     def loaded(self) -> Classifier:

@@ -20,7 +20,7 @@ from ..models import bundle
 from ..models.bundle import Bundle
 from ..names import model_name
 from ..paths import SHIPPED_MODEL, cache_dir
-from ..training.calibration import fit_confidence
+from ..training.calibration import calibrate
 from ..training.engine_selection import SAMPLES, EngineSelection
 from ..training.features import FeatureCache
 from ..training.linear_head import MOST_CROSS_VALIDATED, fit_head
@@ -49,7 +49,7 @@ def fine_tune(
     version of the model. It is the last layer of notebook 1, by the same arithmetic; of more than 20,000 photos, that
     many choose its strength and judge its confidence, here as there.
 
-    Of what notebook 1 does it leaves out the data doctor, corrections, unfreezing, the compact twin, and the comparison
+    Of what notebook 1 does it leaves out the data doctor, corrections, unfreezing, pruned models, and the comparison
     with the version before.
 
     Args:
@@ -71,25 +71,25 @@ def fine_tune(
     with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
         seen = _sample(source, paths, layout, classes, Path(scratch))
         base = load_backbone(backbone, pixels, how)
-        twin = bundle.read(SHIPPED_MODEL).twin if base.architecture == VGG16 else None
+        int8 = bundle.read(SHIPPED_MODEL).int8 if base.architecture == VGG16 else None
         wanted = TENSORFLOW_MIXED if engine == AUTO and has_gpus() else engine
-        engines = EngineSelection(seen, base, FeatureCache(base), wanted, twin)
-        columns = FeatureColumns(base, engines.chosen, engines.twin)
+        engines = EngineSelection(seen, base, FeatureCache(base), wanted, int8)
+        columns = FeatureColumns(base, engines.chosen, engines.int8)
         print(make_table(source, table, paths, columns, "Features"))
         size = base.architecture.size
         stored = StoredFeatures(table, paths, layout, classes, Path(scratch), size)
         large = _LargeDataset.of(seen, stored)
         fit = fit_head(stored.for_training, len(classes), seed=seed)
-        confidence = fit_confidence(fit, stored.for_training, target=target)
+        calibrated = calibrate(fit, stored.for_training, target=target)
         test, truth = _some(*stored.by_split[TEST])
-        reports = {TEST: evaluate(confidence.head.probabilities(test), truth, classes)}
+        reports = {TEST: evaluate(calibrated.head.probabilities(test), truth, classes)}
         print(reports[TEST].summary())
-        return save_model(name, large, fit, confidence, reports, engines)
+        return save_model(name, large, fit, calibrated, reports, engines)
 
 
 @dataclass(frozen=True)
 class _LargeDataset(Dataset):
-    """Its `photos` are the few by which engines are proven; the numbers are those of all."""
+    """Its `photos` are the few by which engines are checked; the numbers are those of all."""
 
     numbers: dict[str, dict[str, int]] = field(default_factory=dict)
     fingerprint: str = ""
@@ -101,9 +101,9 @@ class _LargeDataset(Dataset):
             for split, (_, targets) in stored.by_split.items()
         }
         require_classes(seen.classes, (label for label, number in numbers[TRAIN].items() if number), seen.name)
-        left_out = range(stored.left_out)  # how many; why, says the table
+        excluded = range(stored.excluded)  # how many; why, says the table
         return cls(
-            seen.name, seen.classes, seen.photos, left_out, seen.drawings, numbers=numbers, fingerprint=stored.digest
+            seen.name, seen.classes, seen.photos, excluded, seen.synthetic, numbers=numbers, fingerprint=stored.digest
         )
 
     def counts(self) -> dict[str, dict[str, int]]:

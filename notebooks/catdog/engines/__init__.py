@@ -5,11 +5,11 @@ from ..errors import SuiteError
 from .base import NAMES, TENSORFLOW, TENSORFLOW_MIXED, Engine
 
 
-def open_engine(name: str, backbone: Backbone, twin=None) -> Engine:
+def open_engine(name: str, backbone: Backbone, params=None) -> Engine:
     """Make an engine ready to run.
 
     Args:
-        twin: `engines.int8.Twin`, which the int8 engine needs; `engines.pruned.Compact`, which the compact one needs.
+        params: `engines.int8.Int8Params` for the int8 engine, `engines.pruned.PrunedNetwork` for the pruned one.
 
     Raises:
         EngineUnavailable: it cannot run here.
@@ -25,4 +25,4 @@ def open_engine(name: str, backbone: Backbone, twin=None) -> Engine:
         return TensorFlowEngine(backbone, mixed=name == TENSORFLOW_MIXED)
     from .openvino import OpenVINOEngine
 
-    return OpenVINOEngine(name, backbone, twin)
+    return OpenVINOEngine(name, backbone, params)

@@ -15,8 +15,8 @@ BATCH = 16  # photos at a time; more are no faster on a CPU and need more memory
 
 TENSORFLOW, TENSORFLOW_MIXED = "tensorflow", "tensorflow-mixed"
 OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8 = "openvino-fp32", "openvino-bf16", "openvino-int8"
-COMPACT = "compact"
-NAMES = (TENSORFLOW, TENSORFLOW_MIXED, OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8, COMPACT)
+OPENVINO_PRUNED = "openvino-pruned"
+NAMES = (TENSORFLOW, TENSORFLOW_MIXED, OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8, OPENVINO_PRUNED)
 
 
 class Engine(Protocol):
@@ -24,13 +24,13 @@ class Engine(Protocol):
 
     Attributes:
         name: one of `NAMES`.
-        recipe: names the arithmetic, which tells features computed by this engine from others'.
+        engine_id: names the arithmetic, which tells features computed by this engine from others'.
         fingerprint: of the backbone's weights.
         architecture: of the backbone.
     """
 
     name: str
-    recipe: str
+    engine_id: str
     fingerprint: str
     architecture: Architecture
 
@@ -39,7 +39,7 @@ class Engine(Protocol):
         ...
 
     def activations(self, photos: np.ndarray) -> np.ndarray:
-        """The same photos → what is pooled to features: float32 (n, cells, cells, channels)."""
+        """The same photos → what is pooled to features: float32 (n, grid_size, grid_size, channels)."""
         ...
 
 
@@ -49,7 +49,7 @@ class EngineUnavailable(SuiteError):
 
 def is_exact(engine: Engine) -> bool:
     """True when the engine computes in float32 throughout."""
-    return engine.recipe.startswith("fp32")
+    return engine.engine_id.startswith("fp32")
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""The int8 twin: how to quantise a backbone, as a few plain arrays. The weights stay the public ones."""
+"""Parameters of an int8 network: how to quantize a backbone, in a few plain arrays. Its weights stay public."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from ..backbones import lite0
 from ..backbones.architectures import VGG16
 from ..backbones.vgg16_weights import LAYERS, Weights
 
-# The convolutions of each backbone that has int8 twins.
+# The convolutions of each backbone that can be quantized.
 QUANTIZABLE = {VGG16.name: LAYERS, lite0.NAME: lite0.NAMES}
 
 
 @dataclass(frozen=True)
-class Twin:
+class Int8Params:
     """For each convolution `<layer>/range` float32 (2,), lowest and highest value that enters it; `<layer>/scale`
     float32 (out,), the size of one int8 step of its kernel; `<layer>/bias` float32 (out,).
 
@@ -28,7 +28,7 @@ class Twin:
             span, scale, bias = (self.arrays.get(f"{layer}/{part}", np.empty(0)) for part in ("range", "scale", "bias"))
             fits = span.shape == (2,) and scale.ndim == 1 and scale.shape == bias.shape and scale.size
             if not fits or not np.isfinite([*span, *scale, *bias]).all() or span[0] >= span[1] or scale.min() <= 0:
-                raise ValueError(f"the int8 twin's arrays for {layer} make no sense")
+                raise ValueError(f"the int8 parameters for {layer} make no sense")
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class Twin:
 
     @property
     def digest(self) -> str:
-        """Identifies the twin: sha256 over its arrays, hex."""
+        """Identifies the parameters: sha256 over its arrays, hex."""
         digest = hashlib.sha256()
         for name in sorted(self.arrays):
             digest.update(name.encode() + np.ascontiguousarray(self.arrays[name], dtype="<f4").tobytes())

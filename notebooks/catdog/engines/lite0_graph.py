@@ -5,15 +5,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..backbones.lite0 import LAYERS, MEAN, NAME, SCALE, Layer
-from .int8 import Twin
+from .int8 import Int8Params
 from .openvino_ops import op, ov, quantized
 
 
-def build_graph(weights: Mapping[str, np.ndarray], pixels: int, twin: Twin | None = None) -> ov.Model:
+def build_graph(weights: Mapping[str, np.ndarray], pixels: int, params: Int8Params | None = None) -> ov.Model:
     """uint8 RGB (n, pixels, pixels, 3) → activations float32 (n, 1280, pixels/32, pixels/32).
 
-    With a twin, kernels are int8 and what enters each convolution is quantised to its range; OpenVINO turns such a
-    graph into int8 arithmetic.
+    With int8 parameters, kernels are int8 and what enters each convolution is quantized to its range; OpenVINO turns
+    such a graph into int8 arithmetic.
 
     Args:
         weights: see `lite0_weights.load_weights`.
@@ -24,10 +24,10 @@ def build_graph(weights: Mapping[str, np.ndarray], pixels: int, twin: Twin | Non
     centered = op.subtract(channels_first, op.constant(np.float32(MEAN)))
     values = op.multiply(centered, op.constant(np.float32(1 / SCALE)))
     for layer in LAYERS:
-        values = quantized(values, layer.name, twin)
+        values = quantized(values, layer.name, params)
         if layer.begins:
             block = values
-        values = _convolution(values, layer, weights, twin)
+        values = _convolution(values, layer, weights, params)
         if layer.clipped:
             values = op.clamp(values, 0.0, 6.0)
         if layer.ends:
@@ -35,23 +35,23 @@ def build_graph(weights: Mapping[str, np.ndarray], pixels: int, twin: Twin | Non
     return ov.Model([values], [photos], NAME)
 
 
-def _convolution(values, layer: Layer, weights: Mapping[str, np.ndarray], twin: Twin | None):
+def _convolution(values, layer: Layer, weights: Mapping[str, np.ndarray], params: Int8Params | None):
     """With its bias."""
     convolve = op.group_convolution if layer.depthwise else op.convolution
     strides, no_pads, no_dilations = [layer.stride] * 2, [0, 0], [1, 1]
-    kernel = _kernel(layer, weights, twin)
+    kernel = _kernel(layer, weights, params)
     found = convolve(
         values, kernel, strides, no_pads, no_pads, no_dilations, auto_pad="same_upper", name=layer.name
     )  # which pads as TensorFlow does: where a stride of 2 needs one row or column more, behind
-    bias = (twin.arrays if twin else weights)[f"{layer.name}/bias"]
+    bias = (params.arrays if params else weights)[f"{layer.name}/bias"]
     return op.add(found, op.constant(bias.reshape(1, -1, 1, 1)))
 
 
-def _kernel(layer: Layer, weights: Mapping[str, np.ndarray], twin: Twin | None):
-    if not twin:
+def _kernel(layer: Layer, weights: Mapping[str, np.ndarray], params: Int8Params | None):
+    if not params:
         return op.constant(_channels_first(weights[f"{layer.name}/kernel"], layer))
-    steps = op.constant(_channels_first(twin.steps(layer.name, weights), layer))
-    scale = twin.arrays[f"{layer.name}/scale"]
+    steps = op.constant(_channels_first(params.steps(layer.name, weights), layer))
+    scale = params.arrays[f"{layer.name}/scale"]
     return op.multiply(op.convert(steps, np.float32), op.constant(scale.reshape(-1, *[1] * (len(steps.shape) - 1))))
 
 

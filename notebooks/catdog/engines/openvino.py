@@ -6,38 +6,38 @@ import threading
 import numpy as np
 
 from ..backbones.architectures import VGG16, Architecture, Backbone
-from .base import COMPACT, OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable, in_batches
-from .int8 import QUANTIZABLE, Twin
+from .base import OPENVINO_BF16, OPENVINO_FP32, OPENVINO_INT8, OPENVINO_PRUNED, EngineUnavailable, in_batches
+from .int8 import QUANTIZABLE, Int8Params
 from .openvino_graph import build_graph, with_features
 from .openvino_ops import compiled, has_bfloat16, ov
 
-_RECIPE = {OPENVINO_FP32: "fp32 openvino", OPENVINO_BF16: "bf16 openvino"}
-_QUANTISED = {
-    OPENVINO_INT8: "the model has no int8 twin, or a damaged one; notebook 1 makes one on a machine without a GPU.",
-    COMPACT: "the model has no compact twin, or a damaged one; notebook 1 makes one with COMPACT.",
+_ENGINE_ID = {OPENVINO_FP32: "fp32 openvino", OPENVINO_BF16: "bf16 openvino"}
+_QUANTIZED = {
+    OPENVINO_INT8: "the model has no int8 parameters, or damaged ones; notebook 1 makes them where there is no GPU.",
+    OPENVINO_PRUNED: "the model has no pruned model beside it, or a damaged one; notebook 1 makes one with PRUNE.",
 }
 
 
 class OpenVINOEngine:
     """See `engines.Engine`.
 
-    Raises EngineUnavailable when this processor has no bfloat16 for `openvino-bf16`, or `openvino-int8` or `compact`
-    get no twin of the backbone, or a backbone that they cannot run.
+    Raises EngineUnavailable when this processor has no bfloat16 for `openvino-bf16`, or `openvino-int8` or
+    `openvino-pruned` get no parameters for the backbone, or a backbone that they cannot run.
     """
 
-    def __init__(self, name: str, backbone: Backbone, twin: Twin | None = None):
+    def __init__(self, name: str, backbone: Backbone, params: Int8Params | None = None):
         if name == OPENVINO_BF16 and not has_bfloat16():
             raise EngineUnavailable("engine-processor", "this processor does not compute in bfloat16.")
-        runs = {OPENVINO_INT8: tuple(QUANTIZABLE), COMPACT: (VGG16.name,)}.get(name)
+        runs = {OPENVINO_INT8: tuple(QUANTIZABLE), OPENVINO_PRUNED: (VGG16.name,)}.get(name)
         if runs and backbone.architecture.name not in runs:
             raise EngineUnavailable("engine-vgg16-only", f"it runs {' and '.join(runs)} only.")
-        if runs and (twin is None or twin.layers != QUANTIZABLE[backbone.architecture.name]):
-            raise EngineUnavailable("engine-no-twin", _QUANTISED[name])
+        if runs and (params is None or params.layers != QUANTIZABLE[backbone.architecture.name]):
+            raise EngineUnavailable("engine-no-params", _QUANTIZED[name])
         self.name = name
         self.fingerprint, self.architecture = backbone.fingerprint, backbone.architecture
-        self.recipe = f"int8 {twin.digest[:16]}" if name in _QUANTISED else _RECIPE[name]
+        self.engine_id = f"int8 {params.digest[:16]}" if name in _QUANTIZED else _ENGINE_ID[name]
         if self.architecture.name in QUANTIZABLE:
-            graph = with_features(build_graph(backbone, twin if name in _QUANTISED else None), self.architecture)
+            graph = with_features(build_graph(backbone, params if name in _QUANTIZED else None), self.architecture)
         else:
             graph = _converted(backbone)
         self._one_at_a_time = threading.Lock()  # a request of OpenVINO's is none of several threads
@@ -47,10 +47,10 @@ class OpenVINOEngine:
         return in_batches(lambda batch: self._run(batch, 0), photos, self.architecture.size)
 
     def activations(self, photos: np.ndarray) -> np.ndarray:
-        cells, channels = self.architecture.cells, self.architecture.channels
+        grid_size, channels = self.architecture.grid_size, self.architecture.channels
         if self.architecture.name not in QUANTIZABLE:
-            return in_batches(lambda batch: self._run(batch, 1), photos, cells, cells, channels)
-        channels_first = in_batches(lambda batch: self._run(batch, 1), photos, channels, cells, cells)
+            return in_batches(lambda batch: self._run(batch, 1), photos, grid_size, grid_size, channels)
+        channels_first = in_batches(lambda batch: self._run(batch, 1), photos, channels, grid_size, grid_size)
         return channels_first.transpose(0, 2, 3, 1)
 
     def _run(self, photos: np.ndarray, output: int) -> np.ndarray:
@@ -71,7 +71,7 @@ def let_tensorflow_be_converted() -> None:
 
 
 def _converted(backbone: Backbone) -> ov.Model:
-    """uint8 RGB (n, pixels, pixels, 3) → features (n, size) and activations (n, cells, cells, channels), float32."""
+    """uint8 RGB (n, pixels, pixels, 3) → features (n, size), activations (n, grid_size, grid_size, channels)."""
     from .tensorflow import TensorFlowEngine
 
     key = backbone.fingerprint, backbone.architecture

@@ -8,35 +8,35 @@ from ..backbones import lite0
 from ..backbones.architectures import RGB_MEAN, Architecture, Backbone
 from ..backbones.vgg16_weights import LAYERS
 from . import lite0_graph
-from .int8 import Twin
+from .int8 import Int8Params
 from .openvino_ops import op, ov, quantized
 
 
-def build_graph(backbone: Backbone, twin: Twin | None = None) -> ov.Model:
+def build_graph(backbone: Backbone, params: Int8Params | None = None) -> ov.Model:
     """A backbone of `int8.QUANTIZABLE`: uint8 RGB (n, pixels, pixels, 3) → activations float32 (n, channels, cells,
     cells).
 
-    With a twin, kernels are int8 and what enters each convolution is quantised to its range; OpenVINO turns such a
-    graph into int8 arithmetic.
+    With int8 parameters, kernels are int8 and what enters each convolution is quantized to its range; OpenVINO turns
+    such a graph into int8 arithmetic.
     """
     if backbone.architecture.name == lite0.NAME:
-        return lite0_graph.build_graph(backbone.weights, backbone.architecture.pixels, twin)
-    return _vgg16(backbone, twin)
+        return lite0_graph.build_graph(backbone.weights, backbone.architecture.pixels, params)
+    return _vgg16(backbone, params)
 
 
-def _vgg16(backbone: Backbone, twin: Twin | None) -> ov.Model:
+def _vgg16(backbone: Backbone, params: Int8Params | None) -> ov.Model:
     pixels = backbone.architecture.pixels
     photos = op.parameter([-1, pixels, pixels, 3], np.uint8, name="photo")
     channels_first = op.transpose(op.convert(photos, np.float32), op.constant([0, 3, 1, 2]))
     values = op.subtract(channels_first, op.constant(np.array(RGB_MEAN, np.float32).reshape(1, 3, 1, 1)))
     for layer, following in itertools.zip_longest(LAYERS, LAYERS[1:]):
         if layer == LAYERS[0]:
-            values = quantized(values, layer, twin)
-        bias = (twin.arrays if twin else backbone.weights)[f"{layer}/bias"]
-        values = op.convolution(values, _kernel(backbone, layer, twin), [1, 1], [1, 1], [1, 1], [1, 1], name=layer)
+            values = quantized(values, layer, params)
+        bias = (params.arrays if params else backbone.weights)[f"{layer}/bias"]
+        values = op.convolution(values, _kernel(backbone, layer, params), [1, 1], [1, 1], [1, 1], [1, 1], name=layer)
         values = op.relu(op.add(values, op.constant(bias.reshape(1, -1, 1, 1))))
         if following:
-            values = quantized(values, following, twin)  # before pooling, which is then done in int8, too
+            values = quantized(values, following, params)  # before pooling, which is then done in int8, too
         if following and following.split("_")[0] != layer.split("_")[0]:
             values = op.max_pool(values, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
     return ov.Model([values], [photos], backbone.architecture.name)
@@ -53,11 +53,11 @@ def with_features(graph: ov.Model, architecture: Architecture) -> ov.Model:
     return ov.Model([features.output(0), activations], graph.get_parameters(), graph.get_friendly_name())
 
 
-def _kernel(backbone: Backbone, layer: str, twin: Twin | None):
-    if not twin:
+def _kernel(backbone: Backbone, layer: str, params: Int8Params | None):
+    if not params:
         return op.constant(_channels_first(backbone.weights[f"{layer}/kernel"], layer))
-    steps = op.constant(_channels_first(twin.steps(layer, backbone.weights), layer))
-    scale = op.constant(twin.arrays[f"{layer}/scale"].reshape(-1, 1, 1, 1))
+    steps = op.constant(_channels_first(params.steps(layer, backbone.weights), layer))
+    scale = op.constant(params.arrays[f"{layer}/scale"].reshape(-1, 1, 1, 1))
     return op.multiply(op.convert(steps, np.float32), scale)
 
 

@@ -3,7 +3,7 @@
 from .. import packages
 from ..machine import processors
 from .base import EngineUnavailable, threads
-from .int8 import Twin
+from .int8 import Int8Params
 
 packages.install_packages("openvino")
 try:
@@ -31,9 +31,9 @@ def _threads() -> dict[str, int | bool]:
     return {"INFERENCE_NUM_THREADS": threads(), "ENABLE_CPU_PINNING": False} if shared else {}
 
 
-def quantized(values, layer: str, twin: Twin | None):
-    """Without a twin `values` as they are, else in the 256 steps of what enters `layer`."""
-    if not twin:
+def quantized(values, layer: str, params: Int8Params | None):
+    """Without int8 parameters `values` as they are, else in the 256 steps of what enters `layer`."""
+    if not params:
         return values
-    low, high = (op.constant(limit) for limit in twin.arrays[f"{layer}/range"])
+    low, high = (op.constant(limit) for limit in params.arrays[f"{layer}/range"])
     return op.fake_quantize(values, low, high, low, high, levels=256)

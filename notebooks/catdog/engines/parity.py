@@ -1,4 +1,4 @@
-"""Does an engine answer as float32 TensorFlow does?"""
+"""Parity checks: does an engine answer as float32 TensorFlow does, and a pruned model as the whole one?"""
 
 from dataclasses import asdict, dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 AGREEMENT = 0.995
 MEAN_DIFFERENCE = 0.03
-COMPACT_AGREEMENT = 0.99
+PRUNED_AGREEMENT = 0.99
 FEW = 30  # photos, below which they say too little
 
 
@@ -50,35 +50,35 @@ def compare(probabilities: np.ndarray, reference: np.ndarray) -> ParityCheck:
 
 @dataclass(frozen=True)
 class PrunedParityCheck:
-    """How the compact twin, which has a last layer of its own, compares with the whole model on photos that neither
-    was trained on (see `pruned_models.compact_twins`).
+    """How a pruned model, which has a last layer of its own, compares with the whole model on photos that neither
+    was trained on (see `pruned_models.prune`).
 
     Attributes:
         agreement: share of photos with the same top-1.
-        lost: by how many points fewer photos are right; below 0 it is the better one.
-        low, high: 95 % interval of `lost`.
-        allowed: how many points it may lose.
+        accuracy_drop: by how many points fewer photos are right; below 0 it is the better one.
+        low, high: 95 % interval of that.
+        max_drop: how many points it may be.
         photos: how many there were.
     """
 
     agreement: float
-    lost: float
+    accuracy_drop: float
     low: float
     high: float
-    allowed: float
+    max_drop: float
     photos: int
 
     @property
     def failure(self) -> str:
         """Why it is not to be trusted; nothing when it is."""
         if self.photos < FEW:
-            return f"{self.photos} photos are too few to prove it: it takes {FEW}."
-        if self.agreement >= COMPACT_AGREEMENT and self.lost <= self.allowed:
+            return f"{self.photos} photos are too few to check it by: it takes {FEW}."
+        if self.agreement >= PRUNED_AGREEMENT and self.accuracy_drop <= self.max_drop:
             return ""
-        return f"{self} At least {COMPACT_AGREEMENT:.0%} and at most {self.allowed:.1f} points are wanted."
+        return f"{self} At least {PRUNED_AGREEMENT:.0%} and at most {self.max_drop:.1f} points are wanted."
 
     def __str__(self) -> str:
-        change = f"{abs(self.lost):.1f} points {'fewer' if self.lost >= 0 else 'more'} are right"
+        change = f"{abs(self.accuracy_drop):.1f} points {'fewer' if self.accuracy_drop >= 0 else 'more'} are right"
         return (
             f"on {self.photos:,} photos that neither was trained on it agrees with the whole model on "
             f"{self.agreement:.1%}, and {change} (95 % interval of what is lost: {self.low:+.1f} to {self.high:+.1f})."
@@ -88,18 +88,20 @@ class PrunedParityCheck:
         return asdict(self)
 
 
-def compare_pruned(logits: np.ndarray, reference: np.ndarray, targets: np.ndarray, allowed: float) -> PrunedParityCheck:
-    """The compact twin's logits (n, classes) against the whole model's, for photos of the classes `targets`.
+def compare_pruned(
+    logits: np.ndarray, reference: np.ndarray, targets: np.ndarray, max_drop: float
+) -> PrunedParityCheck:
+    """The pruned model's logits (n, classes) against the whole model's, for photos of the classes `targets`.
 
     The interval is that for matched pairs with half a photo added to each of the four kinds (Agresti & Min 2005,
     https://doi.org/10.1002/sim.1781): it stays honest where hardly any photo is judged differently.
     """
     if not len(targets):
-        return PrunedParityCheck(0.0, 0.0, -100.0, 100.0, allowed, 0)
+        return PrunedParityCheck(0.0, 0.0, -100.0, 100.0, max_drop, 0)
     now, before = (found.argmax(axis=1) == targets for found in (logits, reference))
-    lost, won, photos = (before & ~now).sum(), (now & ~before).sum(), len(targets)
-    middle = (lost - won) / (photos + 2)
-    half = 1.96 * np.sqrt((lost + won + 1) / (photos + 2) - middle**2) / np.sqrt(photos + 2)
+    regressed, fixed, photos = (before & ~now).sum(), (now & ~before).sum(), len(targets)
+    middle = (regressed - fixed) / (photos + 2)
+    half = 1.96 * np.sqrt((regressed + fixed + 1) / (photos + 2) - middle**2) / np.sqrt(photos + 2)
     agreement = (logits.argmax(axis=1) == reference.argmax(axis=1)).mean()
-    points = [100 * float(share) for share in ((lost - won) / photos, middle - half, middle + half)]
-    return PrunedParityCheck(float(agreement), *points, allowed, photos)
+    points = [100 * float(share) for share in ((regressed - fixed) / photos, middle - half, middle + half)]
+    return PrunedParityCheck(float(agreement), *points, max_drop, photos)

@@ -1,4 +1,4 @@
-"""The compact twin's network: VGG16 with fewer channels (see pruning/), in int8, as plain arrays."""
+"""A pruned network: VGG16 with fewer channels (see pruning/), in int8, as plain arrays."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ import numpy as np
 
 from ..backbones.architectures import VGG16, Architecture, Backbone
 from ..backbones.vgg16_weights import LAYERS, Weights, fingerprint
-from .int8 import Twin
-from .quantization import make_twin
+from .int8 import Int8Params
+from .quantization import quantize
 
 
 @dataclass(frozen=True)
-class Compact(Twin):
-    """For each convolution what a `Twin` has, and `<layer>/kernel` int8 (3, 3, in, out), in steps of its scale.
+class PrunedNetwork(Int8Params):
+    """For each convolution what `Int8Params` have, and `<layer>/kernel` int8 (3, 3, in, out), in steps of its scale.
 
     Raises ValueError when the arrays are not these.
     """
@@ -27,7 +27,7 @@ class Compact(Twin):
             for kernel, scale, entering in zip(kernels, scales, [3, *map(len, scales)])
         )
         if not fits or self.widths[-1] != VGG16.channels:
-            raise ValueError("the compact twin's arrays make no sense")
+            raise ValueError("the pruned network's arrays make no sense")
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -38,12 +38,12 @@ class Compact(Twin):
         return self.arrays[f"{layer}/kernel"]
 
 
-def make_compact(narrow: Weights, photos: Iterable[np.ndarray], architecture: Architecture = VGG16) -> Compact:
-    """Quantise a narrow network, as `make_twin` does the whole one (post-training quantisation: Nagel et al. 2021,
+def quantize_pruned(narrow: Weights, photos: Iterable[np.ndarray], architecture: Architecture = VGG16) -> PrunedNetwork:
+    """Quantize a narrow network, as `quantize` does the whole one (post-training quantisation: Nagel et al. 2021,
     https://arxiv.org/abs/2106.08295).
 
-    Raises EngineUnavailable: see `make_twin`.
+    Raises EngineUnavailable: see `quantize`.
     """
-    twin = make_twin(Backbone(architecture, narrow, fingerprint(narrow)), photos)
-    kernels = {f"{layer}/kernel": twin.steps(layer, narrow) for layer in LAYERS}
-    return Compact({**twin.arrays, **kernels})
+    params = quantize(Backbone(architecture, narrow, fingerprint(narrow)), photos)
+    kernels = {f"{layer}/kernel": params.steps(layer, narrow) for layer in LAYERS}
+    return PrunedNetwork({**params.arrays, **kernels})

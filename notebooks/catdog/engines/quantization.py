@@ -10,15 +10,15 @@ from .. import packages
 from ..backbones.architectures import Backbone
 from ..progress import bar
 from .base import EngineUnavailable
-from .int8 import QUANTIZABLE, Twin
+from .int8 import QUANTIZABLE, Int8Params
 
 CALIBRATION_PHOTOS = 32
 
 
-def make_twin(backbone: Backbone, photos: Iterable[np.ndarray]) -> Twin:
-    """Quantise the base after training (NNCF, preset MIXED: kernels by channel, fast bias correction).
+def quantize(backbone: Backbone, photos: Iterable[np.ndarray]) -> Int8Params:
+    """Quantize the base after training (NNCF, preset MIXED: kernels by channel, fast bias correction).
 
-    Calibrated on 32, 64, 128 or 300 of 1,300 photos of cats and dogs, the twin's answers were all the same as in
+    Calibrated on 32, 64, 128 or 300 of 1,300 photos of cats and dogs, the int8 network gave the same answers as in
     float32, and probabilities differed by 0.0015 on average: `CALIBRATION_PHOTOS` is enough.
 
     Args:
@@ -45,7 +45,7 @@ def make_twin(backbone: Backbone, photos: Iterable[np.ndarray]) -> Twin:
             subset_size=len(inputs),
         )
         seen.update(seen.total - seen.n)
-    return Twin(dict(_arrays(quantized)))
+    return Int8Params(dict(_arrays(quantized)))
 
 
 @contextmanager
@@ -79,8 +79,8 @@ class _Shown(Sequence):
 def _arrays(quantized) -> Iterable[tuple[str, np.ndarray]]:
     """What NNCF decided, read from its graph: FakeQuantize → Convolution(Multiply(int8 kernel, scale)) → Add(bias).
 
-    NNCF also quantises values that enter no convolution, such as those that an addition takes; the twin does not. Where
-    NNCF has a range for each channel, the twin has one for all of them: on 1,300 photos EfficientNet-Lite0's features
+    NNCF also quantizes values that enter no convolution, such as those that an addition takes; ours does not. Where
+    NNCF has a range for each channel, ours has one for all of them: on 1,300 photos EfficientNet-Lite0's features
     then differ from float32's by 12.6 %, and by 14.8 % in NNCF's own graph.
     """
     for node in quantized.get_ordered_ops():

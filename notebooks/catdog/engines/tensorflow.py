@@ -16,7 +16,7 @@ class TensorFlowEngine:
 
     def __init__(self, backbone: Backbone, mixed: bool = False):
         self.name = TENSORFLOW_MIXED if mixed else TENSORFLOW
-        self.recipe = "fp16 tensorflow" if mixed else "fp32 tensorflow"
+        self.engine_id = "fp16 tensorflow" if mixed else "fp32 tensorflow"
         self.fingerprint, self.architecture = backbone.fingerprint, backbone.architecture
         self.model = build_network(backbone, mixed)
         pixels = self.architecture.pixels
@@ -31,6 +31,6 @@ class TensorFlowEngine:
         return in_batches(lambda batch: self.compiled(batch)[0].numpy(), photos, self.architecture.size)
 
     def activations(self, photos: np.ndarray) -> np.ndarray:
-        shape = self.architecture.cells, self.architecture.cells, self.architecture.channels
+        shape = self.architecture.grid_size, self.architecture.grid_size, self.architecture.channels
         found = in_batches(lambda batch: self.compiled(batch)[1].numpy(), photos, *shape)
         return found.astype(np.float32, copy=False)

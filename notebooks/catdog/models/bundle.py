@@ -3,17 +3,17 @@
     card.json      what the model is: classes, backbone, preprocessing, training data, metrics, digests of the files
     head.npz       the last layer: kernel float32 (size, classes) and bias float32 (classes,)
     golden.npz     a few drawings, uint8 (n, pixels, pixels, 3), and what they must give, float32 (n, classes)
-    tuned.npz      arrays of the backbone that are not ImageNet's (see fine_tuning.py); most models have none
-    familiar.npz   centers float32 (classes, size) and perhaps kernel float32 (size,), see ood.py
-    twin.npz       how to run the backbone in int8 (see engines/int8.py); where it is missing or damaged, there is none
-    compact.npz    the compact twin (see pruned.py); where it is missing or damaged, there is none
+    fine_tuned.npz arrays of the backbone that are not ImageNet's (see fine_tuning.py); most models have none
+    class_means.npz  centers float32 (classes, size) and perhaps kernel float32 (size,), see ood.py
+    int8.npz       how to run the backbone in int8 (see engines/int8.py); where it is missing or damaged, it cannot be
+    pruned.npz     the pruned model (see pruned.py); where it is missing or damaged, there is none
     model.keras    the complete network for other tools (see keras_export.py); nothing here ever reads it
 
 Only plain arrays are loaded, never anything that a file could have executed.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -23,22 +23,19 @@ import numpy as np
 from .. import paths
 from ..backbones.architectures import Architecture, Backbone, load_backbone
 from ..data.preprocessing import Preprocessing
-from ..engines.base import COMPACT, OPENVINO_INT8
-from ..engines.int8 import Twin
+from ..engines.base import OPENVINO_INT8, OPENVINO_PRUNED
+from ..engines.int8 import Int8Params
 from ..engines.parity import ParityCheck, PrunedParityCheck
 from ..errors import SuiteError
 from ..names import listed
 from .arrays import INSTEAD, BundleRefused, read_arrays, refused_if_damaged
-from .card import CARD, FAMILIAR, architecture_of_card, parity_checks_of, read_card, threshold
+from .card import CARD, CLASS_MEANS, FINE_TUNED, GOLDEN, HEAD, INT8, PRUNED, Card, read_card
 from .head import Head
 from .ood import OODDetector
-from .pruned import CompactTwin
+from .pruned import PrunedModel
 
 TOLERANCE = 1e-3  # how far a probability may be from the one that was saved, whoever computes it
-HEAD, GOLDEN = "head.npz", "golden.npz"
-TUNED, TWIN, COMPACT_TWIN = "tuned.npz", "twin.npz", "compact.npz"
 _ARRAYS = {HEAD: ("kernel", "bias"), GOLDEN: ("photos", "probabilities")}
-FILES = (*_ARRAYS, FAMILIAR, TUNED, TWIN, COMPACT_TWIN)  # that the card has digests of
 _OTHER_TOOLS = (".keras", ".h5", ".hdf5", ".pkl", ".pickle", ".pt", ".pth", ".joblib", ".onnx", ".pb", ".npz", ".npy")
 Made = TypeVar("Made")
 
@@ -49,37 +46,37 @@ class Bundle:
 
     Attributes:
         folder: where it lies.
-        card: the content of card.json.
+        card: what is known of it.
         head: the last layer.
         golden_photos: uint8 (n, pixels, pixels, 3); `golden_probabilities`: float32 (n, classes).
-        twin: how to run the base in int8, if that came with the model.
-        familiarity: tells photos that are unlike all that it was trained on, if that came with the model.
-        tuned: arrays of the backbone that are not ImageNet's, by name.
-        compact: the compact twin, if that came with the model.
+        int8: how to run the base in int8, if that came with the model.
+        ood_detector: tells photos that are unlike all that it was trained on, if that came with the model.
+        fine_tuned: arrays of the backbone that are not ImageNet's, by name.
+        pruned: the pruned model, if one came with the model.
     """
 
     folder: Path
-    card: dict
+    card: Card
     head: Head
     golden_photos: np.ndarray
     golden_probabilities: np.ndarray
-    twin: Twin | None = None
-    familiarity: OODDetector | None = None
-    tuned: dict[str, np.ndarray] = field(default_factory=dict)
-    compact: CompactTwin | None = None
+    int8: Int8Params | None = None
+    ood_detector: OODDetector | None = None
+    fine_tuned: dict[str, np.ndarray] = field(default_factory=dict)
+    pruned: PrunedModel | None = None
 
     @property
     def id(self) -> str:
         """ "<name>/<version>", the name by which answers say which model gave them."""
-        return f"{self.card['name']}/{self.card['version']}"
+        return self.card.id
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(self.card["classes"])
+        return self.card.classes
 
     @property
     def architecture(self) -> Architecture:
-        return architecture_of_card(self.card)
+        return self.card.architecture
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -87,42 +84,47 @@ class Bundle:
         return self.architecture.preprocessing
 
     def backbone(self, public: Backbone | None = None) -> Backbone:
-        """With ImageNet's weights, `public` or as they are here, and the tuned ones. Raises BundleRefused where these
+        """With ImageNet's weights, `public` or as they are here, and the fine-tuned ones. Raises BundleRefused where these
         do not fit, SuiteError where those cannot be had."""
         backbone = replace(public or load_backbone(self.architecture.name), architecture=self.architecture)
         try:
-            return backbone.with_tuned(self.tuned) if self.tuned else backbone
+            return backbone.with_fine_tuned(self.fine_tuned) if self.fine_tuned else backbone
         except ValueError as error:
             raise BundleRefused("model-damaged", f"{self.folder} cannot be used ({error}): train again.") from error
 
+    def is_on(self, fingerprint: str, architecture: Architecture) -> bool:
+        """Whether a backbone with these weights and this preprocessing gives the features that it takes: then it can
+        be compared by them, and share an engine."""
+        return self.card.backbone.fingerprint == fingerprint and self.architecture == architecture
+
     @property
-    def parity_checks(self) -> dict[str, ParityCheck | PrunedParityCheck]:
+    def parity_checks(self) -> Mapping[str, ParityCheck | PrunedParityCheck]:
         """Engines by name, with what notebook 1 found out about them."""
-        return parity_checks_of(self.card)
+        return {**self.card.parity, **({OPENVINO_PRUNED: self.card.pruned.parity} if self.card.pruned else {})}
 
     @property
-    def twins(self) -> dict[str, Twin]:
+    def engine_params(self) -> dict[str, Int8Params]:
         """How to run the engines that are made for this model, by name."""
-        found = {OPENVINO_INT8: self.twin, COMPACT: self.compact and self.compact.network}
-        return {name: twin for name, twin in found.items() if twin}
+        pruned = {OPENVINO_PRUNED: self.pruned.network} if self.pruned else {}
+        return ({OPENVINO_INT8: self.int8} if self.int8 else {}) | pruned
 
     @property
-    def sure_from(self) -> float:
-        """The probability from which on the model counts as sure of a class; 0 where its card holds no threshold."""
-        return threshold(self.card, "sure")
+    def confidence_threshold(self) -> float:
+        """The probability from which on the model is confident of a class; 0 where its card holds no threshold."""
+        return self.card.thresholds.confidence
 
     def describe(self) -> str:
         """What the model is, in a few sentences for a person."""
-        metrics = self.card.get("metrics", {})
-        by = self.card.get("judged_by", "cross-validation" if "cross-validation" in metrics else "test")
+        metrics = self.card.metrics
+        by = self.card.judged_by or ("cross-validation" if "cross-validation" in metrics else "test")
         judged, by = metrics.get(by, {}), "test photos" if by == "test" else "photos, by cross-validation"
         lines = [f"{self.id} tells apart: {listed(self.classes, 20)}."]
         right, low, high = (f"{judged.get(name, 0):.1%}" for name in ("accuracy", "low", "high"))
         how = f"It was right on {right} of {judged.get('photos', 0):,} {by} ({low} to {high})."
         lines.append(how if judged.get("photos") else "It was never judged by photos that it was not trained on.")
-        if self.compact:
-            lines.append(f"Its compact twin: {self.parity_checks[COMPACT]}")
-        if self.card.get("drawings"):
+        if self.pruned:
+            lines.append(f"Its pruned model: {self.parity_checks[OPENVINO_PRUNED]}")
+        if self.card.synthetic:
             lines.append("It was trained on drawings: it knows nothing of real photos.")
         return "\n".join(lines)
 
@@ -143,20 +145,20 @@ def _read(folder: Path) -> Bundle:
         Head(**arrays[HEAD]),
         golden["photos"],
         golden["probabilities"],
-        _if_whole(Twin, folder, card, TWIN),
-        _familiarity(folder, card) if FAMILIAR in card["files"] else None,
-        _stored(folder, card, TUNED) if TUNED in card["files"] else {},
-        _if_whole(lambda found: CompactTwin.of(found, card), folder, card, COMPACT_TWIN),
+        _if_whole(Int8Params, folder, card, INT8),
+        _ood_detector(folder, card) if card.find_file(CLASS_MEANS) else None,
+        _stored(folder, card, FINE_TUNED) if card.find_file(FINE_TUNED) else {},
+        _if_whole(lambda found: PrunedModel.of(found, card), folder, card, PRUNED),
     )
     _check_shapes(bundle)
     return bundle
 
 
-def _familiarity(folder: Path, card: dict) -> OODDetector:
+def _ood_detector(folder: Path, card: Card) -> OODDetector:
     try:
-        return OODDetector.of(_stored(folder, card, FAMILIAR), threshold(card, "far"))
+        return OODDetector.of(_stored(folder, card, CLASS_MEANS), card.thresholds.ood_distance)
     except (KeyError, TypeError):
-        raise BundleRefused("model-damaged", f"{folder / FAMILIAR} is damaged: {INSTEAD}") from None
+        raise BundleRefused("model-damaged", f"{folder / CLASS_MEANS} is damaged: {INSTEAD}") from None
 
 
 def find(model: str = "") -> Path:
@@ -206,7 +208,7 @@ def read_newest(model: str = "", say: Callable[[str], object] = print) -> Bundle
         except BundleRefused as refusal:
             refusals.append(refusal)
             continue
-        if not model and found.card.get("drawings"):
+        if not model and found.card.synthetic:
             continue
         for refusal in refusals:
             say(f"Passed over: {refusal}")
@@ -247,7 +249,7 @@ def _fits(folder: Path, model: str) -> bool:
     if model:
         return model in (folder.parent.name, f"{folder.parent.name}/{folder.name}")
     try:
-        return not read_card(folder).get("drawings")
+        return not read_card(folder).synthetic
     except BundleRefused:
         return False
 
@@ -258,14 +260,15 @@ def _versions() -> Iterable[Path]:
     return dict.fromkeys([*found, *([paths.SHIPPED_MODEL] if (paths.SHIPPED_MODEL / CARD).is_file() else [])])
 
 
-def _stored(folder: Path, card: dict, file: str, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-    return read_arrays(folder / file, card["files"].get(file, ""), names)
+def _stored(folder: Path, card: Card, file: str, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    found = card.find_file(file) or file
+    return read_arrays(folder / found, card.files.get(found, ""), names)
 
 
-def _if_whole(make: Callable[[dict], Made], folder: Path, card: dict, file: str) -> Made | None:
-    """A model serves without a twin, too, so one that is missing or damaged is no reason to refuse the model."""
+def _if_whole(make: Callable[[dict], Made], folder: Path, card: Card, file: str) -> Made | None:
+    """A model serves without these, too, so one that is missing or damaged is not a reason to refuse the model."""
     try:
-        return make(_stored(folder, card, file)) if file in card["files"] else None
+        return make(_stored(folder, card, file)) if card.find_file(file) else None
     except Exception:  # see `read`
         return None
 
@@ -274,7 +277,7 @@ def _check_shapes(bundle: Bundle) -> None:
     number, size = len(bundle.classes), bundle.architecture.size
     head, photos = bundle.head, bundle.golden_photos
     nothing = OODDetector(np.zeros((number, size), np.float32), 0)
-    known, pixels = bundle.familiarity or nothing, bundle.architecture.pixels
+    known, pixels = bundle.ood_detector or nothing, bundle.architecture.pixels
     against = known.kernel if known.kernel is not None else np.zeros(size, np.float32)
     numbers = (head.kernel, head.bias, bundle.golden_probabilities, known.centers, against)
     shapes = [(size, number), (number,), (len(photos), number), (number, size), (size,)]

@@ -1,22 +1,159 @@
-"""What is known of a saved model, as JSON: read, checked against its own digest, and put into today's words."""
+"""What is known of a saved model: read from JSON, checked against its own digest, and put into today's words."""
 
+import dataclasses
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..backbones.architectures import Architecture, architecture_of
-from ..engines.base import COMPACT
 from ..engines.parity import ParityCheck, PrunedParityCheck
 from .arrays import BundleRefused, refused_if_damaged, require_plain_file, sealed
+from .card_before import BEFORE, FILES_BEFORE, translated
 
-SCHEMA = 2
-_BEFORE = 1  # whose cards call the preprocessing an image door
+SCHEMA = 3
+CARD = "card.json"
+HEAD, GOLDEN, CLASS_MEANS = "head.npz", "golden.npz", "class_means.npz"
+FINE_TUNED, INT8, PRUNED = "fine_tuned.npz", "int8.npz", "pruned.npz"
+FILES = (HEAD, GOLDEN, CLASS_MEANS, FINE_TUNED, INT8, PRUNED)  # that the card has digests of
 _UPDATE = "update the suite"
-CARD, FAMILIAR = "card.json", "familiar.npz"
 _MOST_BYTES, _MOST_CLASSES, _MOST_LETTERS = 16 << 20, 100_000, 1000
 
 
-def read_card(folder: Path) -> dict:
+@dataclass(frozen=True)
+class BackboneOfCard:
+    """Which backbone it is (see `architectures.Architecture`), the digest of its weights, which of its arrays are not
+    ImageNet's, and the engine that computed the features."""
+
+    name: str
+    fingerprint: str
+    features: str
+    fine_tuned: tuple[str, ...] = ()
+    engine: str = ""
+
+
+@dataclass(frozen=True)
+class DataOfCard:
+    """The photos: `digest` of all, how many there are by split and class, and how many files were left out."""
+
+    name: str = ""
+    digest: str = ""
+    photos: dict[str, dict[str, int]] = field(default_factory=dict)
+    excluded: int = 0
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """From which probability on the model is confident, and from which distance on a photo is unlike all that trained
+    it; 0 where there is none."""
+
+    confidence: float = 0.0
+    ood_distance: float = 0.0
+
+
+@dataclass(frozen=True)
+class PrunedCard:
+    """Of the pruned model: its thresholds, how it compares with the whole one, and `about`, what else is known."""
+
+    thresholds: Thresholds
+    parity: PrunedParityCheck
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a model. The writer adds name, version, time and files.
+
+    Attributes:
+        preprocessing: its version, see `data.preprocessing.Preprocessing`.
+        synthetic: whether it was trained on drawings.
+        parity: engines by name, with how they compare with float32 TensorFlow.
+        training, calibration: settings and results of fitting, as plain JSON values.
+        metrics: by split, see `metrics.Metrics.as_card`; `judged_by`: which of them counts.
+        judged: what was answered to which photo; `trained_on`: which photos trained, None where that is not known.
+        loads_in: complete models by file, with what can load them.
+        files: digests by the names of the files.
+    """
+
+    classes: tuple[str, ...]
+    backbone: BackboneOfCard
+    preprocessing: str
+    name: str = ""
+    version: str = ""
+    created: str = ""
+    synthetic: bool = False
+    parity: dict[str, ParityCheck] = field(default_factory=dict)
+    data: DataOfCard = DataOfCard()
+    training: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
+    thresholds: Thresholds = Thresholds()
+    loads_in: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    judged_by: str = ""
+    judged: dict[str, Any] = field(default_factory=dict)
+    trained_on: tuple[str, ...] | None = None
+    pruned: PrunedCard | None = None
+    libraries: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """ "<name>/<version>", or what of it is known."""
+        return "/".join(part for part in (self.name, self.version) if part)
+
+    @property
+    def architecture(self) -> Architecture:
+        """The backbone and its preprocessing. Raises ValueError where they are unknown here."""
+        return architecture_of(self.backbone.name, self.backbone.features, self.preprocessing)
+
+    def find_file(self, name: str) -> str | None:
+        """The file that holds what is called `name` today; None where the model has none."""
+        return next((file for file in (name, FILES_BEFORE.get(name)) if file in self.files), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, without what is empty; `from_json` reads them."""
+        found = {name: value for name, value in dataclasses.asdict(self).items() if value not in ({}, (), "", None)}
+        found |= {"pruned": {**found["pruned"].pop("about"), **found["pruned"]}} if self.pruned else {}
+        found |= {"trained_on": list(self.trained_on)} if self.trained_on is not None else {}
+        return {"schema": SCHEMA, **found}
+
+    @classmethod
+    def from_json(cls, card: Mapping[str, Any]) -> "Card":
+        """From what a file holds, of this schema or one before. Raises TypeError, ValueError, KeyError and others for
+        what is no card: see `arrays.refused_if_damaged`."""
+        if card["schema"] in BEFORE:
+            card = translated(card)
+        backbone, trained_on = card["backbone"], card.get("trained_on")
+        return cls(
+            classes=_classes(card["classes"]),
+            backbone=BackboneOfCard(
+                _text(backbone["name"]), _text(backbone["fingerprint"]), _text(backbone["features"]),
+                _texts(backbone.get("fine_tuned", [])), _text(backbone.get("engine", "")),
+            ),
+            preprocessing=_text(card["preprocessing"]),
+            name=_name(card["name"]),
+            version=_name(card["version"]),
+            created=_text(card.get("created", "")),
+            synthetic=bool(card.get("synthetic", False)),
+            parity={_text(name): ParityCheck(**_numbers(one)) for name, one in card.get("parity", {}).items()},
+            data=_data(card.get("data", {})),
+            training=dict(card.get("training", {})),
+            calibration=dict(card.get("calibration", {})),
+            thresholds=_thresholds(card.get("thresholds", {})),
+            loads_in=dict(card.get("loads_in", {})),
+            metrics={_text(split): _metrics(found) for split, found in card.get("metrics", {}).items()},
+            judged_by=_text(card.get("judged_by", "")),
+            judged=dict(card.get("judged", {})),
+            trained_on=None if trained_on is None else _texts(trained_on),
+            pruned=_pruned(card["pruned"]) if "pruned" in card else None,
+            libraries=dict(card.get("libraries", {})),
+            files={_text(name): _text(digest) for name, digest in card["files"].items()},
+        )  # fmt: skip
+
+
+def read_card(folder: Path) -> Card:
     """The card alone. Raises BundleRefused."""
     with refused_if_damaged(f"{folder / CARD} is damaged"):
         try:
@@ -25,66 +162,77 @@ def read_card(folder: Path) -> dict:
             raise BundleRefused("model-missing", f"{folder} holds no saved model: it has no {CARD}.") from None
 
 
-def _checked_card(folder: Path) -> dict:
+def _checked_card(folder: Path) -> Card:
     require_plain_file(folder / CARD, _MOST_BYTES)
-    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    if card["schema"] not in (SCHEMA, _BEFORE):
+    found = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    if found["schema"] not in (SCHEMA, *BEFORE):
         raise BundleRefused("model-other-release", f"{folder} is of another release: {_UPDATE}, or train again.")
-    if "digest" in card and card != sealed(card):  # cards had none before
+    if "digest" in found and found != sealed(found):  # cards had none before
         raise ValueError
-    card = _translated(card)
-    _check_kinds(card)
-    _check_architecture(folder, card)
-    if not (0 <= threshold(card, "sure") <= 1 and (FAMILIAR in card["files"]) <= (threshold(card, "far") > 0)):
+    card = Card.from_json(found)
+    try:
+        card.architecture  # noqa: B018
+    except ValueError as error:
+        raise BundleRefused("model-other-release", f"{folder} cannot be used here ({error}): {_UPDATE}.") from None
+    if card.find_file(CLASS_MEANS) and not card.thresholds.ood_distance > 0:
         raise ValueError
     return card
 
 
-def _check_kinds(card: dict) -> None:
-    """What others rely on is there, and is what it should be. Raises what `read_card` looks for."""
-    classes, metrics, parity_checks = card["classes"], card.get("metrics", {}), parity_checks_of(card).values()
-    texts = (card["name"], card["version"], card["preprocessing"], card["backbone"]["name"])
-    texts += (card["backbone"]["fingerprint"], card["backbone"]["features"], *card["files"], *card["files"].values())
-    if not isinstance(classes, list) or not 0 < len(set(classes)) == len(classes) <= _MOST_CLASSES:
+def _data(found: Mapping[str, Any]) -> DataOfCard:
+    by_split = found.get("photos", {}).items()
+    photos = {_text(split): {_text(label): int(one) for label, one in counts.items()} for split, counts in by_split}
+    name, digest = (_text(found.get(key, "")) for key in ("name", "digest"))
+    return DataOfCard(name, digest, photos, int(found.get("excluded", 0)))
+
+
+def _thresholds(found: Mapping[str, Any]) -> Thresholds:
+    thresholds = Thresholds(**{name: float(_number(value)) for name, value in found.items()})
+    if not 0 <= thresholds.confidence <= 1:
         raise ValueError
-    if not all(isinstance(text, str) and len(text) <= _MOST_LETTERS for text in (*texts, *classes)):
-        raise TypeError
-    if not all(text and text.isprintable() for text in (card["name"], card["version"])):
+    return thresholds
+
+
+def _pruned(found: Mapping[str, Any]) -> PrunedCard:
+    about = {name: value for name, value in found.items() if name not in ("thresholds", "parity")}
+    return PrunedCard(_thresholds(found["thresholds"]), PrunedParityCheck(**_numbers(found["parity"])), about)
+
+
+def _metrics(found: Mapping[str, Any]) -> dict[str, Any]:
+    _numbers({name: value for name, value in found.items() if name != "classes"})
+    return dict(found)
+
+
+def _classes(found: list) -> tuple[str, ...]:
+    classes = _texts(found)
+    if not 0 < len(set(classes)) == len(classes) <= _MOST_CLASSES:
         raise ValueError
-    if not isinstance(card.get("judged_by", ""), str):
+    return classes
+
+
+def _name(found: str) -> str:
+    if not (_text(found) and found.isprintable()):
+        raise ValueError
+    return found
+
+
+def _texts(found: list) -> tuple[str, ...]:
+    if not isinstance(found, list):
         raise TypeError
-    numbers = [value for judged in metrics.values() for name, value in judged.items() if name != "classes"]
-    numbers += [value for proof in parity_checks for value in proof.as_card().values()]
-    if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
+    return tuple(_text(one) for one in found)
+
+
+def _text(found: str) -> str:
+    if not isinstance(found, str) or len(found) > _MOST_LETTERS:
         raise TypeError
+    return found
 
 
-def _translated(card: dict) -> dict:
-    """A card of the schema before in today's words."""
-    if card["schema"] != _BEFORE:
-        return card
-    others = {name: value for name, value in card.items() if name != "image_door"}
-    return {**others, "schema": SCHEMA, "preprocessing": card["image_door"]}
+def _numbers(found: Mapping[str, Any]) -> dict[str, float]:
+    return {name: _number(value) for name, value in found.items()}
 
 
-def architecture_of_card(card: dict) -> Architecture:
-    """The backbone that the model was trained on, and its preprocessing. Raises ValueError where it is unknown here."""
-    return architecture_of(card["backbone"]["name"], card["backbone"]["features"], card["preprocessing"])
-
-
-def _check_architecture(folder: Path, card: dict) -> None:
-    try:
-        architecture_of_card(card)
-    except ValueError as error:
-        raise BundleRefused("model-other-release", f"{folder} cannot be used here ({error}): {_UPDATE}.") from None
-
-
-def parity_checks_of(card: dict) -> dict[str, ParityCheck | PrunedParityCheck]:
-    """Engines by name, with what notebook 1 found out about them."""
-    parity_checks = {name: ParityCheck(**found) for name, found in card.get("engines", {}).items()}
-    return parity_checks | ({COMPACT: PrunedParityCheck(**card["compact"]["proof"])} if "compact" in card else {})
-
-
-def threshold(card: dict, name: str) -> float:
-    """ "sure" or "far", see `calibration.Confidence.thresholds`; 0 where the card holds none."""
-    return float(card.get("thresholds", {}).get(name, 0))
+def _number(found: float) -> float:
+    if not isinstance(found, (int, float)) or not math.isfinite(found):
+        raise TypeError
+    return found

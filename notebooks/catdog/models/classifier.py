@@ -1,4 +1,4 @@
-"""A loaded model: photos in, probabilities out, after proof that it still answers as when it was saved."""
+"""A loaded model: photos in, probabilities out, after a check that it still answers as when it was saved."""
 
 import functools
 import time
@@ -9,21 +9,22 @@ import numpy as np
 
 from ..backbones.architectures import Backbone
 from ..engines import open_engine
-from ..engines.base import COMPACT, OPENVINO_INT8, Engine, has_gpu, is_exact
+from ..engines.base import OPENVINO_INT8, OPENVINO_PRUNED, Engine, has_gpu, is_exact
 from ..engines.parity import compare
 from ..engines.selection import AUTO, choose
 from .bundle import TOLERANCE, Bundle, BundleRefused
+from .card_before import engine_of_before
 from .grad_cam import grad_cam
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of a photo: `probabilities` float32 (classes,); whether it is `sure` of the most probable one;
-    whether the photo is `familiar`, like those that it was trained on."""
+    """What a model says of a photo: `probabilities` float32 (classes,); whether it is `confident` of the most probable
+    one; whether the photo is `in_distribution`, like those that it was trained on."""
 
     probabilities: np.ndarray
-    sure: bool
-    familiar: bool
+    confident: bool
+    in_distribution: bool
 
 
 class Classifier:
@@ -39,7 +40,9 @@ class Classifier:
     def __init__(self, bundle: Bundle, engine: Engine):
         self.bundle = bundle
         self.engine = engine
-        self._model = bundle.compact if engine.name == COMPACT else bundle  # each has its own last layer and thresholds
+        self._model = (
+            bundle.pruned if engine.name == OPENVINO_PRUNED else bundle
+        )  # each has its own last layer and thresholds
         _check_weights(bundle, engine.fingerprint)
         if engine.architecture != bundle.architecture:
             raise ValueError(f"the engine is made for {engine.architecture}, the model for {bundle.architecture}")
@@ -50,12 +53,12 @@ class Classifier:
         return self._model.head.probabilities(self.engine.features(photos))
 
     def answer(self, photos: np.ndarray) -> list[Answer]:
-        """Like `predict`, for each photo with whether the model is sure and the photo like those that it knows."""
+        """Like `predict`, for each photo with whether it is confident, and the photo in distribution."""
         return self._answers(self.engine.features(photos))
 
     def explain(self, photo: np.ndarray, label: str = "") -> tuple[Answer, np.ndarray]:
         """uint8 RGB (pixels, pixels, 3) → the answer, and where in it the evidence for the class `label` lies, for the
-        most probable class without one: float32 (cells, cells), see `grad_cam.grad_cam`.
+        most probable class without one: float32 (grid_size, grid_size), see `grad_cam.grad_cam`.
 
         Raises ValueError for a class that the model does not know.
         """
@@ -65,10 +68,10 @@ class Classifier:
         return answer, grad_cam(activations[0], self._model.head, number, self.bundle.architecture)
 
     def _answers(self, features: np.ndarray) -> list[Answer]:
-        probabilities, familiarity = self._model.head.probabilities(features), self._model.familiarity
-        familiar = familiarity.in_distribution(features) if familiarity else np.ones(len(features), bool)
-        confident = probabilities.max(axis=1) >= self._model.sure_from
-        return [Answer(*found) for found in zip(probabilities, (confident & familiar).tolist(), familiar.tolist())]
+        probabilities, ood_detector = self._model.head.probabilities(features), self._model.ood_detector
+        known = ood_detector.in_distribution(features) if ood_detector else np.ones(len(features), bool)
+        confident = probabilities.max(axis=1) >= self._model.confidence_threshold
+        return [Answer(*found) for found in zip(probabilities, (confident & known).tolist(), known.tolist())]
 
     def _replay(self) -> None:
         began = time.monotonic()
@@ -86,34 +89,35 @@ class Classifier:
 def load_classifier(
     bundle: Bundle,
     wanted: str = AUTO,
-    beside: Classifier | None = None,
+    reuse_engine_of: Classifier | None = None,
     say: Callable[[str], object] = print,
     public: Backbone | None = None,
 ) -> Classifier:
-    """Put a saved model on the engine `wanted`, or for "auto" on the fastest here that is proven for it.
+    """Put a saved model on the engine `wanted`, or for "auto" on the fastest here that passes its checks.
 
-    An engine that does not compute in float32 must have proven itself when the model was saved, and on any engine the
-    golden photos must give the saved answers on this machine. On a CPU TensorFlow, which takes seconds to load, is
-    tried last. Where there is a GPU, nobody needs the compact twin, which runs on the CPU.
+    An engine that does not compute in float32 must have passed a parity check when the model was saved, and on any
+    engine the golden photos must give the saved answers on this machine. On a CPU TensorFlow, which takes seconds to
+    load, is tried last. Where there is a GPU, nobody needs the pruned model, which runs on the CPU.
 
     Args:
-        beside: one that serves now; where both can share an engine, no second one is loaded.
+        reuse_engine_of: one that serves now; where both can share an engine, no second one is loaded.
         say: told which engine it is, and which are passed over and why.
-        public: the backbone without what was tuned for the model; without it, it is loaded where it is needed.
+        public: the backbone without what was fine-tuned for the model; without it, it is loaded where it is needed.
 
     Raises:
         BundleRefused: the model was trained on another backbone.
         SuiteError: no engine, or not the one that was wanted, can run it.
     """
-    proven: dict[str, Classifier] = {}
+    passed: dict[str, Classifier] = {}
+    wanted = engine_of_before(wanted)
 
     def failure(engine: Engine) -> str:
         if not is_exact(engine):
-            proof = bundle.parity_checks.get(engine.name)
-            if proof is None or proof.failure:
-                return proof.failure if proof else "the model's card has no proof of it on training photos."
+            parity = bundle.parity_checks.get(engine.name)
+            if parity is None or parity.failure:
+                return parity.failure if parity else "the model's card has no parity check of it."
         try:
-            proven[engine.name] = Classifier(bundle, engine)
+            passed[engine.name] = Classifier(bundle, engine)
         except BundleRefused as refusal:
             return str(refusal)
         return ""
@@ -126,25 +130,30 @@ def load_classifier(
         return found
 
     def opened(name: str) -> Engine:
-        if beside and beside.engine.name == name and _run_alike(name, bundle, beside.bundle):
-            return beside.engine
-        return open_engine(name, backbone(), bundle.twins.get(name))
+        if reuse_engine_of and reuse_engine_of.engine.name == name and _run_alike(name, bundle, reuse_engine_of.bundle):
+            return reuse_engine_of.engine
+        return open_engine(name, backbone(), bundle.engine_params.get(name))
 
-    own = {COMPACT: f"{COMPACT} {bundle.compact.network.widths}"} if bundle.compact and not has_gpu() else {}
-    return proven[choose(wanted, opened, failure, say, bundle.architecture, own).name]
+    own = (
+        {OPENVINO_PRUNED: f"{OPENVINO_PRUNED} {bundle.pruned.network.widths}"}
+        if bundle.pruned and not has_gpu()
+        else {}
+    )
+    return passed[choose(wanted, opened, failure, say, bundle.architecture, own).name]
 
 
 def _run_alike(name: str, one: Bundle, other: Bundle) -> bool:
     """Whether the engine `name` is the same for both."""
-    twins = [bundle.twins.get(name) for bundle in (one, other)]
-    if name in (OPENVINO_INT8, COMPACT) and not (all(twins) and twins[0].digest == twins[1].digest):
+    engine_params = [bundle.engine_params.get(name) for bundle in (one, other)]
+    if name in (OPENVINO_INT8, OPENVINO_PRUNED) and not (
+        all(engine_params) and engine_params[0].digest == engine_params[1].digest
+    ):
         return False
-    same_weights = one.card["backbone"]["fingerprint"] == other.card["backbone"]["fingerprint"]
-    return same_weights and one.architecture == other.architecture
+    return one.is_on(other.card.backbone.fingerprint, other.architecture)
 
 
 def _check_weights(bundle: Bundle, fingerprint: str) -> None:
-    if bundle.card["backbone"]["fingerprint"] != fingerprint:
+    if bundle.card.backbone.fingerprint != fingerprint:
         raise BundleRefused(
             "model-other-weights",
             f"{bundle.folder} was trained on a backbone with other weights: train again, or get those weights.",

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from ..data.preprocessing import CROP, SQUEEZE, Preprocessing
+from .card import Card
 
 LABELS, METADATA = "labels.txt", "model.json"
 # Tried with real versions: tests/test_older_keras.py, docs/exports.md.
@@ -19,32 +21,32 @@ _FITTED_IN_WORDS = {
 }
 
 
-def described(card: Mapping[str, Any]) -> dict[str, Any]:
+def described(card: Card) -> dict[str, Any]:
     """What other tools must know of a model, as plain JSON values.
 
     Args:
-        card: of a saved model, or what will be its card: `name` and `version` may be missing.
+        card: of a saved model, or what will be its card: `name` and `version` may be empty.
 
     Returns:
         model: "<name>/<version>", or what of it is known.
         class_names: in the order of the probabilities.
-        thresholds: the card's; `sure` is held against the highest probability.
+        thresholds: the card's; `confidence` is held against the highest probability.
         preprocessing: see `described_preprocessing`.
     """
     return {
-        "model": "/".join(card[part] for part in ("name", "version") if card.get(part)),
-        "class_names": list(card["classes"]),
-        "thresholds": dict(card.get("thresholds", {})),
-        "preprocessing": described_preprocessing(card),
+        "model": card.id,
+        "class_names": list(card.classes),
+        "thresholds": asdict(card.thresholds),
+        "preprocessing": described_preprocessing(card.preprocessing),
     }
 
 
-def described_preprocessing(card: Mapping[str, Any]) -> dict[str, Any]:
+def described_preprocessing(version: str) -> dict[str, Any]:
     """How a photo becomes the network's input, in numbers and in words: float32 (n, pixels, pixels, 3), RGB 0–255."""
-    preprocessing = Preprocessing.of(card["preprocessing"])
+    preprocessing = Preprocessing.of(version)
     pixels, fit = preprocessing.pixels, preprocessing.fit
     return {
-        "version": card["preprocessing"],
+        "version": version,
         "pixels": pixels,
         "fit": fit,
         "resampling": "bilinear, antialiased",

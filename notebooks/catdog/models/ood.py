@@ -70,7 +70,7 @@ def out_of_fold_distances(
     lie nearer to them than new ones do. NaN for photos that no fold judges.
 
     Args:
-        folds: (rows that make the means, rows that are judged), see `linear_head.Fit`.
+        folds: (rows that make the means, rows that are judged), see `linear_head.FitResult`.
     """
     distances = np.full(len(targets), np.nan, np.float32)
     for seen, unseen in folds:

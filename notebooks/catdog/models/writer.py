@@ -1,5 +1,6 @@
 """A new version of a model: written whole or not at all, even when the process is killed or the disk is full."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -14,15 +15,15 @@ import numpy as np
 
 from .. import paths
 from ..backbones.architectures import Weights
-from ..engines.int8 import Twin
+from ..engines.int8 import Int8Params
 from ..errors import SuiteError
 from ..names import require_model_name
 from .arrays import digest, sealed
-from .bundle import COMPACT_TWIN, FILES, GOLDEN, HEAD, TUNED, TWIN, Bundle, is_version, read
-from .card import CARD, FAMILIAR, SCHEMA
+from .bundle import Bundle, is_version, read
+from .card import CARD, CLASS_MEANS, FILES, FINE_TUNED, GOLDEN, HEAD, INT8, PRUNED, Card
 from .head import Head
 from .ood import OODDetector
-from .pruned import CompactTwin
+from .pruned import PrunedModel
 
 _VERSION = "%Y-%m-%d-%H%M%S"
 _PART = ".writing-"  # hidden, so nobody takes it for a version
@@ -31,14 +32,14 @@ _ABANDONED_SECONDS = 24 * 3600
 
 def publish(
     name: str,
-    card: dict,
+    card: Card,
     head: Head,
     golden_photos: np.ndarray,
     golden_probabilities: np.ndarray,
-    twin: Twin | None = None,
-    familiarity: OODDetector | None = None,
-    tuned: Weights | None = None,
-    compact: CompactTwin | None = None,
+    int8: Int8Params | None = None,
+    ood_detector: OODDetector | None = None,
+    fine_tuned: Weights | None = None,
+    pruned: PrunedModel | None = None,
     add_files: Callable[[Path], None] = lambda folder: None,
 ) -> Bundle:
     """Save a model as the newest version of `name` under `paths.models_dir()`.
@@ -48,9 +49,9 @@ def publish(
 
     Args:
         name: lower-case letters of any script, digits and hyphens.
-        card: what is known of the model; name, version, time and digests are added here.
-        tuned: arrays of the backbone that are not ImageNet's, if any.
-        compact: the compact twin, if any; the card has its section "compact".
+        card: what is known of the model; name, version, time and files are added here.
+        fine_tuned: arrays of the backbone that are not ImageNet's, if any.
+        pruned: the pruned model, if any; the card knows of it.
         add_files: puts further files (the complete model) into the folder it is given.
 
     Raises:
@@ -65,14 +66,14 @@ def publish(
         try:
             np.savez_compressed(part / HEAD, kernel=head.kernel, bias=head.bias)
             np.savez_compressed(part / GOLDEN, photos=golden_photos, probabilities=golden_probabilities)
-            if familiarity:
-                np.savez_compressed(part / FAMILIAR, **familiarity.arrays)
-            if tuned:
-                np.savez_compressed(part / TUNED, **tuned)
-            if twin:
-                np.savez_compressed(part / TWIN, **twin.arrays)
-            if compact:
-                np.savez_compressed(part / COMPACT_TWIN, **compact.arrays)
+            if ood_detector:
+                np.savez_compressed(part / CLASS_MEANS, **ood_detector.arrays)
+            if fine_tuned:
+                np.savez_compressed(part / FINE_TUNED, **fine_tuned)
+            if int8:
+                np.savez_compressed(part / INT8, **int8.arrays)
+            if pruned:
+                np.savez_compressed(part / PRUNED, **pruned.arrays)
             add_files(part)
             return _published(part, name, card)
         finally:
@@ -85,13 +86,13 @@ def publish(
         ) from error
 
 
-def _published(part: Path, name: str, card: dict) -> Bundle:
+def _published(part: Path, name: str, card: Card) -> Bundle:
     now = datetime.now(UTC)
     version = _new_version(part.parent, max(now, _after_all(part.parent)))
-    stamp = {"schema": SCHEMA, "name": name, "version": version, "created": now.isoformat(timespec="seconds")}
     files = {file: digest(part / file) for file in FILES if (part / file).exists()}
-    full = sealed({**stamp, **card, **stamp, "files": files})
-    (part / CARD).write_text(json.dumps(full, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    created = now.isoformat(timespec="seconds")
+    full = dataclasses.replace(card, name=name, version=version, created=created, files=files)
+    (part / CARD).write_text(json.dumps(sealed(full.as_json()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in (*part.iterdir(), part):
         _to_the_disk(path)
     read(part)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # notebook 2 shows pictures, too, but has no use for scikit-l
     from ..training.comparison import Comparison
     from ..training.learning_curve import LearningCurve
     from ..training.metrics import Metrics, Misclassification
-    from ..training.pruned_models import Dial
+    from ..training.pruned_models import TradeOff
 
 _COLUMNS = 8
 _MOST_ROWS = 12
@@ -102,18 +102,19 @@ def reliability(probabilities: dict[str, np.ndarray], targets: np.ndarray) -> Fi
 
 
 @with_names
-def dial(found: "Dial") -> Figure | None:
-    """Speed against accuracy: the whole network and its compact twins, each with the 95 % interval of its accuracy."""
+def trade_off(found: "TradeOff") -> Figure | None:
+    """Speed against accuracy: the whole network and pruned ones, each with the 95 % interval of its accuracy."""
     if not found.points:
         return None
     figure, axis = plt.subplots(figsize=(6, 3.6))
-    chosen = found.chosen.times if found.chosen else ""
+    chosen = found.chosen.macs_reduction if found.chosen else ""
     for point in found.points:
-        report, whole = point.report, point.times == "1"
+        report, whole = point.report, point.macs_reduction == "1"
         ends = [[report.accuracy - report.low], [report.high - report.accuracy]]
-        color = "C0" if whole else "C2" if point.times == chosen else "C7"
+        color = "C0" if whole else "C2" if point.macs_reduction == chosen else "C7"
         axis.errorbar(point.rate, report.accuracy, ends, marker="o", capsize=3, color=color)
-        name = "whole network" if whole else f"{point.times} times less" + (", taken" if point.times == chosen else "")
+        taken = ", taken" if point.macs_reduction == chosen else ""
+        name = "whole network" if whole else f"{point.macs_reduction} times less{taken}"
         axis.annotate(name, (point.rate, report.accuracy), (6, 6), textcoords="offset points", fontsize=8)
     axis.set(xlabel="photos a second on this machine", ylabel="share that is right, cross-validated")
     axis.margins(x=0.25)
@@ -188,11 +189,11 @@ def suggestions(found: "Sequence[Suggestion]", most: int = 5 * _COLUMNS) -> Figu
 @with_names
 def changed(comparison: "Comparison | None") -> Figure | None:
     """The photos that two versions judge differently."""
-    lost, won = (comparison.lost, comparison.won) if comparison else ((), ())
-    titles = [f"{_cut(photo.label)}:\nno longer right" for photo in lost] + [
-        f"{_cut(photo.label)}:\nright now" for photo in won
+    regressed, fixed = (comparison.regressed, comparison.fixed) if comparison else ((), ())
+    titles = [f"{_cut(photo.label)}:\nno longer right" for photo in regressed] + [
+        f"{_cut(photo.label)}:\nright now" for photo in fixed
     ]
-    return _titled([photo.path for photo in (*lost, *won)], titles)
+    return _titled([photo.path for photo in (*regressed, *fixed)], titles)
 
 
 def _titled(paths: Sequence[Path], titles: Sequence[str]) -> Figure | None:

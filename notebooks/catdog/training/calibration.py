@@ -9,10 +9,11 @@ from scipy.stats import binomtest
 
 from ..data.folders import NONE_OF_THESE
 from ..errors import SuiteError
+from ..models.card import Thresholds
 from ..models.head import Head
 from ..models.ood import OODDetector, centers_of, distance_limit, out_of_fold_distances
 from ..statistics import wilson
-from .linear_head import Features, Fit, out_of_fold, regression, train_and_valid
+from .linear_head import Features, FitResult, out_of_fold, regression, train_and_valid
 
 BINS = 15
 _SPREAD = 0.4  # of the temperature's logarithm, before any photo was seen
@@ -23,30 +24,30 @@ _FEWEST_NEGATIVES = 2
 
 
 @dataclass(frozen=True)
-class Confidence:
+class CalibratedHead:
     """A head whose probabilities are meant, and from when on its answer counts.
 
     Attributes:
         head: as it was fitted, its logits divided by `temperature`.
-        familiarity: tells photos that are unlike all that it was trained on.
+        ood_detector: tells photos that are unlike all that it was trained on.
         temperature: over 1 where the model was too sure of itself, under 1 where it was not sure enough.
-        sure_from: the probability from which on it counts as sure.
-        target: the share of right answers that `sure_from` was chosen for, 0 to 1.
-        answered: the share of photos that it is sure of, among those that judged it, which it was not trained on.
-        right: the share of these that are right; `low` and `high`: the 95 % interval of that.
+        confidence_threshold: the probability from which on it is confident.
+        target: the share of right answers that `confidence_threshold` was chosen for, 0 to 1.
+        coverage: the share of photos that it is confident of, among those that judged it, which it was not trained on.
+        selective_accuracy: the share of these that are right; `low` and `high`: the 95 % interval of that.
         photos: how many judged.
-        enough: whether these were enough to choose `sure_from` by.
+        enough: whether these were enough to choose `confidence_threshold` by.
         negatives: photos in `none-of-these`; `negatives_found`: that are called unlike without having been learned
             from; `negatives_far`: that lie far enough from all classes for that.
     """
 
     head: Head
-    familiarity: OODDetector
+    ood_detector: OODDetector
     temperature: float
-    sure_from: float
+    confidence_threshold: float
     target: float
-    answered: float
-    right: float
+    coverage: float
+    selective_accuracy: float
     low: float
     high: float
     photos: int
@@ -55,29 +56,29 @@ class Confidence:
     negatives_found: int = 0
     negatives_far: int = 0
 
-    def sure(self, features: np.ndarray) -> np.ndarray:
+    def is_confident(self, features: np.ndarray) -> np.ndarray:
         """Features (n, size) → bool (n,)."""
-        return (self.head.probabilities(features).max(axis=1) >= self.sure_from) & self.familiarity.in_distribution(
-            features
-        )
+        return (
+            self.head.probabilities(features).max(axis=1) >= self.confidence_threshold
+        ) & self.ood_detector.in_distribution(features)
 
     def summary(self) -> str:
         """In a few sentences for a person."""
         lines = [f"Calibrated with temperature {self.temperature:.2f}."]
         if self.enough:
-            lines.append(f"Answers count as sure from {self.sure_from:.1%}.")
+            lines.append(f"Answers count as sure from {self.confidence_threshold:.1%}.")
         else:
             lines.append(
                 f"{self.photos:,} photos do not show from which probability on {self.target:.1%} are right: they are "
                 f"too few, or one of the surest answers was wrong (see the worst mistakes). So answers count as sure "
-                f"from {self.sure_from:.1%}."
+                f"from {self.confidence_threshold:.1%}."
             )
         if self.photos:
             lines.append(
-                f"That covers {self.answered:.1%} of {self.photos:,} photos that judged it without training it; "
-                f"{self.right:.1%} of those are right (95 % interval {self.low:.1%} to {self.high:.1%}, target "
-                f"{self.target:.1%})."
-                if self.answered
+                f"That covers {self.coverage:.1%} of {self.photos:,} photos that judged it without training it; "
+                f"{self.selective_accuracy:.1%} of those are right (95 % interval {self.low:.1%} to {self.high:.1%}, "
+                f"target {self.target:.1%})."
+                if self.coverage
                 else f"It is not sure of any of {self.photos:,} photos that judged it without training it."
             )
         return "\n".join([*lines, *self._of_something_else()])
@@ -94,19 +95,19 @@ class Confidence:
 
     def as_card(self) -> dict:
         """The numbers as plain JSON values."""
-        names = ["temperature", "target", "answered", "right", "low", "high", "photos", "enough"]
+        names = ["temperature", "target", "coverage", "selective_accuracy", "low", "high", "photos", "enough"]
         names += ["negatives", "negatives_found", "negatives_far"] if self.negatives >= _FEWEST_NEGATIVES else []
         return {name: getattr(self, name) for name in names}
 
     @property
-    def thresholds(self) -> dict[str, float]:
-        """From which probability on it is sure, and from which distance on a photo is unlike all that it knows."""
-        return {"sure": self.sure_from, "far": self.familiarity.limit}
+    def thresholds(self) -> Thresholds:
+        """As a card holds them."""
+        return Thresholds(self.confidence_threshold, self.ood_detector.limit)
 
 
-def fit_confidence(
-    fit: Fit, data: Features, *, target: float = 0.99, negatives: np.ndarray | None = None
-) -> Confidence:
+def calibrate(
+    fit: FitResult, data: Features, *, target: float = 0.99, negatives: np.ndarray | None = None
+) -> CalibratedHead:
     """Temperature scaling (Guo et al. 2017, https://arxiv.org/abs/1706.04599), the threshold of "not sure" and the
     limit of "unlike", all by what was said out of fold.
 
@@ -120,29 +121,30 @@ def fit_confidence(
     """
     if not 0 < target <= 1:
         raise SuiteError(
-            "setting-sure-is-right",
-            "SURE_IS_RIGHT must be over 0 and at most 1, such as 0.99: change it in the settings cell.",
+            "setting-target-accuracy",
+            "TARGET_ACCURACY must be over 0 and at most 1, such as 0.99: change it in the settings cell.",
         )
     features, targets = train_and_valid(data)
     judged = np.flatnonzero(fit.judged)
     logits, truth = fit.out_of_fold[judged], targets[judged]
-    familiarity, known, found = _familiarity(fit, features, targets, judged, negatives)
+    ood_detector, known, found = _ood_detector(fit, features, targets, judged, negatives)
     temperature = temperature_of(logits, truth)
     confidences = softmax(logits / temperature, axis=1).max(axis=1)
     right = logits.argmax(axis=1) == truth
-    sure_from, enough = _threshold(confidences[known], right[known], target)
-    sure = known & (confidences >= sure_from)
-    low, high = wilson(int(right[sure].sum()), int(sure.sum())) if sure.any() else (0.0, 1.0)
-    return Confidence(
+    confidence_threshold, enough = _threshold(confidences[known], right[known], target)
+    confident = known & (confidences >= confidence_threshold)
+    low, high = wilson(int(right[confident].sum()), int(confident.sum())) if confident.any() else (0.0, 1.0)
+    return CalibratedHead(
         Head(fit.head.kernel / np.float32(temperature), fit.head.bias / np.float32(temperature)),
-        familiarity, temperature, sure_from, target,
-        float(sure.mean()) if len(judged) else 0.0, float(right[sure].mean()) if sure.any() else 0.0, low, high,
+        ood_detector, temperature, confidence_threshold, target,
+        float(confident.mean()) if len(judged) else 0.0,
+        float(right[confident].mean()) if confident.any() else 0.0, low, high,
         len(judged), enough, *found,
     )  # fmt: skip
 
 
-def _familiarity(
-    fit: Fit, features: np.ndarray, targets: np.ndarray, judged: np.ndarray, negatives: np.ndarray | None
+def _ood_detector(
+    fit: FitResult, features: np.ndarray, targets: np.ndarray, judged: np.ndarray, negatives: np.ndarray | None
 ) -> tuple[OODDetector, np.ndarray, tuple[int, int, int]]:
     """And which of the rows `judged` it knows, bool, as if it had not seen them; and how many photos of something else
     there are, are found, and would be found by their distance alone."""

@@ -32,10 +32,10 @@ class Comparison:
         before: the id of the version before.
         photos: how many test photos there are.
         right_before, right_now: how many of them each version is right on.
-        lost: photos that were right and no longer are; `won`: the other way round.
+        regressed: photos that were right and no longer are; `fixed`: the other way round.
         added: class → how many photos more than before train, those for validation among them.
         by: what the photos are.
-        sure: whether no photo is among them that trained the version before, which may know those by heart.
+        is_unseen: whether no photo is among them that trained the version before, which may know those by heart.
         trained_before: how many test photos are left out because they trained the version before.
         differences: in what else the two differ, such as ("pixels", "224", "288").
     """
@@ -44,34 +44,34 @@ class Comparison:
     photos: int
     right_before: int
     right_now: int
-    lost: tuple[Photo, ...]
-    won: tuple[Photo, ...]
+    regressed: tuple[Photo, ...]
+    fixed: tuple[Photo, ...]
     added: dict[str, int]
     by: str = "test photos"
-    sure: bool = True
+    is_unseen: bool = True
     trained_before: int = 0
     differences: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def p(self) -> float:
-        """How likely chance alone makes so large a difference, see `significance.mcnemar`."""
-        return mcnemar(len(self.lost), len(self.won))
+        """How likely chance alone makes so large a difference, see `statistics.mcnemar`."""
+        return mcnemar(len(self.regressed), len(self.fixed))
 
     @property
     def is_worse(self) -> bool:
-        """Whether it is right on fewer photos, by more than chance explains. See `sure`, too."""
+        """Whether it is right on fewer photos, by more than chance explains. See `is_unseen`, too."""
         return self.right_now < self.right_before and self.p < _SIGNIFICANT
 
     def __str__(self) -> str:
         added = ", ".join(f"{label} {number:+,}" for label, number in self.added.items() if number)
         lines = [
             f"Right on {self.right_now:,} of {self.photos:,} {self.by}; {self.before} on {self.right_before:,}.",
-            f"{len(self.won):,} photos are right now that were not, {len(self.lost):,} no longer are "
+            f"{len(self.fixed):,} photos are right now that were not, {len(self.regressed):,} no longer are "
             f"(McNemar: p = {self.p:.2f}).",
         ]
         if self.trained_before:
             lines.append(f"{self.trained_before:,} more test photos are left out: {self.before} was trained on them.")
-        if not self.sure:
+        if not self.is_unseen:
             lines.append(
                 f"{self.before} does not tell which photos trained it and may have been trained on some of these: "
                 "that it is right on more of them would not keep this one from being saved."
@@ -95,7 +95,7 @@ def compare(
     is the first, knows other classes or was trained on all test photos. The reason is printed.
 
     Test photos that trained that version are left out, or a better one would be called worse than what knows them by
-    heart. Where its card does not tell, all are compared by, and the result is not `sure`.
+    heart. Where its card does not tell, all are compared by, and the result is not `is_unseen`.
 
     Args:
         features: float32 (n, size) of the test photos, in the order of `dataset.of("test")`.
@@ -120,8 +120,7 @@ def compare(
         return None
     features = features[unseen]
     try:
-        same = newest.card["backbone"]["fingerprint"] == backbone.fingerprint
-        same = same and newest.architecture == backbone.architecture
+        same = newest.is_on(backbone.fingerprint, backbone.architecture)
         features_before = features if same else _features(newest, photos)
     except SuiteError as error:
         print(f"{newest.id} cannot be compared with: {error} [{error.code}]")
@@ -131,7 +130,7 @@ def compare(
     now = head.logits(features).argmax(axis=1) == targets
     return dataclasses.replace(
         _compared(newest, dataset, photos, before, now, backbone),
-        sure=trained_on is not None,
+        is_unseen=trained_on is not None,
         trained_before=trained_before,
     )
 
@@ -146,9 +145,9 @@ def _incomparable(newest: Bundle | None, dataset: Dataset) -> str:
 
 def _trained_on(newest: Bundle, dataset: Dataset) -> frozenset[str] | None:
     """What trained a saved version, by `short`; None where that is not known."""
-    if "trained_on" in newest.card:
-        return frozenset(newest.card["trained_on"])
-    if newest.card.get("data", {}).get("digest") == dataset.digest():
+    if newest.card.trained_on is not None:
+        return frozenset(newest.card.trained_on)
+    if newest.card.data.digest == dataset.digest():
         return frozenset()  # the same photos in the same splits: none that tests now trained then
     return None
 
@@ -156,7 +155,7 @@ def _trained_on(newest: Bundle, dataset: Dataset) -> frozenset[str] | None:
 def _by_cross_validation(
     newest: Bundle, dataset: Dataset, judgement: Judgement, backbone: Backbone | None
 ) -> Comparison | None:
-    judged = newest.card.get("judged", {})
+    judged = newest.card.judged
     answers = judged.get("answers", {})
     # Cards of before tell only who was right, by the labels of that time.
     right = dict.fromkeys(judged.get("wrong", ()), False) | dict.fromkeys(judged.get("right", ()), True)
@@ -178,12 +177,12 @@ def _compared(
 ) -> Comparison:  # fmt: skip
     trained_before, trained_now = (
         {label: sum(counts.get(split, {}).get(label, 0) for split in (TRAIN, VALID)) for label in dataset.classes}
-        for counts in (newest.card.get("data", {}).get("photos", {}), dataset.counts())
+        for counts in (newest.card.data.photos, dataset.counts())
     )
     return Comparison(
         newest.id, len(photos), int(before.sum()), int(now.sum()),
-        tuple(photo for photo, lost in zip(photos, before & ~now) if lost),
-        tuple(photo for photo, won in zip(photos, now & ~before) if won),
+        tuple(photo for photo, regressed in zip(photos, before & ~now) if regressed),
+        tuple(photo for photo, fixed in zip(photos, now & ~before) if fixed),
         {label: number - trained_before[label] for label, number in trained_now.items()},
         by,
         differences=_differences(newest, backbone) if backbone else (),
@@ -194,13 +193,13 @@ def _differences(newest: Bundle, backbone: Backbone) -> tuple[tuple[str, str, st
     """(what, before, now) of what a person sets beside the photos."""
     before, now = (
         {
-            "backbone": architecture.name + (", unfrozen" if tuned else ""),
+            "backbone": architecture.name + (", unfrozen" if fine_tuned else ""),
             "pixels": str(architecture.pixels),
             "fit": architecture.preprocessing.fit,
         }
-        for architecture, tuned in (
-            (newest.architecture, newest.card["backbone"].get("tuned")),
-            (backbone.architecture, backbone.tuned),
+        for architecture, fine_tuned in (
+            (newest.architecture, newest.card.backbone.fine_tuned),
+            (backbone.architecture, backbone.fine_tuned),
         )
     )
     return tuple((what, before[what], now[what]) for what in now if before[what] != now[what])
@@ -209,7 +208,7 @@ def _differences(newest: Bundle, backbone: Backbone) -> tuple[tuple[str, str, st
 def _features(newest: Bundle, photos: list[Photo]) -> np.ndarray:
     backbone = newest.backbone()
     try:
-        engine = open_engine(newest.card["backbone"].get("engine", TENSORFLOW), backbone, newest.twin)
+        engine = open_engine(newest.card.backbone.engine or TENSORFLOW, backbone, newest.int8)
     except EngineUnavailable:
         engine = open_engine(TENSORFLOW, backbone)
     return compute_features(photos, engine, FeatureCache(backbone), f"Test photos by {newest.id}")

@@ -13,9 +13,9 @@ from ..data.folders import TRAIN
 from ..data.images import read_photo
 from ..engines import open_engine
 from ..engines.base import OPENVINO_INT8, TENSORFLOW, Engine, EngineUnavailable, has_gpu
-from ..engines.int8 import QUANTIZABLE, Twin
+from ..engines.int8 import QUANTIZABLE, Int8Params
 from ..engines.parity import ParityCheck, compare
-from ..engines.quantization import CALIBRATION_PHOTOS, make_twin
+from ..engines.quantization import CALIBRATION_PHOTOS, quantize
 from ..engines.selection import AUTO, choose
 from ..models import bundle
 from ..models.arrays import kept_arrays
@@ -33,15 +33,20 @@ class EngineSelection:
         backbone: what they run; `store`: where its features are kept.
         chosen: the engine that is used.
         reference: float32 TensorFlow, loaded when it is first needed.
-        twin: the int8 twin that is kept for these photos, or is made now: on a CPU, or where it is wanted. Or None.
+        int8: the int8 parameters that are kept for these photos, or are made now, on a CPU or where they are wanted.
     """
 
     def __init__(
-        self, dataset: Dataset, backbone: Backbone, store: FeatureCache, wanted: str = AUTO, twin: Twin | None = None
+        self,
+        dataset: Dataset,
+        backbone: Backbone,
+        store: FeatureCache,
+        wanted: str = AUTO,
+        int8: Int8Params | None = None,
     ):
         """Choose the engine `wanted`, or for "auto" the fastest on this machine that proves itself.
 
-        A new last layer does not exist yet, so the proof looks through that of the model that ships, or for another
+        A new last layer does not exist yet, so the parity check looks through that of the model that ships, or for another
         backbone through one that is fitted for it.
 
         Raises SuiteError when the engine that was wanted cannot be used.
@@ -50,7 +55,7 @@ class EngineSelection:
         self._dataset, self._photos = dataset, first(dataset.of(TRAIN), SAMPLES[-1])
         self.reference = _Reference(backbone)
         may_make = wanted == OPENVINO_INT8 or (wanted == AUTO and not has_gpu())
-        self.twin = twin or _kept_twin(dataset, backbone, may_make)
+        self.int8 = int8 or _cached_int8_params(dataset, backbone, may_make)
         self.chosen = choose(wanted, self._open, self._failure, backbone=backbone.architecture)
 
     def _failure(self, engine: Engine) -> str:
@@ -59,15 +64,15 @@ class EngineSelection:
         try:
             return self.check_parity(engine, self._head).failure
         except bundle.BundleRefused as refusal:
-            return f"nothing can prove it. {refusal}"
+            return f"there is nothing to check it by. {refusal}"
 
     @functools.cached_property
     def _head(self) -> Head:
         shipped = bundle.read(paths.SHIPPED_MODEL)
-        if self.backbone.architecture == shipped.architecture and not self.backbone.tuned:
+        if self.backbone.architecture == shipped.architecture and not self.backbone.fine_tuned:
             return shipped.head
         photos = self._photos[: SAMPLES[0]]
-        features = compute_features(photos, self.reference, self.store, f"Proof by {self.reference.name}")
+        features = compute_features(photos, self.reference, self.store, f"Parity check by {self.reference.name}")
         return regularized_head(features, self._dataset.targets(photos), len(self._dataset.classes))
 
     def check_parity(self, engine: Engine, head: Head) -> ParityCheck:
@@ -75,45 +80,47 @@ class EngineSelection:
         fails on those, on the first 400."""
         for size in SAMPLES:
             probabilities = [
-                head.probabilities(compute_features(self._photos[:size], one, self.store, f"Proof by {one.name}"))
+                head.probabilities(
+                    compute_features(self._photos[:size], one, self.store, f"Parity check by {one.name}")
+                )
                 for one in (engine, self.reference)
             ]
-            proof = compare(*probabilities)
-            if not proof.failure:
+            parity = compare(*probabilities)
+            if not parity.failure:
                 break
-        return proof
+        return parity
 
     def parity_checks(self, head: Head) -> dict[str, ParityCheck]:
-        """By name, for the engine that was chosen and for the int8 twin's, as seen through a new last layer."""
+        """By name, for the engine that was chosen and for int8, as seen through a new last layer."""
         engines = {self.chosen.name: self.chosen}
-        if self.twin:
+        if self.int8:
             with contextlib.suppress(EngineUnavailable):
                 engines.setdefault(OPENVINO_INT8, self._open(OPENVINO_INT8))
         parity_checks = {name: self.check_parity(engine, head) for name, engine in engines.items()}
-        for name, proof in parity_checks.items():
-            if proof.failure:
-                print(f"Notebook 2 will pass {name} over for this model: {proof.failure}")
+        for name, parity in parity_checks.items():
+            if parity.failure:
+                print(f"Notebook 2 will pass {name} over for this model: {parity.failure}")
         return parity_checks
 
     def exact_features(self, photos: np.ndarray) -> np.ndarray:
         """The reference's features of uint8 (n, pixels, pixels, 3) → float32 (n, size), kept by the pixels."""
         digests = [hashlib.sha256(photo.tobytes()).hexdigest() for photo in photos]
-        known = self.store.digests(self.reference.recipe)
+        known = self.store.digests(self.reference.engine_id)
         missing = [number for number, digest in enumerate(digests) if digest not in known]
         if missing:
             found = self.reference.features(photos[missing])
-            self.store.write([digests[number] for number in missing], self.reference.recipe, found)
+            self.store.write([digests[number] for number in missing], self.reference.engine_id, found)
             self.store.keep()
-        return self.store.read(digests, self.reference.recipe)
+        return self.store.read(digests, self.reference.engine_id)
 
     def _open(self, name: str) -> Engine:
-        return self.reference if name == TENSORFLOW else open_engine(name, self.backbone, self.twin)
+        return self.reference if name == TENSORFLOW else open_engine(name, self.backbone, self.int8)
 
 
 class _Reference:
     """Float32 TensorFlow as an engine that is loaded only when there is something to compute."""
 
-    name, recipe = TENSORFLOW, "fp32 tensorflow"
+    name, engine_id = TENSORFLOW, "fp32 tensorflow"
 
     def __init__(self, backbone: Backbone):
         self.fingerprint, self.architecture = backbone.fingerprint, backbone.architecture
@@ -138,31 +145,31 @@ class _Reference:
 _loaded: dict[tuple[str, Architecture], Engine] = {}
 
 
-def _kept_twin(dataset: Dataset, backbone: Backbone, may_make: bool) -> Twin | None:
-    """The twin for photos of this name: kept by an earlier run, or made now from a few training photos; for backbones
-    that can have one.
+def _cached_int8_params(dataset: Dataset, backbone: Backbone, may_make: bool) -> Int8Params | None:
+    """The int8 parameters for photos of this name: kept by an earlier run, or made now from a few training photos; for
+    backbones that can have them.
 
-    One that saw less than half as many photos as it could see now is made again.
+    Those that saw less than half as many photos as they could see now are made again.
     """
     if backbone.architecture.name not in QUANTIZABLE:
         return None
     preprocessing = backbone.architecture.preprocessing
     photos = first(dataset.of(TRAIN), CALIBRATION_PHOTOS)
     made_for = f"{preprocessing.version} {backbone.fingerprint} {dataset.name}"
-    path = paths.cache_file("twin", made_for, ".npz")
+    path = paths.cache_file("int8", made_for, ".npz")
     kept = kept_arrays(path)
     if kept and 2 * int(kept.pop("photos")) >= len(photos):
-        return Twin(kept)
+        return Int8Params(kept)
     if not may_make:
         return None
     try:
-        print(f"Making the int8 twin from {len(photos)} training photos, once: some ten to forty seconds.", flush=True)
-        twin = make_twin(backbone, (read_photo(photo.path, preprocessing=preprocessing) for photo in photos))
+        print(f"Quantizing the network with {len(photos)} training photos, once: ten to forty seconds.", flush=True)
+        int8 = quantize(backbone, (read_photo(photo.path, preprocessing=preprocessing) for photo in photos))
     except EngineUnavailable as unavailable:
-        print(f"There will be no int8 twin: {unavailable}")
+        print(f"There will be no int8 engine: {unavailable}")
         return None
-    files.write_if_possible(path, lambda file: np.savez(file, **twin.arrays, photos=len(photos)))
-    return twin
+    files.write_if_possible(path, lambda file: np.savez(file, **int8.arrays, photos=len(photos)))
+    return int8
 
 
 def first(photos: list[Photo], number: int) -> list[Photo]:

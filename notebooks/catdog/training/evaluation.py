@@ -6,15 +6,14 @@ import numpy as np
 from scipy.special import softmax
 
 from ..data.dataset import Dataset, Photo
-from ..data.folders import SPLITS, TEST, VALID
+from ..data.folders import SPLITS, TEST
 from ..data.known_sets import short
 from ..names import listed
 from ..progress import bar
-from .calibration import Confidence
-from .linear_head import MOST_CROSS_VALIDATED, Features, Fit, out_of_fold, train_and_valid
+from .linear_head import MOST_CROSS_VALIDATED, Features, out_of_fold
 from .metrics import Metrics, evaluate
+from .trained_head import CROSS_VALIDATION, TrainedHead
 
-CROSS_VALIDATION = "cross-validation"
 ENOUGH = 25  # test photos of a class: of so many, one more wrong is four points
 _FEW = 10  # photos of a class
 _REPEATS = 3  # of dealing the photos into folds
@@ -95,56 +94,36 @@ class Judgement:
         )
 
 
-def judge(
-    dataset: Dataset,
-    data: Features,
-    fit: Fit,
-    confidence: Confidence,
-    *,
-    frozen: bool = True,
-) -> Judgement:
+def judge(dataset: Dataset, data: Features, trained: TrainedHead) -> Judgement:
     """Judge a model by test photos where each class has `ENOUGH`, else by repeated cross-validation.
+
+    Where the backbone was fine-tuned on these photos, only test photos can judge.
 
     Args:
         data: split → (features, float32 (n, size); class numbers, int (n,)), from `features.features_by_split`.
-        fit, confidence: of the model.
-        frozen: False for a backbone that was tuned on these photos: then only test photos can judge.
+        trained: by `data`.
     """
-    classes = len(dataset.classes)
-    reports = {TEST: evaluate(confidence.head.probabilities(data[TEST][0]), data[TEST][1], dataset.classes)}
-    if not frozen:
-        reports[VALID] = evaluate(confidence.head.probabilities(data[VALID][0]), data[VALID][1], dataset.classes)
-    fewest = np.bincount(data[TEST][1], minlength=classes).min()
-    if fewest < ENOUGH and frozen and len(dataset.photos) <= MOST_CROSS_VALIDATED:
-        return _cross_validated(dataset, data, fit, confidence.temperature, reports)
-    reports |= _out_of_fold_report(dataset, data, fit) if frozen else {}
-    answers = [head.probabilities(data[TEST][0]) for head in (fit.head, confidence.head)]
-    return Judgement(TEST, tuple(dataset.of(TEST)), data[TEST][1], *answers, reports)
+    fewest = np.bincount(data[TEST][1], minlength=len(dataset.classes)).min()
+    if fewest < ENOUGH and trained.frozen and len(dataset.photos) <= MOST_CROSS_VALIDATED:
+        return _cross_validated(dataset, data, trained)
+    answers = [head.probabilities(data[TEST][0]) for head in (trained.fit.head, trained.calibrated.head)]
+    return Judgement(TEST, tuple(dataset.of(TEST)), data[TEST][1], *answers, trained.reports)
 
 
-def _out_of_fold_report(dataset: Dataset, data: Features, fit: Fit) -> dict[str, Metrics]:
-    """That of the photos for training, as they were judged without having trained."""
-    judged = fit.judged
-    if not judged.any():
-        return {}
-    targets = train_and_valid(data)[1]
-    return {CROSS_VALIDATION: evaluate(fit.out_of_fold[judged], targets[judged], dataset.classes)}
-
-
-def _cross_validated(dataset: Dataset, data, fit: Fit, temperature: float, reports: dict[str, Metrics]) -> Judgement:
+def _cross_validated(dataset: Dataset, data: Features, trained: TrainedHead) -> Judgement:
     photos = [photo for split in SPLITS for photo in dataset.of(split)]
     features, targets = (np.concatenate(parts) for parts in zip(*(data[split] for split in SPLITS)))
     deals = bar(range(_REPEATS), what="Cross-validation", unit="deals")
-    answers = [out_of_fold(features, targets, len(dataset.classes), fit.strength, seed) for seed in deals]
+    answers = [out_of_fold(features, targets, len(dataset.classes), trained.fit.strength, seed) for seed in deals]
     judged = np.isfinite(answers[0]).all(axis=1)
     targets_judged, first = targets[judged], answers[0][judged]
     accuracies = tuple(float((one[judged].argmax(axis=1) == targets_judged).mean()) for one in answers if judged.any())
-    corrected = softmax(first / temperature, axis=1)
+    corrected = softmax(first / trained.calibrated.temperature, axis=1)
     return Judgement(
         CROSS_VALIDATION,
         tuple(photo for photo, one in zip(photos, judged) if one),
         targets_judged, softmax(first, axis=1), corrected,
-        {**reports, CROSS_VALIDATION: evaluate(corrected, targets_judged, dataset.classes)},
+        {TEST: trained.reports[TEST], CROSS_VALIDATION: evaluate(corrected, targets_judged, dataset.classes)},
         accuracies,
         tuple(label for number, label in enumerate(dataset.classes) if number not in set(targets_judged)),
     )  # fmt: skip

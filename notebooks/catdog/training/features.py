@@ -30,7 +30,7 @@ class FeaturesDamaged(SuiteError):
 
 
 class FeatureCache:
-    """Features on disk by the photo's digest and the engine's recipe, all in one file.
+    """Features on disk by the photo's digest and the engine's id, all in one file.
 
     The file's name carries preprocessing and backbone, so features made in another way are never found here.
     SQLite keeps what was written before a kill. Vectors lie apart from the index, so that 100,000 photos are
@@ -60,26 +60,27 @@ class FeatureCache:
         except FeaturesDamaged as damaged:
             print(damaged.shown())
 
-    def digests(self, recipe: str = "") -> set[str]:
-        """Digests of the photos whose features are here, by `recipe` or by any."""
+    def digests(self, engine_id: str = "") -> set[str]:
+        """Digests of the photos whose features are here, by `engine_id` or by any."""
         with self._open() as db:
-            rows = db.execute("SELECT digest FROM features WHERE recipe = ?1 OR ?1 = ''", (recipe,))
+            rows = db.execute("SELECT digest FROM features WHERE recipe = ?1 OR ?1 = ''", (engine_id,))
             return {digest.hex() for (digest,) in rows}
 
-    def read(self, digests: Sequence[str], recipe: str) -> np.ndarray:
+    def read(self, digests: Sequence[str], engine_id: str) -> np.ndarray:
         """Features in the order asked for, float32 (n, size). Raises KeyError for a digest that is not here."""
         with self._open() as db:
             find = "SELECT vector FROM features WHERE digest = ? AND recipe = ?"
-            rows = [db.execute(find, (bytes.fromhex(digest), recipe)).fetchone() for digest in digests]
+            rows = [db.execute(find, (bytes.fromhex(digest), engine_id)).fetchone() for digest in digests]
         missing = [digest for digest, row in zip(digests, rows) if row is None]
         if missing:
             raise KeyError(missing[0])
         return np.frombuffer(b"".join(vector for (vector,) in rows), dtype="<f4").reshape(-1, self._size).copy()
 
-    def write(self, digests: Sequence[str], recipe: str, features: np.ndarray) -> None:
+    def write(self, digests: Sequence[str], engine_id: str, features: np.ndarray) -> None:
         """Keep features (n, size), whole or not at all."""
         rows = [
-            (bytes.fromhex(digest), recipe, vector.astype("<f4").tobytes()) for digest, vector in zip(digests, features)
+            (bytes.fromhex(digest), engine_id, vector.astype("<f4").tobytes())
+            for digest, vector in zip(digests, features)
         ]
         with self._open() as db:
             db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", rows)
@@ -131,7 +132,7 @@ def compute_features(
 
     Shows a bar with photos per second. Stopped half-way, the next call goes on where this one was.
     """
-    known = store.digests(engine.recipe)
+    known = store.digests(engine.engine_id)
     missing = [photo for photo in photos if photo.digest not in known]
     if missing:
         kept = len(photos) - len(missing)
@@ -139,9 +140,9 @@ def compute_features(
             work.callback(store.keep)
             progress = work.enter_context(bar(what=f"{what} ({kept:,} kept)", unit="photos", total=len(missing)))
             for batch, pixels in decoded_ahead(missing, engine.architecture.preprocessing):
-                store.write([photo.digest for photo in batch], engine.recipe, engine.features(pixels))
+                store.write([photo.digest for photo in batch], engine.engine_id, engine.features(pixels))
                 progress.update(len(batch))
-    return store.read([photo.digest for photo in photos], engine.recipe)
+    return store.read([photo.digest for photo in photos], engine.engine_id)
 
 
 def features_by_split(
@@ -151,7 +152,7 @@ def features_by_split(
     compute_features(dataset.photos, engine, store)
     return {
         split: (
-            store.read([photo.digest for photo in dataset.of(split)], engine.recipe),
+            store.read([photo.digest for photo in dataset.of(split)], engine.engine_id),
             dataset.targets(dataset.of(split)),
         )
         for split in SPLITS

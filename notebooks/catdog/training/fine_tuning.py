@@ -12,7 +12,7 @@ from .features import FeatureCache
 
 NOTHING, BLOCK5 = "nothing", "block5"
 _EPOCHS = 10
-_RECIPE = "block5 3"  # changes when last_block.py gives other weights
+_METHOD = "block5 3"  # changes when last_block.py gives other weights
 
 
 def fine_tuned(
@@ -44,13 +44,13 @@ def fine_tuned(
         raise SuiteError(
             "setting-unfreeze", "Only VGG16 can be unfrozen: set BACKBONE to VGG16, or UNFREEZE to nothing."
         )
-    tuned = frozen.backbone.with_tuned(_kept_or_trained(frozen, dataset, seed, epochs))
-    return EngineSelection(dataset, tuned, FeatureCache(tuned), wanted)
+    fine_tuned = frozen.backbone.with_fine_tuned(_kept_or_trained(frozen, dataset, seed, epochs))
+    return EngineSelection(dataset, fine_tuned, FeatureCache(fine_tuned), wanted)
 
 
 def _kept_or_trained(frozen: EngineSelection, dataset: Dataset, seed: int, epochs: int) -> Weights:
     prepared = frozen.backbone.architecture.preprocessing.version
-    made_for = f"{_RECIPE} {prepared} {frozen.backbone.fingerprint} {dataset.digest()} {seed}"
+    made_for = f"{_METHOD} {prepared} {frozen.backbone.fingerprint} {dataset.digest()} {seed}"
     made_for += f" {epochs} epochs" if epochs != _EPOCHS else ""  # names that earlier releases gave stay
     path = paths.cache_file("unfrozen", made_for, ".npz")
     if kept := kept_arrays(path):

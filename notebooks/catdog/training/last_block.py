@@ -67,8 +67,8 @@ def _end(backbone: Backbone, head: Head) -> keras.Model:
 
 def _shape(backbone: Backbone) -> tuple[int, int, int]:
     """Of what block 4 gives: (14, 14, 512) for photos of 224 pixels a side."""
-    cells = backbone.architecture.cells
-    return cells, cells, backbone.weights[f"{_LAYERS[0]}/kernel"].shape[2]
+    grid_size = backbone.architecture.grid_size
+    return grid_size, grid_size, backbone.weights[f"{_LAYERS[0]}/kernel"].shape[2]
 
 
 def _names(layer: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..progress import bar
 from ..statistics import wilson
-from .linear_head import Features, Fit, regression, train_and_valid
+from .linear_head import Features, FitResult, regression, train_and_valid
 
 _FEWEST = 3  # photos a class that the smallest part has
 _MOST_POINTS = 6
@@ -75,7 +75,7 @@ class LearningCurve:
         )
 
 
-def learning_curve(data: Features, fit: Fit) -> LearningCurve:
+def learning_curve(data: Features, fit: FitResult) -> LearningCurve:
     """Fit heads on halves, quarters, … of what trained each fold's head, classes evenly, and judge them by the fold.
 
     Args:

@@ -37,7 +37,7 @@ Fold = tuple[np.ndarray, np.ndarray]  # rows that train, rows that judge
 
 
 @dataclass(frozen=True)
-class Fit:
+class FitResult:
     """A fitted head, and what heads like it say of photos that they were not trained on.
 
     Attributes:
@@ -69,7 +69,7 @@ class Fit:
 
 def fit_head(
     data: Features, classes: int, *, seed: int = 0, frozen: bool = True, strengths: Sequence[float] = STRENGTHS
-) -> Fit:
+) -> FitResult:
     """Multinomial logistic regression, solved to the end by L-BFGS, on features less their mean and by one scale.
 
     One scale for all columns, or channels that hardly ever fire would be blown up. Nothing is stopped early, so no
@@ -81,7 +81,7 @@ def fit_head(
         data: features of the splits "train" and "valid"; arrays in memory or `np.memmap`.
         classes: how many there are.
         seed: deals the photos into folds.
-        frozen: False for a backbone that was tuned on the photos for training: then those for validation judge, and
+        frozen: False for a backbone that was fine-tuned on the photos for training: then those for validation judge, and
             do not train.
         strengths: to choose from, see `STRENGTHS`.
 
@@ -100,7 +100,7 @@ def fit_head(
     losses = {strength: cross_entropy(said, targets) for strength, said in logits.items()}
     best = min(losses, key=losses.get, default=strengths[0])
     head = regression(features[: len(trained)], targets[: len(trained)], classes, best)
-    return Fit(head, logits.get(best, no_logits(targets, classes)), tuple(folds), best, losses, seed)
+    return FitResult(head, logits.get(best, no_logits(targets, classes)), tuple(folds), best, losses, seed)
 
 
 def train_and_valid(data: Features) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +115,7 @@ def regression(features: np.ndarray, targets: np.ndarray, classes: int, strength
     if len(set(targets.tolist())) < 2:
         return Head(np.zeros((features.shape[1], classes), np.float32), _only(targets, classes))
     mean, scale = _mean_and_scale(features)
-    inputs = _centred(features, mean, scale)
+    inputs = _centered(features, mean, scale)
     # Several threads for little work wait for each other, above all beside those of an engine: 3.6 fits a second
     # instead of 17 on 1,000 photos.
     threads = 1 if inputs.size < _WORTH_THREADS else None
@@ -209,7 +209,7 @@ def _mean_and_scale(features: np.ndarray) -> tuple[np.ndarray, float]:
     return mean, max((squares / len(features)) ** 0.5, 1e-6)
 
 
-def _centred(features: np.ndarray, mean: np.ndarray, scale: float) -> np.ndarray:
+def _centered(features: np.ndarray, mean: np.ndarray, scale: float) -> np.ndarray:
     """Float32 (n, size); of a file, in another file that is gone when nobody uses it any more."""
     if isinstance(features, np.memmap):
         with tempfile.TemporaryFile(dir=paths.cache_dir()) as file:

@@ -1,4 +1,4 @@
-"""Notebook 1 makes compact twins: narrow networks that answer as the whole one does, each proven before it is used."""
+"""Pruned models: networks with fewer channels that answer as the whole one does, each checked before it is used."""
 
 import functools
 import json
@@ -15,187 +15,177 @@ from ..data.folders import TEST, TRAIN, VALID
 from ..data.images import read_photo
 from ..data.preprocessing import PREPROCESSING, Preprocessing
 from ..engines import open_engine
-from ..engines.base import COMPACT, Engine
+from ..engines.base import OPENVINO_PRUNED, Engine
 from ..engines.parity import FEW, PrunedParityCheck, compare_pruned
-from ..engines.pruned import Compact, make_compact
+from ..engines.pruned import PrunedNetwork, quantize_pruned
 from ..engines.quantization import CALIBRATION_PHOTOS
 from ..engines.selection import seconds_per_photo
 from ..errors import SuiteError
 from ..models.arrays import kept_arrays
-from ..models.pruned import CompactTwin
-from .calibration import Confidence, fit_confidence
+from ..models.card import PrunedCard
+from ..models.pruned import PrunedModel
 from .engine_selection import EngineSelection, first
-from .evaluation import CROSS_VALIDATION
-from .features import compute_features, features_by_split
-from .linear_head import Fit, fit_head
-from .metrics import Metrics, evaluate
+from .metrics import Metrics
+from .trained_head import CROSS_VALIDATION, TrainedHead, train_like
 
 NO, AUTO, ALL = "no", "auto", "all"
 TIMES = ("1.5", "1.75", "2", "2.25", "2.5", "3")  # less arithmetic than the whole network
 _FIRST, _THEN, _ELSE = "2", "2.25", "1.75"  # that "auto" tries: the first, and then another by how that one did
 PHOTOS = 320  # that are looked at: with 192, half of the arithmetic lost 0.8 points on new photos, with 320 0.3
-_RECIPE = "compact 1"  # changes when pruning/ gives other networks
+_METHOD = "pruned 1"  # changes when pruning/ gives other networks
 
 
 @dataclass(frozen=True)
-class Point:
-    """A network on the dial between speed and accuracy: `times` less arithmetic than the whole one, `rate` photos a
+class TradeOffPoint:
+    """A network between speed and accuracy: `macs_reduction` times less arithmetic than the whole one, `rate` photos a
     second on this machine, and how many photos are right by cross-validation."""
 
-    times: str
+    macs_reduction: str
     rate: float
     report: Metrics
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A compact twin, and what is known of it.
+    """A pruned model, and what is known of it.
 
     Attributes:
-        times: less arithmetic than the whole network.
+        macs_reduction: how many times less arithmetic than the whole network it takes.
         network: its arrays; `engine`: that runs them.
-        fit, confidence, reports: as those of the whole model, on its own features.
-        proof: against the whole model, by photos that neither has seen.
+        trained: its last layer, on its own features.
+        parity: with the whole model, by photos that neither has seen.
         made: how the network was made.
     """
 
-    times: str
-    network: Compact
+    macs_reduction: str
+    network: PrunedNetwork
     engine: Engine
-    fit: Fit
-    confidence: Confidence
-    reports: dict[str, Metrics]
-    proof: PrunedParityCheck
+    trained: TrainedHead
+    parity: PrunedParityCheck
     made: dict
 
-    def twin(self, golden_photos: np.ndarray) -> CompactTwin:
+    def model(self, golden_photos: np.ndarray) -> PrunedModel:
         """For a model with these golden photos, uint8 (n, pixels, pixels, 3)."""
-        known = self.confidence
+        known = self.trained.calibrated
         golden = known.head.probabilities(self.engine.features(golden_photos))
-        return CompactTwin(self.network, known.head, known.familiarity, known.sure_from, golden)
+        return PrunedModel(self.network, known.head, known.ood_detector, known.confidence_threshold, golden)
 
-    def as_card(self) -> dict:
-        """The numbers as plain JSON values."""
-        return {
+    def as_card(self) -> PrunedCard:
+        """What a model's card says of it."""
+        calibrated = self.trained.calibrated
+        about = {
             **self.made,
             "digest": self.network.digest,
-            "training": self.fit.settings,
-            "confidence": self.confidence.as_card(),
-            "thresholds": self.confidence.thresholds,
-            "proof": self.proof.as_card(),
-            "metrics": {split: report.as_card() for split, report in self.reports.items()},
+            "training": self.trained.fit.settings,
+            "calibration": calibrated.as_card(),
+            "metrics": {split: report.as_card() for split, report in self.trained.reports.items()},
         }
+        return PrunedCard(calibrated.thresholds, self.parity, about)
 
 
 @dataclass(frozen=True)
-class Dial:
-    """What was made: compact twins from slow to fast, and where they and the whole network before them stand."""
+class TradeOff:
+    """Accuracy against speed: pruned models from slow to fast, and where the whole one and they stand."""
 
-    points: tuple[Point, ...] = ()
+    points: tuple[TradeOffPoint, ...] = ()
     candidates: tuple[Candidate, ...] = ()
 
     @property
     def chosen(self) -> Candidate | None:
-        """The fastest that is proven."""
-        proven = [one for one in self.candidates if not one.proof.failure]
-        return proven[-1] if proven else None
+        """The fastest that passes its parity check."""
+        passed = [one for one in self.candidates if not one.parity.failure]
+        return passed[-1] if passed else None
 
     def __str__(self) -> str:
         if not self.candidates:
-            return "No compact twin was made."
-        lines = [f"{one.times} times less arithmetic: {one.proof}" for one in self.candidates]
+            return "No pruned model was made."
+        lines = [f"{one.macs_reduction} times less arithmetic: {one.parity}" for one in self.candidates]
         if not self.chosen:
-            return "\n".join([*lines, "None is taken, since none is proven."])
-        test = self.chosen.reports["test"]
+            return "\n".join([*lines, "None is taken, since none passes its parity check."])
+        test = self.chosen.trained.reports[TEST]
         judged = f", right on {test.accuracy:.1%} of {test.total:,} test photos" if test.total else ""
-        return "\n".join([*lines, f"Taken: {self.chosen.times} times less arithmetic{judged}."])
+        return "\n".join([*lines, f"Taken: {self.chosen.macs_reduction} times less arithmetic{judged}."])
 
 
-def compact_twins(
+def prune(
     wanted: str,
     dataset: Dataset,
     engines: EngineSelection,
-    fit: Fit,
+    trained: TrainedHead,
     *,
-    may_lose: float = 0.5,
-    target: float = 0.99,
-    seed: int = 0,
-    make: Callable[[str], tuple[Compact, dict]] | None = None,
+    max_drop: float = 0.5,
+    make: Callable[[str], tuple[PrunedNetwork, dict]] | None = None,
     photos_at_most: int = PHOTOS,
     pruning: Mapping = MappingProxyType({}),
-) -> Dial:
-    """Make compact twins of a model's network, prove each, and take the fastest that is proven.
+) -> TradeOff:
+    """Prune a model's network, check each pruned model against the whole one, and take the fastest that passes.
 
-    They are made from the pixels of some training photos alone and kept, like the int8 twin; the last layer, its
-    confidence and the proof need labels. The proof is by photos that neither network nor last layer has seen: those
+    They are made from the pixels of some training photos alone and kept, like the int8 parameters; the last layer, its
+    calibration and the check need labels. The check is by photos that neither network nor last layer has seen: those
     that the network was not made from, as seen by heads that were not trained on them.
 
     Args:
         wanted: "no"; how many times less arithmetic, one of `TIMES`; "all" of these; or "auto": 2, and then 2.25
-            if that is proven, else 1.75.
-        engines: of the whole network; their reference is what the twins are held against.
-        fit: of the whole network's last layer.
-        may_lose: points of accuracy that the twin may lose.
-        target, seed: as for `linear_head.fit_head` and `calibration.fit_confidence`.
+            if that passes, else 1.75.
+        engines: of the whole network.
+        trained: the whole network's last layer; the pruned models' are trained alike.
+        max_drop: points of accuracy that a pruned model may lose.
         make: gives the network for one of `TIMES`, and what is to be known of how it was made; without it, `pruning`.
         photos_at_most: that it is made from.
         pruning: further arguments of `pruning.Pruner`.
 
-    Raises SuiteError where `wanted` or `may_lose` makes no sense, or there can be no twin.
+    Raises SuiteError where `wanted` or `max_drop` makes no sense, or the network cannot be pruned.
     """
-    _check(wanted, may_lose, engines)
+    _check(wanted, max_drop, engines)
     photos = [*dataset.of(TRAIN), *dataset.of(VALID)]
     number = len(photos) - len(dataset.of(TRAIN)) // 2
     if wanted != NO and number < FEW:
-        print(f"No compact twin is made: it takes some {FEW} photos to prove one, here are {number}.")
+        print(f"No pruned model is made: it takes some {FEW} photos to check one by, here are {number}.")
     if wanted == NO or number < FEW:
-        return Dial()
-    targets, frozen = dataset.targets(photos), not engines.backbone.tuned
-    networks = _Networks(dataset, engines, seed, make, photos_at_most, pruning)
+        return TradeOff()
+    targets, networks = (
+        dataset.targets(photos),
+        _Networks(dataset, engines, trained.fit.seed, make, photos_at_most, pruning),
+    )
 
     def candidate(times: str) -> Candidate:
         network, seen, made = networks.of(times)
-        engine = open_engine(COMPACT, engines.backbone, network)
-        of_twin = features_by_split(dataset, engine, engines.store)
-        fit_now = fit_head(of_twin, len(dataset.classes), seed=seed, frozen=frozen)
-        known = fit_confidence(fit_now, of_twin, target=target, negatives=negatives_of(engine))
-        said = known.head.probabilities(of_twin[TEST][0])
-        reports = {TEST: evaluate(said, of_twin[TEST][1], dataset.classes), CROSS_VALIDATION: judged_by(fit_now)}
+        engine = open_engine(OPENVINO_PRUNED, engines.backbone, network)
+        of_pruned = train_like(trained, dataset, engine, engines.store)
         fresh = np.array([photo.digest not in seen for photo in photos])
-        judged = fresh & fit.judged & fit_now.judged
-        proof = compare_pruned(fit_now.out_of_fold[judged], fit.out_of_fold[judged], targets[judged], may_lose)
-        return Candidate(times, network, engine, fit_now, known, reports, proof, made)
-
-    def judged_by(found: Fit) -> Metrics:
-        return evaluate(found.out_of_fold[found.judged], targets[found.judged], dataset.classes)
-
-    def negatives_of(engine: Engine) -> np.ndarray:
-        return compute_features(dataset.negatives, engine, engines.store, "None of these")
+        judged = fresh & trained.fit.judged & of_pruned.fit.judged
+        logits = (one.fit.out_of_fold[judged] for one in (of_pruned, trained))
+        return Candidate(times, network, engine, of_pruned, compare_pruned(*logits, targets[judged], max_drop), made)
 
     found = [candidate(times) for times in TIMES if times == wanted or wanted == ALL]
     if wanted == AUTO:
         found = [candidate(_FIRST)]
-        found.append(candidate(_ELSE if found[0].proof.failure else _THEN))
-    found.sort(key=lambda one: TIMES.index(one.times))
-    points = [Point("1", 1 / seconds_per_photo(engines.chosen), judged_by(fit))]
-    points += [Point(one.times, 1 / seconds_per_photo(one.engine), one.reports[CROSS_VALIDATION]) for one in found]
-    return Dial(tuple(points), tuple(found))
+        found.append(candidate(_ELSE if found[0].parity.failure else _THEN))
+    found.sort(key=lambda one: TIMES.index(one.macs_reduction))
+    points = [TradeOffPoint("1", 1 / seconds_per_photo(engines.chosen), _report(trained))]
+    points += [
+        TradeOffPoint(one.macs_reduction, 1 / seconds_per_photo(one.engine), _report(one.trained)) for one in found
+    ]
+    return TradeOff(tuple(points), tuple(found))
 
 
-def _check(wanted: str, may_lose: float, engines: EngineSelection) -> None:
+def _report(trained: TrainedHead) -> Metrics:
+    """By photos that did not train it."""
+    return trained.reports.get(CROSS_VALIDATION) or trained.reports[VALID]
+
+
+def _check(wanted: str, max_drop: float, engines: EngineSelection) -> None:
     if wanted not in (NO, AUTO, ALL, *TIMES):
+        raise SuiteError("setting-prune", f'PRUNE must be one of {", ".join((NO, AUTO, ALL, *TIMES))}, not "{wanted}".')
+    if not 0 <= max_drop <= 100:
         raise SuiteError(
-            "setting-compact", f'COMPACT must be one of {", ".join((NO, AUTO, ALL, *TIMES))}, not "{wanted}".'
-        )
-    if not 0 <= may_lose <= 100:
-        raise SuiteError(
-            "setting-compact", "COMPACT_MAY_LOSE must be 0 or more points, such as 0.5: change it in the settings cell."
+            "setting-prune", "PRUNE_MAX_DROP must be 0 or more points, such as 0.5: change it in the settings cell."
         )
     backbone = engines.backbone.architecture
     if wanted != NO and not backbone.is_vgg16:
         raise SuiteError(
-            "setting-compact",
-            f"{backbone.name} is no plain chain of convolutions, so it has no compact twin: set COMPACT to no, or "
+            "setting-prune",
+            f"{backbone.name} is no plain chain of convolutions, so it cannot be pruned: set PRUNE to no, or "
             "BACKBONE to VGG16.",
         )
 
@@ -208,7 +198,7 @@ class _Networks:
         dataset: Dataset,
         engines: EngineSelection,
         seed: int,
-        make: Callable[[str], tuple[Compact, dict]] | None = None,
+        make: Callable[[str], tuple[PrunedNetwork, dict]] | None = None,
         most: int = PHOTOS,
         pruning: Mapping = MappingProxyType({}),
     ):
@@ -217,23 +207,23 @@ class _Networks:
         photos = dataset.of(TRAIN)
         self._photos, self._pruner = first(photos, min(most, len(photos) // 2)), None
 
-    def of(self, times: str) -> tuple[Compact, set[str], dict]:
+    def of(self, times: str) -> tuple[PrunedNetwork, set[str], dict]:
         """The network with `times` less arithmetic, digests of the photos that it was made from, and how it was made.
         One that saw less than half as many photos as it could see now is made again."""
         prepared = self._backbone.architecture.preprocessing.version
-        made_for = f"{_RECIPE} {prepared} {self._backbone.fingerprint} {self._name} {times} {self._seed}"
-        path = paths.cache_file("compact", made_for, ".npz")
+        made_for = f"{_METHOD} {prepared} {self._backbone.fingerprint} {self._name} {times} {self._seed}"
+        path = paths.cache_file("pruned", made_for, ".npz")
         if kept := kept_arrays(path):
             seen, made = set(kept.pop("seen").tolist()), json.loads(str(kept.pop("made")))
             if 2 * len(seen) >= len(self._photos):
-                return Compact(kept), seen, made
+                return PrunedNetwork(kept), seen, made
         network, made = self._make(times)
         seen = {photo.digest for photo in self._photos}
         arrays = {**network.arrays, "made": np.array(json.dumps(made)), "seen": np.array(sorted(seen))}
         files.write_if_possible(path, lambda file: np.savez(file, **arrays))
         return network, seen, made
 
-    def _pruned(self, times: str) -> tuple[Compact, dict]:
+    def _pruned(self, times: str) -> tuple[PrunedNetwork, dict]:
         from ..pruning import Pruner, gmacs  # needs OpenVINO
 
         began = time.monotonic()
@@ -241,10 +231,10 @@ class _Networks:
         narrow = self._pruner.narrowed(1 / float(times))
         architecture = self._backbone.architecture
         calibrating = self._photos[:CALIBRATION_PHOTOS]
-        network = make_compact(narrow, _pixels(calibrating, architecture.preprocessing), architecture)
+        network = quantize_pruned(narrow, _pixels(calibrating, architecture.preprocessing), architecture)
         as_large = (architecture.pixels / PREPROCESSING.pixels) ** 2
         return network, {
-            "times_less": float(times),
+            "macs_reduction": float(times),
             "gmacs": as_large * gmacs(narrow),
             "gmacs_of_whole": as_large * gmacs(self._backbone.weights),
             "channels": list(network.widths),

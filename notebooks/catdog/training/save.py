@@ -1,5 +1,6 @@
 """From the results of training to a saved model: its card, its golden photos, its files."""
 
+import dataclasses
 import io
 import platform
 from importlib.metadata import version
@@ -7,7 +8,7 @@ from importlib.metadata import version
 import numpy as np
 
 from ..data.dataset import Dataset
-from ..data.folders import TRAIN, VALID
+from ..data.folders import TEST, TRAIN, VALID
 from ..data.images import read_photo
 from ..data.known_sets import short
 from ..data.preprocessing import PREPROCESSING, Preprocessing
@@ -15,16 +16,16 @@ from ..data.synthetic import CLASSES, draw
 from ..errors import SuiteError
 from ..models import bundle
 from ..models.bundle import Bundle
+from ..models.card import BackboneOfCard, Card, DataOfCard
 from ..models.export_metadata import LOADS_IN, described
 from ..models.head import Head
 from ..models.writer import publish
-from .calibration import Confidence
+from .calibration import CalibratedHead
 from .comparison import Comparison
 from .engine_selection import EngineSelection
 from .evaluation import Judgement
-from .linear_head import Fit
-from .metrics import Metrics
 from .pruned_models import Candidate
+from .trained_head import TrainedHead
 
 _GOLDEN_SEEDS = range(1000, 1012)  # drawings that no training set of drawings holds
 _GOLDEN = 6
@@ -36,28 +37,25 @@ _REMEMBERED = 5_000  # photos that trained a model and that its card names: some
 def save_model(
     name: str,
     dataset: Dataset,
-    fit: Fit,
-    confidence: Confidence,
-    reports: dict[str, Metrics],
+    trained: TrainedHead,
     engines: EngineSelection,
-    compact: Candidate | None = None,
+    pruned: Candidate | None = None,
+    *,
     save_h5: bool = False,
     unless_worse: Comparison | None = None,
     judgement: Judgement | None = None,
 ) -> Bundle:
-    """Save a fitted head, its probabilities corrected by `confidence`, as a new version of `name`, with the complete
-    network beside it.
+    """Save a trained head as a new version of `name`, with the complete network beside it.
 
     Where the newest version has the same data and the same last layer, that one is returned and nothing is written.
 
     Args:
         name: the model's name; with nothing, the dataset's.
-        reports: by split, for the card.
-        engines: they compute the golden photos, and are proven once more as seen through the new last layer.
-        compact: the compact twin to save with it, if any.
+        engines: they compute the golden photos, and are checked once more as seen through the new last layer.
+        pruned: the pruned model to save with it, if any.
         save_h5: write the complete network as `model.h5`, too.
-        unless_worse: than the version before it; then that one stays the newest, and it is said. A comparison that is
-            not `sure` keeps nothing from being saved.
+        unless_worse: than the version before it; then that one stays the newest, and it is said. A comparison by photos
+            that may have trained that version keeps nothing from being saved.
         judgement: whose answers the next version may be compared with. With one, the card also names the photos that
             trained, so that the next comparison can leave them out.
 
@@ -66,37 +64,33 @@ def save_model(
     """
     name = name or dataset.name
     newest = bundle.newest(name)
-    if newest and newest.card["drawings"] != dataset.drawings:
-        kinds = ("photos", "drawings") if dataset.drawings else ("drawings", "photos")
+    if newest and newest.card.synthetic != dataset.synthetic:
+        kinds = ("photos", "drawings") if dataset.synthetic else ("drawings", "photos")
         raise SuiteError(
             "model-name-taken",
             "The model {} was trained on {}, these are {}: set MODEL_NAME to another name.".format(name, *kinds),
         )
     if (
         newest
-        and _is_the_same(newest, dataset, confidence, engines, compact)
+        and _is_the_same(newest, dataset, trained.calibrated, engines, pruned)
         and (not save_h5 or (newest.folder / "model.h5").exists())
     ):
         print(f"Nothing has changed since {newest.id}: it stays the newest version.")
         return newest
-    if newest and unless_worse and unless_worse.is_worse and unless_worse.sure:
+    if newest and unless_worse and unless_worse.is_worse and unless_worse.is_unseen:
         print(
-            f"Not saved: it is worse than {newest.id} by more than chance explains. Set PUBLISH to always to save it."
+            f"Not saved: it is worse than {newest.id} by more than chance explains. Set SAVE_WHEN to always to save it."
         )
         return newest
     from ..models.keras_export import save_complete  # which takes Keras along, seconds that nothing above needs
 
-    head, network = confidence.head, engines.reference.model
+    head, network = trained.calibrated.head, engines.reference.model
     photos, probabilities = _golden(engines, head)
-    card = _card(dataset, fit, confidence, reports, engines)
-    card |= {"compact": compact.as_card()} if compact else {}
-    card |= {"judged_by": judgement.by} if judgement else {}
-    card |= {"judged": answers} if judgement and (answers := judgement.as_card()) else {}
-    card |= {"trained_on": photos_named} if judgement and (photos_named := _trained_on(dataset)) else {}
-    about = described({**card, "name": name})
+    card = _card(dataset, trained, engines, pruned, judgement)
+    about = described(dataclasses.replace(card, name=name))
     return publish(
-        name, card, head, photos, probabilities, engines.twin, confidence.familiarity, engines.backbone.tuned,
-        compact and compact.twin(photos),
+        name, card, head, photos, probabilities, engines.int8, trained.calibrated.ood_detector,
+        engines.backbone.fine_tuned, pruned and pruned.model(photos),
         add_files=lambda folder: save_complete(folder, network, head, photos, probabilities, about, save_h5),
     )  # fmt: skip
 
@@ -129,21 +123,20 @@ def _prepared(label: str, seed: int, preprocessing: Preprocessing) -> np.ndarray
 
 
 def _is_the_same(
-    newest: Bundle, dataset: Dataset, confidence: Confidence, engines: EngineSelection, compact: Candidate | None
+    newest: Bundle, dataset: Dataset, calibrated: CalibratedHead, engines: EngineSelection, pruned: Candidate | None
 ) -> bool:
     return (
-        newest.card["data"]["digest"] == dataset.digest()
-        and newest.architecture == engines.backbone.architecture
+        newest.card.data.digest == dataset.digest()
         and newest.classes == dataset.classes
-        and newest.card["backbone"]["fingerprint"] == engines.backbone.fingerprint
+        and newest.is_on(engines.backbone.fingerprint, engines.backbone.architecture)
         and (newest.folder / "model.keras").exists()
-        and newest.card.get("loads_in") == LOADS_IN
-        and (newest.twin and newest.twin.digest) == (engines.twin and engines.twin.digest)
-        and (newest.compact and newest.compact.network.digest) == (compact and compact.network.digest)
-        and newest.familiarity is not None
-        and _nearly_equal(newest.head.kernel, confidence.head.kernel)
-        and _nearly_equal(newest.head.bias, confidence.head.bias)
-        and abs(newest.sure_from - confidence.sure_from) <= 1e-3
+        and newest.card.loads_in == LOADS_IN
+        and (newest.int8 and newest.int8.digest) == (engines.int8 and engines.int8.digest)
+        and (newest.pruned and newest.pruned.network.digest) == (pruned and pruned.network.digest)
+        and newest.ood_detector is not None
+        and _nearly_equal(newest.head.kernel, calibrated.head.kernel)
+        and _nearly_equal(newest.head.bias, calibrated.head.bias)
+        and abs(newest.confidence_threshold - calibrated.confidence_threshold) <= 1e-3
     )
 
 
@@ -152,39 +145,40 @@ def _nearly_equal(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and float(np.abs(a - b).max()) <= 1e-3 * float(np.abs(a).max())
 
 
-def _trained_on(dataset: Dataset) -> list[str]:
-    """The photos that trained, by what they are recognised by; none where there are very many. Those for validation are
+def _trained_on(dataset: Dataset) -> tuple[str, ...] | None:
+    """The photos that trained, by what they are recognised by; None where there are very many. Those for validation are
     among them: they train the last layer, or choose what block 5 learns."""
     photos = [*dataset.of(TRAIN), *dataset.of(VALID)]
-    return [short(photo.identity) for photo in photos] if len(photos) <= _REMEMBERED else []
+    return tuple(short(photo.identity) for photo in photos) if len(photos) <= _REMEMBERED else None
 
 
 def _card(
-    dataset: Dataset, fit: Fit, confidence: Confidence, reports: dict[str, Metrics], engines: EngineSelection
-) -> dict:
-    backbone = engines.backbone
-    return {
-        "classes": list(dataset.classes),
-        "drawings": dataset.drawings,
-        "backbone": {
-            "name": backbone.architecture.name,
-            "fingerprint": backbone.fingerprint,
-            "features": backbone.architecture.features,
-            "tuned": sorted(backbone.tuned),
-            "engine": engines.chosen.name,
-        },
-        "engines": {name: proof.as_card() for name, proof in engines.parity_checks(confidence.head).items()},
-        "preprocessing": backbone.architecture.preprocessing.version,
-        "data": {
-            "name": dataset.name,
-            "digest": dataset.digest(),
-            "photos": dataset.counts(),
-            "left_out": len(dataset.left_out),
-        },
-        "training": fit.settings,
-        "confidence": confidence.as_card(),
-        "thresholds": confidence.thresholds,
-        "loads_in": LOADS_IN,
-        "metrics": {split: report.as_card() for split, report in reports.items()},
-        "libraries": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
-    }
+    dataset: Dataset,
+    trained: TrainedHead,
+    engines: EngineSelection,
+    pruned: Candidate | None,
+    judgement: Judgement | None,
+) -> Card:
+    backbone, architecture, calibrated = engines.backbone, engines.backbone.architecture, trained.calibrated
+    reports = judgement.reports if judgement else trained.reports
+    return Card(
+        dataset.classes,
+        BackboneOfCard(
+            architecture.name, backbone.fingerprint, architecture.features, tuple(sorted(backbone.fine_tuned)),
+            engines.chosen.name,
+        ),
+        architecture.preprocessing.version,
+        synthetic=dataset.synthetic,
+        parity=engines.parity_checks(calibrated.head),
+        data=DataOfCard(dataset.name, dataset.digest(), dataset.counts(), len(dataset.excluded)),
+        training=trained.fit.settings,
+        calibration=calibrated.as_card(),
+        thresholds=calibrated.thresholds,
+        loads_in=LOADS_IN,
+        metrics={split: report.as_card() for split, report in reports.items()},
+        judged_by=judgement.by if judgement else TEST,
+        judged=judgement.as_card() if judgement else {},
+        trained_on=_trained_on(dataset) if judgement else None,
+        pruned=pruned.as_card() if pruned else None,
+        libraries={"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+    )  # fmt: skip

@@ -1,6 +1,6 @@
-"""The compact twin: the dial between speed and accuracy, and the twin of "auto" served beside the original.
+"""Pruned models: the trade-off between accuracy and speed, and that of "auto" served beside the original.
 
-For the dial, the seed chooses from which of the 1,000 training photos networks are made; the 300 others judge. It is by
+For the trade-off, the seed chooses from which of the 1,000 training photos networks are made; the 300 others judge. It is by
 far the longest part.
 """
 
@@ -16,9 +16,9 @@ from catdog.data.folders import TRAIN, VALID
 from catdog.data.images import read_photo
 from catdog.data.sources import PhotoFolder
 from catdog.engines import open_engine
-from catdog.engines.base import COMPACT, OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW
-from catdog.engines.pruned import make_compact
-from catdog.engines.quantization import CALIBRATION_PHOTOS, make_twin
+from catdog.engines.base import OPENVINO_FP32, OPENVINO_INT8, OPENVINO_PRUNED, TENSORFLOW
+from catdog.engines.pruned import quantize_pruned
+from catdog.engines.quantization import CALIBRATION_PHOTOS, quantize
 from catdog.engines.selection import seconds_per_photo
 from catdog.progress import bar
 from catdog.pruning import Pruner, gmacs
@@ -33,13 +33,13 @@ from training import run_script
 WHOLE = "the whole network"
 
 
-def measure_dial(report, material, options) -> None:
+def measure_trade_off(report, material, options) -> None:
     """A row for each budget and one for all rounds, each of which is another seed. Shares are means."""
     if not material.real:
-        report.note("the dial of the compact twin needs real photos: left out")
+        report.note("the trade-off of pruned models needs real photos: left out")
         return
     backbone = load_backbone()
-    store, dataset = FeatureCache(backbone), check(PhotoFolder(material.root, "dial"))
+    store, dataset = FeatureCache(backbone), check(PhotoFolder(material.root, "trade-off"))
     exact = compute_features(dataset.photos, open_engine(TENSORFLOW, backbone), store, "Whole network in float32")
     found = defaultdict(lambda: defaultdict(list))
     for seed in range(options.rounds):
@@ -51,9 +51,9 @@ def measure_dial(report, material, options) -> None:
         for times in TIMES:
             began = time.perf_counter()
             narrow = pruner.narrowed(1 / float(times))
-            network = make_compact(narrow, pixels[:CALIBRATION_PHOTOS])
+            network = quantize_pruned(narrow, pixels[:CALIBRATION_PHOTOS])
             made = time.perf_counter() - began
-            engine = open_engine(COMPACT, backbone, network)
+            engine = open_engine(OPENVINO_PRUNED, backbone, network)
             said_now, right_now = _judged(dataset, compute_features(dataset.photos, engine, store), seed)
             small = open_engine(OPENVINO_FP32, Backbone(VGG16, narrow, fingerprint(narrow)))
             _add(
@@ -62,14 +62,14 @@ def measure_dial(report, material, options) -> None:
             )  # fmt: skip
             point = ", ".join(f"{name} {values[-1]:.4g}" for name, values in found[times].items())
             report.note(f"seed {seed}, {times} times less: {point}")
-    twin = make_twin(backbone, pixels[:CALIBRATION_PHOTOS])
-    engines = (open_engine(name, backbone, twin) for name in (OPENVINO_FP32, OPENVINO_INT8))
+    int8 = quantize(backbone, pixels[:CALIBRATION_PHOTOS])
+    engines = (open_engine(name, backbone, int8) for name in (OPENVINO_FP32, OPENVINO_INT8))
     _add(found[WHOLE], gmacs=gmacs(backbone.weights), **_milliseconds(*engines))
     for times, values in found.items():
         means = {name: float(np.mean(of)) for name, of in values.items()}
         report.row(times if times == WHOLE else f"{times} times less arithmetic", **means)
         if times != WHOLE:
-            report.figure(f"compact_{times}_lost_points", values["lost_points"])
+            report.figure(f"pruned_{times}_lost_points", values["lost_points"])
 
 
 def _add(found: dict[str, list], **values: float) -> None:
@@ -95,11 +95,11 @@ def _judged(dataset: Dataset, features: np.ndarray, seed: int) -> tuple[np.ndarr
     return said, float((said == targets[~train]).mean())
 
 
-def measure_twin_of_auto(report, material, options) -> None:
+def measure_pruned_model_of_auto(report, material, options) -> None:
     """Notebook 1 with COMPACT=auto, and the model that it saves, served: next to the original's way."""
-    folder, _ = material.to_train("compact")
-    made = run_script("training_compact.py", [str(folder)], {})
-    report.row("making compact twins until auto has its own", seconds=made["seconds"])
+    folder, _ = material.to_train("pruned")
+    made = run_script("training_pruned.py", [str(folder)], {})
+    report.row("making pruned models until auto has its own", seconds=made["seconds"])
     report.note(f"auto: {made['said']}")
     if not made["taken"]:
         return
@@ -108,22 +108,22 @@ def measure_twin_of_auto(report, material, options) -> None:
     with ExitStack() as stack:
         up, found = {}, defaultdict(list)
         for who, (script, form) in scripts.items():
-            server = Server(*script, log=material.folder / f"{script[0]}-compact.log")
+            server = Server(*script, log=material.folder / f"{script[0]}-pruned.log")
             stack.callback(server.stop)
             server.wait(form(photos[:1]))
             server.sleep()
             up[who] = server, [form([photo]) for photo in photos]
-        for _ in bar(range(options.rounds), what="Serving the compact twin", unit="rounds"):
+        for _ in bar(range(options.rounds), what="Serving the pruned model", unit="rounds"):
             for who, (server, requests) in up.items():
                 with server.turn():
                     for clients, each in (ONE, SIXTEEN):
                         found[who, clients].append(measure(server.port, clients, options.seconds, requests, each))
     for (who, clients), loads in found.items():
         report.row(
-            f"{who}, {clients} client{'s' * (clients > 1)}, the twin of auto" if who == OURS else f"{who}, {clients}",
+            f"{who}, {clients} client{'s' * (clients > 1)}, the pruned model of auto" if who == OURS else f"{who}, {clients}",
             photos_per_s=[load.rate for load in loads], p50_ms=[1000 * load.p50 for load in loads],
         )  # fmt: skip
     rates = ([load.rate for load in found[who, SIXTEEN[0]]] for who in (OURS, ORIGINAL))
     latencies = ([load.p50 for load in found[who, ONE[0]]] for who in (ORIGINAL, OURS))
-    report.ratio("serve16_compact_vs_original", *rates)
-    report.ratio("latency1_compact_vs_original", *latencies)
+    report.ratio("serve16_pruned_vs_original", *rates)
+    report.ratio("latency1_pruned_vs_original", *latencies)

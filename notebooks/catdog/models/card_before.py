@@ -1,0 +1,63 @@
+"""Cards of the schemas before today's, in today's words: people's models keep working."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..engines.base import OPENVINO_PRUNED
+
+BEFORE = (1, 2)
+# Files by their names today, and what they were called in cards of before.
+FILES_BEFORE = {
+    "class_means.npz": "familiar.npz",
+    "fine_tuned.npz": "tuned.npz",
+    "int8.npz": "twin.npz",
+    "pruned.npz": "compact.npz",
+}
+_SECTIONS = {
+    "compact": "pruned",
+    "confidence": "calibration",
+    "drawings": "synthetic",
+    "engines": "parity",
+    "image_door": "preprocessing",
+    "proof": "parity",
+}
+_WITHIN = {
+    "backbone": {"tuned": "fine_tuned"},
+    "calibration": {"answered": "coverage", "right": "selective_accuracy"},
+    "data": {"left_out": "excluded"},
+    "pruned": {"times_less": "macs_reduction"},
+    "thresholds": {"far": "ood_distance", "sure": "confidence"},
+}
+_OF_A_PRUNED_MODEL = {"allowed": "max_drop", "lost": "accuracy_drop"}
+
+
+def translated(card: Mapping[str, Any]) -> dict[str, Any]:
+    """A card of an earlier schema, as JSON holds it, under today's names; its values are not looked at."""
+    found = {_SECTIONS.get(name, name): value for name, value in card.items()}
+    for section, names in _WITHIN.items():
+        found |= {section: _renamed(found[section], names)} if section in found else {}
+    if "pruned" in found:
+        found["pruned"] = translated(found["pruned"])
+        found["pruned"]["parity"] = _renamed(found["pruned"]["parity"], _OF_A_PRUNED_MODEL)
+    return found
+
+
+def with_names_of_before(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Today's card with the old names beside the new ones, for whoever reads `/model`. To be removed with the next
+    number of `catdog.API`."""
+    old = {name: card[now] for name, now in _SECTIONS.items() if now in card and name not in ("image_door", "proof")}
+    within = {
+        section: card[section] | {name: card[section][now] for name, now in names.items() if now in card[section]}
+        for section, names in _WITHIN.items()
+        if section in card
+    }
+    return {**card, **within, **old}
+
+
+def engine_of_before(name: str) -> str:
+    """The engine that was called `name`, as it is called today."""
+    return OPENVINO_PRUNED if name == "compact" else name
+
+
+def _renamed(section: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in section.items()}
