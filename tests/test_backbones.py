@@ -234,8 +234,8 @@ def test_photos_that_the_backbone_was_trained_on_judge_no_confidence():
 # Photos of other sizes
 
 
-@pytest.mark.parametrize(("pixels", "cells"), [(224, 14), (256, 16), (288, 18), (320, 20)])
-def test_cells_follow_from_the_size(pixels, grid_size):
+@pytest.mark.parametrize(("pixels", "grid_size"), [(224, 14), (256, 16), (288, 18), (320, 20)])
+def test_the_grid_follows_from_the_size(pixels, grid_size):
     assert VGG16.at(pixels).grid_size == grid_size
     assert ARCHITECTURES[lite0.NAME].at(pixels).grid_size == grid_size // 2
     assert VGG16.at(pixels).size == VGG16.size == 1024
@@ -285,7 +285,7 @@ def test_times_are_remembered_for_each_size(sizes):
     assert len({selection._memory(one.architecture) for one in sizes}) == len(PIXELS)
 
 
-def test_the_twin_of_each_size_is_made_from_photos_of_that_size(sizes, pets, shipped, monkeypatch):
+def test_the_network_of_each_size_is_quantized_with_photos_of_that_size(sizes, pets, shipped, monkeypatch):
     seen = []
 
     def quantize(backbone, photos):
@@ -301,7 +301,7 @@ def test_the_twin_of_each_size_is_made_from_photos_of_that_size(sizes, pets, shi
     assert len(list(paths.cache_dir().glob("int8-*.npz"))) == len(sizes)
 
 
-def test_the_compact_twin_of_each_size_is_kept_apart(sizes, pets):
+def test_the_pruned_model_of_each_size_is_kept_apart(sizes, pets):
     made = []
     for backbone in sizes:
         networks = pruned_models._Networks(

@@ -1,5 +1,6 @@
 """Engines: the same answers by other arithmetic, the fastest that proves itself, and nothing loaded in vain."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -77,8 +78,8 @@ def test_smaller_numbers_stay_near(name, error, backbone, shipped, photos, expec
 
 
 @pytest.mark.parametrize("name", [OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW])
-def test_any_number_of_photos(name, slim, slim_twin, photos):
-    engine = opened(name, slim, slim_twin)
+def test_any_number_of_photos(name, slim, slim_int8, photos):
+    engine = opened(name, slim, slim_int8)
     assert engine.features(photos[:0]).shape == (0, 1024)
     many = np.concatenate([photos] * 4)
     assert len(many) > BATCH
@@ -87,7 +88,7 @@ def test_any_number_of_photos(name, slim, slim_twin, photos):
 
 
 @pytest.fixture(scope="module")
-def slim_twin(slim, photos):
+def slim_int8(slim, photos):
     return quantize(slim, photos)
 
 
@@ -103,7 +104,7 @@ def expected_288(slim_288, photos_288):
 
 
 @pytest.fixture(scope="module")
-def slim_twin_288(slim_288, photos_288):
+def slim_int8_288(slim_288, photos_288):
     return quantize(slim_288, photos_288)
 
 
@@ -111,10 +112,10 @@ def slim_twin_288(slim_288, photos_288):
     ("name", "error"), [(OPENVINO_FP32, 1e-4), (OPENVINO_BF16, 0.1), (OPENVINO_INT8, 0.3), (TENSORFLOW_MIXED, 0.02)]
 )
 def test_at_288_pixels_every_engine_gives_the_same_features(
-    name, error, slim_288, slim_twin_288, photos_288, expected_288
+    name, error, slim_288, slim_int8_288, photos_288, expected_288
 ):
     """As far as one photo is from another: at length 1 all that a network with random weights gives is alike."""
-    engine = opened(name, slim_288, slim_twin_288)
+    engine = opened(name, slim_288, slim_int8_288)
     features, activations = engine.features(photos_288), engine.activations(photos_288)
     assert features.shape == expected_288.shape == (5, 1024)
     assert activations.shape == (5, 18, 18, 512)
@@ -137,7 +138,7 @@ def int8_kernels(graph):
         yield multiplied.input_value(0).get_node().input_value(0).get_node().data.astype(int)
 
 
-def test_the_twin_is_what_nncf_quantised(slim, photos, monkeypatch, capsys):
+def test_the_parameters_are_what_nncf_found(slim, photos, monkeypatch, capsys):
     """Rebuilt from ranges, scales and biases, the network is as NNCF left it, but for a few kernel values that lie
     half-way between two steps."""
     import nncf
@@ -166,7 +167,7 @@ def test_the_twin_is_what_nncf_quantised(slim, photos, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("damage", ["missing", "nan", "negative scale", "empty range"])
-def test_a_twin_of_nonsense_is_refused(shipped, damage):
+def test_parameters_of_nonsense_are_refused(shipped, damage):
     arrays = {name: array.copy() for name, array in shipped.int8.arrays.items()}
     if damage == "missing":
         del arrays["block3_conv2/bias"]
@@ -180,7 +181,7 @@ def test_a_twin_of_nonsense_is_refused(shipped, damage):
         Int8Params(arrays)
 
 
-def test_a_proof_needs_nearly_all_photos_and_near_probabilities():
+def test_a_parity_check_needs_nearly_all_photos_and_near_probabilities():
     reference = np.tile([0.9, 0.1], (400, 1))
     one_other, three_others = reference.copy(), reference.copy()
     one_other[:1] = three_others[:3] = (0.4, 0.6)
@@ -226,7 +227,7 @@ def test_a_damaged_memory_of_times_is_measured_again(timed, rubbish):
     assert asked == ["a", "b"]
 
 
-def test_one_that_fails_its_proof_or_cannot_run_is_passed_over_and_it_is_said(timed, capsys):
+def test_one_that_fails_its_parity_check_or_cannot_run_is_passed_over_and_it_is_said(timed, capsys):
     timed({"a": 0.03, "b": 0.01, "c": 0.02})
 
     def opened(name):
@@ -270,7 +271,7 @@ def test_without_openvino_tensorflow_serves(shipped, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_on_a_gpu_tensorflow_is_measured_and_no_twin_is_made(monkeypatch, drawings, slim, own_cache, shipped):
+def test_on_a_gpu_tensorflow_is_measured_and_nothing_is_quantized(monkeypatch, drawings, slim, own_cache, shipped):
     monkeypatch.setattr("catdog.engines.base.has_gpu", lambda: True)
     monkeypatch.setattr("catdog.training.engine_selection.has_gpu", lambda: True)
     monkeypatch.setattr(
@@ -299,13 +300,13 @@ def test_openvino_takes_no_more_threads_than_it_is_allowed(monkeypatch, allowed,
 
 
 @pytest.mark.weights
-def test_an_engine_without_proof_in_the_card_is_passed_over(shipped, capsys):
-    unproven = type(shipped)(**{**vars(shipped), "card": {**shipped.card, "engines": {}}})
-    assert load_classifier(unproven).engine.name in (OPENVINO_FP32, TENSORFLOW)
+def test_an_engine_without_a_parity_check_in_the_card_is_passed_over(shipped, capsys):
+    unchecked = dataclasses.replace(shipped, card=dataclasses.replace(shipped.card, parity={}))
+    assert load_classifier(unchecked).engine.name in (OPENVINO_FP32, TENSORFLOW)
     assert "no parity check of it" in capsys.readouterr().out
 
 
-def test_a_wrong_twin_fails_the_golden_photos(shipped, backbone):
+def test_wrong_parameters_fail_the_golden_photos(shipped, backbone):
     arrays = {name: array.copy() for name, array in shipped.int8.arrays.items()}
     arrays["block4_conv1/range"] /= 50
     with refused("model-answers-changed", kind=BundleRefused):
@@ -313,15 +314,15 @@ def test_a_wrong_twin_fails_the_golden_photos(shipped, backbone):
 
 
 @pytest.mark.weights
-def test_a_model_serves_without_its_twin(shipped, own_places, tmp_path):
+def test_a_model_serves_without_its_int8_parameters(shipped, own_places, tmp_path):
     folder = shutil.copytree(shipped.folder, tmp_path / "model")
-    (folder / bundle.INT8).write_bytes(b"damaged")
+    (folder / shipped.card.find_file(bundle.INT8)).write_bytes(b"damaged")
     assert bundle.read(folder).int8 is None
     assert load_classifier(bundle.read(folder)).engine.name != OPENVINO_INT8
 
 
 @pytest.mark.slow
-def test_the_twin_is_made_once_for_photos_of_one_name(drawings, slim, own_cache, capsys, monkeypatch, shipped):
+def test_the_network_is_quantized_once_for_photos_of_one_name(drawings, slim, own_cache, capsys, monkeypatch, shipped):
     dataset, store = check(PhotoFolder(drawings, "drawings", synthetic=True)), FeatureCache(slim)
     first = EngineSelection(dataset, slim, store)
     assert capsys.readouterr().out.count("Quantizing the network") == 1
@@ -339,7 +340,7 @@ def test_the_twin_is_made_once_for_photos_of_one_name(drawings, slim, own_cache,
 
 
 @pytest.mark.slow
-def test_without_the_shipped_model_tensorflow_needs_no_proof_and_others_get_none(
+def test_without_the_shipped_model_tensorflow_needs_no_check_and_others_get_none(
     drawings, slim, own_places, monkeypatch
 ):
     monkeypatch.setattr(paths, "SHIPPED_MODEL", own_places / "gone")

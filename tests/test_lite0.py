@@ -276,7 +276,7 @@ def test_openvino_runs_it_without_tensorflow():
 
 
 @pytest.mark.slow
-def test_the_twin_quantises_what_enters_each_convolution_and_nothing_else(random, random_int8_params):
+def test_what_is_quantized_is_what_enters_each_convolution_and_nothing_else(random, random_int8_params):
     from catdog.engines.lite0_graph import build_graph
 
     assert set(random_int8_params.arrays) == {
@@ -295,7 +295,7 @@ def test_the_twin_quantises_what_enters_each_convolution_and_nothing_else(random
         Int8Params({name: array for name, array in random_int8_params.arrays.items() if name != "block09_expand/bias"})
 
 
-def test_a_twin_that_is_known_keeps_its_digest(earlier):
+def test_known_parameters_keep_their_digest(earlier):
     assert earlier.int8.digest.startswith("9c359bfeb4a9bc08")
 
 
@@ -350,7 +350,7 @@ def test_int8_agrees_with_float32_on_real_photos(real, seen):
 
 
 @pytest.mark.weights
-def test_a_model_on_it_is_trained_proven_saved_and_served_in_int8(real, drawings, own_places, own_cache, photos):
+def test_a_model_on_it_is_trained_checked_saved_and_served_in_int8(real, drawings, own_places, own_cache, photos):
     dataset = check(PhotoFolder(drawings, "pets"))
     engines = EngineSelection(dataset, real, FeatureCache(real), OPENVINO_INT8)
     assert engines.int8.layers == lite0.NAMES

@@ -141,7 +141,7 @@ def judged(photos=200, lost=0, won=0, elsewhere=0, allowed=0.5):
     return compare_pruned(now, reference, targets, allowed)
 
 
-def test_a_proof_needs_accuracy_and_agreement():
+def test_a_parity_check_needs_accuracy_and_agreement():
     assert judged().failure == ""
     assert judged(lost=1).failure == ""
     assert (judged(lost=1).agreement, judged(lost=1).accuracy_drop) == (0.995, 0.5)
@@ -256,7 +256,7 @@ def test_the_faster_of_two_pruned_models_is_not_taken_for_the_slower(load, model
     assert load(dataclasses.replace(model, pruned=int8)).engine.name == OPENVINO_PRUNED
 
 
-def test_the_fastest_that_is_proven_is_taken(trained):
+def test_the_fastest_that_passes_is_taken(trained):
     _, trade_off = trained
     slow, fast = (dataclasses.replace(passing(trade_off.candidates[0]), macs_reduction=times) for times in ("2", "3"))
     assert dataclasses.replace(trade_off, candidates=(slow, fast)).chosen is fast
@@ -276,14 +276,14 @@ def test_few_photos_are_looked_at_mirrored_too(pets, slim):
     assert (pixels[half:] == pixels[:half, :, ::-1]).all()
 
 
-def test_it_must_be_proven(load, trained, model, monkeypatch, capsys):
+def test_it_must_pass_its_check(load, trained, model, monkeypatch, capsys):
     arguments, trade_off = trained
     model = save_model(*arguments, passing(trade_off.candidates[0], agreement=0.98))
     monkeypatch.setattr(selection, "seconds_per_photo", lambda engine: 0.01 if engine.name == OPENVINO_PRUNED else 0.02)
     assert load(model).engine.name == OPENVINO_INT8
     assert (
-        "openvino-pruned is passed over: on 100 photos that neither was trained on it agrees with the whole model on 98.0%"
-        in (capsys.readouterr().out)
+        "openvino-pruned is passed over: on 100 photos that neither was trained on it agrees with the whole model on"
+        " 98.0%" in (capsys.readouterr().out)
     )
     with refused("engine-unusable", "openvino-pruned", "98.0%"):
         load(model, OPENVINO_PRUNED)

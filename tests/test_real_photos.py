@@ -61,7 +61,7 @@ def test_the_service_says_what_the_notebook_computed(unseen, shipped, real_class
     assert np.abs(probabilities - expected).max() <= 1e-3
 
 
-def test_the_int8_twin_answers_as_float32_does(unseen, shipped, backbone):
+def test_the_int8_network_answers_as_float32_does(unseen, shipped, backbone):
     photos, targets, _ = unseen
     photos, targets = photos[::5], targets[::5]
     engines = [open_engine(name, backbone, shipped.int8) for name in (OPENVINO_INT8, OPENVINO_FP32)]

@@ -1,7 +1,7 @@
 """Pruned models: the trade-off between accuracy and speed, and that of "auto" served beside the original.
 
-For the trade-off, the seed chooses from which of the 1,000 training photos networks are made; the 300 others judge. It is by
-far the longest part.
+For the trade-off, the seed chooses from which of the 1,000 training photos networks are made; the 300 others judge.
+It is by far the longest part.
 """
 
 import time
@@ -120,7 +120,7 @@ def measure_pruned_model_of_auto(report, material, options) -> None:
                         found[who, clients].append(measure(server.port, clients, options.seconds, requests, each))
     for (who, clients), loads in found.items():
         report.row(
-            f"{who}, {clients} client{'s' * (clients > 1)}, the pruned model of auto" if who == OURS else f"{who}, {clients}",
+            f"{who}, {clients}{', the pruned model of auto' * (who == OURS)}",
             photos_per_s=[load.rate for load in loads], p50_ms=[1000 * load.p50 for load in loads],
         )  # fmt: skip
     rates = ([load.rate for load in found[who, SIXTEEN[0]]] for who in (OURS, ORIGINAL))

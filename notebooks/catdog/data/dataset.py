@@ -109,7 +109,7 @@ class Dataset:
             lines.append(f"Few test photos of {listed(scarce)}: the more you add, the more sure the judgement below.")
         lines += self.notes
         if self.excluded:
-            lines.append(f"{len(self.left_out):,} files are left out; the list below says why.")
+            lines.append(f"{len(self.excluded):,} files are left out; the list below says why.")
         return "\n".join(lines)
 
     def excluded_table(self, most: int = 20) -> str:

@@ -84,8 +84,8 @@ class Bundle:
         return self.architecture.preprocessing
 
     def backbone(self, public: Backbone | None = None) -> Backbone:
-        """With ImageNet's weights, `public` or as they are here, and the fine-tuned ones. Raises BundleRefused where these
-        do not fit, SuiteError where those cannot be had."""
+        """With ImageNet's weights, `public` or as they are here, and the fine-tuned ones. Raises BundleRefused where
+        these do not fit, SuiteError where those cannot be had."""
         backbone = replace(public or load_backbone(self.architecture.name), architecture=self.architecture)
         try:
             return backbone.with_fine_tuned(self.fine_tuned) if self.fine_tuned else backbone

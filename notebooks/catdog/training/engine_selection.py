@@ -44,10 +44,10 @@ class EngineSelection:
         wanted: str = AUTO,
         int8: Int8Params | None = None,
     ):
-        """Choose the engine `wanted`, or for "auto" the fastest on this machine that proves itself.
+        """Choose the engine `wanted`, or for "auto" the fastest on this machine that passes its parity check.
 
-        A new last layer does not exist yet, so the parity check looks through that of the model that ships, or for another
-        backbone through one that is fitted for it.
+        A new last layer does not exist yet, so the parity check looks through that of the model that ships, or
+        for another backbone through one that is fitted for it.
 
         Raises SuiteError when the engine that was wanted cannot be used.
         """
@@ -80,9 +80,7 @@ class EngineSelection:
         fails on those, on the first 400."""
         for size in SAMPLES:
             probabilities = [
-                head.probabilities(
-                    compute_features(self._photos[:size], one, self.store, f"Parity check by {one.name}")
-                )
+                head.probabilities(compute_features(self._photos[:size], one, self.store, f"Parity check: {one.name}"))
                 for one in (engine, self.reference)
             ]
             parity = compare(*probabilities)

@@ -81,8 +81,8 @@ def fit_head(
         data: features of the splits "train" and "valid"; arrays in memory or `np.memmap`.
         classes: how many there are.
         seed: deals the photos into folds.
-        frozen: False for a backbone that was fine-tuned on the photos for training: then those for validation judge, and
-            do not train.
+        frozen: False for a backbone that was fine-tuned on the photos for training: then those for validation judge,
+            and do not train.
         strengths: to choose from, see `STRENGTHS`.
 
     Raises SuiteError where `seed` cannot be.
