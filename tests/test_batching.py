@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from catdog.backend.app import create_app, set_model
 from catdog.backend.batching import BatchingQueue, QueueFull
-from catdog.backend.deadline import Deadline, DeadlinePassed
+from catdog.backend.deadline import Deadline, DeadlinePassed, NotBegun
 from conftest import drawing, until
 from test_backend import is_problem, parts
 
@@ -150,6 +150,21 @@ def test_what_waits_beyond_its_deadline_is_taken_back(gate):
         assert len(running.result(30)) == 1
     predict(queue, marked(4))
     assert gate.batches == [[1], [4]]
+
+
+def test_what_has_not_begun_soon_enough_is_sent_away_however_long_it_would_wait(gate):
+    queue = BatchingQueue(gate.predict, max_batch_size=1, max_queue_size=4, begin_within=0.01)
+    with ThreadPoolExecutor(1) as clients:
+        running = clients.submit(predict, queue, marked(1))
+        assert gate.entered.wait(30)
+        with pytest.raises(NotBegun):
+            predict(queue, marked(2, 3), Deadline(30))
+        with pytest.raises(NotBegun), queue.reserve(1) as reservation:
+            reservation.run(lambda: gate.batches.append("too late"), Deadline(30))
+        assert queue.queued == 0
+        gate.open.set()
+        assert len(running.result(30)) == 1  # which had begun
+    assert gate.batches == [[1]]
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, SystemExit, MemoryError])

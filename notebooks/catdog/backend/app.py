@@ -35,6 +35,7 @@ from .service import Service, asked, begin, service_of
 from .uploads import InMemoryRequest
 
 _SHARE_OF_SECONDS = 0.25  # that an answer may take: what is let in at today's pace is answered at a slower one, too
+_SHARE_TO_BEGIN = 0.3  # after which what still waits is sent away: something else slows this machine down
 _UNSEEN = ("/healthz", "/readyz", "/metrics", "/page/")
 _SHARE_OF_MEMORY = 16  # one in so many bytes for bodies, which are there up to three times while they are taken apart
 SPARE_THREADS = 16  # for the page, /healthz and refusals while all places for requests with photos are taken
@@ -122,6 +123,7 @@ def set_model(app: APIFlask, classifier: Classifier, queue: batching.BatchingQue
     queue = queue or batching.BatchingQueue(
         classifier.answer, app.config["MAX_BATCH"], ours.limits.waiting, ours.metrics.note_batch,
         _SHARE_OF_SECONDS * ours.limits.seconds, getattr(classifier, "seconds_each", 0.0),
+        _SHARE_TO_BEGIN * ours.limits.seconds,
     )  # fmt: skip
     ours.model = Model(classifier, queue)
     ours.metrics.note_model(classifier.bundle.id)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -57,6 +57,8 @@ class BatchingQueue:
         observe: told how many photos each batch has.
         patience: seconds in which what is let in shall be answered, at the pace of the last photos.
         seconds_each: that a photo takes, as far as is known before the first one.
+        begin_within: seconds after which it is given up what has not even begun. The pace tells what to let in, but a
+            machine that something else slows down tenfold would keep all who wait until their time is over.
     """
 
     def __init__(
@@ -67,7 +69,9 @@ class BatchingQueue:
         observe: Callable[[int], object] = lambda photos: None,
         patience: float = float("inf"),
         seconds_each: float = 0.0,
+        begin_within: float = _LONG,
     ):
+        self.begin_within = begin_within
         self._predict, self._observe = predict, observe
         self._max_batch_size, self._max_queue_size, self._patience = max_batch_size, max_queue_size, patience
         self._computing, self._decoding = Pace(seconds_each), Pace(_DECODES_IN)
@@ -136,6 +140,11 @@ class BatchingQueue:
             self._queued -= (waiting := before - len(self._waiting))
             return waiting
 
+    def waits(self, future: Future) -> bool:
+        """Whether the worker has not taken the photo yet."""
+        with self._lock:
+            return any(entry[1] is future for entry in self._waiting)
+
     def run(self, task: Callable[[], object]) -> Future:
         """Have the worker call `task` in its turn; it takes the time of one photo."""
 
@@ -191,12 +200,15 @@ class Reservation:
         Args:
             left: seconds that the answer may still take.
 
-        Raises DeadlinePassed, NotBegun where not all were in the network by then.
+        Raises DeadlinePassed, NotBegun where not all were in the network by then, or none soon enough.
         """
         left = left or Deadline(_LONG)
         self.empty -= len(photos)
         futures = self._queue.put(photos)
         try:
+            _, unanswered = wait(futures[:1], min(left(), self._queue.begin_within))
+            if unanswered and self._queue.waits(futures[0]):
+                raise TimeoutError
             return [future.exception(left()) or future.result() for future in futures]
         except TimeoutError:
             raise (NotBegun if self._queue.cancel(futures) else DeadlinePassed) from None
@@ -208,11 +220,14 @@ class Reservation:
             DeadlinePassed: it did not end in time; NotBegun: it did not even begin.
             Exception: whatever `task` raised.
         """
-        future = self._queue.run(task)
+        left, future = left or Deadline(_LONG), self._queue.run(task)
+        _, unanswered = wait([future], min(left(), self._queue.begin_within))
+        if unanswered and future.cancel():
+            raise NotBegun
         try:
-            error = future.exception((left or Deadline(_LONG))())
+            error = future.exception(left())
         except TimeoutError:
-            raise (NotBegun if future.cancel() else DeadlinePassed) from None
+            raise DeadlinePassed from None
         if error:
             raise error
         return future.result()
