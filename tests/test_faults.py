@@ -82,7 +82,7 @@ def test_a_full_disk_takes_no_model_no_correction_and_no_line_of_the_log_and_all
     assert not feedback.all()
     assert not list(feedback.folder.iterdir())
     (disk / "others").unlink()
-    assert correct().status_code == 200
+    assert correct().status_code == 201
     assert len(feedback.all()) == 1
     assert ask(app).status_code == 200
     assert len(log.read_bytes()) > told

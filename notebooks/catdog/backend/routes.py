@@ -23,8 +23,8 @@ from .readiness import try_a_photo
 from .schemas import (  # fmt: skip
     Alive,
     Card,
+    Correction,
     Explanation,
-    Kept,
     OriginalPrediction,
     Photos,
     PhotoToCorrect,
@@ -106,20 +106,23 @@ def explain(form_and_files_data):
         with _network_time():
             found, heat = reservation.run(lambda: model.classifier.explain(photo, wanted), asked().left)
     answer = _labelled(model, found)
+    target, heatmap = wanted or answer["label"], [[round(value, 3) for value in row] for row in heat.tolist()]
     return {
         "model": model.classifier.bundle.id,
         "filename": upload.filename,
         **answer,
-        "explained": wanted or answer["label"],
+        "target": target,
+        "explained": target,
         "fit": model.preprocessing.fit,
-        "heat": [[round(value, 3) for value in row] for row in heat.tolist()],
+        "heatmap": heatmap,
+        "heat": heatmap,
     }
 
 
 @api.post("/corrections")
 @api.auth_required(access)
 @api.input(PhotoToCorrect, location="form_and_files", validation=False)
-@api.output(Kept)
+@api.output(Correction, status_code=201)
 @api.doc(responses=refusals(*_PARTS, *_PHOTO, *_CODE, *_CORRECTIONS, "label-unknown", *_MODEL, with_body=True))
 def correct(form_and_files_data):
     """Say what a photo really is
@@ -150,7 +153,8 @@ def correct(form_and_files_data):
         raise Problem(
             "corrections-full", "The correction could not be kept: tell the person who sent you the link."
         ) from None
-    return {"kept": label or "none of these"}
+    word = label or "none of these"
+    return {"label": word, "kept": word}
 
 
 @api.post("/")
@@ -279,4 +283,12 @@ def _labelled(model: Model, answer: Answer) -> dict:
     found = zip(model.classifier.bundle.classes, answer.probabilities.tolist())
     probabilities = {label: round(probability, 6) for label, probability in found}
     label = max(probabilities, key=probabilities.get)
-    return {"label": label, "sure": answer.sure, "familiar": answer.familiar, "probabilities": probabilities}
+    confident, in_distribution = answer.sure, answer.familiar
+    return {
+        "label": label,
+        "confident": confident,
+        "in_distribution": in_distribution,
+        "sure": confident,
+        "familiar": in_distribution,
+        "probabilities": probabilities,
+    }

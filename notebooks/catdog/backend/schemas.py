@@ -9,6 +9,11 @@ from marshmallow import INCLUDE
 from . import problems
 
 
+def _old(now: str) -> dict:
+    """The metadata of a field that is called `now` today, and goes with the next release."""
+    return {"deprecated": True, "description": f"`{now}` by its name of before."}
+
+
 class Photos(Schema):
     images = List(
         File(),
@@ -29,8 +34,9 @@ class PhotoToCorrect(PhotoToExplain):
     label = String(metadata={"description": "The class that it really is; without it, none of them."})
 
 
-class Kept(Schema):
-    kept = String(required=True, metadata={"description": "What is kept of the tester's word."})
+class Correction(Schema):
+    label = String(required=True, metadata={"description": "What is kept of the tester's word."})
+    kept = String(required=True, metadata=_old("label"))
 
 
 class ProblemSchema(Schema):
@@ -43,8 +49,14 @@ class ProblemSchema(Schema):
 class Prediction(Schema):
     filename = String(required=True)
     label = String(metadata={"description": "The most probable class; absent where there is an error."})
-    sure = Boolean(metadata={"description": "False where the model is not sure: by its threshold, or not `familiar`."})
-    familiar = Boolean(metadata={"description": "False where the photo is unlike all that the model was trained on."})
+    confident = Boolean(
+        metadata={"description": "False where the model is not sure: by its threshold, or not `in_distribution`."}
+    )
+    in_distribution = Boolean(
+        metadata={"description": "False where the photo is unlike all that the model was trained on."}
+    )
+    sure = Boolean(metadata=_old("confident"))
+    familiar = Boolean(metadata=_old("in_distribution"))
     probabilities = Dict(keys=String(), values=Float(), metadata={"description": "Every class with its probability."})
     error = Nested(ProblemSchema, metadata={"description": "Why this photo has no answer."})
 
@@ -59,10 +71,13 @@ class Explanation(Schema):
     model = String(required=True, metadata={"description": "<name>/<version> of the model that answered."})
     filename = String(required=True)
     label = String(required=True, metadata={"description": "The most probable class."})
-    sure = Boolean(required=True)
-    familiar = Boolean(required=True)
+    confident = Boolean(required=True)
+    in_distribution = Boolean(required=True)
+    sure = Boolean(required=True, metadata=_old("confident"))
+    familiar = Boolean(required=True, metadata=_old("in_distribution"))
     probabilities = Dict(keys=String(), values=Float(), required=True)
-    explained = String(required=True, metadata={"description": "The class that the heat map is about."})
+    target = String(required=True, metadata={"description": "The class that the heat map is about."})
+    explained = String(required=True, metadata=_old("target"))
     fit = String(
         required=True,
         metadata={
@@ -70,7 +85,7 @@ class Explanation(Schema):
             "the middle square; `squeeze`, the whole photo."
         },
     )
-    heat = List(
+    heatmap = List(
         List(Float()),
         required=True,
         metadata={
@@ -78,6 +93,7 @@ class Explanation(Schema):
             "numbers from 0 to 1, stretched over that part: for 224 pixels 14 of VGG16, 7 of other backbones."
         },
     )
+    heat = List(List(Float()), required=True, metadata=_old("heatmap"))
 
 
 class OriginalPrediction(Schema):

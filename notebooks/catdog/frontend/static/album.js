@@ -127,7 +127,7 @@ export function confidence({ answer }, missing = -1) {
 /** The class, or that it is not sure; "" without an answer. */
 export function answerTo({ answer }) {
   if (!answer) return "";
-  return answer.sure === false ? WORDS.notSure : answer.label;
+  return answer.confident === false ? WORDS.notSure : answer.label;
 }
 
 export function isWrong(photo) {
@@ -139,7 +139,7 @@ function groups(photo) {
   const { answer, state } = photo;
   if (state === "failed") return [FAILED];
   if (!answer) return [];
-  return [answer.sure === false ? NOT_SURE : answer.label, ...(isWrong(photo) ? [WRONG] : [])];
+  return [answer.confident === false ? NOT_SURE : answer.label, ...(isWrong(photo) ? [WRONG] : [])];
 }
 
 function showFilters() {
@@ -209,7 +209,7 @@ export function facts(photo) {
   const { state, code, answer } = photo;
   return {
     state, code: isHeldUp(photo) ? "code-missing" : (code ?? ""), label: answer?.label ?? "",
-    sure: answer?.sure !== false, familiar: answer?.familiar !== false,
+    sure: answer?.confident !== false, familiar: answer?.in_distribution !== false,
     wrong: isWrong(photo), truth: act.truth(photo),
   };
 }
@@ -225,8 +225,8 @@ export function words(photo) {
   if (isHeldUp(photo)) return WORDS.code;
   if (!photo.answer) return WORDS[photo.state];
   const really = isWrong(photo) ? ` (really ${act.truth(photo)})` : "";
-  const why = photo.answer.familiar === false ? WORDS.unfamiliar : `perhaps ${photo.answer.label}`;
-  const perhaps = photo.answer.sure === false ? ` – ${why}` : "";
+  const why = photo.answer.in_distribution === false ? WORDS.unfamiliar : `perhaps ${photo.answer.label}`;
+  const perhaps = photo.answer.confident === false ? ` – ${why}` : "";
   return answerTo(photo) + perhaps + really;
 }
 

@@ -24,7 +24,7 @@ export const settings = { originals: false };
 /** Photos have `number`, `name`, `size` and `open`; here they get `state`, and `answer`, or `code` and `why` there is none. */
 export function enqueue(photos) {
   const idle = photos.filter(({ state }) => state !== "waiting" && state !== "sending");
-  for (const photo of idle) Object.assign(photo, { answer: null, heat: null, code: "", why: "", attempts: 0, alone: false });
+  for (const photo of idle) Object.assign(photo, { answer: null, heatmaps: null, code: "", why: "", attempts: 0, alone: false });
   putBack(idle);
   if (trouble?.kind === "cancelled") goOn();
   else work();

@@ -34,8 +34,8 @@ async function send(label) {
     const form = new FormData();
     form.append("images", await small(asked), "photo");
     if (label) form.append("label", label);
-    const { kept } = await ask("corrections", { method: "POST", body: form });
-    tell(asked, { words: `Sent: ${kept}. Thank you.`, code: "sent", label: label || "none" });
+    const taken = await ask("corrections", { method: "POST", body: form });
+    tell(asked, { words: `Sent: ${taken.label}. Thank you.`, code: "sent", label: label || "none" });
   } catch (trouble) {
     tell(asked, { words: trouble.message, code: codeOf(trouble) });
   }

@@ -136,25 +136,25 @@ async function explain() {
 }
 
 async function heatOf(asked, label) {
-  asked.heat ??= {};
-  if (asked.heat[label]) return asked.heat[label];
+  asked.heatmaps ??= {};
+  if (asked.heatmaps[label]) return asked.heatmaps[label];
   const form = new FormData();
   form.append("images", await small(asked), asked.name);
   form.append("label", label);
-  const { heat, fit } = await ask("explain", { method: "POST", body: form });
-  return (asked.heat[label] = { heat, fit });
+  const { heatmap, fit } = await ask("explain", { method: "POST", body: form });
+  return (asked.heatmaps[label] = { heatmap, fit });
 }
 
-function showHeat({ heat, fit }, label) {
-  canvas.width = canvas.height = heat.length;
+function showHeat({ heatmap, fit }, label) {
+  canvas.width = canvas.height = heatmap.length;
   const context = canvas.getContext("2d");
-  const pixels = context.createImageData(heat.length, heat.length);
+  const pixels = context.createImageData(heatmap.length, heatmap.length);
   const colour = (value) => COLD.map((cold, part) => cold + value * (HOT[part] - cold));
-  heat.flat().forEach((value, i) => pixels.data.set(colour(value), 4 * i));
+  heatmap.flat().forEach((value, i) => pixels.data.set(colour(value), 4 * i));
   context.putImageData(pixels, 0, 0);
   const ends = layOver(dialog.querySelector("img"), fit);
   canvas.hidden = false;
-  sayWhere(heat, label, ends);
+  sayWhere(heatmap, label, ends);
 }
 
 /** Put the heat map over the part of the photo that the model looks at; returns which ends it does not look at. */
@@ -168,10 +168,10 @@ function layOver({ naturalWidth: width, naturalHeight: height }, fit) {
 }
 
 /** For those who do not see the colours. */
-function sayWhere(heat, label, ends) {
-  const third = (cell) => Math.floor((3 * cell) / heat.length);
+function sayWhere(heatmap, label, ends) {
+  const third = (cell) => Math.floor((3 * cell) / heatmap.length);
   const shares = REGIONS.map(() => 0);
-  heat.forEach((row, y) => row.forEach((value, x) => (shares[3 * third(y) + third(x)] += value)));
+  heatmap.forEach((row, y) => row.forEach((value, x) => (shares[3 * third(y) + third(x)] += value)));
   const all = shares.reduce((sum, share) => sum + share, 0);
   const unseen = ends && ` The model does not look at the ${ends} of this photo.`;
   const told = { label, unseen: ends.replaceAll(" ", "-") };

@@ -75,7 +75,7 @@ function sayAccuracy(known, missed) {
   const [low, high] = interval(right, known.length);
   const [share, from, to] = [percent(right / known.length), percent(low), percent(high)];
   const words = `${right} of ${known.length} right: ${share} (95 % interval ${from} to ${to}).`;
-  const sure = known.filter(({ answer }) => answer.sure !== false);
+  const sure = known.filter(({ answer }) => answer.confident !== false);
   const sureRight = sure.filter((photo) => !isWrong(photo)).length;
   const unsure = known.length - sure.length;
   const others = unsure ? ` Not sure of ${unsure}; of the others ${sureRight} of ${sure.length} right.` : "";

@@ -20,7 +20,7 @@ export function saveCsv() {
   const rows = photos.map((photo) => {
     const { answer, path, state, why } = photo;
     const shares = classes.map((label) => answer?.probabilities[label] ?? "");
-    const known = answer ? [answer.label, answer.sure !== false, confidence(photo)] : ["", "", ""];
+    const known = answer ? [answer.label, answer.confident !== false, confidence(photo)] : ["", "", ""];
     return [path, ...known, ...shares, act.truth(photo), answer?.model ?? "", state, why];
   });
   const lines = [head, ...rows].map((row) => row.map(asCell).join(","));

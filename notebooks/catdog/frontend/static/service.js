@@ -24,7 +24,9 @@ const TO_BE_OPENED = 6024;
 const TOO_MANY_A_MINUTE = 734;
 
 /** By which member an answer is known to be the service's. */
-const MEMBER = { model: "classes", predict: "predictions", explain: "heat", corrections: "kept", healthz: "instance" };
+const MEMBER = { model: "classes", predict: "predictions", explain: "heatmap", corrections: "label", healthz: "instance" };
+/** Members as a service of the version before calls them. */
+const BEFORE = { confident: "sure", in_distribution: "familiar", heatmap: "heat", label: "kept" };
 const SECONDS = { predict: 300, explain: 60, corrections: 60 }; // originals take long where the reception is bad
 const FEW_SECONDS = 10; // for what is small
 const BUSY_SECONDS = 5; // where a busy service does not say for how long
@@ -105,10 +107,17 @@ function understand(path, response, text) {
 
 function parsed(text) {
   try {
-    return JSON.parse(text);
+    return withNamesOfToday(JSON.parse(text));
   } catch {
     return null;
   }
+}
+
+function withNamesOfToday(body) {
+  for (const item of [body, ...(body.predictions ?? [])]) {
+    for (const [name, before] of Object.entries(BEFORE)) if (!(name in item) && before in item) item[name] = item[before];
+  }
+  return body;
 }
 
 /** From the page's text too, because a page of another origin does not see the header. */
