@@ -158,7 +158,7 @@ def test_make_serve_obeys_its_knobs_refuses_what_is_too_much_and_ends(model):
     port = free_port()
     knobs = {
         "PORT": port, "MODEL": model.folder, "ENGINE": OPENVINO_INT8, "ACCESS_CODE": "for-testers", "REPLICAS": 1,
-        "LIMITS": "photos=4 waiting=4", "PYTHONPATH": ROOT / "notebooks",
+        "LIMITS": "photos=4 max_queue=4", "PYTHONPATH": ROOT / "notebooks",
     }  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, ROOT / "deploy" / "ray_serve.py"],

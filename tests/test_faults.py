@@ -123,7 +123,7 @@ def test_a_models_folder_that_is_gone_stops_nothing_and_is_made_anew(own_places,
 
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_clock_that_is_set_changes_no_limit(monkeypatch, classifier, hours):
-    client = create_app(classifier, limits=Limits(per_minute=2)).test_client()
+    client = create_app(classifier, limits=Limits(requests_per_minute=2)).test_client()
 
     def asked(address):
         return client.post("/predict", headers={"X-Forwarded-For": address}).status_code

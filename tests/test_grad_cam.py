@@ -202,7 +202,7 @@ def test_what_cannot_be_explained_is_refused(client):
 
 
 def test_a_full_queue_explains_nothing(classifier):
-    client = create_app(classifier, limits=Limits(waiting=0)).test_client()
+    client = create_app(classifier, limits=Limits(max_queue=0)).test_client()
     assert is_problem(client.post("/explain", data=parts(("a", drawing()))), "overloaded")
 
 

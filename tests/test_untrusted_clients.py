@@ -105,7 +105,7 @@ def broken_network(classifier):
 
 def never_in_time(classifier):
     read = "standins.decoders:waits"
-    app = create_app(classifier, limits=Limits(seconds=0.5), READ_PHOTO=read)
+    app = create_app(classifier, limits=Limits(request_timeout=0.5), READ_PHOTO=read)
     until(lambda: decoders(read).pids)  # or all the time goes by in the line
     return app.test_client().post("/predict", data=parts(("x", b"for ever")))
 
@@ -136,12 +136,12 @@ EVERY_PROBLEM = {
         .test_client()
         .post("/corrections", data=parts(("x", drawing())))
     ),
-    "too-many-requests": repeated(2, lambda client: client.post("/predict", headers=FROM_AFAR), per_minute=1),
+    "too-many-requests": repeated(2, lambda client: client.post("/predict", headers=FROM_AFAR), requests_per_minute=1),
     "header-too-large": from_the_server(431),
     "internal": broken_network,
     "not-implemented": from_the_server(501),
     "not-ready": lambda classifier: served(None).get("/readyz"),
-    "overloaded": lambda classifier: served(classifier, waiting=1).post("/predict", data=parts(*[("x", b"")] * 2)),
+    "overloaded": lambda classifier: served(classifier, max_queue=1).post("/predict", data=parts(*[("x", b"")] * 2)),
     "deadline": never_in_time,
 }
 NEVER_OF_A_REQUEST = {"photo-small"}  # training asks for it, serving does not
@@ -298,7 +298,7 @@ def test_photos_are_limited_one_by_one_and_the_others_answered(classifier):
 
 
 def test_a_client_has_so_many_requests_a_minute_and_others_have_theirs(classifier):
-    client = served(classifier, per_minute=3)
+    client = served(classifier, requests_per_minute=3)
 
     def ask(address, times=1, at="127.0.0.1"):
         headers = {"X-Forwarded-For": address} if address else {}
@@ -336,7 +336,7 @@ def test_codes_are_not_guessed(classifier):
 
 @pytest.mark.parametrize("path", ["/model", "/metrics", "/predict"])
 def test_codes_can_be_tried_no_more_often_than_photos_sent(classifier, path):
-    limits = Limits(wrong_codes=2, per_minute=5)
+    limits = Limits(wrong_codes=2, requests_per_minute=5)
     client = create_app(classifier, limits=limits, ACCESS_CODE="for-testers").test_client()
 
     def ask(code, address="203.0.113.7"):
@@ -349,7 +349,7 @@ def test_codes_can_be_tried_no_more_often_than_photos_sent(classifier, path):
 
 
 def test_one_client_leaves_places_and_the_queue_to_others(gated, gate):
-    server = gated(requests=8, waiting=8, photos=2, seconds=6000)
+    server = gated(max_concurrent=8, max_queue=8, photos=2, request_timeout=6000)
 
     def sent_by(client, photos=1):
         return post(server.url, *[drawing()] * photos, headers={"X-Forwarded-For": client} if client else {})
@@ -408,19 +408,41 @@ def test_slow_photos_count_also_where_there_was_no_answer_in_time(classifier, mo
 
 def test_limits_are_set_in_words():
     assert parse_limits("") == Limits()
-    assert parse_limits(" photos=16, pixels=1_000_000 seconds=2.5") == Limits(photos=16, pixels=10**6, seconds=2.5)
+    assert parse_limits(" photos=16, pixels=1_000_000 request_timeout=2.5") == Limits(
+        photos=16, pixels=10**6, request_timeout=2.5
+    )
     for wrong in (
         "photo=1",
         "photos",
         "photos=many",
         "photos=0",
         "photos=-1",
-        "seconds=nan",
-        "seconds=inf",
-        "seconds=1e9",
+        "request_timeout=nan",
+        "request_timeout=inf",
+        "request_timeout=1e9",
+        "decode_seconds=1e9",
     ):
         with refused("setting-limits"):
             parse_limits(wrong)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("waiting", "max_queue"),
+        ("requests", "max_concurrent"),
+        ("held_bytes", "max_bytes_in_flight"),
+        ("seconds", "request_timeout"),
+        ("per_minute", "requests_per_minute"),
+    ],
+)
+def test_limits_by_their_names_of_before_are_taken_and_the_new_one_is_said(old, new, capsys):
+    assert parse_limits(f"photos=16 {old}=7") == Limits(photos=16, **{new: 7})
+    (said,) = capsys.readouterr().out.splitlines()
+    assert old in said
+    assert new in said
+    assert parse_limits(f"{new}=7") == Limits(**{new: 7})
+    assert not capsys.readouterr().out
 
 
 # --- what a photo does to its decoder ---
@@ -495,7 +517,7 @@ def _base64(data):
 
 
 def test_of_32_requests_exactly_those_with_a_place_are_answered(gated, gate):
-    server = gated(waiting=8)
+    server = gated(max_queue=8)
     with ThreadPoolExecutor(32) as clients:
         first = clients.submit(post, server.url, drawing())
         assert gate.entered.wait(30)
@@ -512,7 +534,7 @@ def test_of_32_requests_exactly_those_with_a_place_are_answered(gated, gate):
 
 
 def test_while_all_places_are_taken_the_page_loads_and_the_next_is_refused_before_its_body_is_looked_at(gated, gate):
-    server = gated(requests=3)
+    server = gated(max_concurrent=3)
     with ThreadPoolExecutor(3) as clients:
         asked = [clients.submit(post, server.url, drawing())]
         assert gate.entered.wait(30)  # alone: two that come together would go through the network together
@@ -526,7 +548,7 @@ def test_while_all_places_are_taken_the_page_loads_and_the_next_is_refused_befor
 
 
 def test_no_answer_in_time_is_told_and_gives_its_places_back(gated, gate):
-    server = gated(seconds=0.5, waiting=1)
+    server = gated(request_timeout=0.5, max_queue=1)
     with ThreadPoolExecutor(1) as clients:
         first = clients.submit(post, server.url, drawing())
         assert gate.entered.wait(30)

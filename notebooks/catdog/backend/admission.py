@@ -18,9 +18,9 @@ class Admission:
     """Counts the requests that are being answered, and what each client did lately."""
 
     def __init__(self, limits: Limits):
-        self._places = Share(limits.requests, max(1, limits.requests // _SHARE_OF_ONE))
-        self._waiting = Share(math.inf, max(limits.photos, limits.waiting // _SHARE_OF_ONE))
-        self._requests = MovingWindow(limits.per_minute)
+        self._places = Share(limits.max_concurrent, max(1, limits.max_concurrent // _SHARE_OF_ONE))
+        self._waiting = Share(math.inf, max(limits.photos, limits.max_queue // _SHARE_OF_ONE))
+        self._requests = MovingWindow(limits.requests_per_minute)
         self._slow_photos = MovingWindow(limits.slow_photos)
         self._wrong_codes = MovingWindow(limits.wrong_codes)
         self._corrections = MovingWindow(limits.corrections, _DAY)

@@ -120,8 +120,8 @@ def set_model(app: APIFlask, classifier: Classifier, queue: batching.BatchingQue
     """
     ours = service_of(app)
     queue = queue or batching.BatchingQueue(
-        classifier.answer, app.config["MAX_BATCH"], ours.limits.waiting, ours.metrics.note_batch,
-        _SHARE_OF_SECONDS * ours.limits.seconds, getattr(classifier, "seconds_each", 0.0),
+        classifier.answer, app.config["MAX_BATCH"], ours.limits.max_queue, ours.metrics.note_batch,
+        _SHARE_OF_SECONDS * ours.limits.request_timeout, getattr(classifier, "seconds_each", 0.0),
     )  # fmt: skip
     ours.model = Model(classifier, queue)
     ours.metrics.note_model(classifier.bundle.id)
@@ -133,14 +133,14 @@ def start(app: APIFlask, port: int) -> Server:
     limits = service_of(app).limits
     if stop("backend"):
         gc.collect()  # the app that it served is a circle of references, with a network in it
-    all_bodies = min(limits.held_bytes, memory() // _SHARE_OF_MEMORY)
+    all_bodies = min(limits.max_bytes_in_flight, memory() // _SHARE_OF_MEMORY)
     return serve(
         app,
         "backend",
         port,
         max_body=min(limits.request_bytes, all_bodies // 2),  # more would be refused as if there might be room later
         all_bodies=all_bodies,
-        threads=limits.requests + SPARE_THREADS,
+        threads=limits.max_concurrent + SPARE_THREADS,
         app_refuses=True,
     )
 
@@ -157,7 +157,7 @@ def _open_the_door(app: APIFlask, ours: Service) -> None:
 
     @app.before_request
     def enter() -> None:
-        noted = begin(ours.limits.seconds)
+        noted = begin(ours.limits.request_timeout)
         if REFUSED in request.environ:
             raise problems.of_status(request.environ[REFUSED])
         if request.method == "POST":
