@@ -539,7 +539,7 @@ def test_while_all_places_are_taken_the_page_loads_and_the_next_is_refused_befor
         asked = [clients.submit(post, server.url, drawing())]
         assert gate.entered.wait(30)  # alone: two that come together would go through the network together
         asked += [clients.submit(post, server.url, drawing()) for _ in range(2)]
-        until(lambda: "catdog_waiting_photos 2.0" in requests.get(f"{server.url}/metrics", timeout=5).text)
+        until(lambda: "catdog_queue_photos 2.0" in requests.get(f"{server.url}/metrics", timeout=5).text)
         assert is_problem_of(requests.post(f"{server.url}/predict", data=b"x", timeout=5), "overloaded")
         assert requests.get(server.url, timeout=5).status_code == 200
         gate.open.set()
@@ -622,13 +622,13 @@ def test_metrics_count_what_happened(classifier):
         'catdog_requests_total{method="other",route="unknown",status="405"} 1.0',
         'catdog_request_seconds_count{route="/predict"} 2.0',
         "catdog_photos_total 3.0",
-        'catdog_refusals_total{reason="photo-format"} 1.0',
-        'catdog_refusals_total{reason="too-many-photos"} 1.0',
+        'catdog_rejections_total{reason="photo-format"} 1.0',
+        'catdog_rejections_total{reason="too-many-photos"} 1.0',
         "catdog_batch_photos_count 1.0",
         "catdog_batch_photos_sum 2.0",
-        "catdog_waiting_photos 0.0",
+        "catdog_queue_photos 0.0",
         f'catdog_model_info{{model="{classifier.bundle.id}"}} 1.0',
-        "catdog_model_changes_total 1.0",
+        "catdog_model_reloads_total 1.0",
     ):
         assert line in lines, line
     assert "stranger" not in answer.text
