@@ -197,7 +197,7 @@ def test_the_notebook_tries_the_service_as_a_tester_would(backend, tmp_path):
         smoke_test.predict(backend.url, b"words")
     with refused("service-unreachable", "http://127.0.0.1:9"):
         smoke_test.predict("http://127.0.0.1:9", b"")
-    with refused("test-photo-unreadable", "nothing.jpg", "PHOTO"):
+    with refused("test-photo-unreadable", "nothing.jpg", "TEST_PHOTO"):
         smoke_test.photo_or_drawing(str(tmp_path / "nothing.jpg"))
 
 

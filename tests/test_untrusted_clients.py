@@ -672,8 +672,9 @@ def test_the_page_of_its_own_has_them_too(path):
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_pages_of_which_addresses_may_ask_is_a_setting(classifier):
-    client = create_app(classifier, ORIGINS="https://one.example, https://two.example:8000").test_client()
+@pytest.mark.parametrize("name", ["CORS_ORIGINS", "ORIGINS"])  # as notebooks call it that were saved before
+def test_pages_of_which_addresses_may_ask_is_a_setting(classifier, name):
+    client = create_app(classifier, **{name: "https://one.example, https://two.example:8000"}).test_client()
 
     def allowed(origin):
         return client.get("/healthz", headers={"Origin": origin}).headers.get("Access-Control-Allow-Origin")
@@ -684,7 +685,7 @@ def test_pages_of_which_addresses_may_ask_is_a_setting(classifier):
         assert allowed(origin) is None
     for wrong in ("", "one.example", "https://one.example/path", "https://one.example *"):
         with refused("setting-origins"):
-            create_app(classifier, ORIGINS=wrong)
+            create_app(classifier, **{name: wrong})
 
 
 # --- what is not read at all ---

@@ -60,9 +60,10 @@ def create_app(
         visits: where the last requests are noted; without it, in a list of the app's own.
         limits: without them, the defaults.
         feedback: where testers' corrections are kept; without it, none are taken.
-        config: `ACCESS_CODE` that whoever asks must bring (default none), `ORIGINS` whose pages may ask (default `*`,
-            all), `MAX_BATCH` photos at once through the network (default 16), `READ_PHOTO`, what a decoder does with a
-            file, as "module:function" (default `decoder.READ`); and Flask's own configuration.
+        config: `ACCESS_CODE` that whoever asks must bring (default none), `CORS_ORIGINS` whose pages may ask (default
+            `*`, all; called `ORIGINS` before), `MAX_BATCH` photos at once through the network (default 16),
+            `READ_PHOTO`, what a decoder does with a file, as "module:function" (default `decoder.READ`); and Flask's
+            own configuration.
 
     What belongs to the app is `service.service_of(app)`.
 
@@ -76,7 +77,7 @@ def create_app(
         MAX_BATCH=batching.MAX_BATCH_SIZE,
         READ_PHOTO=READ,
         ACCESS_CODE="",
-        ORIGINS="*",
+        CORS_ORIGINS=config.pop("ORIGINS", "*"),  # as notebooks call it that were saved before
         AUTO_404_RESPONSE=False,
         AUTO_VALIDATION_ERROR_RESPONSE=False,
         AUTO_AUTH_ERROR_RESPONSE=False,
@@ -99,7 +100,7 @@ def create_app(
     _write_down(app, ours)
     # The page may come from another address; the service knows no cookies to protect.
     CORS(
-        app, origins=parse_origins(app.config["ORIGINS"]), send_wildcard=True,
+        app, origins=parse_origins(app.config["CORS_ORIGINS"]), send_wildcard=True,
         expose_headers=["Retry-After", "X-Request-ID"],
     )  # fmt: skip
     app.register_blueprint(api)

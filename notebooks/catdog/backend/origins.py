@@ -13,6 +13,7 @@ def parse_origins(text: str) -> list[str] | str:
     if wrong or not origins:
         raise SuiteError(
             "setting-origins",
-            f'ORIGINS must be * or addresses such as https://page.example, without a path, not "{" ".join(wrong)}".',
+            "CORS_ORIGINS must be * or addresses such as https://page.example, without a path, "
+            f'not "{" ".join(wrong)}".',
         )
     return origins
