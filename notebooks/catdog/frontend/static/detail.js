@@ -1,10 +1,10 @@
 // One photo, large: its full answer, why, and what it really is.
 
-import { act, facts, offer, percent, photos, showBars, showPicture, shown, words } from "./album.js";
+import { callbacks, facts, offer, percent, photos, showBars, showPicture, shown, words } from "./gallery.js";
 import * as correct from "./correct.js";
 import { say } from "./say.js";
 import { ask, codeOf } from "./service.js";
-import { small } from "./shrink.js";
+import { small } from "./resize.js";
 
 const COLD = [10, 10, 60, 190]; // red, green, blue, opacity: what does not matter lies in the dark
 const HOT = [255, 170, 30, 90];
@@ -16,8 +16,8 @@ const dialog = byId("detail");
 const canvas = dialog.querySelector("canvas");
 let photo = null;
 
-/** `tell.truth(photo, label)`: the tester says what a photo really is. */
-export function start(tell) {
+/** `setTruth(photo, label)` is called when the tester says what a photo really is. */
+export function start(setTruth) {
   correct.start();
   byId("close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", forget);
@@ -27,8 +27,8 @@ export function start(tell) {
   byId("next").addEventListener("click", () => step(1));
   byId("why").addEventListener("click", () => (isExplained() ? hideHeat() : explain()));
   byId("why-class").addEventListener("change", explain);
-  byId("truth").addEventListener("change", () => tell.truth(photo, byId("truth").value));
-  byId("detail-retry").addEventListener("click", () => act.retry(photo));
+  byId("truth").addEventListener("change", () => setTruth(photo, byId("truth").value));
+  byId("detail-retry").addEventListener("click", () => callbacks.retry(photo));
   byId("detail-remove").addEventListener("click", removeThis);
 }
 
@@ -62,7 +62,7 @@ function showAnswered({ probabilities, label, model }) {
   offer(byId("why-class"), classes);
   offer(byId("truth"), [["", "not said"], ...classes]);
   if (!isExplained()) byId("why-class").value = label;
-  byId("truth").value = act.truth(photo);
+  byId("truth").value = callbacks.truth(photo);
   say(byId("detail-model"), `Answered by ${model}.`, { model });
 }
 
@@ -108,7 +108,7 @@ function removeThis() {
   const next = shown()[shown().indexOf(photo) + 1] ?? shown()[shown().indexOf(photo) - 1];
   if (next) open(next);
   else dialog.close();
-  act.remove(removed);
+  callbacks.remove(removed);
 }
 
 function isExplained() {

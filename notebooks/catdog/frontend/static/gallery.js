@@ -1,7 +1,7 @@
 // The photos on the page: as cards or as a table, sorted, filtered and counted.
 
 import { say } from "./say.js";
-import { small } from "./shrink.js";
+import { small } from "./resize.js";
 
 const BARS_ON_A_CARD = 5; // of many classes, the rest is shown where the photo is opened
 const WORDS = {
@@ -14,7 +14,7 @@ const WRONG = "?wrong";
 
 export const photos = [];
 /** Set by the page: what is to be done when a photo is opened, removed or tried again, and what really is in it. */
-export const act = { open() {}, remove() {}, retry() {}, truth: () => "" };
+export const callbacks = { open() {}, remove() {}, retry() {}, truth: () => "" };
 
 const byId = (id) => document.getElementById(id);
 const list = byId("results");
@@ -131,7 +131,7 @@ export function answerTo({ answer }) {
 }
 
 export function isWrong(photo) {
-  const truth = act.truth(photo);
+  const truth = callbacks.truth(photo);
   return Boolean(photo.answer && truth && truth !== photo.answer.label);
 }
 
@@ -166,9 +166,9 @@ function makeCard(photo) {
   const part = (name) => card.querySelector(name);
   part(".filename").textContent = photo.name;
   part(".filename").title = photo.path;
-  part(".open").addEventListener("click", () => act.open(photo));
-  part(".retry").addEventListener("click", () => act.retry(photo));
-  part(".remove").addEventListener("click", () => act.remove(photo));
+  part(".open").addEventListener("click", () => callbacks.open(photo));
+  part(".retry").addEventListener("click", () => callbacks.retry(photo));
+  part(".remove").addEventListener("click", () => callbacks.remove(photo));
   part(".remove").setAttribute("aria-label", `Remove ${photo.name}`);
   card.photo = photo;
   seen.observe(card);
@@ -210,7 +210,7 @@ export function facts(photo) {
   return {
     state, code: isHeldUp(photo) ? "code-missing" : (code ?? ""), label: answer?.label ?? "",
     sure: answer?.confident !== false, familiar: answer?.in_distribution !== false,
-    wrong: isWrong(photo), truth: act.truth(photo),
+    wrong: isWrong(photo), truth: callbacks.truth(photo),
   };
 }
 
@@ -224,7 +224,7 @@ export function words(photo) {
   if (photo.state === "failed") return photo.why;
   if (isHeldUp(photo)) return WORDS.code;
   if (!photo.answer) return WORDS[photo.state];
-  const really = isWrong(photo) ? ` (really ${act.truth(photo)})` : "";
+  const really = isWrong(photo) ? ` (really ${callbacks.truth(photo)})` : "";
   const why = photo.answer.in_distribution === false ? WORDS.unfamiliar : `perhaps ${photo.answer.label}`;
   const perhaps = photo.answer.confident === false ? ` – ${why}` : "";
   return answerTo(photo) + perhaps + really;
@@ -246,7 +246,7 @@ function makeBar(label, probability) {
 function makeRow(photo) {
   const row = byId("row").content.firstElementChild.cloneNode(true);
   row.querySelector(".open").textContent = photo.path;
-  row.querySelector(".open").addEventListener("click", () => act.open(photo));
+  row.querySelector(".open").addEventListener("click", () => callbacks.open(photo));
   return row;
 }
 
@@ -254,7 +254,7 @@ function showRow(photo) {
   const cell = (name) => photo.row.querySelector(name);
   say(cell(".label"), words(photo), facts(photo));
   cell(".percent").textContent = photo.answer ? percent(confidence(photo)) : "";
-  cell(".truth").textContent = act.truth(photo);
+  cell(".truth").textContent = callbacks.truth(photo);
 }
 
 export function percent(share) {
