@@ -15,7 +15,7 @@ import requests
 from catdog.backend import decoding
 from catdog.backend.admission import Admission
 from catdog.backend.app import create_app, start
-from catdog.backend.deadline import DeadlinePassed
+from catdog.backend.batching import DeadlinePassed
 from catdog.backend.decoders import decoders
 from catdog.backend.limits import Limits, parse_limits
 from catdog.backend.problems import KINDS, Problem
@@ -611,7 +611,7 @@ def test_metrics_count_what_happened(classifier):
     client = create_app(classifier, limits=Limits(photos=4)).test_client()
     client.post("/predict", data=parts(("a", drawing()), ("b", b"words"), ("c", drawing())))
     client.post("/predict", data=parts(*[("x", b"")] * 5))
-    client.get("/thought/up/by/a/stranger")
+    client.get("/thought/up/by/a/client")
     client.open("/predict", method="BREW")
     answer = client.get("/metrics")
     assert answer.content_type.startswith("text/plain")
@@ -631,7 +631,7 @@ def test_metrics_count_what_happened(classifier):
         "catdog_model_reloads_total 1.0",
     ):
         assert line in lines, line
-    assert "stranger" not in answer.text
+    assert "thought" not in answer.text
 
 
 def test_the_log_has_a_line_a_request_that_its_answer_names(classifier, own_cache):

@@ -5,10 +5,9 @@ import math
 from collections.abc import Iterator
 
 from ..web.request_limits import Share
-from .clients import is_local, rate_limit_key
 from .limits import Limits
 from .problems import Problem
-from .rates import MovingWindow
+from .rates import MovingWindow, is_local, rate_limit_key
 
 _DAY = 24 * 3600
 _SHARE_OF_ONE = 2  # half of the places, and of the photos that wait, are for others

@@ -12,6 +12,7 @@ from flask_cors import CORS
 
 from .. import __version__
 from ..data.feedback import Feedback
+from ..errors import SuiteError
 from ..frontend.page import SAME_ORIGIN, page_blueprint
 from ..machine import memory
 from ..models.classifier import Classifier
@@ -20,13 +21,12 @@ from ..web.request_limits import REFUSED
 from ..web.server import Server, serve, stop
 from . import batching, log, problems
 from .admission import Admission
-from .clients import client
 from .decoder import READ
 from .decoders import decoders
 from .limits import Limits
 from .malloc import give_back_large_blocks
 from .metrics import Metrics
-from .origins import parse_origins
+from .rates import client
 from .readiness import Readiness
 from .request_log import RequestLog, RequestRecord
 from .routes import Model, api
@@ -49,7 +49,7 @@ _HEADERS = {
 
 def create_app(
     classifier: Classifier | None = None,
-    visits: RequestLog | None = None,
+    request_log: RequestLog | None = None,
     limits: Limits | None = None,
     feedback: Feedback | None = None,
     **config,
@@ -57,7 +57,7 @@ def create_app(
     """The service around `classifier`; without one it is alive but not ready until `set_model` gives it one.
 
     Args:
-        visits: where the last requests are noted; without it, in a list of the app's own.
+        request_log: where the last requests are noted; without it, in one of the app's own. (Called `visits` before.)
         limits: without them, the defaults.
         feedback: where testers' corrections are kept; without it, none are taken.
         config: `ACCESS_CODE` that whoever asks must bring (default none), `CORS_ORIGINS` whose pages may ask (default
@@ -69,6 +69,7 @@ def create_app(
 
     Raises SuiteError for an access code or origins that cannot be.
     """
+    request_log = config.pop("visits", request_log)  # as notebooks call it that were saved before
     limits = limits or Limits()
     app = APIFlask(__name__, title="Photo classifier", version=__version__, docs_path=None, static_folder=None)
     app.request_class = InMemoryRequest
@@ -90,7 +91,7 @@ def create_app(
         Admission(limits),
         Readiness(),
         Metrics(lambda: ours.waiting),
-        RequestLog() if visits is None else visits,
+        RequestLog() if request_log is None else request_log,
         feedback,
     )
     log.write_to_file(app.logger)
@@ -111,6 +112,21 @@ def create_app(
     give_back_large_blocks()
     decoders(app.config["READ_PHOTO"])  # so that the first photo need not wait for them to start
     return app
+
+
+def parse_origins(text: str) -> list[str] | str:
+    """ "*", or a list such as "https://one.example https://two.example:8000". Raises SuiteError for anything else."""
+    if text.strip() == "*":
+        return "*"
+    origins = text.replace(",", " ").split()
+    wrong = [origin for origin in origins if link.origin(origin) != origin]
+    if wrong or not origins:
+        raise SuiteError(
+            "setting-origins",
+            "CORS_ORIGINS must be * or addresses such as https://page.example, without a path, "
+            f'not "{" ".join(wrong)}".',
+        )
+    return origins
 
 
 def set_model(app: APIFlask, classifier: Classifier, queue: batching.BatchingQueue | None = None) -> None:
@@ -181,7 +197,7 @@ def _write_down(app: APIFlask, ours: Service) -> None:
         ours.metrics.note_request(response.status_code, seconds)
         if not request.path.startswith(_UNSEEN) and request.method != "OPTIONS":
             what = f"{request.method} {request.path}"
-            ours.visits.add(
+            ours.request_log.add(
                 RequestRecord(datetime.now(), client(), what, asked().photos, response.status_code, seconds)
             )
             _log_request(app.logger, response.status_code, seconds)

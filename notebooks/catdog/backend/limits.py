@@ -1,4 +1,4 @@
-"""What the service takes from strangers, at most: one place for every limit."""
+"""What the service takes from untrusted clients, at most: one place for every limit."""
 
 import dataclasses
 import re

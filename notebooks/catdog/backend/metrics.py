@@ -36,7 +36,7 @@ class Metrics:
         self._reloads = Counter("catdog_model_reloads", "How often another model took over", registry=own)
 
     def note_request(self, status: int, seconds: float) -> None:
-        """The request that is being answered, by its route: addresses that strangers think up are no labels."""
+        """The request that is being answered, by its route: addresses that clients think up are no labels."""
         route = request.url_rule.rule if request.url_rule else "unknown"
         method = request.method if request.method in _METHODS else "other"
         self._requests.labels(route, method, status).inc()

@@ -15,8 +15,7 @@ from ..models.classifier import Answer, Classifier
 from ..web import link
 from . import problems
 from .auth import access
-from .batching import BatchingQueue, QueueFull, Reservation
-from .deadline import DeadlinePassed, NotBegun
+from .batching import BatchingQueue, DeadlinePassed, NotBegun, QueueFull, Reservation
 from .decoders import DECODERS
 from .problems import Problem
 from .readiness import try_a_photo
@@ -106,16 +105,13 @@ def explain(form_and_files_data):
         with _network_time():
             found, heat = reservation.run(lambda: model.classifier.explain(photo, wanted), asked().left)
     answer = _labelled(model, found)
-    target, heatmap = wanted or answer["label"], [[round(value, 3) for value in row] for row in heat.tolist()]
     return {
         "model": model.classifier.bundle.id,
         "filename": upload.filename,
         **answer,
-        "target": target,
-        "explained": target,
+        "target": wanted or answer["label"],
         "fit": model.preprocessing.fit,
-        "heatmap": heatmap,
-        "heat": heatmap,
+        "heatmap": [[round(value, 3) for value in row] for row in heat.tolist()],
     }
 
 
@@ -153,8 +149,7 @@ def correct(form_and_files_data):
         raise Problem(
             "corrections-full", "The correction could not be kept: tell the person who sent you the link."
         ) from None
-    word = label or "none of these"
-    return {"label": word, "kept": word}
+    return {"label": label or "none of these"}
 
 
 @api.post("/")
@@ -283,12 +278,5 @@ def _labelled(model: Model, answer: Answer) -> dict:
     found = zip(model.classifier.bundle.classes, answer.probabilities.tolist())
     probabilities = {label: round(probability, 6) for label, probability in found}
     label = max(probabilities, key=probabilities.get)
-    confident, in_distribution = answer.sure, answer.familiar
-    return {
-        "label": label,
-        "confident": confident,
-        "in_distribution": in_distribution,
-        "sure": confident,
-        "familiar": in_distribution,
-        "probabilities": probabilities,
-    }
+    confident, known = answer.sure, answer.familiar
+    return {"label": label, "confident": confident, "in_distribution": known, "probabilities": probabilities}

@@ -10,8 +10,9 @@ from . import problems
 
 
 def _old(now: str) -> dict:
-    """The metadata of a field that is called `now` today, and goes with the next release."""
-    return {"deprecated": True, "description": f"`{now}` by its name of before."}
+    """Arguments of a field that says the same as `now`, by the name before; it goes with the next release."""
+    metadata = {"deprecated": True, "description": f"`{now}` by its name of before."}
+    return {"attribute": now, "dump_only": True, "metadata": metadata}
 
 
 class Photos(Schema):
@@ -36,7 +37,7 @@ class PhotoToCorrect(PhotoToExplain):
 
 class Correction(Schema):
     label = String(required=True, metadata={"description": "What is kept of the tester's word."})
-    kept = String(required=True, metadata=_old("label"))
+    kept = String(required=True, **_old("label"))
 
 
 class ProblemSchema(Schema):
@@ -55,8 +56,8 @@ class Prediction(Schema):
     in_distribution = Boolean(
         metadata={"description": "False where the photo is unlike all that the model was trained on."}
     )
-    sure = Boolean(metadata=_old("confident"))
-    familiar = Boolean(metadata=_old("in_distribution"))
+    sure = Boolean(**_old("confident"))
+    familiar = Boolean(**_old("in_distribution"))
     probabilities = Dict(keys=String(), values=Float(), metadata={"description": "Every class with its probability."})
     error = Nested(ProblemSchema, metadata={"description": "Why this photo has no answer."})
 
@@ -73,11 +74,11 @@ class Explanation(Schema):
     label = String(required=True, metadata={"description": "The most probable class."})
     confident = Boolean(required=True)
     in_distribution = Boolean(required=True)
-    sure = Boolean(required=True, metadata=_old("confident"))
-    familiar = Boolean(required=True, metadata=_old("in_distribution"))
+    sure = Boolean(required=True, **_old("confident"))
+    familiar = Boolean(required=True, **_old("in_distribution"))
     probabilities = Dict(keys=String(), values=Float(), required=True)
     target = String(required=True, metadata={"description": "The class that the heat map is about."})
-    explained = String(required=True, metadata=_old("target"))
+    explained = String(required=True, **_old("target"))
     fit = String(
         required=True,
         metadata={
@@ -93,7 +94,7 @@ class Explanation(Schema):
             "numbers from 0 to 1, stretched over that part: for 224 pixels 14 of VGG16, 7 of other backbones."
         },
     )
-    heat = List(List(Float()), required=True, metadata=_old("heatmap"))
+    heat = List(List(Float()), required=True, **_old("heatmap"))
 
 
 class OriginalPrediction(Schema):

@@ -17,8 +17,7 @@ import numpy as np
 from a2wsgi import WSGIMiddleware
 
 from ..backend.app import SPARE_THREADS, create_app, set_model
-from ..backend.batching import MAX_BATCH_SIZE, BatchingQueue, QueueFull
-from ..backend.deadline import Deadline
+from ..backend.batching import MAX_BATCH_SIZE, BatchingQueue, Deadline, QueueFull
 from ..backend.limits import Limits
 from ..models.bundle import Bundle
 from ..models.classifier import Answer
