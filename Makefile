@@ -5,7 +5,7 @@ PYTEST := $(IN_VENV) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-r
 export PYTHONPATH := $(CURDIR)/notebooks
 
 .DEFAULT_GOAL := run
-.PHONY: help check run label fit serve scale-check test test-scale bench soak audit train backend frontend colab-check setup setup-tests lint address clean
+.PHONY: help check run ray-label ray-train ray-serve label fit serve scale-check test test-scale bench soak audit train backend frontend colab-check setup setup-tests lint address clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,14 +22,22 @@ backend: setup  ## execute notebook 2 and stay up until Ctrl-C
 frontend: setup  ## execute notebook 3 and stay up until Ctrl-C
 	@$(IN_VENV) -m catdog.notebook.runner frontend
 
-label: $(VENV)/ready-for-scale  ## what a model says of very many photos: PHOTOS=… OUT=….parquet
+ray-label: $(VENV)/ready-for-scale  ## what a model says of very many photos: LABEL_PHOTOS=… LABELS_OUT=….parquet
 	@$(IN_VENV) -m catdog.distributed label
 
-fit: $(VENV)/ready-for-scale  ## notebook 1 without its pictures, on very many photos: PHOTOS=… FEATURES=….parquet
-	@$(IN_VENV) -m catdog.distributed fit
+ray-train: $(VENV)/ready-for-scale  ## notebook 1 without its pictures, on very many photos: DATA=… FEATURES=….parquet
+	@$(IN_VENV) -m catdog.distributed train
 
-serve: $(VENV)/ready-for-scale  ## the backend on Ray Serve until Ctrl-C; knobs: see deploy/ray_serve.py
+ray-serve: $(VENV)/ready-for-scale  ## the backend on Ray Serve until Ctrl-C; knobs: see deploy/ray_serve.py
 	@$(IN_VENV) deploy/ray_serve.py
+
+# By their names of before, for one release.
+NOW_label := ray-label
+NOW_fit := ray-train
+NOW_serve := ray-serve
+label fit serve:
+	@echo "make $@ is called make $(NOW_$@) now: please use that name."
+	@$(MAKE) --no-print-directory $(NOW_$@)
 
 check: lint  ## after every change, a minute or so: style, and the tests without VGG16, a browser or long waits
 	$(PYTEST) -m "not (slow or weights or browser or ray)" --hypothesis-profile=few tests
@@ -46,7 +54,7 @@ bench: setup-tests $(VENV)/peers/ready  ## ratios against the original's way, pe
 soak: setup-tests  ## ten minutes of clients and rubbish, then overload; SOAK="--minutes 1"
 	@$(IN_VENV) tests/soak.py $(SOAK)
 
-scale-check: $(VENV)/ready-for-scale  ## make label on 20,000 photos, with kills, against the plain loop; CHECK="--help"
+scale-check: $(VENV)/ready-for-scale  ## make ray-label on 20,000 photos, with kills, against the plain loop; CHECK="--help"
 	@$(IN_VENV) tests/scale_check.py $(CHECK)
 
 audit: setup-tests  ## known holes in what requirements.txt brings

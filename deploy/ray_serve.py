@@ -1,11 +1,12 @@
 """The backend on Ray Serve, on this machine or on a cluster.
 
-    make serve                                       on this machine, until Ctrl-C
-    RAY_ADDRESS=auto make serve                      called on a machine of a cluster
+    make ray-serve                                   on this machine, until Ctrl-C
+    RAY_ADDRESS=auto make ray-serve                  called on a machine of a cluster
     serve run ray_serve:build MODEL=cats-and-dogs    or by Ray's own command, with notebooks/ and deploy/ in PYTHONPATH
 
-Knobs, from the environment or as arguments: MODEL, ENGINE, ACCESS_CODE, ORIGINS, LIMITS as in notebook 2; REPLICAS, the
-most of the network (0: one a GPU, or a processor), FEWEST, how many while nobody asks; PORT for `make serve` alone.
+Knobs, from the environment or as arguments: MODEL, ENGINE, ACCESS_CODE, CORS_ORIGINS, LIMITS as in notebook 2;
+MAX_REPLICAS of the network (0: one a GPU, or a processor), MIN_REPLICAS, how many while nobody asks; PORT for
+`make ray-serve` alone.
 """
 
 import threading
@@ -14,22 +15,25 @@ from catdog.backend.limits import parse_limits
 from catdog.engines.selection import AUTO
 from catdog.errors import SuiteError, for_the_command_line
 from catdog.models import bundle
-from catdog.settings import as_typed, environment_first
+from catdog.settings import as_typed, by_names_of_today, environment_first
 
-KNOBS = {"MODEL": "", "ENGINE": AUTO, "ACCESS_CODE": "", "ORIGINS": "*", "LIMITS": "", "REPLICAS": 0, "FEWEST": 1}
+KNOBS = {
+    "MODEL": "", "ENGINE": AUTO, "ACCESS_CODE": "", "CORS_ORIGINS": "*", "LIMITS": "", "MAX_REPLICAS": 0,
+    "MIN_REPLICAS": 1,
+}  # fmt: skip
 
 
 def build(settings: dict | None = None):
     """What `serve.run` runs. Raises SuiteError for settings that cannot be."""
-    from catdog.distributed.cluster import connect
-    from catdog.distributed.serve import application
-
-    settings = settings or {}
+    settings = by_names_of_today(settings or {}, KNOBS)
     unknown = set(settings) - set(KNOBS)
     if unknown:
         raise SuiteError("setting-unknown", f"There is no knob {unknown.pop()}: there are {', '.join(KNOBS)}.")
     knobs = {name: as_typed(name, settings.get(name), value) for name, value in KNOBS.items()}
     model, engine, code, origins, limits, replicas, fewest = environment_first(**knobs)
+    from catdog.distributed.cluster import connect
+    from catdog.distributed.serve import application
+
     connect()
     return application(
         bundle.read(bundle.find(model)),
@@ -38,7 +42,7 @@ def build(settings: dict | None = None):
         replicas=replicas,
         fewest=fewest,
         ACCESS_CODE=code,
-        ORIGINS=origins,
+        CORS_ORIGINS=origins,
     )
 
 

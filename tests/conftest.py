@@ -67,7 +67,7 @@ for name in (
     "EXPORT",
     "FEATURES",
     "RAY_ADDRESS",
-    *(OLD_NAMES),
+    *OLD_NAMES,
     *OLD_NAMES.values(),
 ):
     os.environ.pop(name, None)

@@ -5,9 +5,10 @@
     make scale-check CHECK="serve --seconds 60"
     make scale-check CHECK="plan"
 
-`label`: `make label` against the plain loop of one process, which reads ahead, too: photos a second, from the call to
-its end and once every worker is busy. Then memory over the run; and once more with a worker killed, the driver killed
-and started again: each photo must have one row, the same as before. Takes the plain loop's time some three times over.
+`label`: `make ray-label` against the plain loop of one process, which reads ahead, too: photos a second, from the call
+to its end and once every worker is busy. Then memory over the run; and once more with a worker killed, the driver
+killed and started again: each photo must have one row, the same as before. Takes the plain loop's time some three times
+over.
 
 `serve`: the backend on Ray Serve under many clients, with one replica of the network and with two.
 
@@ -70,11 +71,11 @@ def plain_rate(paths: list[str], engine: str) -> float:
 
 
 class Driver:
-    """`make label` as a process; what it and its workers hold of memory, over time."""
+    """`make ray-label` as a process; what it and its workers hold of memory, over time."""
 
     def __init__(self, photos: Path, out: Path, engine: str):
         self.out, self.began = out, time.time()
-        environment = {**os.environ, "PHOTOS": str(photos), "OUT": str(out), "ENGINE": engine}
+        environment = {**os.environ, "LABEL_PHOTOS": str(photos), "LABELS_OUT": str(out), "ENGINE": engine}
         self.process = subprocess.Popen([sys.executable, "-m", "catdog.distributed", "label"], env=environment)
 
     def files(self) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The service for ten minutes under four clients and strangers with rubbish, then far beyond what it can do.
+"""The service for ten minutes under four clients, untrusted ones with rubbish, then far beyond what it can do.
 
     make soak                        ten minutes and a half
     make soak SOAK="--minutes 1"
@@ -37,7 +37,7 @@ from material import Material
 from processes import Server
 from standins.hostile import jpeg_of_many_scans, png_that_says
 
-CLIENTS, STRANGERS, CROWD = 4, 2, 64
+CLIENTS, UNTRUSTED, CROWD = 4, 2, 64
 _MOST_GROWTH = 0.05
 _MOST_SECONDS = 20  # of an answer
 _KILL_SECONDS = 20  # between two decoders that are killed
@@ -100,7 +100,7 @@ def rubbish(photos: list[bytes], chance: np.random.Generator) -> bytes:
     return b"" if kind == 5 else json.dumps({"image": "x" * 1000}).encode()
 
 
-def stranger(url: str, photos: list[bytes], outcomes: Outcomes, ended: threading.Event, seed: int) -> None:
+def untrusted_client(url: str, photos: list[bytes], outcomes: Outcomes, ended: threading.Event, seed: int) -> None:
     """Sends what nobody asked for, in many ways, as one client or as another."""
     chance = np.random.default_rng(seed)
     port = int(url.rpartition(":")[2])
@@ -166,9 +166,11 @@ def soak(
 ) -> tuple[Outcomes, list[tuple[int, int]], list[int]]:
     """What came back, memory once a second, and the decoders that were killed."""
     outcomes, ended, sizes, killed = Outcomes(), threading.Event(), [], []
-    with ThreadPoolExecutor(CLIENTS + STRANGERS + 2) as threads:
+    with ThreadPoolExecutor(CLIENTS + UNTRUSTED + 2) as threads:
         going = [threads.submit(client, url, photos, outcomes, ended, seed, 8) for seed in range(CLIENTS)]
-        going += [threads.submit(stranger, url, photos, outcomes, ended, 100 + seed) for seed in range(STRANGERS)]
+        going += [
+            threads.submit(untrusted_client, url, photos, outcomes, ended, 100 + seed) for seed in range(UNTRUSTED)
+        ]
         going.append(threads.submit(watch, url, outcomes, ended))
         going.append(threads.submit(killer, server, killed, ended))
         for _ in bar(range(int(seconds)), what="Soak", unit="s"):
@@ -251,7 +253,7 @@ def main() -> None:
         "service": own[-1] / own[1] - 1,
         "service and decoders": np.mean(all_together[-4:]) / np.mean(all_together[1:5]) - 1,
     }
-    print(f"\n{CLIENTS} clients and {STRANGERS} strangers, {minutes:g} minutes:")
+    print(f"\n{CLIENTS} clients and {UNTRUSTED} untrusted ones, {minutes:g} minutes:")
     print(f"  {soaked.photos:,} photos answered; statuses {dict(sorted(soaked.statuses.items()))}")
     print(f"  answers with photos: {milliseconds(soaked.seconds[200])}; decoders killed: {len(killed)}")
     print(f"  /healthz: {milliseconds(soaked.seconds['healthz'])}")

@@ -8,6 +8,7 @@ import pytest
 from catdog.backend.app import create_app
 from catdog.backend.limits import Limits
 from catdog.backend.problems import KINDS
+from catdog.backend.request_log import RequestLog
 from catdog.backend.service import service_of
 from catdog.notebook import smoke_test
 from catdog.web import link
@@ -201,7 +202,7 @@ def test_the_notebook_tries_the_service_as_a_tester_would(backend, tmp_path):
         smoke_test.predict(backend.url, b"words")
     with refused("service-unreachable", "http://127.0.0.1:9"):
         smoke_test.predict("http://127.0.0.1:9", b"")
-    with refused("test-photo-unreadable", "nothing.jpg", "PHOTO"):
+    with refused("test-photo-unreadable", "nothing.jpg", "TEST_PHOTO"):
         smoke_test.photo_or_drawing(str(tmp_path / "nothing.jpg"))
 
 
@@ -225,7 +226,7 @@ def test_the_access_code_is_never_written_down(classifier, own_cache):
     app.test_client().get("/model", headers={"Authorization": "Bearer for-testers"})
     app.test_client().post("/predict", headers={"Authorization": "Bearer another-guess"})
     app.logger.warning("something to write")
-    written = (own_cache / "backend.log").read_text() + service_of(app).visits.table()
+    written = (own_cache / "backend.log").read_text() + service_of(app).request_log.table()
     assert "something to write" in written
     assert "for-testers" not in written
     assert "another-guess" not in written
@@ -289,6 +290,13 @@ def test_without_a_code_the_description_asks_for_none(client):
     assert "security" not in spec["paths"]["/predict"]["post"]
 
 
+@pytest.mark.parametrize("name", ["request_log", "visits"])  # as notebooks call it that were saved before
+def test_requests_are_noted_where_the_notebook_says(classifier, name):
+    log = RequestLog()
+    create_app(classifier, **{name: log}).test_client().get("/nothing/here")
+    assert log.last.status == 404
+
+
 def test_the_docs_explain_every_problem(client):
     page = client.get("/docs").text
     assert "POST /predict" in page
@@ -298,7 +306,7 @@ def test_the_docs_explain_every_problem(client):
     assert "https://" not in page
 
 
-def test_visits_name_the_client_but_no_photo(classifier):
+def test_the_request_log_names_the_client_but_no_photo(classifier):
     app = create_app(classifier)
     client = app.test_client()
     client.post(
@@ -311,7 +319,7 @@ def test_visits_name_the_client_but_no_photo(classifier):
         environ_base={"REMOTE_ADDR": "198.51.100.1"},
     )
     client.get("/healthz")
-    table = service_of(app).visits.table()
+    table = service_of(app).request_log.table()
     assert "203.0.113.7" in table
     assert "198.51.100.1" in table
     assert "203.0.113.8" not in table
@@ -319,4 +327,4 @@ def test_visits_name_the_client_but_no_photo(classifier):
     assert "POST /predict" in table
     assert "secret" not in table
     assert "healthz" not in table
-    assert "Nobody" in service_of(create_app(classifier)).visits.table()
+    assert "Nobody" in service_of(create_app(classifier)).request_log.table()

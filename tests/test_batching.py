@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from catdog.backend.app import create_app, set_model
-from catdog.backend.batching import BatchingQueue, QueueFull
-from catdog.backend.deadline import Deadline, DeadlinePassed, NotBegun
+from catdog.backend.batching import BatchingQueue, Deadline, DeadlinePassed, NotBegun, QueueFull
 from conftest import drawing, until
 from test_backend import is_problem, parts
 

@@ -15,7 +15,7 @@ from conftest import drawing, encoded, until
 from PIL import Image
 from playwright.sync_api import expect
 
-LANES, AT_FIRST, AT_MOST = 3, 4, 16
+WORKERS, AT_FIRST, AT_MOST = 3, 4, 16
 DONE = '.card[data-state="done"]'
 WAITING = '.card[data-state="waiting"]'
 
@@ -52,9 +52,9 @@ def test_five_hundred_photos_each_once_in_order_and_nothing_is_left_behind(page,
     expect(page.locator('#status[data-done="500"][data-working="false"]')).to_be_visible(timeout=120_000)
     assert names(page) == [f"{seed}.png" for seed in range(500)]
     assert watched.answered == {f"{seed}.png": 1 for seed in range(500)}
-    assert watched.most == LANES
+    assert watched.most == WORKERS
     sizes = [len(sent) for sent in watched.requests]
-    assert sizes[:LANES] == [AT_FIRST] * LANES
+    assert sizes[:WORKERS] == [AT_FIRST] * WORKERS
     assert max(sizes) == AT_MOST
     assert any(re.search(r", [\d.]+ a second, about \d+ s left…$", words) for words in page.evaluate("told"))
     expect(page.locator("#progress")).to_be_hidden()
@@ -73,8 +73,8 @@ def test_cancelled_photos_wait_and_go_on_where_they_were(page, watched, service)
     wait_until_done(page, 8)
     watched.close()
     choose(page, *tiny(72, 8))
-    expect(page.locator('.card[data-state="sending"]')).to_have_count(LANES * AT_MOST)
-    until(lambda: watched.now == LANES)
+    expect(page.locator('.card[data-state="sending"]')).to_have_count(WORKERS * AT_MOST)
+    until(lambda: watched.now == WORKERS)
     page.click("#cancel")
     expect(page.locator("#go-on")).to_be_focused()
     expect(page.locator(WAITING)).to_have_count(72)
@@ -82,13 +82,13 @@ def test_cancelled_photos_wait_and_go_on_where_they_were(page, watched, service)
     asked = len(watched.requests)
     watched.open()
     until(lambda: not watched.now)
-    watched.close()  # until both lanes have asked: after an answer they ask for more at once
+    watched.close()  # until all workers have asked: after an answer they ask for more at once
     page.click("#go-on")
-    until(lambda: watched.now == LANES)
+    until(lambda: watched.now == WORKERS)
     watched.open()
     wait_until_done(page, 80)
-    first = [name for sent in watched.requests[asked : asked + LANES] for name in sent]
-    assert sorted(first) == sorted(f"{seed}.png" for seed in range(8, 8 + LANES * AT_FIRST))
+    first = [name for sent in watched.requests[asked : asked + WORKERS] for name in sent]
+    assert sorted(first) == sorted(f"{seed}.png" for seed in range(8, 8 + WORKERS * AT_FIRST))
     assert all(watched.answered[f"{seed}.png"] == 1 for seed in range(8))
     expect(page.locator("#go-on")).to_be_hidden()
 
@@ -136,7 +136,7 @@ def test_a_busy_service_is_given_the_time_it_asks_for(page, watched, service, st
     page.goto(elsewhere.url)
     expect_connected(page)
     page.clock.pause_at(page.evaluate("Date.now() + 1000"))
-    watched.refusals = [busy(40, status)] * LANES
+    watched.refusals = [busy(40, status)] * WORKERS
     choose(page, *tiny(10))
     while not page.locator('#status[data-code="not-now"]').count() or page.locator(WAITING).count() < 10:
         page.clock.run_for(100)
@@ -202,7 +202,7 @@ def test_photos_can_be_added_and_removed_at_any_time(page, watched, service):
     page.goto(service.url)
     watched.close()
     choose(page, *tiny(30))
-    expect(page.locator('.card[data-state="sending"]')).to_have_count(LANES * AT_FIRST)
+    expect(page.locator('.card[data-state="sending"]')).to_have_count(WORKERS * AT_FIRST)
     for place in (29, 3):  # one waits, one is under way
         page.locator(".card .remove").nth(place).click()
         expect(page.locator(".card")).to_have_count(29 if place == 29 else 28)
@@ -220,11 +220,11 @@ def test_a_file_that_is_gone_is_told_and_the_others_are_answered(page, watched, 
         (tmp_path / name).write_bytes(drawing("cat", ord(name[0])))
     page.goto(service.url)
     watched.close()
-    choose(page, *tiny(LANES * AT_FIRST))
+    choose(page, *tiny(WORKERS * AT_FIRST))
     page.set_input_files("#photos", [tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg")])
     (tmp_path / "b.jpg").unlink()
     watched.open()
-    wait_until_done(page, LANES * AT_FIRST + 3)
+    wait_until_done(page, WORKERS * AT_FIRST + 3)
     assert labels(page)[-2] == "file-unreadable"
     assert all(label in ("cat", "dog") for label in labels(page)[:-2] + labels(page)[-1:])
     page.complaints.clear()

@@ -12,6 +12,7 @@ from browser import ONCE, choose, expect_data, labels, photo, wait_until_done
 from browser import browser as browser
 from browser import page as page
 from catdog.backend.app import create_app, set_model
+from catdog.data.feedback import Feedback
 from catdog.data.preprocessing import SQUEEZE, Preprocessing
 from catdog.models.classifier import Classifier
 from catdog.models.ood import OODDetector
@@ -253,7 +254,7 @@ def test_why_lays_a_heat_map_over_the_photo(page, backend, client):
             page.click("#why")
         expect_data(page.locator("#why-words[role=status]"), state="shown", label=label)
         files = {"images": (io.BytesIO(drawing("dog", 3)), "a.jpg")}
-        heat = client.post("/explain", data={**files, "label": label}).json["heat"]
+        heat = client.post("/explain", data={**files, "label": label}).json["heatmap"]
         assert np.abs(heat_on(page) - heat).max() < 0.02
         assert lies_over_the_middle(page)
     page.click("#why")
@@ -307,7 +308,8 @@ def test_why_says_where_in_words(page, backend, client, real_photos):
     page.locator(".card .open").click()
     page.select_option("#why-class", "cat")
     expect_data(page.locator("#why-words"), state="shown", label="cat")
-    heat = np.array(client.post("/explain", data={"images": (io.BytesIO(data), "a.jpg"), "label": "cat"}).json["heat"])
+    told = client.post("/explain", data={"images": (io.BytesIO(data), "a.jpg"), "label": "cat"})
+    heat = np.array(told.json["heatmap"])
     thirds = np.arange(14) * 3 // 14
     shares = np.array([[heat[np.ix_(thirds == y, thirds == x)].sum() for x in range(3)] for y in range(3)])
     where = ["upper-left", "top", "upper-right", "left", "middle", "right", "lower-left", "bottom", "lower-right"]
@@ -374,6 +376,40 @@ def test_the_page_says_why_it_is_not_sure_of_what_it_does_not_know(page, classif
     wait_until_done(page, 1)
     expect_data(page.locator(".card"), sure=False, familiar=False)
     expect(page.locator(".card .label")).to_contain_text("Not sure")
+    server.stop()
+
+
+def with_the_names_of_before(response):
+    """As a service of the version before answers."""
+    body = response.get_json() if response.is_json else {}
+    for item in (body, *body.get("predictions", ())):
+        for name in ("confident", "in_distribution", "heatmap", "target"):
+            item.pop(name, None)
+        if "kept" in item:
+            del item["label"]
+    if body:
+        response.set_data(json.dumps(body))
+    return response
+
+
+@ONCE
+def test_a_service_of_the_version_before_is_understood(page, classifier, own_places):
+    nothing = OODDetector(np.zeros((2, 1024), np.float32), limit=0.0)
+    strange = dataclasses.replace(classifier.bundle, familiarity=nothing)
+    app = create_app(Classifier(strange, classifier.engine), feedback=Feedback("pets"))
+    app.after_request(with_the_names_of_before)
+    server = Server(app, "127.0.0.1", 0)
+    page.goto(server.url)
+    choose(page, *plain("red"))
+    wait_until_done(page, 1)
+    expect_data(page.locator(".card"), sure=False, familiar=False)
+    page.locator(".card .open").click()
+    page.click("#why")
+    expect_data(page.locator("#why-words"), state=re.compile("shown|nothing"))
+    page.select_option("#truth", "dog")
+    page.click("#correct")
+    expect_data(page.locator("#correction-words"), code="sent", label="dog")
+    expect(page.locator("#correction-words")).to_contain_text("Sent: dog.")
     server.stop()
 
 

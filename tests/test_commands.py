@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import psutil
 import pytest
+import ray_serve
 import requests
 from catdog.data.synthetic import draw_folder
 from catdog.distributed import __main__
@@ -121,11 +122,48 @@ def test_stopping_while_it_starts_leaves_nothing(command, number):
     assert not alive
 
 
-@pytest.mark.parametrize("command", ["label", "fit"])
+@pytest.mark.parametrize("command", ["label", "train"])
 def test_what_very_many_photos_need_is_told(command, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["catdog.distributed", command])
     with pytest.raises(SystemExit, match=r"\[table-places-missing\]"):
         __main__.main()
+
+
+@pytest.mark.parametrize(
+    ("before", "today", "runs"),
+    [
+        ("label", "ray-label", "catdog.distributed label"),
+        ("fit", "ray-train", "catdog.distributed train"),
+        ("serve", "ray-serve", "deploy/ray_serve.py"),
+    ],
+)
+def test_commands_by_their_names_of_before_say_the_new_one_and_run(before, today, runs):
+    done = subprocess.run(["make", "--dry-run", before], cwd=ROOT, capture_output=True, text=True, check=True)
+    first, *others = done.stdout.splitlines()
+    assert f"make {today} now" in first
+    assert runs in others[-1]
+    assert f"make {before} " not in subprocess.check_output(["make", "help"], cwd=ROOT, text=True)
+
+
+def test_photos_to_train_on_are_called_as_in_notebook_1(monkeypatch, capsys):
+    monkeypatch.delenv("DATA", raising=False)
+    monkeypatch.setenv("PHOTOS", "before")
+    assert __main__._settings()[0] == "before"
+    assert "The setting PHOTOS is called DATA now" in capsys.readouterr().out
+    monkeypatch.setenv("DATA", "today")
+    assert __main__._settings()[0] == "today"
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("before", "today"), [("REPLICAS", "MAX_REPLICAS"), ("FEWEST", "MIN_REPLICAS"), ("MIN_REPLICAS", "MIN_REPLICAS")]
+)
+def test_settings_of_the_service_on_ray_are_taken_by_their_names_of_before(before, today, capsys):
+    with refused("setting-type", today, '"some"'):
+        ray_serve.build({before: "some"})
+    assert (f"The setting {before} is called {today} now" in capsys.readouterr().out) == (before != today)
+    with refused("setting-unknown", "PHOTO"):  # a setting of another command
+        ray_serve.build({"PHOTO": "x"})
 
 
 def test_without_ray_it_is_told_what_to_install(monkeypatch):
@@ -138,10 +176,12 @@ def test_without_ray_it_is_told_what_to_install(monkeypatch):
 def test_a_path_is_meant_from_where_you_are(runner, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DATA", "here")
+    for name in ("DATA", "TEST_PHOTO", "PHOTO"):
+        monkeypatch.setenv(name, "here")
     monkeypatch.setenv("MODEL", "no-path")
     runner._absolute_paths()
-    assert os.environ["DATA"] == str((tmp_path / "here").resolve())
+    for name in ("DATA", "TEST_PHOTO", "PHOTO"):
+        assert os.environ[name] == str((tmp_path / "here").resolve())
     assert os.environ["MODEL"] == "no-path"
 
 

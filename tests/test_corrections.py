@@ -42,8 +42,9 @@ WIDE.paste(Image.open(io.BytesIO(drawing("dog", 3, "PNG"))), (160, 0))
 def test_what_is_kept_is_what_the_network_saw_and_what_the_tester_said(client, classifier, places):
     photo = encoded(WIDE, quality=90)
     assert client.post("/predict", data=parts(("a", photo))).json["corrections"] is True
-    assert send(client, photo, "dog").json == {"kept": "dog"}
-    assert send(client, drawing("cat", 4)).json == {"kept": "none of these"}
+    taken = send(client, photo, "dog")
+    assert (taken.status_code, taken.json["label"]) == (201, "dog")
+    assert send(client, drawing("cat", 4)).json["label"] == "none of these"
     (first, second) = Feedback("pets").all()
     assert (first.label, second.label) == ("dog", None)
     assert (read_photo(first.path) == read_photo(photo)).all()
@@ -80,15 +81,15 @@ def test_where_and_when_a_photo_was_taken_is_not_kept(client):
 
 def test_the_same_photo_once_more_replaces_what_was_said_of_it(client):
     for label in ("dog", "cat"):
-        assert send(client, drawing(), label).status_code == 200
+        assert send(client, drawing(), label).status_code == 201
     assert [one.label for one in Feedback("pets").all()] == ["cat"]
 
 
 def test_so_many_and_no_more(client):
     for seed in range(3):
-        assert send(client, drawing("cat", seed), "cat").status_code == 200
+        assert send(client, drawing("cat", seed), "cat").status_code == 201
     assert is_problem(send(client, drawing("cat", 3), "cat"), "corrections-full")
-    assert send(client, drawing("cat", 2), "dog").status_code == 200  # one that is there already
+    assert send(client, drawing("cat", 2), "dog").status_code == 201  # one that is there already
     assert len(Feedback("pets").all()) == 3
 
 
@@ -99,11 +100,11 @@ def test_one_client_does_not_take_all_places(classifier):
         data = {"images": [(io.BytesIO(drawing("cat", seed)), "x")], "label": "cat"}
         return client.post("/corrections", data=data, headers={"X-Forwarded-For": address})
 
-    assert [sent_by("203.0.113.7", seed).status_code for seed in (1, 1, 1, 2)] == [200] * 4  # two photos
+    assert [sent_by("203.0.113.7", seed).status_code for seed in (1, 1, 1, 2)] == [201] * 4  # two photos
     assert is_problem(refusal := sent_by("203.0.113.7", 3), "too-many-requests")
     assert "tomorrow" in refusal.json["detail"]
-    assert sent_by("203.0.113.8", 3).status_code == 200
-    assert [sent_by("", seed).status_code for seed in (4, 5, 6)] == [200] * 3  # the author, at this machine
+    assert sent_by("203.0.113.8", 3).status_code == 201
+    assert [sent_by("", seed).status_code for seed in (4, 5, 6)] == [201] * 3  # the author, at this machine
     assert len(Feedback("pets").all()) == 6
 
 
@@ -155,7 +156,7 @@ def test_a_photo_without_what_was_said_of_it_is_not_kept(monkeypatch):
 
 def test_a_folder_that_was_tidied_away_is_made_anew(client):
     Feedback("pets").folder.rmdir()
-    assert send(client, drawing(), "cat").status_code == 200
+    assert send(client, drawing(), "cat").status_code == 201
 
 
 def test_a_damaged_record_is_passed_over(client):

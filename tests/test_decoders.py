@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 from catdog.backend import decoders, decoding
-from catdog.backend.deadline import Deadline, DeadlinePassed, NotBegun
+from catdog.backend.batching import Deadline, DeadlinePassed, NotBegun
 from catdog.backend.decoder import READ
 from catdog.backend.decoders import Decoders, NoneFree
 from catdog.backend.problems import Problem

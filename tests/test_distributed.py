@@ -76,7 +76,7 @@ def test_rows_say_what_the_service_says_and_only_new_photos_are_looked_at(photos
 
 @pytest.fixture
 def driver(photos, tmp_path):
-    """driver() starts `make label` as a process of its own, with `more_modules` in its path."""
+    """driver() starts `make ray-label` as a process of its own, with `more_modules` in its path."""
     started = []
 
     def start(more_modules="", **environment):
@@ -87,8 +87,8 @@ def driver(photos, tmp_path):
             env={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT / "notebooks"), str(more_modules)))),
-                "PHOTOS": str(photos),
-                "OUT": str(tmp_path / "labels.parquet"),
+                "LABEL_PHOTOS": str(photos),
+                "LABELS_OUT": str(tmp_path / "labels.parquet"),
                 "ENGINE": OPENVINO_INT8,
                 **environment,
             },

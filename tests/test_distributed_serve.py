@@ -22,7 +22,6 @@ from family import family
 from werkzeug.test import Client
 
 pytest.importorskip("ray.serve", reason="needs what requirements-scale.txt names")
-sys.path.insert(0, str(ROOT / "deploy"))
 import ray_serve
 from catdog.distributed.cluster import connect
 from catdog.distributed.serve import serve
@@ -83,7 +82,9 @@ def url(model):
     connect()
     port = free_port()
     serve.start(http_options={"port": port})
-    app = ray_serve.build({"MODEL": str(model.folder), "ENGINE": OPENVINO_INT8, "REPLICAS": "2", "FEWEST": "2"})
+    app = ray_serve.build(
+        {"MODEL": str(model.folder), "ENGINE": OPENVINO_INT8, "MAX_REPLICAS": "2", "MIN_REPLICAS": "2"}
+    )
     serve.run(app, name="default", logging_config={"log_level": "WARNING"})  # as `serve run` does
     yield f"http://127.0.0.1:{port}"
     serve.shutdown()
@@ -121,8 +122,10 @@ def test_a_body_that_does_not_say_how_long_it_is(url, model):
 def test_knobs_that_do_not_exist_or_do_not_fit_are_told():
     with refused("setting-unknown", "MODLE", "MODEL, ENGINE"):
         ray_serve.build({"MODLE": "pets"})
-    with refused("setting-type", "REPLICAS", '"many"'):
-        ray_serve.build({"REPLICAS": "many"})
+    with refused("setting-type", "MAX_REPLICAS", '"many"'):
+        ray_serve.build({"MAX_REPLICAS": "many"})
+    with refused("setting-type", "MIN_REPLICAS", '"few"'):
+        ray_serve.build({"FEWEST": "few"})
 
 
 def network_replicas():
@@ -156,11 +159,11 @@ def test_no_request_is_lost_with_a_replica(url, classifier):
     assert set(statuses) == {200}
 
 
-def test_make_serve_obeys_its_knobs_refuses_what_is_too_much_and_ends(model):
+def test_make_ray_serve_obeys_its_knobs_refuses_what_is_too_much_and_ends(model):
     port = free_port()
     knobs = {
-        "PORT": port, "MODEL": model.folder, "ENGINE": OPENVINO_INT8, "ACCESS_CODE": "for-testers", "REPLICAS": 1,
-        "LIMITS": "photos=4 waiting=4", "PYTHONPATH": ROOT / "notebooks",
+        "PORT": port, "MODEL": model.folder, "ENGINE": OPENVINO_INT8, "ACCESS_CODE": "for-testers", "MAX_REPLICAS": 1,
+        "LIMITS": "photos=4 max_queue=4", "PYTHONPATH": ROOT / "notebooks",
     }  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, ROOT / "deploy" / "ray_serve.py"],

@@ -82,7 +82,7 @@ def test_a_full_disk_takes_no_model_no_correction_and_no_line_of_the_log_and_all
     assert not feedback.all()
     assert not list(feedback.folder.iterdir())
     (disk / "others").unlink()
-    assert correct().status_code == 200
+    assert correct().status_code == 201
     assert len(feedback.all()) == 1
     assert ask(app).status_code == 200
     assert len(log.read_bytes()) > told
@@ -123,7 +123,7 @@ def test_a_models_folder_that_is_gone_stops_nothing_and_is_made_anew(own_places,
 
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_clock_that_is_set_changes_no_limit(monkeypatch, classifier, hours):
-    client = create_app(classifier, limits=Limits(per_minute=2)).test_client()
+    client = create_app(classifier, limits=Limits(requests_per_minute=2)).test_client()
 
     def asked(address):
         return client.post("/predict", headers={"X-Forwarded-For": address}).status_code

@@ -101,7 +101,7 @@ def test_an_address_cannot_break_out_of_the_page():
 
 
 STATIC = ROOT / "notebooks/catdog/frontend/static"
-LOADED = sorted(path.name for path in STATIC.iterdir() if path.name != "live.js")
+LOADED = sorted(path.name for path in STATIC.iterdir() if path.name != "live_reload.js")
 
 
 @pytest.fixture(scope="module")
@@ -148,10 +148,11 @@ def test_text_enters_the_page_as_text_only():
             assert forbidden not in script.read_text()
 
 
+BEFORE_A_CODE = r"code: |ServiceError\(\s*|tell\(|fail\(photo, |code \?\? "
 PAGE_CODES = {
     code
     for script in STATIC.glob("*.js")
-    for code in re.findall(r'(?:code: |Trouble\(\s*|tell\(|fail\(photo, |code \?\? )"([a-z-]+)"', script.read_text())
+    for code in re.findall(rf'(?:{BEFORE_A_CODE})"([a-z-]+)"', script.read_text())
 }
 SEEN_BY_NO_TEST = {
     "asking", "cancelled", "link-error", "reading",  # for a moment, or never shown by themselves
@@ -257,9 +258,9 @@ def files_of_ours(tmp_path):
 def test_only_in_its_notebook_does_the_page_ask_for_changes(app):
     """Everywhere else each question would count against the link's month."""
     own = create_page_app("/").test_client()
-    assert "live.js" in own.get("/?live").text
-    assert "live.js" not in own.get("/").text
-    assert "live.js" not in app.test_client().get("/?live").text
+    assert "live_reload.js" in own.get("/?live").text
+    assert "live_reload.js" not in own.get("/").text
+    assert "live_reload.js" not in app.test_client().get("/?live").text
     assert app.test_client().get("/changes").status_code == 404
 
 
@@ -281,7 +282,7 @@ def test_a_template_that_is_broken_says_so_until_it_is_mended(files_of_ours):
     broken = client.get("/?live")
     assert broken.status_code == 500
     assert "page.html cannot be shown" in broken.text
-    assert "live.js" in broken.text
+    assert "live_reload.js" in broken.text
     assert "<b>" not in broken.text
     assert "Traceback" not in broken.text
     page.write_text(good)

@@ -10,6 +10,7 @@ import pytest
 from catdog.backbones.architectures import VGG16
 from catdog.backend.app import create_app
 from catdog.backend.limits import Limits
+from catdog.data.feedback import Feedback
 from catdog.data.images import read_photo
 from catdog.data.preprocessing import SQUEEZE
 from catdog.engines import open_engine
@@ -135,10 +136,10 @@ def test_an_answer_with_its_reason(client, classifier):
     answer = client.post("/explain", data=parts(("a.jpg", drawing("dog", 3)))).json
     (prediction,) = client.post("/predict", data=parts(("a.jpg", drawing("dog", 3)))).json["predictions"]
     assert answer["model"] == classifier.bundle.id
-    assert answer["explained"] == answer["label"] == prediction["label"]
+    assert answer["target"] == answer["label"] == prediction["label"]
     for label, p in prediction["probabilities"].items():
         assert answer["probabilities"][label] == pytest.approx(p, abs=1e-3)
-    heat = np.array(answer["heat"])
+    heat = np.array(answer["heatmap"])
     assert heat.shape == (SIDE, SIDE)
     assert (heat.min() >= 0, heat.max()) == (True, 1)
 
@@ -151,16 +152,41 @@ def test_an_answer_says_which_part_of_the_photo_the_heat_covers(client, classifi
         service = create_app(one).test_client()
         answers = [service.post("/explain", data=parts(("a", encoded(photo, "PNG")))).json for photo in (alone, beside)]
         assert [answer["fit"] for answer in answers] == [fit, fit]
-        heats = [np.array(answer["heat"]) for answer in answers]
+        heats = [np.array(answer["heatmap"]) for answer in answers]
         assert (np.abs(np.subtract(*heats)).mean() < 0.02) == same
+
+
+def test_names_of_before_say_the_same_for_one_release(classifier, own_places):
+    """Those of a script that was written for the version before, and marked for whoever writes a new one."""
+    client = create_app(classifier, feedback=Feedback("pets")).test_client()
+    answers = {
+        "Prediction": client.post("/predict", data=parts(("a.jpg", drawing("dog", 3)))).json["predictions"][0],
+        "Explanation": client.post("/explain", data=parts(("a.jpg", drawing("dog", 3)))).json,
+        "Correction": client.post("/corrections", data=parts(("a.jpg", drawing("dog", 3)))).json,
+    }
+    names_of_before = {
+        "Prediction": {"sure": "confident", "familiar": "in_distribution"},
+        "Explanation": {
+            "sure": "confident", "familiar": "in_distribution", "heat": "heatmap", "explained": "target",
+        },
+        "Correction": {"kept": "label"},
+    }  # fmt: skip
+    schemas = client.get("/openapi.json").json["components"]["schemas"]
+    for schema, names in names_of_before.items():
+        described = schemas[schema]["properties"]
+        assert set(answers[schema]) <= set(described)
+        assert {name for name, field in described.items() if field.get("deprecated")} == set(names)
+        for before, today in names.items():
+            assert answers[schema][before] == answers[schema][today]
+            assert f"`{today}`" in described[before]["description"]
 
 
 def test_another_class_can_be_asked_about(client):
     heats = []
     for label in ("cat", "dog"):
         answer = client.post("/explain", data={**parts(("a.jpg", drawing("dog", 3))), "label": label}).json
-        assert answer["explained"] == label
-        heats.append(answer["heat"])
+        assert answer["target"] == label
+        heats.append(answer["heatmap"])
     assert heats[0] != heats[1]
 
 
@@ -176,7 +202,7 @@ def test_what_cannot_be_explained_is_refused(client):
 
 
 def test_a_full_queue_explains_nothing(classifier):
-    client = create_app(classifier, limits=Limits(waiting=0)).test_client()
+    client = create_app(classifier, limits=Limits(max_queue=0)).test_client()
     assert is_problem(client.post("/explain", data=parts(("a", drawing()))), "overloaded")
 
 
@@ -193,16 +219,16 @@ def test_reasons_are_for_those_with_the_code(classifier):
 def test_the_service_says_when_the_models_threshold_is_not_reached(classifier):
     photos = [(f"{seed}.jpg", drawing("dog", seed)) for seed in range(6)]
     plain = create_app(classifier).test_client().post("/predict", data=parts(*photos)).json["predictions"]
-    assert [item["sure"] for item in plain] == [item["familiar"] for item in plain] == [True] * 6
+    assert [item["confident"] for item in plain] == [item["in_distribution"] for item in plain] == [True] * 6
     limit = float(np.median([max(item["probabilities"].values()) for item in plain]))
     careful = create_app(
         Classifier(without_thresholds(classifier.bundle, confidence=limit), classifier.engine)
     ).test_client()
     found = careful.post("/predict", data=parts(*photos)).json["predictions"]
-    assert [item["sure"] for item in found] == [max(item["probabilities"].values()) >= limit for item in found]
-    assert {item["sure"] for item in found} == {True, False}
-    unsure = next(name for (name, _), item in zip(photos, found) if not item["sure"])
-    assert careful.post("/explain", data=parts((unsure, dict(photos)[unsure]))).json["sure"] is False
+    assert [item["confident"] for item in found] == [max(item["probabilities"].values()) >= limit for item in found]
+    assert {item["confident"] for item in found} == {True, False}
+    unsure = next(name for (name, _), item in zip(photos, found) if not item["confident"])
+    assert careful.post("/explain", data=parts((unsure, dict(photos)[unsure]))).json["confident"] is False
 
 
 def test_a_photo_that_is_unlike_all_is_never_sure(classifier):
@@ -214,8 +240,8 @@ def test_a_photo_that_is_unlike_all_is_never_sure(classifier):
     client = create_app(Classifier(knowing, classifier.engine)).test_client()
     known, strange = [(f"{seed}.jpg", drawing("dog", seed)) for seed in range(2)]
     found = client.post("/predict", data=parts(known, strange)).json["predictions"]
-    assert [(item["sure"], item["familiar"]) for item in found] == [(True, True), (False, False)]
-    assert client.post("/explain", data=parts(strange)).json["familiar"] is False
+    assert [(item["confident"], item["in_distribution"]) for item in found] == [(True, True), (False, False)]
+    assert client.post("/explain", data=parts(strange)).json["in_distribution"] is False
 
 
 @pytest.mark.parametrize("sure", [1.1, -0.1, "high", None, float("nan"), [0.5]])

@@ -20,7 +20,7 @@ def tunnel(state="up", public=True, provider="ngrok", detail="The link works."):
     )
 
 
-def visit():
+def a_request():
     return RequestRecord(datetime(2026, 1, 2, 3, 4, 5), "203.0.113.7", "POST /predict", 3, 200, 0.1)
 
 
@@ -50,21 +50,21 @@ def test_what_is_not_public_is_orange_and_has_nothing_to_scan(provider):
 
 
 def test_what_comes_from_outside_is_text():
-    visits = RequestLog()
-    visits.add(RequestRecord(datetime.now(), "<img src=x>", "GET /<b>", 0, 404, 0.1))
-    assert "<img" not in Panel(tunnel("down", detail="<script>"), visits)._repr_html_()
-    assert "<script>" not in Panel(tunnel("down", detail="<script>"), visits)._repr_html_()
+    request_log = RequestLog()
+    request_log.add(RequestRecord(datetime.now(), "<img src=x>", "GET /<b>", 0, 404, 0.1))
+    assert "<img" not in Panel(tunnel("down", detail="<script>"), request_log)._repr_html_()
+    assert "<script>" not in Panel(tunnel("down", detail="<script>"), request_log)._repr_html_()
 
 
 def test_it_is_kept_fresh_until_another_is_shown(monkeypatch):
-    updates, visits = [], RequestLog()
+    updates, request_log = [], RequestLog()
     handle = types.SimpleNamespace(update=lambda shown: updates.append(str(shown)))
     monkeypatch.setattr(IPython.display, "display", lambda shown, display_id: handle)
-    show_panel(tunnel(), visits, seconds=0.02)
-    visits.add(visit())
+    show_panel(tunnel(), request_log, seconds=0.02)
+    request_log.add(a_request())
     until(lambda: updates and "Last visitor: 203.0.113.7, POST /predict, at 03:04:05." in updates[-1])
     assert len(updates) == 1
-    show_panel(tunnel(), visits)
+    show_panel(tunnel(), request_log)
     until(lambda: len([thread for thread in threading.enumerate() if thread.name == "link panel"]) == 1)
     link_panel._showing.set()
 

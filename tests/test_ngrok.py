@@ -74,7 +74,7 @@ def test_page_and_three_megabytes_go_through(ngrok, backend, app):
     ).json()
     assert [item["filename"] for item in answer["predictions"]] == ["noise.png", "cat.jpg"]
     assert not any("error" in item for item in answer["predictions"])
-    assert service_of(app).visits.last.client == "203.0.113.7"
+    assert service_of(app).request_log.last.client == "203.0.113.7"
 
 
 def test_the_link_file_says_where_it_leads_until_it_is_closed(ngrok, page):

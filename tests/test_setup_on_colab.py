@@ -274,6 +274,8 @@ def test_notebooks_call_the_suite_that_is_here(cell):
         "from catdog.backend.app import create_app, start, use; from catdog.trial import ask, photo_or_drawing",
         "from catdog.doctor import examine; from catdog.features import FeatureStore",
         "from catdog.proving import Engines",
+        "from catdog.backend.clients import client; from catdog.backend.deadline import Deadline",
+        "from catdog.backend.origins import parse_origins",
         "from catdog.unfreezing import unfrozen; from catdog.confidence import fit_confidence; import catdog.judging",
         "from catdog.images import read_photo; from catdog.scale.labelling import label",
     ],

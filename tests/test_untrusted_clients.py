@@ -15,7 +15,7 @@ import requests
 from catdog.backend import decoding
 from catdog.backend.admission import Admission
 from catdog.backend.app import create_app, start
-from catdog.backend.deadline import DeadlinePassed
+from catdog.backend.batching import DeadlinePassed
 from catdog.backend.decoders import decoders
 from catdog.backend.limits import Limits, parse_limits
 from catdog.backend.problems import KINDS, Problem
@@ -105,7 +105,7 @@ def broken_network(classifier):
 
 def never_in_time(classifier):
     read = "standins.decoders:waits"
-    app = create_app(classifier, limits=Limits(seconds=0.5), READ_PHOTO=read)
+    app = create_app(classifier, limits=Limits(request_timeout=0.5), READ_PHOTO=read)
     until(lambda: decoders(read).pids)  # or all the time goes by in the line
     return app.test_client().post("/predict", data=parts(("x", b"for ever")))
 
@@ -136,12 +136,12 @@ EVERY_PROBLEM = {
         .test_client()
         .post("/corrections", data=parts(("x", drawing())))
     ),
-    "too-many-requests": repeated(2, lambda client: client.post("/predict", headers=FROM_AFAR), per_minute=1),
+    "too-many-requests": repeated(2, lambda client: client.post("/predict", headers=FROM_AFAR), requests_per_minute=1),
     "header-too-large": from_the_server(431),
     "internal": broken_network,
     "not-implemented": from_the_server(501),
     "not-ready": lambda classifier: served(None).get("/readyz"),
-    "overloaded": lambda classifier: served(classifier, waiting=1).post("/predict", data=parts(*[("x", b"")] * 2)),
+    "overloaded": lambda classifier: served(classifier, max_queue=1).post("/predict", data=parts(*[("x", b"")] * 2)),
     "deadline": never_in_time,
 }
 NEVER_OF_A_REQUEST = {"photo-small"}  # training asks for it, serving does not
@@ -298,7 +298,7 @@ def test_photos_are_limited_one_by_one_and_the_others_answered(classifier):
 
 
 def test_a_client_has_so_many_requests_a_minute_and_others_have_theirs(classifier):
-    client = served(classifier, per_minute=3)
+    client = served(classifier, requests_per_minute=3)
 
     def ask(address, times=1, at="127.0.0.1"):
         headers = {"X-Forwarded-For": address} if address else {}
@@ -336,7 +336,7 @@ def test_codes_are_not_guessed(classifier):
 
 @pytest.mark.parametrize("path", ["/model", "/metrics", "/predict"])
 def test_codes_can_be_tried_no_more_often_than_photos_sent(classifier, path):
-    limits = Limits(wrong_codes=2, per_minute=5)
+    limits = Limits(wrong_codes=2, requests_per_minute=5)
     client = create_app(classifier, limits=limits, ACCESS_CODE="for-testers").test_client()
 
     def ask(code, address="203.0.113.7"):
@@ -349,7 +349,7 @@ def test_codes_can_be_tried_no_more_often_than_photos_sent(classifier, path):
 
 
 def test_one_client_leaves_places_and_the_queue_to_others(gated, gate):
-    server = gated(requests=8, waiting=8, photos=2, seconds=6000)
+    server = gated(max_concurrent=8, max_queue=8, photos=2, request_timeout=6000)
 
     def sent_by(client, photos=1):
         return post(server.url, *[drawing()] * photos, headers={"X-Forwarded-For": client} if client else {})
@@ -408,19 +408,41 @@ def test_slow_photos_count_also_where_there_was_no_answer_in_time(classifier, mo
 
 def test_limits_are_set_in_words():
     assert parse_limits("") == Limits()
-    assert parse_limits(" photos=16, pixels=1_000_000 seconds=2.5") == Limits(photos=16, pixels=10**6, seconds=2.5)
+    assert parse_limits(" photos=16, pixels=1_000_000 request_timeout=2.5") == Limits(
+        photos=16, pixels=10**6, request_timeout=2.5
+    )
     for wrong in (
         "photo=1",
         "photos",
         "photos=many",
         "photos=0",
         "photos=-1",
-        "seconds=nan",
-        "seconds=inf",
-        "seconds=1e9",
+        "request_timeout=nan",
+        "request_timeout=inf",
+        "request_timeout=1e9",
+        "decode_seconds=1e9",
     ):
         with refused("setting-limits"):
             parse_limits(wrong)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("waiting", "max_queue"),
+        ("requests", "max_concurrent"),
+        ("held_bytes", "max_bytes_in_flight"),
+        ("seconds", "request_timeout"),
+        ("per_minute", "requests_per_minute"),
+    ],
+)
+def test_limits_by_their_names_of_before_are_taken_and_the_new_one_is_said(old, new, capsys):
+    assert parse_limits(f"photos=16 {old}=7") == Limits(photos=16, **{new: 7})
+    (said,) = capsys.readouterr().out.splitlines()
+    assert old in said
+    assert new in said
+    assert parse_limits(f"{new}=7") == Limits(**{new: 7})
+    assert not capsys.readouterr().out
 
 
 # --- what a photo does to its decoder ---
@@ -495,7 +517,7 @@ def _base64(data):
 
 
 def test_of_32_requests_exactly_those_with_a_place_are_answered(gated, gate):
-    server = gated(waiting=8)
+    server = gated(max_queue=8)
     with ThreadPoolExecutor(32) as clients:
         first = clients.submit(post, server.url, drawing())
         assert gate.entered.wait(30)
@@ -512,12 +534,12 @@ def test_of_32_requests_exactly_those_with_a_place_are_answered(gated, gate):
 
 
 def test_while_all_places_are_taken_the_page_loads_and_the_next_is_refused_before_its_body_is_looked_at(gated, gate):
-    server = gated(requests=3)
+    server = gated(max_concurrent=3)
     with ThreadPoolExecutor(3) as clients:
         asked = [clients.submit(post, server.url, drawing())]
         assert gate.entered.wait(30)  # alone: two that come together would go through the network together
         asked += [clients.submit(post, server.url, drawing()) for _ in range(2)]
-        until(lambda: "catdog_waiting_photos 2.0" in requests.get(f"{server.url}/metrics", timeout=5).text)
+        until(lambda: "catdog_queue_photos 2.0" in requests.get(f"{server.url}/metrics", timeout=5).text)
         assert is_problem_of(requests.post(f"{server.url}/predict", data=b"x", timeout=5), "overloaded")
         assert requests.get(server.url, timeout=5).status_code == 200
         gate.open.set()
@@ -526,7 +548,7 @@ def test_while_all_places_are_taken_the_page_loads_and_the_next_is_refused_befor
 
 
 def test_no_answer_in_time_is_told_and_gives_its_places_back(gated, gate):
-    server = gated(seconds=0.5, waiting=1)
+    server = gated(request_timeout=0.5, max_queue=1)
     with ThreadPoolExecutor(1) as clients:
         first = clients.submit(post, server.url, drawing())
         assert gate.entered.wait(30)
@@ -589,7 +611,7 @@ def test_metrics_count_what_happened(classifier):
     client = create_app(classifier, limits=Limits(photos=4)).test_client()
     client.post("/predict", data=parts(("a", drawing()), ("b", b"words"), ("c", drawing())))
     client.post("/predict", data=parts(*[("x", b"")] * 5))
-    client.get("/thought/up/by/a/stranger")
+    client.get("/thought/up/by/a/client")
     client.open("/predict", method="BREW")
     answer = client.get("/metrics")
     assert answer.content_type.startswith("text/plain")
@@ -600,16 +622,16 @@ def test_metrics_count_what_happened(classifier):
         'catdog_requests_total{method="other",route="unknown",status="405"} 1.0',
         'catdog_request_seconds_count{route="/predict"} 2.0',
         "catdog_photos_total 3.0",
-        'catdog_refusals_total{reason="photo-format"} 1.0',
-        'catdog_refusals_total{reason="too-many-photos"} 1.0',
+        'catdog_rejections_total{reason="photo-format"} 1.0',
+        'catdog_rejections_total{reason="too-many-photos"} 1.0',
         "catdog_batch_photos_count 1.0",
         "catdog_batch_photos_sum 2.0",
-        "catdog_waiting_photos 0.0",
+        "catdog_queue_photos 0.0",
         f'catdog_model_info{{model="{classifier.bundle.id}"}} 1.0',
-        "catdog_model_changes_total 1.0",
+        "catdog_model_reloads_total 1.0",
     ):
         assert line in lines, line
-    assert "stranger" not in answer.text
+    assert "thought" not in answer.text
 
 
 def test_the_log_has_a_line_a_request_that_its_answer_names(classifier, own_cache):
@@ -650,8 +672,9 @@ def test_the_page_of_its_own_has_them_too(path):
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_pages_of_which_addresses_may_ask_is_a_setting(classifier):
-    client = create_app(classifier, ORIGINS="https://one.example, https://two.example:8000").test_client()
+@pytest.mark.parametrize("name", ["CORS_ORIGINS", "ORIGINS"])  # as notebooks call it that were saved before
+def test_pages_of_which_addresses_may_ask_is_a_setting(classifier, name):
+    client = create_app(classifier, **{name: "https://one.example, https://two.example:8000"}).test_client()
 
     def allowed(origin):
         return client.get("/healthz", headers={"Origin": origin}).headers.get("Access-Control-Allow-Origin")
@@ -662,7 +685,7 @@ def test_pages_of_which_addresses_may_ask_is_a_setting(classifier):
         assert allowed(origin) is None
     for wrong in ("", "one.example", "https://one.example/path", "https://one.example *"):
         with refused("setting-origins"):
-            create_app(classifier, ORIGINS=wrong)
+            create_app(classifier, **{name: wrong})
 
 
 # --- what is not read at all ---

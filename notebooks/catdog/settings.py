@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from . import moved
 from .errors import SuiteError
@@ -97,13 +98,29 @@ def environment_first(**settings) -> tuple:
     return tuple(as_typed(name, in_environment(name), default) for name, default in settings.items())
 
 
-def in_environment(name: str) -> str | None:
-    """What the environment holds for the setting `name`, under that name or the one that it had before."""
-    old = OLD_NAMES.get(name, "")
+def in_environment(name: str, old: str = "") -> str | None:
+    """What the environment holds for the setting `name`, under that name or the one that it had before.
+
+    Args:
+        old: the name before, where it is not that of `OLD_NAMES`.
+    """
+    old = old or OLD_NAMES.get(name, "")
     if name not in os.environ and old in os.environ:
-        print(f"The setting {old} is called {name} now: please use that name.")
+        _say_name_of_today(old, name)
         return os.environ[old]
     return os.environ.get(name)
+
+
+def by_names_of_today(given: dict, names: Iterable[str]) -> dict:
+    """`given` settings; one that goes by the name that one of `names` had before, by that of today, which is said."""
+    today = {OLD_NAMES[name]: name for name in names if name in OLD_NAMES}
+    for old in today.keys() & given.keys():
+        _say_name_of_today(old, today[old])
+    return {today.get(name, name): value for name, value in given.items()}
+
+
+def _say_name_of_today(old: str, name: str) -> None:
+    print(f"The setting {old} is called {name} now: please use that name.")
 
 
 def __getattr__(name: str):

@@ -1,4 +1,4 @@
-"""Photos and requests as strangers may send them."""
+"""Photos and requests as untrusted clients may send them."""
 
 import io
 import json

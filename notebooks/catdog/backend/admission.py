@@ -5,10 +5,9 @@ import math
 from collections.abc import Iterator
 
 from ..web.request_limits import Share
-from .clients import is_local, rate_limit_key
 from .limits import Limits
 from .problems import Problem
-from .rates import MovingWindow
+from .rates import MovingWindow, is_local, rate_limit_key
 
 _DAY = 24 * 3600
 _SHARE_OF_ONE = 2  # half of the places, and of the photos that wait, are for others
@@ -18,9 +17,9 @@ class Admission:
     """Counts the requests that are being answered, and what each client did lately."""
 
     def __init__(self, limits: Limits):
-        self._places = Share(limits.requests, max(1, limits.requests // _SHARE_OF_ONE))
-        self._waiting = Share(math.inf, max(limits.photos, limits.waiting // _SHARE_OF_ONE))
-        self._requests = MovingWindow(limits.per_minute)
+        self._places = Share(limits.max_concurrent, max(1, limits.max_concurrent // _SHARE_OF_ONE))
+        self._waiting = Share(math.inf, max(limits.photos, limits.max_queue // _SHARE_OF_ONE))
+        self._requests = MovingWindow(limits.requests_per_minute)
         self._slow_photos = MovingWindow(limits.slow_photos)
         self._wrong_codes = MovingWindow(limits.wrong_codes)
         self._corrections = MovingWindow(limits.corrections, _DAY)

@@ -12,6 +12,7 @@ from flask_cors import CORS
 
 from .. import __version__
 from ..data.feedback import Feedback
+from ..errors import SuiteError
 from ..frontend.page import SAME_ORIGIN, page_blueprint
 from ..machine import memory
 from ..models.classifier import Classifier
@@ -20,13 +21,12 @@ from ..web.request_limits import REFUSED
 from ..web.server import Server, serve, stop
 from . import batching, log, problems
 from .admission import Admission
-from .clients import client
 from .decoder import READ
 from .decoders import decoders
 from .limits import Limits
 from .malloc import give_back_large_blocks
 from .metrics import Metrics
-from .origins import parse_origins
+from .rates import client
 from .readiness import Readiness
 from .request_log import RequestLog, RequestRecord
 from .routes import Model, api
@@ -50,7 +50,7 @@ _HEADERS = {
 
 def create_app(
     classifier: Classifier | None = None,
-    visits: RequestLog | None = None,
+    request_log: RequestLog | None = None,
     limits: Limits | None = None,
     feedback: Feedback | None = None,
     **config,
@@ -58,17 +58,19 @@ def create_app(
     """The service around `classifier`; without one it is alive but not ready until `set_model` gives it one.
 
     Args:
-        visits: where the last requests are noted; without it, in a list of the app's own.
+        request_log: where the last requests are noted; without it, in one of the app's own. (Called `visits` before.)
         limits: without them, the defaults.
         feedback: where testers' corrections are kept; without it, none are taken.
-        config: `ACCESS_CODE` that whoever asks must bring (default none), `ORIGINS` whose pages may ask (default `*`,
-            all), `MAX_BATCH` photos at once through the network (default 16), `READ_PHOTO`, what a decoder does with a
-            file, as "module:function" (default `decoder.READ`); and Flask's own configuration.
+        config: `ACCESS_CODE` that whoever asks must bring (default none), `CORS_ORIGINS` whose pages may ask (default
+            `*`, all; called `ORIGINS` before), `MAX_BATCH` photos at once through the network (default 16),
+            `READ_PHOTO`, what a decoder does with a file, as "module:function" (default `decoder.READ`); and Flask's
+            own configuration.
 
     What belongs to the app is `service.service_of(app)`.
 
     Raises SuiteError for an access code or origins that cannot be.
     """
+    request_log = config.pop("visits", request_log)  # as notebooks call it that were saved before
     limits = limits or Limits()
     app = APIFlask(__name__, title="Photo classifier", version=__version__, docs_path=None, static_folder=None)
     app.request_class = InMemoryRequest
@@ -77,7 +79,7 @@ def create_app(
         MAX_BATCH=batching.MAX_BATCH_SIZE,
         READ_PHOTO=READ,
         ACCESS_CODE="",
-        ORIGINS="*",
+        CORS_ORIGINS=config.pop("ORIGINS", "*"),  # as notebooks call it that were saved before
         AUTO_404_RESPONSE=False,
         AUTO_VALIDATION_ERROR_RESPONSE=False,
         AUTO_AUTH_ERROR_RESPONSE=False,
@@ -90,7 +92,7 @@ def create_app(
         Admission(limits),
         Readiness(),
         Metrics(lambda: ours.waiting),
-        RequestLog() if visits is None else visits,
+        RequestLog() if request_log is None else request_log,
         feedback,
     )
     log.write_to_file(app.logger)
@@ -100,7 +102,7 @@ def create_app(
     _write_down(app, ours)
     # The page may come from another address; the service knows no cookies to protect.
     CORS(
-        app, origins=parse_origins(app.config["ORIGINS"]), send_wildcard=True,
+        app, origins=parse_origins(app.config["CORS_ORIGINS"]), send_wildcard=True,
         expose_headers=["Retry-After", "X-Request-ID"],
     )  # fmt: skip
     app.register_blueprint(api)
@@ -113,6 +115,21 @@ def create_app(
     return app
 
 
+def parse_origins(text: str) -> list[str] | str:
+    """ "*", or a list such as "https://one.example https://two.example:8000". Raises SuiteError for anything else."""
+    if text.strip() == "*":
+        return "*"
+    origins = text.replace(",", " ").split()
+    wrong = [origin for origin in origins if link.origin(origin) != origin]
+    if wrong or not origins:
+        raise SuiteError(
+            "setting-origins",
+            "CORS_ORIGINS must be * or addresses such as https://page.example, without a path, "
+            f'not "{" ".join(wrong)}".',
+        )
+    return origins
+
+
 def set_model(app: APIFlask, classifier: Classifier, queue: batching.BatchingQueue | None = None) -> None:
     """Answer with `classifier` from the next request on; requests that are being answered keep the one they have.
 
@@ -121,9 +138,9 @@ def set_model(app: APIFlask, classifier: Classifier, queue: batching.BatchingQue
     """
     ours = service_of(app)
     queue = queue or batching.BatchingQueue(
-        classifier.answer, app.config["MAX_BATCH"], ours.limits.waiting, ours.metrics.note_batch,
-        _SHARE_OF_SECONDS * ours.limits.seconds, getattr(classifier, "seconds_each", 0.0),
-        _SHARE_TO_BEGIN * ours.limits.seconds,
+        classifier.answer, app.config["MAX_BATCH"], ours.limits.max_queue, ours.metrics.note_batch,
+        _SHARE_OF_SECONDS * ours.limits.request_timeout, getattr(classifier, "seconds_each", 0.0),
+        _SHARE_TO_BEGIN * ours.limits.request_timeout,
     )  # fmt: skip
     ours.model = Model(classifier, queue)
     ours.metrics.note_model(classifier.bundle.id)
@@ -135,14 +152,14 @@ def start(app: APIFlask, port: int) -> Server:
     limits = service_of(app).limits
     if stop("backend"):
         gc.collect()  # the app that it served is a circle of references, with a network in it
-    all_bodies = min(limits.held_bytes, memory() // _SHARE_OF_MEMORY)
+    all_bodies = min(limits.max_bytes_in_flight, memory() // _SHARE_OF_MEMORY)
     return serve(
         app,
         "backend",
         port,
         max_body=min(limits.request_bytes, all_bodies // 2),  # more would be refused as if there might be room later
         all_bodies=all_bodies,
-        threads=limits.requests + SPARE_THREADS,
+        threads=limits.max_concurrent + SPARE_THREADS,
         app_refuses=True,
     )
 
@@ -159,7 +176,7 @@ def _open_the_door(app: APIFlask, ours: Service) -> None:
 
     @app.before_request
     def enter() -> None:
-        noted = begin(ours.limits.seconds)
+        noted = begin(ours.limits.request_timeout)
         if REFUSED in request.environ:
             raise problems.of_status(request.environ[REFUSED])
         if request.method == "POST":
@@ -182,7 +199,7 @@ def _write_down(app: APIFlask, ours: Service) -> None:
         ours.metrics.note_request(response.status_code, seconds)
         if not request.path.startswith(_UNSEEN) and request.method != "OPTIONS":
             what = f"{request.method} {request.path}"
-            ours.visits.add(
+            ours.request_log.add(
                 RequestRecord(datetime.now(), client(), what, asked().photos, response.status_code, seconds)
             )
             _log_request(app.logger, response.status_code, seconds)

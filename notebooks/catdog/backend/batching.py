@@ -16,7 +16,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import numpy as np
 
 from ..engines.base import BATCH
-from .deadline import Deadline, DeadlinePassed, NotBegun
 
 MAX_BATCH_SIZE = BATCH  # photos in one batch
 MAX_QUEUE_SIZE = 256  # photos that may wait
@@ -26,6 +25,24 @@ _LONG = 600  # seconds, where nobody says how long an answer may take
 
 class QueueFull(Exception):
     """More photos are waiting than the queue holds."""
+
+
+class DeadlinePassed(Exception):
+    """There was no answer in time."""
+
+
+class NotBegun(DeadlinePassed):
+    """All the time went by in a line, where others were before: too many ask at once."""
+
+
+class Deadline:
+    """A moment `seconds` from now; called, it says how many are left, never fewer than none."""
+
+    def __init__(self, seconds: float):
+        self._end = time.monotonic() + seconds
+
+    def __call__(self) -> float:
+        return max(0.0, self._end - time.monotonic())
 
 
 class Pace:

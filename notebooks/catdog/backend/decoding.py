@@ -9,7 +9,7 @@ from multiprocessing import connection
 import numpy as np
 
 from ..data.preprocessing import PREPROCESSING, Preprocessing
-from .deadline import DeadlinePassed, NotBegun
+from .batching import DeadlinePassed, NotBegun
 from .decoder import READ
 from .decoders import Crashed, Decoder, Decoders, Lost, NoneFree, Slow, decoders
 from .problems import Problem

@@ -1,4 +1,4 @@
-"""What the service takes from strangers, at most: one place for every limit."""
+"""What the service takes from untrusted clients, at most: one place for every limit."""
 
 import dataclasses
 import re
@@ -8,6 +8,14 @@ from ..data.images import UNTRUSTED_PIXELS
 from ..errors import SuiteError
 
 _MOST, _MOST_SECONDS = 1 << 40, 24 * 3600  # beyond which sockets and timers fail, and nobody means it
+# What limits were called before, and their names today. To be removed with the next number of `catdog.API`.
+_CALLED_NOW = {
+    "waiting": "max_queue",
+    "requests": "max_concurrent",
+    "held_bytes": "max_bytes_in_flight",
+    "seconds": "request_timeout",
+    "per_minute": "requests_per_minute",
+}
 
 
 @dataclass(frozen=True)
@@ -20,15 +28,14 @@ class Limits:
         photos: in one request.
         pixels: of one photo, by its header.
         decode_seconds: for one photo, in a process of its own that is ended then.
-        waiting: photos that wait for the network or are being decoded for it.
-        requests: that bring photos and are being answered at a time.
-        held_bytes: of all requests that are arriving or being answered.
-        per_minute: requests with photos or an access code from one client; those from this very machine are not
-            counted.
+        max_queue: photos that wait for the network or are being decoded for it.
+        max_concurrent: requests that bring photos and are being answered at a time.
+        max_bytes_in_flight: of all requests that are arriving or being answered.
+        requests_per_minute: from one client, with photos or an access code; those from this machine are not counted.
         slow_photos: a minute from one client that take longer to decode than they may.
         wrong_codes: wrong access codes a minute from one client.
         corrections: a day that one client may send; all clients together have `feedback.MOST` places.
-        seconds: from a request's arrival to its answer.
+        request_timeout: seconds from a request's arrival to its answer.
     """
 
     request_bytes: int = 64 << 20
@@ -36,18 +43,20 @@ class Limits:
     photos: int = 64
     pixels: int = UNTRUSTED_PIXELS
     decode_seconds: float = 5.0
-    waiting: int = 256
-    requests: int = 32
-    held_bytes: int = 256 << 20
-    per_minute: int = 600
+    max_queue: int = 256
+    max_concurrent: int = 32
+    max_bytes_in_flight: int = 256 << 20
+    requests_per_minute: int = 600
     slow_photos: int = 4
     wrong_codes: int = 10
     corrections: int = 100
-    seconds: float = 60.0
+    request_timeout: float = 60.0
 
 
 def parse_limits(text: str) -> Limits:
-    """The defaults with what `text` changes, such as "photos=16 per_minute=60".
+    """The defaults with what `text` changes, such as "photos=16 requests_per_minute=60".
+
+    A limit's name of before is taken, too, and the new one is said.
 
     Raises SuiteError for a limit that does not exist, and for a value that is not a number above 0 or beyond reason.
     """
@@ -57,6 +66,9 @@ def parse_limits(text: str) -> Limits:
         name, _, value = part.partition("=")
         if not part:
             continue
+        if name in _CALLED_NOW:
+            print(f"The limit {name} is called {_CALLED_NOW[name]} now: please use that name.")
+            name = _CALLED_NOW[name]
         if name not in defaults:
             raise SuiteError(
                 "setting-limits", f'LIMITS knows no "{name}", only {", ".join(defaults)}: write them like photos=16.'
@@ -65,7 +77,7 @@ def parse_limits(text: str) -> Limits:
             changes[name] = type(defaults[name])(value)
         except ValueError:
             changes[name] = 0
-        if not 0 < changes[name] <= (_MOST_SECONDS if "seconds" in name else _MOST):
+        if not 0 < changes[name] <= (_MOST_SECONDS if isinstance(defaults[name], float) else _MOST):
             raise SuiteError(
                 "setting-limits", f'LIMITS: {name} must be a number above 0, such as {defaults[name]}, not "{value}".'
             )

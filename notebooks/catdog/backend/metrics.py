@@ -26,24 +26,24 @@ class Metrics:
             "catdog_request_seconds", "Seconds from request to answer", ["route"], buckets=_SECONDS, registry=own
         )
         self._photos = Counter("catdog_photos", "Photos that came", registry=own)
-        self._refusals = Counter("catdog_refusals", "Requests and photos refused", ["reason"], registry=own)
+        self._rejections = Counter("catdog_rejections", "Requests and photos refused", ["reason"], registry=own)
         self._batches = Histogram(
             "catdog_batch_photos", "Photos at once through the network",
             buckets=[2**power for power in range(MAX_BATCH_SIZE.bit_length())], registry=own,
         )  # fmt: skip
-        Gauge("catdog_waiting_photos", "Photos that wait or are being decoded", registry=own).set_function(waiting)
+        Gauge("catdog_queue_photos", "Photos that wait or are being decoded", registry=own).set_function(waiting)
         self._model = Gauge("catdog_model_info", "The model that answers", ["model"], registry=own)
-        self._swaps = Counter("catdog_model_changes", "How often another model took over", registry=own)
+        self._reloads = Counter("catdog_model_reloads", "How often another model took over", registry=own)
 
     def note_request(self, status: int, seconds: float) -> None:
-        """The request that is being answered, by its route: addresses that strangers think up are no labels."""
+        """The request that is being answered, by its route: addresses that clients think up are no labels."""
         route = request.url_rule.rule if request.url_rule else "unknown"
         method = request.method if request.method in _METHODS else "other"
         self._requests.labels(route, method, status).inc()
         self._seconds.labels(route).observe(seconds)
         self._photos.inc(asked().photos)
         for reason in asked().refusals:
-            self._refusals.labels(reason).inc()
+            self._rejections.labels(reason).inc()
 
     def note_batch(self, photos: int) -> None:
         self._batches.observe(photos)
@@ -51,7 +51,7 @@ class Metrics:
     def note_model(self, model: str) -> None:
         self._model.clear()
         self._model.labels(model).set(1)
-        self._swaps.inc()
+        self._reloads.inc()
 
     def response(self) -> Response:
         return Response(generate_latest(self._registry), content_type=CONTENT_TYPE_LATEST)

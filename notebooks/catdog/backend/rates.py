@@ -1,13 +1,17 @@
-"""How often somebody has done something lately.
+"""Who asks, and how often have they done something lately?
 
-Of our own, because packages for it (limits, for one) count by the clock on the wall: where that is set back an hour,
-who was close to a limit stays there for an hour.
+The window is of our own, because packages for it (limits, for one) count by the clock on the wall: where that is set
+back an hour, who was close to a limit stays there for an hour.
 """
 
 import math
 import threading
 import time
 from collections import deque
+
+from flask import request
+
+from ..web import request_limits
 
 _FORGET_FROM = 10_000  # keys, from which on those that have nothing in their window are forgotten
 
@@ -47,3 +51,18 @@ class MovingWindow:
         while times and times[0] <= since:
             times.popleft()
         return times
+
+
+def client() -> str:
+    """The address of who asks, as `request_limits.client_behind` finds it."""
+    return request_limits.client_behind(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""))
+
+
+def is_local() -> bool:
+    """Whether somebody asks on this very machine, through no tunnel."""
+    return client() in request_limits.HERE
+
+
+def rate_limit_key() -> str:
+    """Who asks, for counting."""
+    return request_limits.rate_limit_key(client())

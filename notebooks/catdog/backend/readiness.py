@@ -8,7 +8,7 @@ import numpy as np
 from flask import current_app
 
 from ..data.images import as_png
-from .deadline import Deadline
+from .batching import Deadline
 from .decoding import decode
 
 _FRESH_SECONDS = 10  # for which an answer shows that there are answers

@@ -18,30 +18,30 @@ class RequestRecord:
 
 
 class RequestLog:
-    """The newest visits, oldest first; shown as a table."""
+    """The newest requests, oldest first; shown as a table."""
 
     def __init__(self):
-        self._visits: deque[RequestRecord] = deque(maxlen=_KEPT)
+        self._records: deque[RequestRecord] = deque(maxlen=_KEPT)
 
-    def add(self, visit: RequestRecord) -> None:
-        self._visits.append(visit)
+    def add(self, record: RequestRecord) -> None:
+        self._records.append(record)
 
     @property
     def last(self) -> RequestRecord | None:
-        return self._visits[-1] if self._visits else None
+        return self._records[-1] if self._records else None
 
     def __len__(self) -> int:
-        return len(self._visits)
+        return len(self._records)
 
     def table(self, most: int = 15) -> str:
-        """The last `most` visits as text."""
-        if not self._visits:
+        """The last `most` requests as text."""
+        if not self._records:
             return "Nobody has asked anything yet."
         lines = [f"{'time':10}{'client':18}{'request':18}{'photos':>6}{'status':>8}{'seconds':>9}"]
         lines += [
-            f"{visit.time:%H:%M:%S}  {visit.client[:16]:18}{visit.request[:16]:18}"
-            f"{visit.photos:6}{visit.status:8}{visit.seconds:9.2f}"
-            for visit in list(self._visits)[-most:]
+            f"{record.time:%H:%M:%S}  {record.client[:16]:18}{record.request[:16]:18}"
+            f"{record.photos:6}{record.status:8}{record.seconds:9.2f}"
+            for record in list(self._records)[-most:]
         ]
         return "\n".join(lines)
 

@@ -16,16 +16,15 @@ from ..models.classifier import Answer, Classifier
 from ..web import link
 from . import problems
 from .auth import access
-from .batching import BatchingQueue, QueueFull, Reservation
-from .deadline import DeadlinePassed, NotBegun
+from .batching import BatchingQueue, DeadlinePassed, NotBegun, QueueFull, Reservation
 from .decoders import DECODERS
 from .problems import Problem
 from .readiness import try_a_photo
 from .schemas import (  # fmt: skip
     Alive,
     Card,
+    Correction,
     Explanation,
-    Kept,
     OriginalPrediction,
     Photos,
     PhotoToCorrect,
@@ -111,16 +110,16 @@ def explain(form_and_files_data):
         "model": model.classifier.bundle.id,
         "filename": upload.filename,
         **answer,
-        "explained": wanted or answer["label"],
+        "target": wanted or answer["label"],
         "fit": model.preprocessing.fit,
-        "heat": [[round(value, 3) for value in row] for row in heat.tolist()],
+        "heatmap": [[round(value, 3) for value in row] for row in heat.tolist()],
     }
 
 
 @api.post("/corrections")
 @api.auth_required(access)
 @api.input(PhotoToCorrect, location="form_and_files", validation=False)
-@api.output(Kept)
+@api.output(Correction, status_code=201)
 @api.doc(responses=refusals(*_PARTS, *_PHOTO, *_CODE, *_CORRECTIONS, "label-unknown", *_MODEL, with_body=True))
 def correct(form_and_files_data):
     """Say what a photo really is
@@ -151,7 +150,7 @@ def correct(form_and_files_data):
         raise Problem(
             "corrections-full", "The correction could not be kept: tell the person who sent you the link."
         ) from None
-    return {"kept": label or "none of these"}
+    return {"label": label or "none of these"}
 
 
 @api.post("/")
@@ -280,9 +279,5 @@ def _labelled(model: Model, answer: Answer) -> dict:
     found = zip(model.classifier.bundle.classes, answer.probabilities.tolist())
     probabilities = {label: round(probability, 6) for label, probability in found}
     label = max(probabilities, key=probabilities.get)
-    return {
-        "label": label,
-        "sure": answer.confident,
-        "familiar": answer.in_distribution,
-        "probabilities": probabilities,
-    }
+    confident, known = answer.confident, answer.in_distribution
+    return {"label": label, "confident": confident, "in_distribution": known, "probabilities": probabilities}

@@ -9,6 +9,12 @@ from marshmallow import INCLUDE
 from . import problems
 
 
+def _old(now: str) -> dict:
+    """Arguments of a field that says the same as `now`, by the name before; it goes with the next release."""
+    metadata = {"deprecated": True, "description": f"`{now}` by its name of before."}
+    return {"attribute": now, "dump_only": True, "metadata": metadata}
+
+
 class Photos(Schema):
     images = List(
         File(),
@@ -29,8 +35,9 @@ class PhotoToCorrect(PhotoToExplain):
     label = String(metadata={"description": "The class that it really is; without it, none of them."})
 
 
-class Kept(Schema):
-    kept = String(required=True, metadata={"description": "What is kept of the tester's word."})
+class Correction(Schema):
+    label = String(required=True, metadata={"description": "What is kept of the tester's word."})
+    kept = String(required=True, **_old("label"))
 
 
 class ProblemSchema(Schema):
@@ -43,8 +50,14 @@ class ProblemSchema(Schema):
 class Prediction(Schema):
     filename = String(required=True)
     label = String(metadata={"description": "The most probable class; absent where there is an error."})
-    sure = Boolean(metadata={"description": "False where the model is not sure: by its threshold, or not `familiar`."})
-    familiar = Boolean(metadata={"description": "False where the photo is unlike all that the model was trained on."})
+    confident = Boolean(
+        metadata={"description": "False where the model is not sure: by its threshold, or not `in_distribution`."}
+    )
+    in_distribution = Boolean(
+        metadata={"description": "False where the photo is unlike all that the model was trained on."}
+    )
+    sure = Boolean(**_old("confident"))
+    familiar = Boolean(**_old("in_distribution"))
     probabilities = Dict(keys=String(), values=Float(), metadata={"description": "Every class with its probability."})
     error = Nested(ProblemSchema, metadata={"description": "Why this photo has no answer."})
 
@@ -59,10 +72,13 @@ class Explanation(Schema):
     model = String(required=True, metadata={"description": "<name>/<version> of the model that answered."})
     filename = String(required=True)
     label = String(required=True, metadata={"description": "The most probable class."})
-    sure = Boolean(required=True)
-    familiar = Boolean(required=True)
+    confident = Boolean(required=True)
+    in_distribution = Boolean(required=True)
+    sure = Boolean(required=True, **_old("confident"))
+    familiar = Boolean(required=True, **_old("in_distribution"))
     probabilities = Dict(keys=String(), values=Float(), required=True)
-    explained = String(required=True, metadata={"description": "The class that the heat map is about."})
+    target = String(required=True, metadata={"description": "The class that the heat map is about."})
+    explained = String(required=True, **_old("target"))
     fit = String(
         required=True,
         metadata={
@@ -70,7 +86,7 @@ class Explanation(Schema):
             "the middle square; `squeeze`, the whole photo."
         },
     )
-    heat = List(
+    heatmap = List(
         List(Float()),
         required=True,
         metadata={
@@ -78,6 +94,7 @@ class Explanation(Schema):
             "numbers from 0 to 1, stretched over that part: for 224 pixels 14 of VGG16, 7 of other backbones."
         },
     )
+    heat = List(List(Float()), required=True, **_old("heatmap"))
 
 
 class OriginalPrediction(Schema):

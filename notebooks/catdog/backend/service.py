@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, current_app, g
 
-from .deadline import Deadline
+from .batching import Deadline
 
 if TYPE_CHECKING:  # each of them asks for the service
     from ..data.feedback import Feedback
@@ -29,7 +29,7 @@ class Service:
         admission: who may come in now.
         readiness: whether photos are answered.
         metrics: for Prometheus.
-        visits: the last requests.
+        request_log: the last requests.
         feedback: where corrections are kept; None where none are taken.
         model: what answers; None until one is loaded.
     """
@@ -38,7 +38,7 @@ class Service:
     admission: "Admission"
     readiness: "Readiness"
     metrics: "Metrics"
-    visits: "RequestLog"
+    request_log: "RequestLog"
     feedback: "Feedback | None" = None
     model: "Model | None" = None
 

@@ -69,7 +69,7 @@ def read_photo(
         source: the file's bytes, or its path.
         min_side: refuse photos whose shorter side has fewer pixels than this.
         max_pixels: refuse photos that have more, by their header, before anything is decoded. Where they come from
-            strangers, `UNTRUSTED_PIXELS` hold.
+            untrusted clients, `UNTRUSTED_PIXELS` hold.
         preprocessing: that of the model.
 
     Returns:

@@ -1,31 +1,31 @@
-"""`make label` and `make fit`: their knobs come from the environment."""
+"""`make ray-label` and `make ray-train`: their knobs come from the environment."""
 
 import sys
 
 from ..backbones.architectures import VGG16
 from ..engines.selection import AUTO
 from ..errors import SuiteError, for_the_command_line
-from ..settings import environment_first
+from ..settings import environment_first, in_environment
 
 
 def _label() -> None:
-    photos, out, model, engine = environment_first(PHOTOS="", OUT="", MODEL="", ENGINE=AUTO)
+    photos, out, model, engine = environment_first(LABEL_PHOTOS="", LABELS_OUT="", MODEL="", ENGINE=AUTO)
     if not photos or not out:
         raise SuiteError(
             "table-places-missing",
-            "Say where the photos are and where the result goes: make label PHOTOS=… OUT=….parquet.",
+            "Say where the photos are and where the result goes: make ray-label LABEL_PHOTOS=… LABELS_OUT=….parquet.",
         )
     from .label import label
 
     print(label(photos, out, model, engine))
 
 
-def _fit() -> None:
+def _train() -> None:
     photos, features, name, engine, settings = _settings()
     if not photos or not features:
         raise SuiteError(
             "table-places-missing",
-            "Say where the photos are and where features are kept: make fit PHOTOS=… FEATURES=….parquet.",
+            "Say where the photos are and where features are kept: make ray-train DATA=… FEATURES=….parquet.",
         )
     from .train import fine_tune
 
@@ -34,7 +34,8 @@ def _fit() -> None:
 
 
 def _settings() -> tuple[str, str, str, str, dict]:
-    photos, features, name, engine = environment_first(PHOTOS="", FEATURES="", MODEL_NAME="", ENGINE=AUTO)
+    photos = in_environment("DATA", old="PHOTOS") or ""
+    features, name, engine = environment_first(FEATURES="", MODEL_NAME="", ENGINE=AUTO)
     backbone, pixels, how = environment_first(BACKBONE=VGG16.name, PIXELS=VGG16.pixels, FIT=VGG16.preprocessing.fit)
     seed, target = environment_first(SEED=0, SURE_IS_RIGHT=0.99)
     settings = {"backbone": backbone, "pixels": pixels, "how": how, "seed": seed, "target": target}
@@ -43,7 +44,7 @@ def _settings() -> tuple[str, str, str, str, dict]:
 
 def main() -> None:
     with for_the_command_line("Stopped. What is done is kept: the same command goes on from here."):
-        {"label": _label, "fit": _fit}[sys.argv[1]]()
+        {"label": _label, "train": _train}[sys.argv[1]]()
 
 
 if __name__ == "__main__":

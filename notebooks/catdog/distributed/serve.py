@@ -17,8 +17,7 @@ import numpy as np
 from a2wsgi import WSGIMiddleware
 
 from ..backend.app import SPARE_THREADS, create_app, set_model
-from ..backend.batching import MAX_BATCH_SIZE, BatchingQueue, QueueFull
-from ..backend.deadline import Deadline
+from ..backend.batching import MAX_BATCH_SIZE, BatchingQueue, Deadline, QueueFull
 from ..backend.limits import Limits
 from ..models.bundle import Bundle
 from ..models.classifier import Answer
@@ -52,7 +51,7 @@ def application(
     network = serve.deployment(
         name=_NETWORK,
         max_ongoing_requests=2 * MAX_BATCH_SIZE,  # photos: one batch is computed while the next one gathers
-        max_queued_requests=limits.waiting,
+        max_queued_requests=limits.max_queue,
         ray_actor_options={"num_cpus": 1, **({"num_gpus": 1} if has_gpus() else {})},
         autoscaling_config={
             "min_replicas": fewest,
@@ -66,7 +65,7 @@ def application(
     def build() -> WSGIMiddleware:
         return _backend(saved, limits, config)
 
-    places = limits.requests + SPARE_THREADS
+    places = limits.max_concurrent + SPARE_THREADS
     backend = serve.deployment(
         name="Backend",
         max_ongoing_requests=places,
@@ -99,13 +98,13 @@ class Network:
 def _backend(saved: Bundle, limits: Limits, config: dict) -> WSGIMiddleware:
     app = create_app(None, limits=limits, **config)
     network = serve.get_deployment_handle(_NETWORK)  # of the application that this Backend is part of
-    set_model(app, RemoteClassifier(saved, network, limits.seconds), Replicas(network, limits.waiting))
+    set_model(app, RemoteClassifier(saved, network, limits.request_timeout), Replicas(network, limits.max_queue))
 
     def with_an_end(environ: dict, start_response: Callable) -> object:
         environ["wsgi.input_terminated"] = True  # a body that says nothing of its length, too, ends
         return app(environ, start_response)
 
-    return WSGIMiddleware(with_an_end, workers=limits.requests + SPARE_THREADS)
+    return WSGIMiddleware(with_an_end, workers=limits.max_concurrent + SPARE_THREADS)
 
 
 class RemoteClassifier:

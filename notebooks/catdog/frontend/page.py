@@ -26,7 +26,7 @@ def page_blueprint(backend_url: Callable[[], str], files: Path = FILES) -> Bluep
     page = Blueprint(
         "page", __name__, static_folder=files / "static", static_url_path="/page", template_folder=files / "templates"
     )
-    scripts = sorted(script.name for script in (files / "static").glob("*.js") if script.stem != "live")
+    scripts = sorted(script.name for script in (files / "static").glob("*.js") if script.stem != "live_reload")
 
     @page.get("/")
     def show() -> Response:
@@ -67,7 +67,7 @@ def _live_stamp() -> str:
 
 def _broken_template(error: TemplateError) -> tuple[str, int]:
     """Until the file is mended."""
-    script = url_for("page.static", filename="live.js", files=_live_stamp())
+    script = url_for("page.static", filename="live_reload.js", files=_live_stamp())
     live = f'<script type="module" src="{script}"></script>' if _live_stamp() else ""
     words = f"page.html cannot be shown: {error}. Undo the last change of what stands in curly brackets there."
     return f"<!doctype html><title>page.html is broken</title>{live}<p>{escape(words)}", 500

@@ -22,12 +22,12 @@ class Panel:
 
     Args:
         tunnel: a tunnels.Tunnel.
-        visits: a backend.visits.Visits.
+        request_log: a `backend.request_log.RequestLog`.
         code: the access code that the link carries, if any.
     """
 
-    def __init__(self, tunnel, visits, code: str = ""):
-        self._tunnel, self._visits, self._code = tunnel, visits, code
+    def __init__(self, tunnel, request_log, code: str = ""):
+        self._tunnel, self._request_log, self._code = tunnel, request_log, code
 
     @property
     def shared_link(self) -> str:
@@ -46,10 +46,10 @@ class Panel:
 
     @property
     def last_visitor(self) -> str:
-        visit = self._visits.last
-        if not visit:
+        record = self._request_log.last
+        if not record:
             return "Nobody has come yet."
-        return f"Last visitor: {visit.client}, {visit.request}, at {visit.time:%H:%M:%S}."
+        return f"Last visitor: {record.client}, {record.request}, at {record.time:%H:%M:%S}."
 
     @property
     def told(self) -> str:
@@ -83,18 +83,18 @@ class Panel:
         )
 
 
-def show_panel(tunnel, visits, code: str = "", seconds: float = 5) -> Panel:
+def show_panel(tunnel, request_log, code: str = "", seconds: float = 5) -> Panel:
     """Show the panel and keep it fresh; one that was shown before stays as it is.
 
     Args:
-        tunnel, visits, code: as for `Panel`.
+        tunnel, request_log, code: as for `Panel`.
         seconds: between two looks whether anything has changed.
     """
     from IPython.display import display
 
     global _showing
     _showing.set()
-    _showing, panel = threading.Event(), Panel(tunnel, visits, code)
+    _showing, panel = threading.Event(), Panel(tunnel, request_log, code)
     handle = display(panel, display_id=True)
     if handle:  # None outside a notebook
         arguments = panel, handle, _showing, seconds

@@ -216,7 +216,7 @@ def answer(photo: bytes, prediction: dict) -> Figure:
     values = list(prediction["probabilities"].values())
     right.bar_label(right.barh(labels, values), labels=[f"{value:.1%}" for value in values], padding=3)
     right.invert_yaxis()
-    title = prediction["label"] if prediction["sure"] else f"not sure, perhaps {prediction['label']}"
+    title = prediction["label"] if prediction["confident"] else f"not sure, perhaps {prediction['label']}"
     right.set(xlim=(0, 1.2), title=_cut(drawable(title)), xticks=[])
     right.spines[["top", "right", "bottom"]].set_visible(False)
     return _finished(figure)

@@ -20,7 +20,7 @@ def photo_or_drawing(path: str = "") -> bytes:
         except OSError as error:
             raise SuiteError(
                 "test-photo-unreadable",
-                f"{path} cannot be read ({error.strerror}): set PHOTO to the path of a photo, or to nothing.",
+                f"{path} cannot be read ({error.strerror}): set TEST_PHOTO to the path of a photo, or to nothing.",
             ) from error
     file = io.BytesIO()
     draw("cat", seed=7).save(file, "PNG")

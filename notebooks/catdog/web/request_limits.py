@@ -1,4 +1,4 @@
-"""How requests come in: what strangers may send, and hold while they send it, before an app sees anything.
+"""How requests come in: what untrusted clients may send, and hold meanwhile, before an app sees anything.
 
 waitress reads a request whole before a thread of the server has anything to do with it, so a slow sender costs a
 socket and no thread. What it leaves open is settled here: large bodies are read to their end and thrown away, so that

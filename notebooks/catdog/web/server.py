@@ -79,7 +79,7 @@ class Server:
             threads=threads,
             max_request_header_size=32 << 10,
             max_request_body_size=max_body + 1,
-            inbuf_overflow=max_body + 1,  # nothing that strangers send is written to disk
+            inbuf_overflow=max_body + 1,  # nothing that clients send is written to disk
             connection_limit=1 << 30,  # beyond its own, waitress would let nobody in
             asyncore_use_poll=True,  # select() knows no more than 1,024 files
             ident=None,

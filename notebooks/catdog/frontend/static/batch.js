@@ -1,9 +1,9 @@
 // Sending: a few photos a request, a few requests at a time; nothing is lost, nothing that was answered is sent again.
 
 import { ask, slugOf } from "./service.js";
-import { small } from "./shrink.js";
+import { small } from "./resize.js";
 
-const LANES = 3; // requests at a time
+const WORKERS = 3; // requests at a time
 const PHOTOS_PER_REQUEST = { fewest: 4, most: 16 }; // few until answers come, and after trouble
 const BYTES_PER_REQUEST = 16e6; // below what the service takes at once
 const ATTEMPTS = 3;
@@ -12,19 +12,19 @@ const PROBE_AFTER = [2, 4, 8, 15, 30, 60]; // seconds, while the link is lost
 const waiting = []; // photos, in the order in which they came
 const underway = new Map(); // photo → AbortController of its request
 let photosPerRequest = PHOTOS_PER_REQUEST.fewest;
-let lanes = 0;
+let workers = 0;
 let trouble = null; // why nothing is sent, if so
 let pause = null; // a promise, while the service is busy
 let returning = null; // a timer, while the link is lost
 
 /** Set by the page. `changed(photo)`: its state or answer is another one; `halted(trouble)`: null when it goes on. */
-export const tell = { changed() {}, halted() {}, paused() {}, connect: async () => {} };
+export const callbacks = { changed() {}, halted() {}, paused() {}, connect: async () => {} };
 export const settings = { originals: false };
 
 /** Photos have `number`, `name`, `size` and `open`; here they get `state`, and `answer`, or `code` and `why` there is none. */
 export function enqueue(photos) {
   const idle = photos.filter(({ state }) => state !== "waiting" && state !== "sending");
-  for (const photo of idle) Object.assign(photo, { answer: null, heat: null, code: "", why: "", attempts: 0, alone: false });
+  for (const photo of idle) Object.assign(photo, { answer: null, heatmaps: null, code: "", why: "", attempts: 0, alone: false });
   putBack(idle);
   if (trouble?.kind === "cancelled") goOn();
   else work();
@@ -50,7 +50,7 @@ function halt(reason, times = 0) {
   trouble = reason;
   clearTimeout(returning);
   if (mayPass(reason)) probeLater(times, reason.seconds || undefined);
-  tell.halted(reason);
+  callbacks.halted(reason);
 }
 
 function mayPass(reason) {
@@ -60,7 +60,7 @@ function mayPass(reason) {
 export function goOn() {
   clearTimeout(returning);
   trouble = null;
-  tell.halted(null);
+  callbacks.halted(null);
   work();
 }
 
@@ -72,7 +72,7 @@ export function isWorking() {
 export async function tryAgain(times = 0) {
   clearTimeout(returning);
   try {
-    await tell.connect();
+    await callbacks.connect();
     if (trouble) goOn();
   } catch (again) {
     halt(again, times + 1);
@@ -91,16 +91,16 @@ export function listenForReturn() {
 }
 
 function work() {
-  while (lanes < LANES && waiting.length && !trouble && !pause) lane();
+  while (workers < WORKERS && waiting.length && !trouble && !pause) worker();
 }
 
-async function lane() {
-  lanes += 1;
+async function worker() {
+  workers += 1;
   while (waiting.length && !trouble) {
     if (pause) await pause;
     else await send(nextChunk());
   }
-  lanes -= 1;
+  workers -= 1;
 }
 
 function nextChunk() {
@@ -125,13 +125,13 @@ async function send(chunk) {
   try {
     if (!photos.length) return;
     const { model, corrections, predictions } = await ask("predict", { method: "POST", body: form, signal: request.signal });
-    photos.forEach((photo, i) => settle(photo, { model, corrections }, predictions[i]));
+    photos.forEach((photo, i) => applyResult(photo, { model, corrections }, predictions[i]));
     photosPerRequest = Math.min(2 * photosPerRequest, PHOTOS_PER_REQUEST.most);
   } catch (reason) {
     afterTrouble(photos.filter((photo) => !photo.removed), reason);
   } finally {
     for (const photo of chunk) if (underway.get(photo) === request) underway.delete(photo);
-    tell.changed(null);
+    callbacks.changed(null);
   }
 }
 
@@ -152,7 +152,7 @@ async function packed(chunk) {
   return { form, photos };
 }
 
-function settle(photo, said, { error, ...answer }) {
+function applyResult(photo, said, { error, ...answer }) {
   if (error) return fail(photo, slugOf(error), error.detail);
   photo.answer = { ...answer, ...said };
   setState(photo, "done");
@@ -160,14 +160,14 @@ function settle(photo, said, { error, ...answer }) {
 
 function afterTrouble(photos, reason) {
   photosPerRequest = PHOTOS_PER_REQUEST.fewest;
-  if (reason.kind === "refused" || reason.kind === "broken-off") return blame(photos, reason);
+  if (reason.kind === "refused" || reason.kind === "broken-off") return retryAlone(photos, reason);
   putBack(photos);
   if (reason.kind === "busy") waitFor(reason);
   else if (reason.kind !== "cancelled" && !trouble) halt(reason);
 }
 
 /** One photo may be to blame: those that were sent together are sent once more, each alone. */
-function blame(photos, { kind, code, message }) {
+function retryAlone(photos, { kind, code, message }) {
   for (const photo of photos) {
     photo.attempts += 1;
     const hopeless = photos.length === 1 && (kind === "refused" || photo.attempts >= ATTEMPTS);
@@ -183,10 +183,10 @@ function putBack(photos) {
 }
 
 function waitFor({ message, code, seconds }) {
-  tell.paused({ message, code, seconds });
+  callbacks.paused({ message, code, seconds });
   pause ??= new Promise((done) => setTimeout(done, 1000 * seconds)).then(() => {
     pause = null;
-    tell.paused({});
+    callbacks.paused({});
     work();
   });
 }
@@ -198,5 +198,5 @@ function fail(photo, code, why) {
 
 function setState(photo, state) {
   photo.state = state;
-  tell.changed(photo);
+  callbacks.changed(photo);
 }

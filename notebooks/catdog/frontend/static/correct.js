@@ -1,9 +1,9 @@
 // "Wrong? It is a …": a tester's word about one photo goes to the author, where the service keeps corrections.
 
-import { act } from "./album.js";
+import { callbacks } from "./gallery.js";
 import { say } from "./say.js";
 import { ask, codeOf } from "./service.js";
-import { small } from "./shrink.js";
+import { small } from "./resize.js";
 
 const NONE = ""; // of the classes
 
@@ -11,14 +11,14 @@ const byId = (id) => document.getElementById(id);
 let photo = null;
 
 export function start() {
-  byId("correct").addEventListener("click", () => send(act.truth(photo)));
+  byId("correct").addEventListener("click", () => send(callbacks.truth(photo)));
   byId("neither").addEventListener("click", () => send(NONE));
 }
 
 /** Show what can be said, or was, about the photo that is open. */
 export function show(opened) {
   photo = opened;
-  const truth = act.truth(photo);
+  const truth = callbacks.truth(photo);
   byId("correction").hidden = !photo.answer?.corrections;
   byId("correct").textContent = truth ? `Send: it is ${truth}` : "Choose above what it really is";
   byId("correct").disabled = !truth || photo.isSending;
@@ -34,8 +34,8 @@ async function send(label) {
     const form = new FormData();
     form.append("images", await small(asked), "photo");
     if (label) form.append("label", label);
-    const { kept } = await ask("corrections", { method: "POST", body: form });
-    tell(asked, { words: `Sent: ${kept}. Thank you.`, code: "sent", label: label || "none" });
+    const taken = await ask("corrections", { method: "POST", body: form });
+    tell(asked, { words: `Sent: ${taken.label}. Thank you.`, code: "sent", label: label || "none" });
   } catch (trouble) {
     tell(asked, { words: trouble.message, code: codeOf(trouble) });
   }

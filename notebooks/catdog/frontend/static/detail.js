@@ -1,10 +1,10 @@
 // One photo, large: its full answer, why, and what it really is.
 
-import { act, facts, offer, percent, photos, showBars, showPicture, shown, words } from "./album.js";
+import { callbacks, facts, offer, percent, photos, showBars, showPicture, shown, words } from "./gallery.js";
 import * as correct from "./correct.js";
 import { say } from "./say.js";
 import { ask, codeOf } from "./service.js";
-import { small } from "./shrink.js";
+import { small } from "./resize.js";
 
 const COLD = [10, 10, 60, 190]; // red, green, blue, opacity: what does not matter lies in the dark
 const HOT = [255, 170, 30, 90];
@@ -16,8 +16,8 @@ const dialog = byId("detail");
 const canvas = dialog.querySelector("canvas");
 let photo = null;
 
-/** `tell.truth(photo, label)`: the tester says what a photo really is. */
-export function start(tell) {
+/** `setTruth(photo, label)` is called when the tester says what a photo really is. */
+export function start(setTruth) {
   correct.start();
   byId("close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", forget);
@@ -27,8 +27,8 @@ export function start(tell) {
   byId("next").addEventListener("click", () => step(1));
   byId("why").addEventListener("click", () => (isExplained() ? hideHeat() : explain()));
   byId("why-class").addEventListener("change", explain);
-  byId("truth").addEventListener("change", () => tell.truth(photo, byId("truth").value));
-  byId("detail-retry").addEventListener("click", () => act.retry(photo));
+  byId("truth").addEventListener("change", () => setTruth(photo, byId("truth").value));
+  byId("detail-retry").addEventListener("click", () => callbacks.retry(photo));
   byId("detail-remove").addEventListener("click", removeThis);
 }
 
@@ -62,7 +62,7 @@ function showAnswered({ probabilities, label, model }) {
   offer(byId("why-class"), classes);
   offer(byId("truth"), [["", "not said"], ...classes]);
   if (!isExplained()) byId("why-class").value = label;
-  byId("truth").value = act.truth(photo);
+  byId("truth").value = callbacks.truth(photo);
   say(byId("detail-model"), `Answered by ${model}.`, { model });
 }
 
@@ -108,7 +108,7 @@ function removeThis() {
   const next = shown()[shown().indexOf(photo) + 1] ?? shown()[shown().indexOf(photo) - 1];
   if (next) open(next);
   else dialog.close();
-  act.remove(removed);
+  callbacks.remove(removed);
 }
 
 function isExplained() {
@@ -136,25 +136,25 @@ async function explain() {
 }
 
 async function heatOf(asked, label) {
-  asked.heat ??= {};
-  if (asked.heat[label]) return asked.heat[label];
+  asked.heatmaps ??= {};
+  if (asked.heatmaps[label]) return asked.heatmaps[label];
   const form = new FormData();
   form.append("images", await small(asked), asked.name);
   form.append("label", label);
-  const { heat, fit } = await ask("explain", { method: "POST", body: form });
-  return (asked.heat[label] = { heat, fit });
+  const { heatmap, fit } = await ask("explain", { method: "POST", body: form });
+  return (asked.heatmaps[label] = { heatmap, fit });
 }
 
-function showHeat({ heat, fit }, label) {
-  canvas.width = canvas.height = heat.length;
+function showHeat({ heatmap, fit }, label) {
+  canvas.width = canvas.height = heatmap.length;
   const context = canvas.getContext("2d");
-  const pixels = context.createImageData(heat.length, heat.length);
+  const pixels = context.createImageData(heatmap.length, heatmap.length);
   const colour = (value) => COLD.map((cold, part) => cold + value * (HOT[part] - cold));
-  heat.flat().forEach((value, i) => pixels.data.set(colour(value), 4 * i));
+  heatmap.flat().forEach((value, i) => pixels.data.set(colour(value), 4 * i));
   context.putImageData(pixels, 0, 0);
   const ends = layOver(dialog.querySelector("img"), fit);
   canvas.hidden = false;
-  sayWhere(heat, label, ends);
+  sayWhere(heatmap, label, ends);
 }
 
 /** Put the heat map over the part of the photo that the model looks at; returns which ends it does not look at. */
@@ -168,10 +168,10 @@ function layOver({ naturalWidth: width, naturalHeight: height }, fit) {
 }
 
 /** For those who do not see the colours. */
-function sayWhere(heat, label, ends) {
-  const third = (cell) => Math.floor((3 * cell) / heat.length);
+function sayWhere(heatmap, label, ends) {
+  const third = (cell) => Math.floor((3 * cell) / heatmap.length);
   const shares = REGIONS.map(() => 0);
-  heat.forEach((row, y) => row.forEach((value, x) => (shares[3 * third(y) + third(x)] += value)));
+  heatmap.forEach((row, y) => row.forEach((value, x) => (shares[3 * third(y) + third(x)] += value)));
   const all = shares.reduce((sum, share) => sum + share, 0);
   const unseen = ends && ` The model does not look at the ${ends} of this photo.`;
   const told = { label, unseen: ends.replaceAll(" ", "-") };

@@ -1,11 +1,11 @@
 // How often the model is right about photos whose class is known: from their folder, a table, or the tester.
 
-import { isWrong, photos, percent } from "./album.js";
+import { isWrong, photos, percent } from "./gallery.js";
 import { say } from "./say.js";
 import { namesAndLabels } from "./table.js";
 
 const Z = 1.959963984540054; // two-sided 95 % of the normal distribution
-const MOST_MISSES = 200; // a longer list is looked at in the album
+const MOST_MISSES = 200; // a longer list is looked at in the gallery
 const MOST_UNKNOWN = 5;
 
 const byId = (id) => document.getElementById(id);
@@ -75,7 +75,7 @@ function sayAccuracy(known, missed) {
   const [low, high] = interval(right, known.length);
   const [share, from, to] = [percent(right / known.length), percent(low), percent(high)];
   const words = `${right} of ${known.length} right: ${share} (95 % interval ${from} to ${to}).`;
-  const sure = known.filter(({ answer }) => answer.sure !== false);
+  const sure = known.filter(({ answer }) => answer.confident !== false);
   const sureRight = sure.filter((photo) => !isWrong(photo)).length;
   const unsure = known.length - sure.length;
   const others = unsure ? ` Not sure of ${unsure}; of the others ${sureRight} of ${sure.length} right.` : "";

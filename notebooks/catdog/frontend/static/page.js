@@ -1,11 +1,11 @@
 // The page: puts its parts together. What it says is in page.html, how it looks in page.css.
 
 import * as access from "./access.js";
-import * as album from "./album.js";
+import * as gallery from "./gallery.js";
 import * as batch from "./batch.js";
 import * as detail from "./detail.js";
 import * as fieldTest from "./fieldtest.js";
-import * as intake from "./intake.js";
+import * as fileInput from "./file_input.js";
 import * as progress from "./progress.js";
 import { saveCsv, saveJson } from "./save.js";
 import { say } from "./say.js";
@@ -20,21 +20,21 @@ let model = ""; // "<name>/<version>" of the one that the page speaks of
 start();
 
 function start() {
-  Object.assign(batch.tell, { changed: photoChanged, halted: showTrouble, paused: progress.setBusy, connect });
+  Object.assign(batch.callbacks, { changed: photoChanged, halted: showTrouble, paused: progress.setBusy, connect });
   const retry = (photo) => batch.enqueue([photo]);
-  Object.assign(album.act, { open: detail.open, remove, retry, truth: fieldTest.truth });
-  intake.listen(byId("drop"), ["photos", "camera", "folder", "archive"].map(byId), () => note({ code: "reading", text: "Reading…" }), take);
-  detail.start({ truth: setTruth });
+  Object.assign(gallery.callbacks, { open: detail.open, remove, retry, truth: fieldTest.truth });
+  fileInput.listen(byId("drop"), ["photos", "camera", "folder", "archive"].map(byId), () => note({ code: "reading", text: "Reading…" }), take);
+  detail.start(setTruth);
   access.start(batch.tryAgain);
   onClick("again", () => batch.tryAgain());
   onClick("cancel", cancel);
   onClick("go-on", () => batch.goOn());
-  onClick("retry-all", () => batch.enqueue(album.photos.filter(({ state }) => state === "failed")));
+  onClick("retry-all", () => batch.enqueue(gallery.photos.filter(({ state }) => state === "failed")));
   onClick("clear", clear);
   onClick("as-table", toggleTable);
   onClick("csv", saveCsv);
   onClick("json", saveJson);
-  for (const id of ["show", "confidence", "sort"]) byId(id).addEventListener("change", () => album.refresh());
+  for (const id of ["show", "confidence", "sort"]) byId(id).addEventListener("change", () => gallery.refresh());
   byId("originals").addEventListener("change", () => (batch.settings.originals = byId("originals").checked));
   byId("tools").open = matchMedia("(min-width: 50rem)").matches; // on a phone, answers come first
   window.addEventListener("beforeunload", askBeforeLeaving);
@@ -58,16 +58,16 @@ function note(...notes) {
 }
 
 async function take({ photos, labels, notes }) {
-  album.add(photos);
+  gallery.add(photos);
   batch.enqueue(photos);
   for (const file of labels) notes.push(await fieldTest.readLabels(file));
   note(...notes);
-  if (labels.length) album.refreshAll();
+  if (labels.length) gallery.refreshAll();
   showTools();
 }
 
 function photoChanged(photo) {
-  if (photo) album.refresh(photo);
+  if (photo) gallery.refresh(photo);
   if (photo?.answer && photo.answer.model !== model) noticeModel();
   showTools();
 }
@@ -76,15 +76,15 @@ function photoChanged(photo) {
 function showTools() {
   scheduled ??= setTimeout(() => {
     scheduled = null;
-    byId("tools").hidden = album.photos.length === 0;
+    byId("tools").hidden = gallery.photos.length === 0;
     progress.show();
     fieldTest.show(detail.open);
     detail.refresh();
-    album.refresh();
+    gallery.refresh();
   }, COUNTED_EVERY);
 }
 
-/** Ask the service for its model. Throws Trouble. */
+/** Ask the service for its model. Throws ServiceError. */
 async function connect() {
   const asked = code;
   const card = await ask("model");
@@ -93,7 +93,7 @@ async function connect() {
   say(byId("model"), describe(card), { model, classes: card.classes.join(", ") });
   fieldTest.setClasses(card.classes);
   access.accepted();
-  album.refreshAll();
+  gallery.refreshAll();
 }
 
 const BY = { test: "test photos right", "cross-validation": "photos right, by cross-validation" };
@@ -101,7 +101,7 @@ const BY = { test: "test photos right", "cross-validation": "photos right, by cr
 function describe(card) {
   const by = card.judged_by ?? (card.metrics?.["cross-validation"] ? "cross-validation" : "test");
   const judged = card.metrics?.[by];
-  const accuracy = judged?.photos ? ` ${album.percent(judged.accuracy)} of ${judged.photos} ${BY[by]}.` : "";
+  const accuracy = judged?.photos ? ` ${gallery.percent(judged.accuracy)} of ${judged.photos} ${BY[by]}.` : "";
   const date = card.created && new Date(card.created).toLocaleDateString(undefined, { dateStyle: "medium" });
   const warning = card.drawings ? " Trained on drawings only: it knows nothing of real photos." : "";
   const name = `Model ${card.name}${date ? ` of ${date}` : ""}, version ${card.version}.`;
@@ -131,7 +131,7 @@ function showTrouble(reason) {
   byId("open").href = reason?.open ?? "";
   byId("go-on").hidden = reason?.kind !== "cancelled";
   if (reason && !model) say(byId("model"), "");
-  album.refreshAll();
+  gallery.refreshAll();
   showTools();
 }
 
@@ -142,13 +142,13 @@ function cancel() {
 
 function remove(photo) {
   batch.forget(photo);
-  album.remove(photo);
+  gallery.remove(photo);
   showTools();
 }
 
 function clear() {
-  for (const photo of album.photos) batch.forget(photo);
-  album.clear();
+  for (const photo of gallery.photos) batch.forget(photo);
+  gallery.clear();
   note();
   showTools();
   byId("photos").focus();
@@ -156,12 +156,12 @@ function clear() {
 
 function setTruth(photo, label) {
   photo.truth = label;
-  album.refresh(photo);
+  gallery.refresh(photo);
   showTools();
 }
 
 function toggleTable() {
   const pressed = byId("as-table").getAttribute("aria-pressed") === "true";
   byId("as-table").setAttribute("aria-pressed", !pressed);
-  album.refresh();
+  gallery.refresh();
 }

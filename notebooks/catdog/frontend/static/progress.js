@@ -1,7 +1,7 @@
 // How far it is: a bar, a sentence with the time left, and now and then a word for those who listen.
 
 import { isWorking } from "./batch.js";
-import { answerTo, percent, photos, confidence } from "./album.js";
+import { answerTo, percent, photos, confidence } from "./gallery.js";
 import { say } from "./say.js";
 
 const SPOKEN_EVERY = 15_000; // milliseconds

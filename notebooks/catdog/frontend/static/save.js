@@ -1,6 +1,6 @@
 // The answers as a file to keep.
 
-import { act, confidence, photos } from "./album.js";
+import { callbacks, confidence, photos } from "./gallery.js";
 
 export function saveJson() {
   const answers = photos.map((photo) => ({
@@ -8,7 +8,7 @@ export function saveJson() {
     state: photo.state,
     ...(photo.answer ?? {}),
     ...(photo.why ? { why: photo.why } : {}),
-    ...(act.truth(photo) ? { truth: act.truth(photo) } : {}),
+    ...(callbacks.truth(photo) ? { truth: callbacks.truth(photo) } : {}),
   }));
   save("answers.json", "application/json", JSON.stringify(answers, null, 2));
 }
@@ -20,8 +20,8 @@ export function saveCsv() {
   const rows = photos.map((photo) => {
     const { answer, path, state, why } = photo;
     const shares = classes.map((label) => answer?.probabilities[label] ?? "");
-    const known = answer ? [answer.label, answer.sure !== false, confidence(photo)] : ["", "", ""];
-    return [path, ...known, ...shares, act.truth(photo), answer?.model ?? "", state, why];
+    const known = answer ? [answer.label, answer.confident !== false, confidence(photo)] : ["", "", ""];
+    return [path, ...known, ...shares, callbacks.truth(photo), answer?.model ?? "", state, why];
   });
   const lines = [head, ...rows].map((row) => row.map(asCell).join(","));
   save("answers.csv", "text/csv", `\uFEFF${lines.join("\r\n")}\r\n`); // spreadsheets know UTF-8 by that mark

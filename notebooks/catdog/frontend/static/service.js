@@ -24,7 +24,9 @@ const TO_BE_OPENED = 6024;
 const TOO_MANY_A_MINUTE = 734;
 
 /** By which member an answer is known to be the service's. */
-const MEMBER = { model: "classes", predict: "predictions", explain: "heat", corrections: "kept", healthz: "instance" };
+const MEMBER = { model: "classes", predict: "predictions", explain: "heatmap", corrections: "label", healthz: "instance" };
+/** Members as a service of the version before calls them. */
+const BEFORE = { confident: "sure", in_distribution: "familiar", heatmap: "heat", label: "kept" };
 const SECONDS = { predict: 300, explain: 60, corrections: 60 }; // originals take long where the reception is bad
 const FEW_SECONDS = 10; // for what is small
 const BUSY_SECONDS = 5; // where a busy service does not say for how long
@@ -33,7 +35,7 @@ export const address = serviceAddress();
 export let code = codeIn(location.hash) || storedCode();
 
 /** What went wrong, in words for the tester. */
-export class Trouble extends Error {
+export class ServiceError extends Error {
   /**
    * By `kind`, what was sent may be sent again:
    *   "refused"    the service has answered, and would answer the same again
@@ -50,9 +52,9 @@ export class Trouble extends Error {
   }
 }
 
-/** Of whatever was thrown where a photo was to be sent: what is no Trouble comes from the photo's file. */
+/** Of whatever was thrown where a photo was to be sent: what is no ServiceError comes from the photo's file. */
 export function codeOf(error) {
-  return error instanceof Trouble ? error.code : "file-unreadable";
+  return error instanceof ServiceError ? error.code : "file-unreadable";
 }
 
 function serviceAddress() {
@@ -64,16 +66,16 @@ function serviceAddress() {
   }
 }
 
-/** The service's answer as an object; whatever goes wrong is thrown as Trouble. `signal` cancels. */
+/** The service's answer as an object; whatever goes wrong is thrown as ServiceError. `signal` cancels. */
 export async function ask(path, { signal, ...options } = {}) {
-  if (!address) throw new Trouble("no-service", NO_SERVICE, "lost");
+  if (!address) throw new ServiceError("no-service", NO_SERVICE, "lost");
   const asked = code;
   let response, text;
   try {
     response = await reach(path, { ...options, signal: withDeadline(signal, SECONDS[path] ?? FEW_SECONDS) });
     text = await response.text();
   } catch {
-    if (signal?.aborted) throw new Trouble("cancelled", "Cancelled.", "cancelled");
+    if (signal?.aborted) throw new ServiceError("cancelled", "Cancelled.", "cancelled");
     throw await whyNothingCame();
   }
   if (response.status === 401 && asked !== code) return ask(path, { signal, ...options }); // another is there by now
@@ -97,7 +99,7 @@ function reach(path, options = {}) {
 function understand(path, response, text) {
   const body = parsed(text);
   const ngrok = ngrokCode(response, body ? "" : text);
-  if (ngrok) throw ngrokTrouble(ngrok);
+  if (ngrok) throw ngrokError(ngrok);
   if (!response.ok) throw refused(response, body);
   if (!body?.[MEMBER[path]]) throw somethingElse();
   return body;
@@ -105,10 +107,17 @@ function understand(path, response, text) {
 
 function parsed(text) {
   try {
-    return JSON.parse(text);
+    return withNamesOfToday(JSON.parse(text));
   } catch {
     return null;
   }
+}
+
+function withNamesOfToday(body) {
+  for (const item of [body, ...(body.predictions ?? [])]) {
+    for (const [name, before] of Object.entries(BEFORE)) if (!(name in item) && before in item) item[name] = item[before];
+  }
+  return body;
 }
 
 /** From the page's text too, because a page of another origin does not see the header. */
@@ -116,16 +125,16 @@ function ngrokCode(response, text) {
   return response.headers.get("ngrok-error-code") ?? text.match(/ERR_NGROK_\d+/)?.[0];
 }
 
-function ngrokTrouble(name) {
+function ngrokError(name) {
   const number = Number(name.replace(/\D/g, ""));
   const code = `ngrok-${number}`;
-  if (number === TOO_MANY_A_MINUTE) return new Trouble(code, NGROK[number], "busy", { seconds: 60 });
+  if (number === TOO_MANY_A_MINUTE) return new ServiceError(code, NGROK[number], "busy", { seconds: 60 });
   const unknown = `The link refuses with ${name}. Tell the person who sent it to you, and try again later.`;
-  return new Trouble(code, NGROK[number] ?? unknown, "lost", { open: number === TO_BE_OPENED ? openable() : "" });
+  return new ServiceError(code, NGROK[number] ?? unknown, "lost", { open: number === TO_BE_OPENED ? openable() : "" });
 }
 
 function somethingElse() {
-  return new Trouble(
+  return new ServiceError(
     "something-else",
     "Something answers at the service's address, but it is not the service. " +
       "Open the link itself to see what: a warning to click away, or word that it is offline.",
@@ -137,13 +146,13 @@ function somethingElse() {
 function refused({ status, headers }, body) {
   if (!body?.detail) {
     const words = `The link answers with an error (${status}). If it stays, tell the person who sent it.`;
-    return new Trouble("link-error", words, "lost");
+    return new ServiceError("link-error", words, "lost");
   }
   const code = slugOf(body);
-  if (status === 401) return new Trouble(code, body.detail, "code", { refusal: code.split("code-")[1] });
-  if (status === 429 || status === 503) return new Trouble(code, body.detail, "busy", { seconds: retryAfter(headers) });
-  if (status === 408 || status === 504) return new Trouble(code, body.detail, "broken-off");
-  return new Trouble(code, body.detail, "refused");
+  if (status === 401) return new ServiceError(code, body.detail, "code", { refusal: code.split("code-")[1] });
+  if (status === 429 || status === 503) return new ServiceError(code, body.detail, "busy", { seconds: retryAfter(headers) });
+  if (status === 408 || status === 504) return new ServiceError(code, body.detail, "broken-off");
+  return new ServiceError(code, body.detail, "refused");
 }
 
 /** What the service calls a problem: its type is "/docs#<slug>". */
@@ -160,18 +169,18 @@ function retryAfter(headers) {
 
 /** A browser does not tell scripts why a request failed, so some more of them have to find out. */
 async function whyNothingCame() {
-  if (navigator.onLine === false) return new Trouble("offline", "You are offline. Connect to the internet.", "lost");
+  if (navigator.onLine === false) return new ServiceError("offline", "You are offline. Connect to the internet.", "lost");
   const signal = withDeadline(null, FEW_SECONDS);
   try {
     const response = await reach("healthz", { signal });
     understand("healthz", response, await response.text());
     const words = "The connection broke off. Try again, perhaps where the reception is better.";
-    return new Trouble("connection-broken", words, "broken-off");
+    return new ServiceError("connection-broken", words, "broken-off");
   } catch (trouble) {
-    if (trouble instanceof Trouble) return trouble;
+    if (trouble instanceof ServiceError) return trouble;
   }
   if (address.origin !== location.origin && (await answersAtAll(signal))) return somethingElse();
-  return new Trouble(
+  return new ServiceError(
     "unreachable",
     "The service cannot be reached. Its notebook may be stopped: ask the person who sent you the link.",
     "lost"

@@ -253,8 +253,8 @@ def test_small_photos_get_the_answers_of_the_originals(page, backend, real_photo
     paths = sorted((real_photos / "test").rglob("*.jpg"))[::10]
     page.goto(backend.url)
     expect_connected(page)
-    shrink = """async (data) => {
-      const {small} = await import("/page/shrink.js");
+    resize = """async (data) => {
+      const {small} = await import("/page/resize.js");
       const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
       const file = new Blob([bytes], {type: "image/jpeg"});
       const out = new Uint8Array(await (await small({open: async () => file})).arrayBuffer());
@@ -264,7 +264,7 @@ def test_small_photos_get_the_answers_of_the_originals(page, backend, real_photo
     for path in paths:
         image = Image.open(path).convert("RGB")
         enlarged = encoded(image.resize([4 * side for side in image.size], Image.Resampling.BICUBIC), quality=92)
-        small = base64.b64decode(page.evaluate(shrink, base64.b64encode(enlarged).decode()))
+        small = base64.b64decode(page.evaluate(resize, base64.b64encode(enlarged).decode()))
         assert len(small) <= 100_000
         before.append(read_photo(enlarged))
         after.append(read_photo(small))

@@ -1,7 +1,7 @@
 // The photos on the page: as cards or as a table, sorted, filtered and counted.
 
 import { say } from "./say.js";
-import { small } from "./shrink.js";
+import { small } from "./resize.js";
 
 const BARS_ON_A_CARD = 5; // of many classes, the rest is shown where the photo is opened
 const WORDS = {
@@ -14,7 +14,7 @@ const WRONG = "?wrong";
 
 export const photos = [];
 /** Set by the page: what is to be done when a photo is opened, removed or tried again, and what really is in it. */
-export const act = { open() {}, remove() {}, retry() {}, truth: () => "" };
+export const callbacks = { open() {}, remove() {}, retry() {}, truth: () => "" };
 
 const byId = (id) => document.getElementById(id);
 const list = byId("results");
@@ -127,11 +127,11 @@ export function confidence({ answer }, missing = -1) {
 /** The class, or that it is not sure; "" without an answer. */
 export function answerTo({ answer }) {
   if (!answer) return "";
-  return answer.sure === false ? WORDS.notSure : answer.label;
+  return answer.confident === false ? WORDS.notSure : answer.label;
 }
 
 export function isWrong(photo) {
-  const truth = act.truth(photo);
+  const truth = callbacks.truth(photo);
   return Boolean(photo.answer && truth && truth !== photo.answer.label);
 }
 
@@ -139,7 +139,7 @@ function groups(photo) {
   const { answer, state } = photo;
   if (state === "failed") return [FAILED];
   if (!answer) return [];
-  return [answer.sure === false ? NOT_SURE : answer.label, ...(isWrong(photo) ? [WRONG] : [])];
+  return [answer.confident === false ? NOT_SURE : answer.label, ...(isWrong(photo) ? [WRONG] : [])];
 }
 
 function showFilters() {
@@ -166,9 +166,9 @@ function makeCard(photo) {
   const part = (name) => card.querySelector(name);
   part(".filename").textContent = photo.name;
   part(".filename").title = photo.path;
-  part(".open").addEventListener("click", () => act.open(photo));
-  part(".retry").addEventListener("click", () => act.retry(photo));
-  part(".remove").addEventListener("click", () => act.remove(photo));
+  part(".open").addEventListener("click", () => callbacks.open(photo));
+  part(".retry").addEventListener("click", () => callbacks.retry(photo));
+  part(".remove").addEventListener("click", () => callbacks.remove(photo));
   part(".remove").setAttribute("aria-label", `Remove ${photo.name}`);
   card.photo = photo;
   seen.observe(card);
@@ -209,8 +209,8 @@ export function facts(photo) {
   const { state, code, answer } = photo;
   return {
     state, code: isHeldUp(photo) ? "code-missing" : (code ?? ""), label: answer?.label ?? "",
-    sure: answer?.sure !== false, familiar: answer?.familiar !== false,
-    wrong: isWrong(photo), truth: act.truth(photo),
+    sure: answer?.confident !== false, familiar: answer?.in_distribution !== false,
+    wrong: isWrong(photo), truth: callbacks.truth(photo),
   };
 }
 
@@ -224,9 +224,9 @@ export function words(photo) {
   if (photo.state === "failed") return photo.why;
   if (isHeldUp(photo)) return WORDS.code;
   if (!photo.answer) return WORDS[photo.state];
-  const really = isWrong(photo) ? ` (really ${act.truth(photo)})` : "";
-  const why = photo.answer.familiar === false ? WORDS.unfamiliar : `perhaps ${photo.answer.label}`;
-  const perhaps = photo.answer.sure === false ? ` – ${why}` : "";
+  const really = isWrong(photo) ? ` (really ${callbacks.truth(photo)})` : "";
+  const why = photo.answer.in_distribution === false ? WORDS.unfamiliar : `perhaps ${photo.answer.label}`;
+  const perhaps = photo.answer.confident === false ? ` – ${why}` : "";
   return answerTo(photo) + perhaps + really;
 }
 
@@ -246,7 +246,7 @@ function makeBar(label, probability) {
 function makeRow(photo) {
   const row = byId("row").content.firstElementChild.cloneNode(true);
   row.querySelector(".open").textContent = photo.path;
-  row.querySelector(".open").addEventListener("click", () => act.open(photo));
+  row.querySelector(".open").addEventListener("click", () => callbacks.open(photo));
   return row;
 }
 
@@ -254,7 +254,7 @@ function showRow(photo) {
   const cell = (name) => photo.row.querySelector(name);
   say(cell(".label"), words(photo), facts(photo));
   cell(".percent").textContent = photo.answer ? percent(confidence(photo)) : "";
-  cell(".truth").textContent = act.truth(photo);
+  cell(".truth").textContent = callbacks.truth(photo);
 }
 
 export function percent(share) {
