@@ -18,6 +18,7 @@ from hypothesis import settings
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
+collect_ignore = ["earlier_notebooks"]  # nbval would run them as they are, elsewhere
 _HOME = Path(tempfile.mkdtemp(prefix="catdog-tests-"))
 _ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ  # which share a cache: features are computed once for all tests
 

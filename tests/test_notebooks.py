@@ -10,6 +10,7 @@ from conftest import ROOT, notebook_cells
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FINE_TUNE, BACKEND, FRONTEND = NOTEBOOKS
+EARLIER_NOTEBOOKS = ROOT / "tests" / "earlier_notebooks"
 
 
 @contextmanager
@@ -98,13 +99,31 @@ def test_fine_tune_twice_and_with_another_setting(tmp_path, monkeypatch):
         assert first.startswith("pets/")
         run()
         assert value("model.id") == first
-        run(start="from catdog.notebook import fit_head")
+        run(start="from catdog.notebook import compute_features, learning_curve")
         assert value("model.id") == first
         assert [path.name for path in (tmp_path / "models" / "pets").iterdir()] == [first.partition("/")[2]]
         run(start="#@title Settings", FIT="squeeze")
         assert value("model.id") != first
         assert value("model.preprocessing.fit") == "squeeze"
-        assert value("len(model.card['classes'])") == "2"
+        assert value("len(model.card.classes)") == "2"
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+def test_notebooks_that_were_saved_before_run_as_they_did(tmp_path, monkeypatch):
+    """They import modules by the names of that time, and call functions with the arguments of that time."""
+    monkeypatch.setenv("MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("DATA", str(draw_folder(tmp_path / "Pets", per_class=10)))
+    monkeypatch.setenv("ENGINE", "tensorflow")
+    with kernel(EARLIER_NOTEBOOKS / FINE_TUNE.name, cwd=FINE_TUNE.parent) as (run, value):
+        run()
+        trained = value("model.id")
+        run()
+        assert value("model.id") == trained
+    monkeypatch.setenv("MODEL", trained)
+    with kernel(EARLIER_NOTEBOOKS / BACKEND.name, cwd=FINE_TUNE.parent) as (run, value):
+        assert "POST /predict" in run()
+        assert "The service is stopped." in run(start="STOP = False", STOP=True)
 
 
 @pytest.mark.slow
