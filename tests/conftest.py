@@ -126,6 +126,16 @@ def real_photos() -> Path:
     return PHOTOS
 
 
+@pytest.fixture(autouse=True)
+def nothing_prepared(monkeypatch):
+    """Photos of tests have digests of their own making: none is taken for another test's."""
+    from catdog.data import inspection, prepared
+
+    store = prepared.PreparedPhotos()
+    for module in (prepared, inspection):
+        monkeypatch.setattr(module, "PREPARED", store)
+
+
 @pytest.fixture
 def own_places(tmp_path, monkeypatch) -> Path:
     """Models and data of this test alone."""

@@ -158,7 +158,9 @@ def test_odd_looks(folder, examined_by_vgg16):
 
 def test_looking_is_done_once(examined, monkeypatch):
     examined()
-    monkeypatch.setattr("catdog.curation.data_issues.read_photo", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(
+        "catdog.curation.data_issues.prepared", lambda path, *others: pytest.fail(f"{path} was read again")
+    )
     examined()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from catdog.data.dataset import check, describe_layout, list_photos
 from catdog.data.folders import SPLITS, TEST, TRAIN, VALID
-from catdog.data.images import read_photo
+from catdog.data.images import read_photo, read_squares
 from catdog.data.pictures import BY, picture_of
 from catdog.data.sources import PhotoFolder
 from catdog.data.synthetic import draw
@@ -248,9 +248,9 @@ def test_known_photos_are_not_decoded_again(tmp_path, monkeypatch):
 
     def noted(data, *others, **options):
         decoded.append(data)
-        return read_photo(data, *others, **options)
+        return read_squares(data, *others, **options)
 
-    monkeypatch.setattr("catdog.data.inspection.read_photo", noted)
+    monkeypatch.setattr("catdog.data.inspection.read_squares", noted)
     fill(tmp_path, count=1, first=70)
     check(folder(tmp_path), known={photo.digest for photo in first.photos})
     assert len(decoded) == 2

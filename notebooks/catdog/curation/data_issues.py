@@ -16,7 +16,8 @@ from scipy.stats import binomtest
 from .. import files, paths
 from ..data.dataset import Dataset, Photo
 from ..data.folders import SPLITS, TRAIN
-from ..data.images import as_picture, read_photo
+from ..data.images import as_picture
+from ..data.prepared import prepared
 from ..data.preprocessing import PREPROCESSING
 from ..machine import processors
 from ..names import listed
@@ -118,7 +119,8 @@ def _looks(photos: Sequence[Photo]) -> pd.DataFrame:
 
 def _look(photo: Photo) -> dict[str, float]:
     """As the network sees it; CleanVision itself looks for blur in 64 pixels."""
-    image, looks, found = as_picture(read_photo(photo.path)), ImagePropertyIssueManager().image_properties, {}
+    image, found = as_picture(prepared(photo.path, photo.digest, PREPROCESSING)), {}
+    looks = ImagePropertyIssueManager().image_properties
     for kind in _LOOKS:
         found |= looks[kind].calculate(image)
     return {name: round(float(value), 6) for name, value in found.items()}

@@ -19,6 +19,7 @@ from .known_sets import KnownSet, recognised, remember, short
 from .layout import Layout
 from .layout_reader import read_layout
 from .pictures import Pictures
+from .preprocessing import PREPROCESSING, Preprocessing
 from .sources import PhotoFolder
 from .splitting import Given, deal
 
@@ -155,7 +156,7 @@ def _files(folder: PhotoFolder, layout: Layout, paths: Iterable[str]) -> list[_L
     ]
 
 
-def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
+def check(folder: PhotoFolder, known: Collection[str] = (), preprocessing: Preprocessing = PREPROCESSING) -> Dataset:
     """Read every file once, leave out what cannot be used, and split the rest by content.
 
     Folders for train, valid and test are kept; where one is missing, it is taken from another by content. Otherwise a
@@ -166,16 +167,17 @@ def check(folder: PhotoFolder, known: Collection[str] = ()) -> Dataset:
 
     Args:
         folder: from `sources.find_photos`.
-        known: digests of photos that were prepared before and need no decoding again.
+        known: digests of photos whose features are kept, so that they need no decoding.
+        preprocessing: by which the others are needed next, see `prepared.py`.
 
     Raises:
         SuiteError: the folders are not understood, or a class has no photo to learn from.
     """
     layout, paths = find_layout(folder)
     files = _files(folder, layout, paths)
-    seen = Pictures()
+    seen, needed = Pictures(), {preprocessing, PREPROCESSING}
     with ThreadPoolExecutor(processors()) as pool:
-        looked = pool.map(lambda file: inspect(file.path, known, seen), files)
+        looked = pool.map(lambda file: inspect(file.path, known, seen, needed), files)
         results = list(zip(files, bar(looked, what="Checking", unit="photos", total=len(files)), strict=True))
     seen.keep({look.digest: look.picture for _, look in results if look.digest})
     excluded = [Excluded(file.path, look.code, look.reason) for file, look in results if look.code]

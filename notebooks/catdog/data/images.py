@@ -5,6 +5,7 @@ Whatever changes the pixels must change `Preprocessing.version` too.
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -80,19 +81,27 @@ def read_photo(
     Raises:
         PhotoRefused: whatever else `source` holds. Hostile files can raise nothing else.
     """
+    (photo,) = read_squares(source, [preprocessing], min_side, max_pixels)
+    return photo
+
+
+def read_squares(
+    source: bytes | Path, preprocessings: Sequence[Preprocessing], min_side: int = 1, max_pixels: int = OWN_PIXELS
+) -> list[np.ndarray]:
+    """As `read_photo` gives it by each of these, which all have as many pixels; decoded once."""
     data = source if isinstance(source, bytes) else _read(source)
     image = _opened(data, max_pixels)
     if min(image.size) < min_side:
         raise PhotoRefused(
             "photo-small", f"The photo is too small: {image.width}×{image.height} pixels, {min_side} a side are needed."
         )
-    _decode_reduced(image, preprocessing.pixels)
+    _decode_reduced(image, preprocessings[0].pixels)
     try:
-        return np.array(_prepared(image, preprocessing))
+        return _squares(image, preprocessings)
     except Exception as error:  # decoders fail in many ways on damaged or hostile files: every one is a refusal
         share, rows = rows_there(data)
         if rows is not None:
-            return np.array(_prepared(rows, preprocessing))
+            return _squares(rows, preprocessings)
         if share:
             raise PhotoRefused(
                 "photo-unreadable", f"The photo was cut off: {share:.0%} of its rows are there."
@@ -180,12 +189,12 @@ def _decode_reduced(image: Image.Image, pixels: int) -> None:
         image.draft(image.mode, (_KEPT_WHEN_REDUCING * pixels,) * 2)
 
 
-def _prepared(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+def _squares(image: Image.Image, preprocessings: Sequence[Preprocessing]) -> list[np.ndarray]:
     profile = image.info.get("icc_profile")
     image = _on_white(_eight_bit(_upright(image)))
     if image.mode not in ("RGB", "CMYK"):
         image, profile = image.convert("RGB"), None
-    return _in_srgb(_as_square(image, preprocessing), profile)
+    return [np.array(_in_srgb(_as_square(image, one), profile)) for one in preprocessings]
 
 
 def _as_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .images import PhotoRefused, photo_header, read_photo
+from .images import PhotoRefused, photo_header, read_photo, read_squares
 from .pictures import BY, Pictures, picture_of
+from .prepared import PREPARED
 from .preprocessing import PREPROCESSING, Preprocessing
 from .salvage import missing
 
@@ -38,17 +39,25 @@ def read_training_photo(data: bytes, preprocessing: Preprocessing = PREPROCESSIN
     return read_photo(data, MIN_SIDE, preprocessing=preprocessing)
 
 
-def inspect(path: Path, known: Collection[str], seen: Pictures) -> Look:
-    """Read one file. One whose digest is `known`, and whose picture was `seen`, is not decoded."""
+def inspect(path: Path, known: Collection[str], seen: Pictures, needed: Collection[Preprocessing] = ()) -> Look:
+    """Read one file. One whose digest is `known`, and whose picture was `seen`, is not decoded; of any other, the
+    squares that are `needed` later are kept."""
     try:
         data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
-        picture = (seen.of(digest) if digest in known else None) or picture_of(read_training_photo(data, BY))
+        picture = (seen.of(digest) if digest in known else None) or _decoded(data, digest, needed)
         return Look(digest, picture, note=_note(data, path.suffix.lower()))
     except PhotoRefused as refusal:
         return Look(code=refusal.code, reason=str(refusal))
     except OSError as error:
         return Look(code="photo-unreadable", reason=f"The file cannot be read ({error.strerror}).")
+
+
+def _decoded(data: bytes, digest: str, needed: Collection[Preprocessing]) -> str:
+    by, *squares = read_squares(data, kinds := [BY, *(one for one in needed if one.pixels == BY.pixels)], MIN_SIDE)
+    for kind, square in zip(kinds[1:], squares):
+        PREPARED.keep(digest, kind, square)
+    return picture_of(by)
 
 
 def _note(data: bytes, ending: str) -> str:

@@ -10,7 +10,7 @@ from .. import files, paths
 from ..backbones.architectures import Architecture, Backbone
 from ..data.dataset import Dataset, Photo
 from ..data.folders import TRAIN
-from ..data.images import read_photo
+from ..data.prepared import prepared
 from ..engines import open_engine
 from ..engines.base import OPENVINO_INT8, TENSORFLOW, Engine, EngineUnavailable, has_gpu
 from ..engines.int8 import QUANTIZABLE, Int8Params
@@ -162,7 +162,7 @@ def _cached_int8_params(dataset: Dataset, backbone: Backbone, may_make: bool) ->
         return None
     try:
         print(f"Quantizing the network with {len(photos)} training photos, once: ten to forty seconds.", flush=True)
-        int8 = quantize(backbone, (read_photo(photo.path, preprocessing=preprocessing) for photo in photos))
+        int8 = quantize(backbone, (prepared(photo.path, photo.digest, preprocessing) for photo in photos))
     except EngineUnavailable as unavailable:
         print(f"There will be no int8 engine: {unavailable}")
         return None

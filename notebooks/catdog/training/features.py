@@ -15,7 +15,7 @@ from .. import files, paths
 from ..backbones.architectures import Backbone
 from ..data.dataset import Dataset, Photo
 from ..data.folders import SPLITS
-from ..data.images import read_photo
+from ..data.prepared import prepared
 from ..data.preprocessing import Preprocessing
 from ..engines.base import BATCH, Engine, threads
 from ..errors import SuiteError
@@ -163,7 +163,7 @@ def decoded_ahead(
     photos: Sequence[Photo], preprocessing: Preprocessing
 ) -> Iterator[tuple[Sequence[Photo], np.ndarray]]:
     """Batches with their pixels, uint8 (n, pixels, pixels, 3), as `read_ahead` gives them."""
-    for batch, pixels in read_ahead(photos, lambda photo: read_photo(photo.path, preprocessing=preprocessing)):
+    for batch, pixels in read_ahead(photos, lambda photo: prepared(photo.path, photo.digest, preprocessing)):
         yield batch, np.stack(pixels)
 
 

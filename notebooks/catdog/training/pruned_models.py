@@ -12,7 +12,7 @@ import numpy as np
 from .. import files, paths
 from ..data.dataset import Dataset, Photo
 from ..data.folders import TEST, TRAIN, VALID
-from ..data.images import read_photo
+from ..data.prepared import prepared
 from ..data.preprocessing import PREPROCESSING, Preprocessing
 from ..engines import open_engine
 from ..engines.base import OPENVINO_PRUNED, Engine
@@ -251,4 +251,4 @@ class _Networks:
 
 
 def _pixels(photos: Sequence[Photo], preprocessing: Preprocessing) -> np.ndarray:
-    return np.stack([read_photo(photo.path, preprocessing=preprocessing) for photo in photos])
+    return np.stack([prepared(photo.path, photo.digest, preprocessing) for photo in photos])

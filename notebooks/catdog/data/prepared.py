@@ -1,0 +1,72 @@
+"""Photos as the network sees them, prepared once a run: checking, features and the data doctor all need them."""
+
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from .. import paths
+from .images import read_photo
+from .preprocessing import Preprocessing
+
+_MOST_BYTES = 4 << 30  # some 28,000 photos of 224 pixels
+_SHARE_OF_DISK = 0.1  # of what is free
+
+
+class PreparedPhotos:
+    """Prepared photos by digest and preprocessing, in a file that ends with the process. Safe to call from several
+    threads. Where there is no room for more, nothing more is kept: it is prepared again when it is needed."""
+
+    def __init__(self, most_bytes: int = _MOST_BYTES):
+        self._places: dict[tuple[str, str], tuple[int, int]] = {}
+        self._lock, self._file, self._room = threading.Lock(), None, most_bytes
+
+    def find(self, digest: str, preprocessing: Preprocessing) -> np.ndarray | None:
+        """uint8 (pixels, pixels, 3), or None where it is not here."""
+        with self._lock:
+            if (place := self._places.get((digest, preprocessing.version))) is None:
+                return None
+            start, size = place
+            self._file.seek(start)
+            data = self._file.read(size)
+        return np.frombuffer(data, np.uint8).reshape(preprocessing.pixels, preprocessing.pixels, 3)
+
+    def keep(self, digest: str, preprocessing: Preprocessing, photo: np.ndarray) -> None:
+        """Keep a photo that `read_photo` gave, by the digest of its file."""
+        key = digest, preprocessing.version
+        with self._lock:
+            if key in self._places or photo.nbytes > self._room:
+                return
+            try:
+                self._file = self._file or self._opened()
+                start = self._file.seek(0, 2)
+                self._file.write(photo.tobytes())
+                self._file.flush()
+            except OSError:  # a full disk takes nothing away
+                self._room = 0
+                return
+            self._places[key] = start, photo.nbytes
+            self._room -= photo.nbytes
+
+    def _opened(self) -> BinaryIO:
+        folder = paths.cache_dir()
+        self._room = min(self._room, int(_SHARE_OF_DISK * shutil.disk_usage(folder).free))
+        return tempfile.TemporaryFile(dir=folder)
+
+
+PREPARED = PreparedPhotos()
+
+
+def prepared(path: Path, digest: str, preprocessing: Preprocessing) -> np.ndarray:
+    """The photo in the file `path`, whose sha256 is `digest`, as `read_photo` gives it: uint8 (pixels, pixels, 3).
+
+    Raises PhotoRefused.
+    """
+    found = PREPARED.find(digest, preprocessing)
+    if found is None:
+        found = read_photo(path, preprocessing=preprocessing)
+        PREPARED.keep(digest, preprocessing, found)
+    return found
