@@ -2,11 +2,13 @@
 
 import io
 import platform
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from typing import Protocol
 
 import numpy as np
 
-from ..data.dataset import Dataset
+from ..data.dataset import Photo
 from ..data.folders import TRAIN, VALID
 from ..data.images import read_photo
 from ..data.known_sets import short
@@ -33,9 +35,39 @@ _LIBRARIES = ("tensorflow", "keras", "numpy", "pillow")
 _REMEMBERED = 5_000  # photos that trained a model and that its card names: some 130 KB
 
 
+class TrainingPhotos(Protocol):
+    """What a card says of the photos of a model; a `Dataset` says it, and what was counted without holding all of them.
+
+    Attributes:
+        name, classes, drawings: as a `Dataset` has them.
+        n_left_out: how many files are not used.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def drawings(self) -> bool: ...
+    @property
+    def n_left_out(self) -> int: ...
+
+    def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """Split → class → number of photos."""
+        ...
+
+    def digest(self) -> str:
+        """Identifies the photos with their classes and splits, sha256, hex."""
+        ...
+
+    def of(self, split: str) -> Sequence[Photo]:
+        """The photos of one split; none where there are too many to name each."""
+        ...
+
+
 def save_model(
     name: str,
-    dataset: Dataset,
+    dataset: TrainingPhotos,
     fit: Fit,
     confidence: Confidence,
     reports: dict[str, Metrics],
@@ -129,7 +161,7 @@ def _prepared(label: str, seed: int, preprocessing: Preprocessing) -> np.ndarray
 
 
 def _is_the_same(
-    newest: Bundle, dataset: Dataset, confidence: Confidence, engines: EngineSelection, compact: Candidate | None
+    newest: Bundle, dataset: TrainingPhotos, confidence: Confidence, engines: EngineSelection, compact: Candidate | None
 ) -> bool:
     return (
         newest.card["data"]["digest"] == dataset.digest()
@@ -152,7 +184,7 @@ def _nearly_equal(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and float(np.abs(a - b).max()) <= 1e-3 * float(np.abs(a).max())
 
 
-def _trained_on(dataset: Dataset) -> list[str]:
+def _trained_on(dataset: TrainingPhotos) -> list[str]:
     """The photos that trained, by what they are recognised by; none where there are very many. Those for validation are
     among them: they train the last layer, or choose what block 5 learns."""
     photos = [*dataset.of(TRAIN), *dataset.of(VALID)]
@@ -160,7 +192,7 @@ def _trained_on(dataset: Dataset) -> list[str]:
 
 
 def _card(
-    dataset: Dataset, fit: Fit, confidence: Confidence, reports: dict[str, Metrics], engines: EngineSelection
+    dataset: TrainingPhotos, fit: Fit, confidence: Confidence, reports: dict[str, Metrics], engines: EngineSelection
 ) -> dict:
     backbone = engines.backbone
     return {
@@ -179,7 +211,7 @@ def _card(
             "name": dataset.name,
             "digest": dataset.digest(),
             "photos": dataset.counts(),
-            "left_out": len(dataset.left_out),
+            "left_out": dataset.n_left_out,
         },
         "training": fit.settings,
         "confidence": confidence.as_card(),
