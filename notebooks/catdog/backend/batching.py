@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,6 +27,57 @@ _LONG = 600  # seconds, where nobody says how long an answer may take
 
 class QueueFull(Exception):
     """More photos are waiting than the queue holds."""
+
+
+class Outcome(Protocol):
+    """What will be said of a photo. A `Future` is one."""
+
+    def exception(self, timeout: float) -> BaseException | None:
+        """What was raised for it, if anything. Raises TimeoutError where that is not known in so many seconds."""
+        ...
+
+    def result(self) -> object:
+        """The answer, once `exception` gave None."""
+        ...
+
+    def cancel(self) -> object:
+        """Nobody needs it any more."""
+        ...
+
+
+@runtime_checkable
+class PhotoQueue(Protocol):
+    """What the service asks of the line before the network. Safe to call from several threads."""
+
+    @property
+    def queued(self) -> int:
+        """Places that are kept now."""
+        ...
+
+    @property
+    def in_time(self) -> float:
+        """How many photos that wait are answered in time."""
+        ...
+
+    def reserve(self, number: int) -> contextlib.AbstractContextManager["Reservation"]:
+        """Keep `number` places while photos are decoded. Raises QueueFull, and keeps none, where there is no room."""
+        ...
+
+    def note_decoding(self, seconds: float, photos: int) -> None:
+        """So long so many photos took to decode, divided by the decoders that there are."""
+        ...
+
+    def put(self, photos: np.ndarray) -> Sequence[Outcome]:
+        """Have uint8 (n, pixels, pixels, 3) answered, in places that are kept for them."""
+        ...
+
+    def cancel(self, outcomes: Sequence[Outcome]) -> int:
+        """Nobody needs these any more. Returns how many of them had not begun."""
+        ...
+
+    def run(self, task: Callable[[], object]) -> Future:
+        """Have `task` called in its turn."""
+        ...
 
 
 class Pace:
@@ -127,9 +179,9 @@ class BatchingQueue:
                 raise
         return futures
 
-    def cancel(self, futures: list[Future]) -> int:
+    def cancel(self, outcomes: Sequence[Outcome]) -> int:
         """Those that still wait: nobody needs their answers any more. Returns how many these are."""
-        unwanted = set(futures)
+        unwanted = set(outcomes)
         with self._lock:
             before = len(self._waiting)
             self._waiting = deque(entry for entry in self._waiting if entry[1] not in unwanted)
@@ -181,7 +233,7 @@ class BatchingQueue:
 class Reservation:
     """Places in a queue. `empty` are those that hold no photo."""
 
-    def __init__(self, queue: BatchingQueue, number: int):
+    def __init__(self, queue: PhotoQueue, number: int):
         self._queue, self.empty = queue, number
 
     def predict(self, photos: np.ndarray, left: Callable[[], float] | None = None) -> list:
