@@ -395,7 +395,7 @@ def with_the_names_of_before(response):
 @ONCE
 def test_a_service_of_the_version_before_is_understood(page, classifier, own_places):
     nothing = OODDetector(np.zeros((2, 1024), np.float32), limit=0.0)
-    strange = dataclasses.replace(classifier.bundle, familiarity=nothing)
+    strange = dataclasses.replace(classifier.bundle, ood_detector=nothing)
     app = create_app(Classifier(strange, classifier.engine), feedback=Feedback("pets"))
     app.after_request(with_the_names_of_before)
     server = Server(app, "127.0.0.1", 0)

@@ -9,9 +9,12 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import requests
 import werkzeug
+from catdog.backend.batching import BatchingQueue, PhotoQueue, QueueFull
+from catdog.backend.deadline import Deadline, DeadlinePassed
 from catdog.engines.base import OPENVINO_INT8
 from catdog.models.card import Thresholds
 from catdog.models.classifier import load_classifier
@@ -24,7 +27,7 @@ from werkzeug.test import Client
 pytest.importorskip("ray.serve", reason="needs what requirements-scale.txt names")
 import ray_serve
 from catdog.distributed.cluster import connect
-from catdog.distributed.serve import serve
+from catdog.distributed.serve import Replicas, serve
 from test_backend import (  # noqa: F401
     test_a_batch_of_eight_with_two_bad_ones_in_order,
     test_alive_ready_and_card,
@@ -126,6 +129,51 @@ def test_knobs_that_do_not_exist_or_do_not_fit_are_told():
         ray_serve.build({"MAX_REPLICAS": "many"})
     with refused("setting-type", "MIN_REPLICAS", '"few"'):
         ray_serve.build({"FEWEST": "few"})
+
+
+class StandIn:
+    """A network that answers each photo with its first number, once it is `open`."""
+
+    def __init__(self):
+        self.answer, self.open, self.cancelled = self, threading.Event(), 0
+
+    def remote(self, photo):
+        return StandInResponse(self, photo)
+
+
+class StandInResponse:
+    def __init__(self, network, photo):
+        self._network, self._photo = network, photo
+
+    def result(self, timeout_s):
+        if not self._network.open.wait(timeout_s):
+            raise TimeoutError
+        return int(self._photo.flat[0])
+
+    def cancel(self):
+        self._network.cancelled += 1
+
+
+def test_the_line_before_replicas_is_what_the_service_asks_for():
+    network = StandIn()
+    queue = Replicas(network, 3)
+    assert isinstance(queue, PhotoQueue)
+    assert isinstance(BatchingQueue(list), PhotoQueue)
+    with queue.reserve(2) as reservation:
+        with pytest.raises(QueueFull), queue.reserve(2):
+            pass
+        assert queue.queued == 2
+        with pytest.raises(DeadlinePassed) as caught:
+            reservation.predict(np.full((1, 2, 2, 3), 7, np.uint8), Deadline(0.01))
+        assert type(caught.value) is DeadlinePassed
+        assert network.cancelled == 1
+        assert queue.queued == 1  # what was sent waits within Serve
+    assert queue.queued == 0
+    network.open.set()
+    with queue.reserve(3) as reservation:
+        assert reservation.predict(np.stack([np.full((2, 2, 3), number, np.uint8) for number in (4, 5)])) == [4, 5]
+        assert reservation.run(lambda: "explained") == "explained"
+    assert queue.queued == 0
 
 
 def network_replicas():

@@ -19,9 +19,8 @@ from PIL import Image
 pytest.importorskip("ray", reason="needs what requirements-scale.txt names")
 import pyarrow
 from catdog.distributed.features import StoredFeatures
-from catdog.distributed.folder_layout import Layout
 from catdog.distributed.storage import Place
-from catdog.distributed.train import fine_tune
+from catdog.distributed.train import find_layout, fine_tune
 
 pytestmark = [pytest.mark.ray, pytest.mark.weights]
 
@@ -47,14 +46,15 @@ def stored(folder, rows, per_file, paths=None):
     for start in range(0, len(rows), per_file):
         table.write(f"{start:04}.parquet", pyarrow.Table.from_pylist(rows[start : start + per_file], schema))
     paths = paths or [one["path"] for one in rows]
-    found = StoredFeatures(table, paths, Layout.of(Place.of("/photos"), paths), CLASSES, folder, 2)
+    source = Place.of("/photos")
+    found = StoredFeatures(table, source, paths, find_layout(source, paths), folder, 2)
     parts = {split: (features.tolist(), targets.tolist()) for split, (features, targets) in found.by_split.items()}
     together, its_targets = found.for_training["train"]  # those for validation are behind those for training
     assert isinstance(together, np.memmap)
     assert together.tolist() == parts["train"][0] + parts["valid"][0]
     assert its_targets.tolist() == parts["train"][1] + parts["valid"][1]
     assert len(found.for_training["valid"][1]) == 0
-    return parts, found.excluded, found.digest
+    return parts, found.n_excluded, found.digest
 
 
 SOUND = [row(number, CLASSES[number % 2], ("train", "valid", "test")[number % 3]) for number in range(30)]
@@ -95,25 +95,6 @@ def test_a_photo_that_was_moved_counts_where_it_is_now_and_one_that_is_gone_no_m
     assert 0 not in numbers["train"]
     assert 1 not in numbers["valid"]
     assert identity != stored(tmp_path / "b", SOUND, 7)[2]
-
-
-@pytest.mark.parametrize(
-    ("folders", "expected"),
-    [
-        (("cat", "dog"), ("cat", None)),
-        (("train/cat", "train/dog", "Test/cat"), ("cat", "train")),
-        (("all/pets/cat", "all/pets/dog", "__MACOSX/cat", "all/pets/__MACOSX/x"), ("cat", None)),
-    ],
-)
-def test_classes_and_splits_are_told_by_the_folders(tmp_path, folders, expected):
-    paths = [f"/photos/{folder}/{number}.jpg" for folder in folders for number in range(3)]
-    layout = Layout.of(Place.of("/photos"), [*paths, "/photos/readme.txt"])
-    label, split = expected
-    assert {layout.label(path) for path in paths} <= {"cat", "dog", None}
-    assert layout.label(paths[0]) == label
-    assert layout.label("/photos/readme.txt") is None
-    assert split is None or layout.split(paths[-1], digest(1)) == "test"
-    assert layout.split(paths[0], "0" * 64) == ("valid" if split else "test")  # those without are dealt by content
 
 
 def test_the_model_is_that_of_memory_and_only_new_photos_are_computed(own_places, tmp_path, capsys):

@@ -32,7 +32,7 @@ from catdog.models import bundle
 from catdog.models.arrays import kept_arrays
 from catdog.models.bundle import BundleRefused
 from catdog.models.classifier import Classifier, load_classifier
-from catdog.training.engine_selection import EngineSelection
+from catdog.training.engine_selection import EngineSelection, _Reference
 from catdog.training.features import FeatureCache
 from conftest import ROOT, drawing, refused
 
@@ -337,6 +337,15 @@ def test_the_network_is_quantized_once_for_photos_of_one_name(drawings, slim, ow
     for damage in (kept.read_bytes()[:20_000], b"PK\x03\x04", b""):
         kept.write_bytes(damage)
         assert kept_arrays(kept) == {}
+
+
+@pytest.mark.slow
+def test_the_reference_is_an_engine(slim, photos):
+    reference, engine = _Reference(slim), open_engine(TENSORFLOW, slim)
+    for attribute in ("name", "engine_id", "fingerprint", "architecture"):
+        assert getattr(reference, attribute) == getattr(engine, attribute)
+    for run in ("features", "activations"):
+        assert np.allclose(getattr(reference, run)(photos), getattr(engine, run)(photos), atol=1e-5)
 
 
 @pytest.mark.slow

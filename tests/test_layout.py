@@ -166,6 +166,7 @@ def test_none_of_these_is_no_class_in_the_table_and_has_no_split(where):
     paths = tree(*BOTH, where)
     _, _, layout = understood(paths)
     assert layout.classes == ("cat", "dog")
+    assert {layout.class_of(path) for path in paths} == {"cat", "dog", None}
     told = layout.describe(layout.counted(paths))
     assert told.startswith("2 classes")
     row = next(line for line in told.splitlines() if line.startswith(where))

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 
 import pytest
-from catdog.data.splitting import Given, deal, split_of
+from catdog.data.splitting import Given, copy_that_counts, deal, split_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,3 +89,18 @@ def test_what_folders_say_comes_first_and_what_is_missing_is_taken_from_them():
     assert min(counts(halved[6:])[1:]) >= 2
     whole = [Given(one.digest, one.label, split) for one, split in zip(photos(3), ("train", "valid", "test"))]
     assert deal(whole, dict.fromkeys((one.digest for one in whole), "train")) == ["train", "valid", "test"]
+
+
+@pytest.mark.parametrize(
+    ("copies", "counts"),
+    [
+        ([("cat", None)], 0),
+        ([("cat", None), ("cat", None)], 0),
+        ([("cat", "train"), ("cat", "test"), ("cat", "valid"), ("cat", "test")], 1),
+        ([("cat", None), ("cat", "train"), ("cat", "valid")], 2),
+        ([("cat", None), ("cat", "train")], 0),  # without a folder's word, a photo is taken for one that trains
+        ([("cat", "test"), ("dog", "train")], None),
+    ],
+)
+def test_of_copies_one_counts_and_of_those_in_two_classes_none(copies, counts):
+    assert copy_that_counts([Given("", label, split) for label, split in copies]) == counts

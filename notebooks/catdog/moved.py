@@ -94,7 +94,7 @@ _NOW = {
     "scale.features": "distributed.features",
     "scale.fitting": "distributed.train",
     "scale.labelling": "distributed.label",
-    "scale.layout": "distributed.folder_layout",
+    "scale.layout": "data.layout",
     "scale.sending": "distributed.model_transfer",
     "scale.serving": "distributed.serve",
     "scale.storage": "distributed.storage",

@@ -130,21 +130,23 @@ def parse_origins(text: str) -> list[str] | str:
     return origins
 
 
-def set_model(app: APIFlask, classifier: Classifier, queue: batching.BatchingQueue | None = None) -> None:
-    """Answer with `classifier` from the next request on; requests that are being answered keep the one they have.
-
-    Args:
-        queue: before the classifier; without it, one of the app's own.
-    """
+def set_model(app: APIFlask, classifier: Classifier) -> None:
+    """Answer with `classifier` from the next request on; requests that are being answered keep the one they have."""
     ours = service_of(app)
-    queue = queue or batching.BatchingQueue(
+    queue = batching.BatchingQueue(
         classifier.answer, app.config["MAX_BATCH"], ours.limits.max_queue, ours.metrics.note_batch,
         _SHARE_OF_SECONDS * ours.limits.request_timeout, getattr(classifier, "seconds_each", 0.0),
         _SHARE_TO_BEGIN * ours.limits.request_timeout,
     )  # fmt: skip
-    ours.model = Model(classifier, queue)
-    ours.metrics.note_model(classifier.bundle.id)
-    app.logger.info("model", extra={"facts": {"model": classifier.bundle.id, "engine": classifier.engine.name}})
+    answer_with(app, Model(classifier, queue))
+
+
+def answer_with(app: APIFlask, model: Model) -> None:
+    """As `set_model`, with a queue that is not the app's own."""
+    service_of(app).model = model
+    service_of(app).metrics.note_model(model.classifier.bundle.id)
+    facts = {"model": model.classifier.bundle.id, "engine": model.classifier.engine.name}
+    app.logger.info("model", extra={"facts": facts})
 
 
 def start(app: APIFlask, port: int) -> Server:

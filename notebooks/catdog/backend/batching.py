@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -43,6 +44,61 @@ class Deadline:
 
     def __call__(self) -> float:
         return max(0.0, self._end - time.monotonic())
+
+
+class Outcome(Protocol):
+    """What will be said of a photo. A `Future` is one."""
+
+    def exception(self, timeout: float) -> BaseException | None:
+        """What was raised for it, if anything. Raises TimeoutError where that is not known in so many seconds."""
+        ...
+
+    def result(self) -> object:
+        """The answer, once `exception` gave None."""
+        ...
+
+    def cancel(self) -> object:
+        """Nobody needs it any more."""
+        ...
+
+
+@runtime_checkable
+class PhotoQueue(Protocol):
+    """What the service asks of the line before the network. Safe to call from several threads."""
+
+    @property
+    def queued(self) -> int:
+        """Places that are kept now."""
+        ...
+
+    @property
+    def in_time(self) -> float:
+        """How many photos that wait are answered in time."""
+        ...
+
+    def reserve(self, number: int) -> contextlib.AbstractContextManager["Reservation"]:
+        """Keep `number` places while photos are decoded. Raises QueueFull, and keeps none, where there is no room."""
+        ...
+
+    def note_decoding(self, seconds: float, photos: int) -> None:
+        """So long so many photos took to decode, divided by the decoders that there are."""
+        ...
+
+    def put(self, photos: np.ndarray) -> Sequence[Outcome]:
+        """Have uint8 (n, pixels, pixels, 3) answered, in places that are kept for them."""
+        ...
+
+    def cancel(self, outcomes: Sequence[Outcome]) -> int:
+        """Nobody needs these any more. Returns how many of them had not begun."""
+        ...
+
+    def await_beginning(self, outcome: Outcome, seconds: float) -> None:
+        """Return once it has begun. Raises TimeoutError where it has not in so many seconds, or sooner."""
+        ...
+
+    def run(self, task: Callable[[], object]) -> Future:
+        """Have `task` called in its turn."""
+        ...
 
 
 class Pace:
@@ -88,7 +144,7 @@ class BatchingQueue:
         seconds_each: float = 0.0,
         begin_within: float = _LONG,
     ):
-        self.begin_within = begin_within
+        self._begin_within = begin_within
         self._predict, self._observe = predict, observe
         self._max_batch_size, self._max_queue_size, self._patience = max_batch_size, max_queue_size, patience
         self._computing, self._decoding = Pace(seconds_each), Pace(_DECODES_IN)
@@ -148,19 +204,20 @@ class BatchingQueue:
                 raise
         return futures
 
-    def cancel(self, futures: list[Future]) -> int:
+    def cancel(self, outcomes: Sequence[Outcome]) -> int:
         """Those that still wait: nobody needs their answers any more. Returns how many these are."""
-        unwanted = set(futures)
+        unwanted = set(outcomes)
         with self._lock:
             before = len(self._waiting)
             self._waiting = deque(entry for entry in self._waiting if entry[1] not in unwanted)
             self._queued -= (waiting := before - len(self._waiting))
             return waiting
 
-    def waits(self, future: Future) -> bool:
-        """Whether the worker has not taken the photo yet."""
-        with self._lock:
-            return any(entry[1] is future for entry in self._waiting)
+    def await_beginning(self, outcome: Future, seconds: float) -> None:
+        """Return once the worker has it. Raises TimeoutError where that takes longer than it may."""
+        wait([outcome], min(seconds, self._begin_within))
+        if not (outcome.running() or outcome.done()):
+            raise TimeoutError
 
     def run(self, task: Callable[[], object]) -> Future:
         """Have the worker call `task` in its turn; it takes the time of one photo."""
@@ -183,6 +240,8 @@ class BatchingQueue:
             self._is_called = bool(self._waiting)
             if self._is_called:
                 self._worker.submit(self._one_batch)
+            for _, future in batch:
+                future.set_running_or_notify_cancel()
         if batch:
             self._observe(len(batch))
             self._answer(batch)
@@ -207,7 +266,7 @@ class BatchingQueue:
 class Reservation:
     """Places in a queue. `empty` are those that hold no photo."""
 
-    def __init__(self, queue: BatchingQueue, number: int):
+    def __init__(self, queue: PhotoQueue, number: int):
         self._queue, self.empty = queue, number
 
     def predict(self, photos: np.ndarray, left: Callable[[], float] | None = None) -> list:
@@ -223,9 +282,7 @@ class Reservation:
         self.empty -= len(photos)
         futures = self._queue.put(photos)
         try:
-            _, unanswered = wait(futures[:1], min(left(), self._queue.begin_within))
-            if unanswered and self._queue.waits(futures[0]):
-                raise TimeoutError
+            self._queue.await_beginning(futures[0], left())
             return [future.exception(left()) or future.result() for future in futures]
         except TimeoutError:
             raise (NotBegun if self._queue.cancel(futures) else DeadlinePassed) from None
@@ -238,13 +295,11 @@ class Reservation:
             Exception: whatever `task` raised.
         """
         left, future = left or Deadline(_LONG), self._queue.run(task)
-        _, unanswered = wait([future], min(left(), self._queue.begin_within))
-        if unanswered and future.cancel():
-            raise NotBegun
         try:
+            self._queue.await_beginning(future, left())
             error = future.exception(left())
         except TimeoutError:
-            raise DeadlinePassed from None
+            raise (NotBegun if future.cancel() else DeadlinePassed) from None
         if error:
             raise error
         return future.result()

@@ -12,11 +12,11 @@ from flask import Response, current_app, render_template, request
 from ..data.feedback import FeedbackFull
 from ..data.preprocessing import PREPROCESSING, Preprocessing
 from ..models.card_before import with_names_of_before
-from ..models.classifier import Answer, Classifier
+from ..models.classifier import Answer
 from ..web import link
 from . import problems
 from .auth import access
-from .batching import BatchingQueue, DeadlinePassed, NotBegun, QueueFull, Reservation
+from .batching import DeadlinePassed, NotBegun, PhotoQueue, QueueFull, Reservation
 from .decoders import DECODERS
 from .problems import Problem
 from .readiness import try_a_photo
@@ -33,7 +33,7 @@ from .schemas import (  # fmt: skip
     State,
     refusals,
 )
-from .service import asked, service
+from .service import Answerer, asked, service
 from .uploads import decoded, decoded_alone, photo_in_base64, photos_in_parts
 
 _CODE = ("code-missing", "code-wrong", "too-many-requests")
@@ -50,8 +50,8 @@ api = APIBlueprint("api", __name__, template_folder="templates", tag="Photos")
 class Model:
     """What answers: a classifier, and the queue before it."""
 
-    classifier: Classifier
-    queue: BatchingQueue
+    classifier: Answerer
+    queue: PhotoQueue
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -4,20 +4,48 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 from flask import Flask, current_app, g
 
 from .batching import Deadline
 
 if TYPE_CHECKING:  # each of them asks for the service
     from ..data.feedback import Feedback
+    from ..models.bundle import Bundle
+    from ..models.classifier import Answer
     from .admission import Admission
     from .limits import Limits
     from .metrics import Metrics
     from .readiness import Readiness
     from .request_log import RequestLog
     from .routes import Model
+
+
+class Named(Protocol):
+    """Something that has a name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class Answerer(Protocol):
+    """What the service asks of a model beside its queue. A `Classifier` is one.
+
+    Attributes:
+        bundle: the model.
+        engine: what runs it; only its name is asked for.
+    """
+
+    @property
+    def bundle(self) -> "Bundle": ...
+    @property
+    def engine(self) -> Named: ...
+
+    def explain(self, photo: np.ndarray, label: str = "") -> "tuple[Answer, np.ndarray]":
+        """See `Classifier.explain`."""
+        ...
 
 
 @dataclass

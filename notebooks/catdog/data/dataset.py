@@ -21,7 +21,7 @@ from .layout_reader import read_layout
 from .pictures import Pictures
 from .preprocessing import PREPROCESSING, Preprocessing
 from .sources import PhotoFolder
-from .splitting import Given, deal
+from .splitting import Given, copy_that_counts, deal
 
 FEW = 10
 _NAMED_EACH, _NAMED_CLASSES, _MOST_CLASSES = 3, 10, 50  # files of a reason, classes in a sentence, in a table
@@ -75,6 +75,11 @@ class Dataset:
     synthetic: bool = False
     notes: tuple[str, ...] = ()
     negatives: tuple[Photo, ...] = ()
+
+    @property
+    def n_excluded(self) -> int:
+        """How many files are not used."""
+        return len(self.excluded)
 
     def of(self, split: str) -> list[Photo]:
         """The photos of one split, in a fixed order."""
@@ -209,15 +214,15 @@ def _without_copies(found: list[tuple[_Labelled, Look]]) -> tuple[list[tuple[_La
         by_picture[look.picture].append((file, look))
     kept, excluded = [], []
     for files in by_picture.values():
-        labels = sorted({file.label for file, _ in files})
-        if len(labels) > 1:
-            why = f"The same photo lies in {' and in '.join(labels)}."
+        index = copy_that_counts([Given(look.digest, file.label, file.split) for file, look in files])
+        if index is None:
+            why = f"The same photo lies in {' and in '.join(sorted({file.label for file, _ in files}))}."
             excluded += [Excluded(file.path, "photo-two-classes", why) for file, _ in files]
             continue
-        first, *others = sorted(files, key=lambda pair: -SPLITS.index(pair[0].split or TRAIN))
+        first = files.pop(index)
         kept.append(first)
         why = f"It is the same photo as {printable(first[0].path)}."
-        excluded += [Excluded(file.path, "photo-copy", why) for file, _ in others]
+        excluded += [Excluded(file.path, "photo-copy", why) for file, _ in files]
     return kept, excluded
 
 

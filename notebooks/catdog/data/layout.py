@@ -67,6 +67,11 @@ class Layout:
             label = self.table.label(path) if self.table else label_in_name(path)
         return self.spellings.get(same(label)) if label else None
 
+    def class_of(self, path: str) -> str | None:
+        """As `label`, and None, too, for a photo that is none of the classes."""
+        label = self.label(path)
+        return None if label and is_none_of_these(label) else label
+
     def split(self, path: str) -> str | None:
         """The split that its folder, or the table, gives; None where none does."""
         folder = self._folder_of(path)

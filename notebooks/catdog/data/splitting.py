@@ -1,10 +1,11 @@
-"""Which photos train, which validate, which test: by content, the same for ever, and every class gets its share."""
+"""Which photos train, which validate, which test: by content, the same for ever, every class gets its share, and of
+copies one counts."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from .folders import TEST, TRAIN, VALID
+from .folders import SPLITS, TEST, TRAIN, VALID
 
 VALID_SHARE = TEST_SHARE = 0.15
 CHANCE_SUFFICES = 100  # photos of a class: of so many, chance gives test 8 to 22 (95 %)
@@ -16,6 +17,14 @@ class Given(NamedTuple):
     digest: str
     label: str
     split: str | None
+
+
+def copy_that_counts(copies: Sequence[Given]) -> int | None:
+    """Which of these files that show the same photo counts: the first of those in test, else in valid, else in train.
+    None where they lie in several classes: nobody knows which is right."""
+    if len({copy.label for copy in copies}) > 1:
+        return None
+    return max(range(len(copies)), key=lambda index: SPLITS.index(copies[index].split or TRAIN))
 
 
 def split_of(digest: str, given: str | None, splits_given: Collection[str]) -> str:

@@ -3,6 +3,7 @@
 import sys
 
 from ..backbones.architectures import VGG16
+from ..data.layout import AUTO as AUTO_LABELS
 from ..engines.selection import AUTO
 from ..errors import SuiteError, for_the_command_line
 from ..settings import environment_first, in_environment
@@ -37,8 +38,8 @@ def _settings() -> tuple[str, str, str, str, dict]:
     photos = in_environment("DATA", old="PHOTOS") or ""
     features, name, engine = environment_first(FEATURES="", MODEL_NAME="", ENGINE=AUTO)
     backbone, pixels, how = environment_first(BACKBONE=VGG16.name, PIXELS=VGG16.pixels, FIT=VGG16.preprocessing.fit)
-    seed, target = environment_first(SEED=0, SURE_IS_RIGHT=0.99)
-    settings = {"backbone": backbone, "pixels": pixels, "how": how, "seed": seed, "target": target}
+    seed, target, labels = environment_first(SEED=0, SURE_IS_RIGHT=0.99, LABELS=AUTO_LABELS)
+    settings = {"labels": labels, "backbone": backbone, "pixels": pixels, "how": how, "seed": seed, "target": target}
     return photos, features, name, engine, settings
 
 

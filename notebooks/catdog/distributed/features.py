@@ -11,11 +11,11 @@ import pyarrow
 from ..backbones.architectures import Backbone, load_backbone
 from ..data.folders import SPLITS, TRAIN, VALID
 from ..data.inspection import read_training_photo
-from ..data.splitting import CHANCE_SUFFICES, Given, deal
+from ..data.layout import Layout
+from ..data.splitting import CHANCE_SUFFICES, Given, copy_that_counts, deal, split_of
 from ..engines import open_engine
 from ..engines.base import Engine
 from ..engines.int8 import Int8Params
-from .folder_layout import Layout
 from .parquet_table import Looked
 from .storage import Place
 
@@ -54,94 +54,110 @@ class StoredFeatures:
     """The features of a table by split, in a file, in the order that the photos have in `dataset.check`: in memory the
     rows would be the same, whichever files of the table they stand in.
 
-    Copies of a photo count once (that in test before valid before train), and none of one that lies in two classes, as
-    in `dataset.check`. In memory there are some 160 bytes a photo (measured), most of them for its path.
+    Copies of a file count once, and none of one that lies in two classes, by the rule of `dataset.check`, which also
+    knows copies whose bytes differ, and those in `none-of-these`. In memory there are some 160 bytes a photo
+    (measured), most of them for its path.
 
     Attributes:
         by_split: split → (features, `np.memmap` (n, size); class numbers, int32 (n,)).
         for_training: as `by_split`, with the photos for validation behind those for training.
-        excluded: how many were refused, or are copies.
+        n_excluded: how many were refused, or are copies.
         digest: identifies the photos with their classes and splits, sha256, hex.
     """
 
-    def __init__(
-        self, table: Place, paths: Collection[str], layout: Layout, classes: Sequence[str], folder: Path, size: int
-    ):
-        """Of the photos `paths`, which `layout` sorts into `classes`, from `table` into files in `folder`; `size` is
-        how many features each has."""
-        in_order = sorted(paths, key=lambda path: path.replace("/", "\0"))  # as Path objects sort, in less memory
-        places = {path: place for place, path in enumerate(in_order)}
-        keys, targets, splits, ranks, given = self._index(table, places, layout, classes)
-        kept = _without_copies(keys, targets, splits, ranks)
-        _deal_small_classes(kept, keys, targets, splits, given, layout.splits)
-        self.excluded = len(paths) - len(kept)
-        self.digest = hashlib.sha256(b"".join(part[kept].tobytes() for part in (keys, targets, splits))).hexdigest()
-        in_order = np.concatenate([kept[splits[kept] == number] for number in range(len(SPLITS))])
-        row_of = np.full(len(keys), -1, np.int64)
-        row_of[in_order] = np.arange(len(in_order))
-        rows = np.memmap(folder / "features", np.float32, "w+", shape=(max(1, len(in_order)), size))
-        self._fill(rows, table, row_of)
-        ends = np.cumsum([0, *(int((splits[kept] == number).sum()) for number in range(len(SPLITS)))])
-        parts = {split: slice(*ends[number : number + 2]) for number, split in enumerate(SPLITS)}
+    def __init__(self, table: Place, source: Place, paths: Collection[str], layout: Layout, folder: Path, size: int):
+        """Of the photos `paths` in `source`, which `layout` sorts, from `table` into files in `folder`; `size` is how
+        many features each has."""
+        paths = sorted(paths)
+        keys, rows_of_table = _keys(table, paths)
+        targets, given = _sorted_by(layout, source.relative(paths))
+        is_usable = np.zeros(len(paths), bool)
+        is_usable[rows_of_table[rows_of_table >= 0]] = True
+        kept = _without_copies(np.flatnonzero(is_usable & (targets >= 0)), keys, targets, given)
+        splits = _splits(keys[kept], targets[kept], given[kept])
+        self.n_excluded = len(paths) - len(kept)
+        self.digest = hashlib.sha256(b"".join(map(bytes, (keys[kept], targets[kept], splits)))).hexdigest()
+        by_split = np.argsort(splits, kind="stable")
+        kept, ends = kept[by_split], np.searchsorted(splits[by_split], np.arange(len(SPLITS) + 1))
+        row_of = np.full(len(paths) + 1, -1, np.int64)  # the last one is that of rows without a photo
+        row_of[kept] = np.arange(len(kept))
+        rows = np.memmap(folder / "features", np.float32, "w+", shape=(max(1, len(kept)), size))
+        _fill(rows, table, row_of[rows_of_table])
+        parts = {split: slice(*ends[index : index + 2]) for index, split in enumerate(SPLITS)}
         parts_for_training = {**parts, TRAIN: slice(0, ends[SPLITS.index(VALID) + 1]), VALID: slice(0, 0)}
         self.by_split, self.for_training = (
-            {split: (rows[part], targets[in_order[part]]) for split, part in found.items()}
+            {split: (rows[part], targets[kept[part]]) for split, part in found.items()}
             for found in (parts, parts_for_training)
         )
 
-    def _index(self, table: Place, places: dict[str, int], layout: Layout, classes: Sequence[str]) -> list[np.ndarray]:
-        """For each row the first eight bytes of the photo's digest, its class, its split, its path's place, and the
-        split that its folder gives; -1 for none, and for a photo that was refused or is no longer there."""
-        numbers = {label: number for number, label in enumerate(classes)}
-        parts = [[np.empty(0, kind) for kind in (np.uint64, np.int32, np.int8, np.int64, np.int8)]]
-        for found in table.tables(["path", "digest"]):
-            rows = [
-                (
-                    int(digest[:16], 16),
-                    numbers[layout.label(path)],
-                    SPLITS.index(layout.split(path, digest)),
-                    places[path],
-                    SPLITS.index(split) if (split := layout.given(path)) else -1,
-                )
-                if digest and path in places
-                else (0, -1, -1, -1, -1)
-                for path, digest in zip(found["path"].to_pylist(), found["digest"].to_pylist())
-            ]
-            parts.append([np.array(part, like.dtype) for part, like in zip(zip(*rows), parts[0])])
-        return [np.concatenate(part) for part in zip(*parts)]
 
-    def _fill(self, rows: np.ndarray, table: Place, row_of: np.ndarray) -> None:
-        start = 0
-        for found in table.tables(["features"]):
-            vectors = found["features"].combine_chunks()
-            features = np.zeros((len(found), rows.shape[1]), np.float32)
-            features[vectors.is_valid().to_numpy(False)] = vectors.flatten().to_numpy().reshape(-1, rows.shape[1])
-            here = row_of[start : start + len(found)]
-            rows[here[here >= 0]] = features[here >= 0]
-            start += len(found)
+def _keys(table: Place, paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """(the first eight bytes of each photo's digest, uint64; for each row of the table the index of its photo among
+    `paths`, int64, -1 for one that was refused or is no longer there)."""
+    index_of = {path: index for index, path in enumerate(paths)}
+    keys, rows = np.zeros(len(paths), np.uint64), [np.empty(0, np.int64)]
+    for found in table.tables(["path", "digest"]):
+        digests = found["digest"].to_pylist()
+        at = [index_of.get(path, -1) if digest else -1 for path, digest in zip(found["path"].to_pylist(), digests)]
+        rows.append(np.array(at, np.int64))
+        for index, digest in zip(at, digests):
+            if index >= 0:
+                keys[index] = int(digest[:16], 16)
+    return keys, np.concatenate(rows)
 
 
-def _deal_small_classes(
-    kept: np.ndarray, keys: np.ndarray, targets: np.ndarray, splits: np.ndarray, given: np.ndarray, all_given: set[str]
-) -> None:
-    """Give classes of few photos their share of each split, as `dataset.check` does; of many, chance does."""
-    counts = np.bincount(targets[kept], minlength=1)
-    few = kept[counts[targets[kept]] < CHANCE_SUFFICES]
-    photos = [
-        Given(f"{int(keys[row]):016x}", str(targets[row]), SPLITS[given[row]] if given[row] >= 0 else None)
-        for row in few
-    ]
-    splits[few] = [SPLITS.index(split) for split in deal(photos, {}, all_given)]
+def _sorted_by(layout: Layout, paths: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
+    """(class numbers, int32, -1 for no class; the splits that folders give, int8, -1 where none does)."""
+    classes = {label: index for index, label in enumerate(layout.classes)}
+    targets = (classes.get(layout.class_of(path), -1) for path in paths)
+    given = (SPLITS.index(split) if (split := layout.split(path)) else -1 for path in paths)
+    return np.fromiter(targets, np.int32, len(paths)), np.fromiter(given, np.int8, len(paths))
 
 
-def _without_copies(keys: np.ndarray, targets: np.ndarray, splits: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Numbers of the rows that count, each where the first of its copies stands."""
-    order = np.lexsort((ranks, -splits, keys))
-    order = order[targets[order] >= 0]
-    if not len(order):
-        return order
-    _, first = np.unique(keys[order], return_index=True)
-    lowest, highest = (reduce.reduceat(targets[order], first) for reduce in (np.minimum, np.maximum))
-    places = np.minimum.reduceat(ranks[order], first)
-    sound = lowest == highest
-    return order[first[sound]][np.argsort(places[sound])]
+def _fill(rows: np.ndarray, table: Place, row_of: np.ndarray) -> None:
+    """Write the features of the table's row `i` to `rows[row_of[i]]`, unless that is -1."""
+    start = 0
+    for found in table.tables(["features"]):
+        vectors = found["features"].combine_chunks()
+        features = np.zeros((len(found), rows.shape[1]), np.float32)
+        features[vectors.is_valid().to_numpy(False)] = vectors.flatten().to_numpy().reshape(-1, rows.shape[1])
+        here = row_of[start : start + len(found)]
+        rows[here[here >= 0]] = features[here >= 0]
+        start += len(found)
+
+
+def _without_copies(usable: np.ndarray, keys: np.ndarray, targets: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Of the indexes `usable` those of the photos that count, each where the first of its copies stands."""
+    if not len(usable):
+        return usable
+    order = usable[np.argsort(keys[usable], kind="stable")]
+    starts = np.flatnonzero(np.r_[True, keys[order][1:] != keys[order][:-1]])
+    sizes = np.diff(np.r_[starts, len(order)])
+    stays = order[starts]
+    for group in np.flatnonzero(sizes > 1):
+        copies = order[starts[group] : starts[group] + sizes[group]]
+        counts = copy_that_counts([Given("", str(targets[copy]), _name(given[copy])) for copy in copies])
+        stays[group] = -1 if counts is None else copies[counts]
+    stays = stays[np.argsort(order[starts])]
+    return stays[stays >= 0]
+
+
+def _splits(keys: np.ndarray, targets: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """What `splitting.deal` gives for these photos, int8 (n,): of a class with many, a photo's content alone decides,
+    and none of them needs to be in memory with the others."""
+    splits, all_given = np.empty(len(keys), np.int8), set(map(_name, np.unique(given))) - {None}
+    groups = np.lexsort((given, targets))  # of one class and one folder's split
+    is_first = np.diff(targets[groups], prepend=-1).astype(bool) | np.diff(given[groups], prepend=-2).astype(bool)
+    for rows in np.split(groups, np.flatnonzero(is_first)[1:]):
+        digests = (f"{key:016x}" for key in map(int, keys[rows]))
+        split = _name(given[rows[0]]) if len(rows) else None
+        if len(rows) < CHANCE_SUFFICES:
+            dealt = deal([Given(digest, "", split) for digest in digests], {}, all_given)
+        else:
+            dealt = (split_of(digest, split, all_given) for digest in digests)
+        splits[rows] = np.fromiter(map(SPLITS.index, dealt), np.int8, len(rows))
+    return splits
+
+
+def _name(split: int) -> str | None:
+    return SPLITS[split] if split >= 0 else None

@@ -9,16 +9,19 @@ import asyncio
 import functools
 import logging
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 import numpy as np
 from a2wsgi import WSGIMiddleware
 
-from ..backend.app import SPARE_THREADS, create_app, set_model
-from ..backend.batching import MAX_BATCH_SIZE, BatchingQueue, Deadline, QueueFull
+from ..backend.app import SPARE_THREADS, answer_with, create_app
+from ..backend.batching import MAX_BATCH_SIZE, Deadline, Outcome, QueueFull, Reservation
 from ..backend.limits import Limits
+from ..backend.routes import Model
 from ..models.bundle import Bundle
 from ..models.classifier import Answer
 from .cluster import has_gpus, ray, workers
@@ -98,7 +101,9 @@ class Network:
 def _backend(saved: Bundle, limits: Limits, config: dict) -> WSGIMiddleware:
     app = create_app(None, limits=limits, **config)
     network = serve.get_deployment_handle(_NETWORK)  # of the application that this Backend is part of
-    set_model(app, RemoteClassifier(saved, network, limits.request_timeout), Replicas(network, limits.max_queue))
+    answer_with(
+        app, Model(RemoteClassifier(saved, network, limits.request_timeout), Replicas(network, limits.max_queue))
+    )
 
     def with_an_end(environ: dict, start_response: Callable) -> object:
         environ["wsgi.input_terminated"] = True  # a body that says nothing of its length, too, ends
@@ -107,16 +112,18 @@ def _backend(saved: Bundle, limits: Limits, config: dict) -> WSGIMiddleware:
     return WSGIMiddleware(with_an_end, workers=limits.max_concurrent + SPARE_THREADS)
 
 
-class RemoteClassifier:
-    """What the app asks of a `Classifier`, by replicas of the network.
+@dataclass(frozen=True)
+class _Engine:
+    """What the log says that a model runs on."""
 
-    Attributes:
-        bundle: the model that they have.
-        engine: what runs them; only its name is asked for.
-    """
+    name: str
+
+
+class RemoteClassifier:
+    """What the service asks of a model, of replicas of the network: see `service.Answerer`."""
 
     def __init__(self, saved: Bundle, network: DeploymentHandle, seconds: float):
-        self.bundle, self.engine = saved, SimpleNamespace(name="replicas")
+        self.bundle, self.engine = saved, _Engine("replicas")
         self._network, self._seconds = network, seconds
 
     def explain(self, photo: np.ndarray, label: str = "") -> tuple[Answer, np.ndarray]:
@@ -128,22 +135,55 @@ class RemoteClassifier:
         return sent.result()
 
 
-class Replicas(BatchingQueue):
-    """Photos wait for whichever replica has least to do, within Serve's own bound, instead of for a worker here."""
+class Replicas:
+    """Photos wait for whichever replica has least to do, within Serve's own bound: see `batching.PhotoQueue`.
+
+    Places count only until the photos in them are sent. How many of them are answered in time nobody here knows.
+
+    Args:
+        max_queue_size: photos that may be decoded at the same time.
+    """
 
     def __init__(self, network: DeploymentHandle, max_queue_size: int):
-        super().__init__(lambda photos: [], max_queue_size=max_queue_size)
-        self._network = network
+        self._network, self._lock = network, threading.Lock()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="network")
+        self.queued, self.in_time = 0, float(max_queue_size)
+
+    @contextmanager
+    def reserve(self, number: int) -> Iterator[Reservation]:
+        with self._lock:
+            if self.queued + number > self.in_time:
+                raise QueueFull
+            self.queued += number
+        reservation = Reservation(self, number)
+        try:
+            yield reservation
+        finally:
+            self._give_back(reservation.empty)
+
+    def note_decoding(self, seconds: float, photos: int) -> None:
+        """Nothing here depends on it."""
 
     def put(self, photos: np.ndarray) -> list["_RemoteFuture"]:
         sent = [_RemoteFuture(self._network.answer, photo) for photo in photos]
-        with self._lock:
-            self._queued -= len(photos)
+        self._give_back(len(photos))
         return sent
 
-    def cancel(self, sent: list["_RemoteFuture"]) -> None:
-        for one in sent:
+    def cancel(self, outcomes: Sequence[Outcome]) -> int:
+        """None of them is known not to have begun."""
+        for one in outcomes:
             one.cancel()
+        return 0
+
+    def await_beginning(self, outcome: Outcome, seconds: float) -> None:
+        """When a replica begins nobody here knows."""
+
+    def run(self, task: Callable[[], object]) -> Future:
+        return self._worker.submit(task)
+
+    def _give_back(self, places: int) -> None:
+        with self._lock:
+            self.queued -= places
 
 
 class _RemoteFuture:

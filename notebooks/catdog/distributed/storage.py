@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,6 +75,19 @@ class Place:
             files = [one for one in itertools.chain(top, *below) if one.type == fs.FileType.File]
         return (file.path for file in files if "/." not in file.path[len(self.path) :])
 
+    @property
+    def above(self) -> int:
+        """How many letters of the path of each of `files` lead to this folder."""
+        return len(self.path.rstrip("/")) + 1
+
+    def inside(self, path: str) -> str:
+        """`path`, one of `files`, relative to this folder."""
+        return path[self.above :]
+
+    def relative(self, paths: Collection[str]) -> Collection[str]:
+        """Each of `paths` as `inside` gives it, without a copy of them: there may be millions."""
+        return _Relative(self.above, paths)
+
     def read(self, path: str) -> bytes:
         """The bytes of a photo's file. Raises OSError, for one that is too large to be a photo, too."""
         with self.system.open_input_file(path) as file:
@@ -131,6 +144,22 @@ class Place:
                         f"{path} is no file of such a table ({first_line(error)}): choose another folder for it.",
                     ) from None
                 yield table
+
+
+class _Relative(Collection):
+    """`paths` without their first letters, as many as are `above`."""
+
+    def __init__(self, above: int, paths: Collection[str]):
+        self._above, self._paths = above, paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[str]:
+        return (path[self._above :] for path in self._paths)
+
+    def __contains__(self, path: object) -> bool:
+        return any(one == path for one in self)
 
 
 def _on_this_disk(folder: str) -> Iterator[str]:

@@ -3,7 +3,8 @@
 import hashlib
 import heapq
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,22 +14,24 @@ from ..data.dataset import Dataset, Photo, require_classes
 from ..data.folders import TEST, TRAIN
 from ..data.images import PhotoRefused
 from ..data.inspection import read_training_photo
+from ..data.layout import AUTO as AUTO_LABELS
+from ..data.layout import Layout
+from ..data.layout_reader import read_layout
 from ..data.preprocessing import PREPROCESSING
+from ..data.splitting import split_of
 from ..engines.base import TENSORFLOW_MIXED
 from ..engines.selection import AUTO
 from ..models import bundle
 from ..models.bundle import Bundle
 from ..names import model_name
 from ..paths import SHIPPED_MODEL, cache_dir
-from ..training.calibration import calibrate
 from ..training.engine_selection import SAMPLES, EngineSelection
 from ..training.features import FeatureCache
-from ..training.linear_head import MOST_CROSS_VALIDATED, fit_head
-from ..training.metrics import evaluate
+from ..training.linear_head import MOST_CROSS_VALIDATED
 from ..training.save import save_model
+from ..training.trained_head import train_head
 from .cluster import connect, has_gpus
 from .features import FeatureColumns, StoredFeatures
-from .folder_layout import Layout
 from .parquet_table import Reader, in_subprocess, make_table
 from .storage import Place
 
@@ -38,6 +41,7 @@ def fine_tune(
     features: str,
     name: str = "",
     *,
+    labels: str = AUTO_LABELS,
     backbone: str = VGG16.name,
     engine: str = AUTO,
     pixels: int = PREPROCESSING.pixels,
@@ -56,64 +60,73 @@ def fine_tune(
         photos: a folder or a URI, with a sub-folder a class, within train, valid and test or without them.
         features: a folder or a URI for the table. What is in it is not computed again.
         name: the model's; with nothing, that of the folder of photos.
-        backbone, pixels, how, seed, target: as in notebook 1 (`how` is its FIT, `target` its SURE_IS_RIGHT).
+        labels: where the classes stand, as in notebook 1; see `layout_reader.read_layout`.
+        backbone, pixels, how, seed, target: as in notebook 1 (`how` is its FIT, `target` its TARGET_ACCURACY).
         engine: as in notebook 1; "auto" is `tensorflow-mixed` where the cluster has GPUs.
 
     Raises SuiteError for what a person can mend.
     """
     source, table = Place.of(photos), Place.of(features)
     paths = source.files(but=table)
-    layout = Layout.of(source, paths)
-    classes = layout.classes(paths)
-    print(layout.describe(paths))
-    paths = [path for path in paths if layout.label(path)]
+    layout = find_layout(source, paths, labels)
+    print(layout.describe(layout.counted(source.relative(paths))))
+    paths = [path for path in paths if layout.class_of(source.inside(path))]
     connect()
     with tempfile.TemporaryDirectory(dir=cache_dir()) as scratch:
-        seen = _sample(source, paths, layout, classes, Path(scratch))
+        seen = _sample(source, paths, layout, Path(scratch))
         base = load_backbone(backbone, pixels, how)
         int8 = bundle.read(SHIPPED_MODEL).int8 if base.architecture == VGG16 else None
         wanted = TENSORFLOW_MIXED if engine == AUTO and has_gpus() else engine
         engines = EngineSelection(seen, base, FeatureCache(base), wanted, int8)
         columns = FeatureColumns(base, engines.chosen, engines.int8)
         print(make_table(source, table, paths, columns, "Features"))
-        size = base.architecture.size
-        stored = StoredFeatures(table, paths, layout, classes, Path(scratch), size)
-        large = _LargeDataset.of(seen, stored)
-        fit = fit_head(stored.for_training, len(classes), seed=seed)
-        calibrated = calibrate(fit, stored.for_training, target=target)
-        test, truth = _some(*stored.by_split[TEST])
-        reports = {TEST: evaluate(calibrated.head.probabilities(test), truth, classes)}
-        print(reports[TEST].summary())
-        return save_model(name, large, fit, calibrated, reports, engines)
+        stored = StoredFeatures(table, source, paths, layout, Path(scratch), base.architecture.size)
+        counted = CountedPhotos.of_table(seen.name, seen.classes, stored)
+        data = {**stored.for_training, TEST: _some(*stored.by_split[TEST])}
+        trained = train_head(data, layout.classes, target=target, seed=seed)
+        print(trained.reports[TEST].summary())
+        return save_model(name, counted, trained, engines)
+
+
+def find_layout(source: Place, paths: Collection[str], labels: str = AUTO_LABELS) -> Layout:
+    """How `paths`, the files of `source`, are sorted, as `dataset.find_layout` says it of a folder on a disk. Raises
+    SuiteError where that is not clear."""
+    root = source.path.rstrip("/")
+    return read_layout(source.relative(paths), labels, lambda path: source.read(f"{root}/{path}"), source.name)
 
 
 @dataclass(frozen=True)
-class _LargeDataset(Dataset):
-    """Its `photos` are the few by which engines are checked; the numbers are those of all."""
+class CountedPhotos:
+    """What a card says of photos of which none is held. See `save.TrainingPhotos`."""
 
-    numbers: dict[str, dict[str, int]] = field(default_factory=dict)
-    fingerprint: str = ""
+    name: str
+    classes: tuple[str, ...]
+    numbers: Mapping[str, Mapping[str, int]]
+    n_excluded: int
+    fingerprint: str
+    synthetic: bool = False
 
     @classmethod
-    def of(cls, seen: Dataset, stored: StoredFeatures) -> "_LargeDataset":
+    def of_table(cls, name: str, classes: tuple[str, ...], stored: StoredFeatures) -> "CountedPhotos":
+        """Raises SuiteError where a class has no photo to learn from."""
         numbers = {
-            split: dict(zip(seen.classes, np.bincount(targets, minlength=len(seen.classes)).tolist()))
+            split: dict(zip(classes, np.bincount(targets, minlength=len(classes)).tolist()))
             for split, (_, targets) in stored.by_split.items()
         }
-        require_classes(seen.classes, (label for label, number in numbers[TRAIN].items() if number), seen.name)
-        excluded = range(stored.excluded)  # how many; why, says the table
-        return cls(
-            seen.name, seen.classes, seen.photos, excluded, seen.synthetic, numbers=numbers, fingerprint=stored.digest
-        )
+        require_classes(classes, (label for label, number in numbers[TRAIN].items() if number), name)
+        return cls(name, classes, numbers, stored.n_excluded, stored.digest)
 
-    def counts(self) -> dict[str, dict[str, int]]:
+    def counts(self) -> Mapping[str, Mapping[str, int]]:
         return self.numbers
 
     def digest(self) -> str:
         return self.fingerprint
 
+    def of(self, split: str) -> Sequence[Photo]:
+        return ()
 
-def _sample(source: Place, paths: list[str], layout: Layout, classes: tuple[str, ...], folder: Path) -> Dataset:
+
+def _sample(source: Place, paths: list[str], layout: Layout, folder: Path) -> Dataset:
     """Some training photos, copied here: the same ones each time, but for those that come or go."""
     chosen = heapq.nsmallest(4 * SAMPLES[-1], paths, key=lambda path: hashlib.sha256(path.encode()).digest())
     found: dict[str, Photo] = {}
@@ -124,7 +137,7 @@ def _sample(source: Place, paths: list[str], layout: Layout, classes: tuple[str,
                 found[photo.digest] = photo
             if len(found) == SAMPLES[-1]:
                 break
-    return Dataset(model_name(Path(source.path).name), classes, tuple(found.values()), ())
+    return Dataset(model_name(Path(source.path).name), layout.classes, tuple(found.values()), ())
 
 
 def _copied(source: Place, path: str, layout: Layout, folder: Path, read: Reader) -> Photo | None:
@@ -135,7 +148,9 @@ def _copied(source: Place, path: str, layout: Layout, folder: Path, read: Reader
         return None
     digest = hashlib.sha256(data).hexdigest()
     (folder / digest).write_bytes(data)
-    return Photo(folder / digest, layout.label(path), layout.split(path, digest), digest)
+    inside = source.inside(path)
+    split = split_of(digest, layout.split(inside), layout.splits)
+    return Photo(folder / digest, layout.class_of(inside), split, digest)
 
 
 def _some(features, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,10 @@ from ..models.arrays import kept_arrays
 from ..models.head import Head
 from .features import FeatureCache, compute_features
 from .linear_head import regularized_head
+
+if TYPE_CHECKING:  # they load TensorFlow, which is not always needed
+    from ..engines.tensorflow import TensorFlowEngine
+    from ..quiet_keras import keras
 
 SAMPLES = (100, 400)  # where not all of the first agree, the second says whether that was chance
 
@@ -116,7 +121,8 @@ class EngineSelection:
 
 
 class _Reference:
-    """Float32 TensorFlow as an engine that is loaded only when there is something to compute."""
+    """Float32 TensorFlow as an `Engine` that is loaded only when there is something to compute. `model` is the Keras
+    network that it runs."""
 
     name, engine_id = TENSORFLOW, "fp32 tensorflow"
 
@@ -125,22 +131,25 @@ class _Reference:
         self._backbone = backbone
 
     @property
-    def _engine(self):
+    def _engine(self) -> "TensorFlowEngine":
         key = self.fingerprint, self.architecture
         if key not in _loaded:
             _loaded[key] = open_engine(TENSORFLOW, self._backbone)
         return _loaded[key]
 
     @property
-    def model(self):
+    def model(self) -> "keras.Model":
         return self._engine.model
 
     def features(self, photos: np.ndarray) -> np.ndarray:
         return self._engine.features(photos)
 
+    def activations(self, photos: np.ndarray) -> np.ndarray:
+        return self._engine.activations(photos)
+
 
 # Or TensorFlow would trace it anew for every re-run of a cell, and warn of that.
-_loaded: dict[tuple[str, Architecture], Engine] = {}
+_loaded: dict[tuple[str, Architecture], "TensorFlowEngine"] = {}
 
 
 def _cached_int8_params(dataset: Dataset, backbone: Backbone, may_make: bool) -> Int8Params | None:

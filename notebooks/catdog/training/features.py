@@ -45,7 +45,7 @@ class FeatureCache:
     All methods raise SuiteError where the file cannot be used, FeaturesDamaged when it has been set aside.
     """
 
-    def __init__(self, backbone: Backbone, folder: Path | None = None, keep_seconds: float = 300):
+    def __init__(self, backbone: Backbone | Engine, folder: Path | None = None, keep_seconds: float = 300):
         architecture = backbone.architecture
         made_for = f"{architecture.preprocessing.version} {backbone.fingerprint} {architecture.features}"
         self._size = architecture.size

@@ -3,11 +3,13 @@
 import dataclasses
 import io
 import platform
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from typing import Protocol
 
 import numpy as np
 
-from ..data.dataset import Dataset
+from ..data.dataset import Photo
 from ..data.folders import TEST, TRAIN, VALID
 from ..data.images import read_photo
 from ..data.known_sets import short
@@ -34,9 +36,39 @@ _LIBRARIES = ("tensorflow", "keras", "numpy", "pillow")
 _REMEMBERED = 5_000  # photos that trained a model and that its card names: some 130 KB
 
 
+class TrainingPhotos(Protocol):
+    """What a card says of the photos of a model; a `Dataset` says it, and what was counted without holding all of them.
+
+    Attributes:
+        name, classes, synthetic: as a `Dataset` has them.
+        n_excluded: how many files are not used.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def synthetic(self) -> bool: ...
+    @property
+    def n_excluded(self) -> int: ...
+
+    def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """Split → class → number of photos."""
+        ...
+
+    def digest(self) -> str:
+        """Identifies the photos with their classes and splits, sha256, hex."""
+        ...
+
+    def of(self, split: str) -> Sequence[Photo]:
+        """The photos of one split; none where there are too many to name each."""
+        ...
+
+
 def save_model(
     name: str,
-    dataset: Dataset,
+    dataset: TrainingPhotos,
     trained: TrainedHead,
     engines: EngineSelection,
     pruned: Candidate | None = None,
@@ -123,7 +155,11 @@ def _prepared(label: str, seed: int, preprocessing: Preprocessing) -> np.ndarray
 
 
 def _is_the_same(
-    newest: Bundle, dataset: Dataset, calibrated: CalibratedHead, engines: EngineSelection, pruned: Candidate | None
+    newest: Bundle,
+    dataset: TrainingPhotos,
+    calibrated: CalibratedHead,
+    engines: EngineSelection,
+    pruned: Candidate | None,
 ) -> bool:
     return (
         newest.card.data.digest == dataset.digest()
@@ -145,7 +181,7 @@ def _nearly_equal(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and float(np.abs(a - b).max()) <= 1e-3 * float(np.abs(a).max())
 
 
-def _trained_on(dataset: Dataset) -> tuple[str, ...] | None:
+def _trained_on(dataset: TrainingPhotos) -> tuple[str, ...] | None:
     """The photos that trained, by what they are recognised by; None where there are very many. Those for validation are
     among them: they train the last layer, or choose what block 5 learns."""
     photos = [*dataset.of(TRAIN), *dataset.of(VALID)]
@@ -153,7 +189,7 @@ def _trained_on(dataset: Dataset) -> tuple[str, ...] | None:
 
 
 def _card(
-    dataset: Dataset,
+    dataset: TrainingPhotos,
     trained: TrainedHead,
     engines: EngineSelection,
     pruned: Candidate | None,
@@ -170,7 +206,7 @@ def _card(
         architecture.preprocessing.version,
         synthetic=dataset.synthetic,
         parity=engines.parity_checks(calibrated.head),
-        data=DataOfCard(dataset.name, dataset.digest(), dataset.counts(), len(dataset.excluded)),
+        data=DataOfCard(dataset.name, dataset.digest(), dataset.counts(), dataset.n_excluded),
         training=trained.fit.settings,
         calibration=calibrated.as_card(),
         thresholds=calibrated.thresholds,
