@@ -59,7 +59,7 @@ def test_rows_say_what_the_service_says_and_only_new_photos_are_looked_at(photos
     assert {row["model"] for row in first} == {shipped.id}
     *labelled, refused = first
     assert refused["refused"].startswith("This is not a photo in a known format")
-    assert refused["label"] is refused["sure"] is refused["probabilities"] is None
+    assert refused["label"] is refused["confident"] is refused["sure"] is refused["probabilities"] is None
     expected = real_classifier.predict(np.stack([read_photo(drawing(("cat", "dog")[n % 2], n % 6)) for n in range(6)]))
     for row in labelled:
         said = expected[int(row["path"].rpartition("/")[2].removesuffix(".jpg")) % 6]

@@ -18,9 +18,9 @@ from .storage import Place
 def label(photos: str, out: str, model: str = "", engine: str = AUTO) -> TableSummary:
     """Write what a model says of every photo in a folder, as Parquet.
 
-    A row a file (see `tables.make_table`): `label`, the most probable class; `sure` and `familiar`, as the service has
-    them; `probabilities`, one a class; `model` and `engine`. Called again with the same `out`, photos that are there
-    are left alone.
+    A row a file (see `tables.make_table`): `label`, the most probable class; `confident` and `in_distribution`, as the
+    service has them, and beside them for a release by their earlier names `sure` and `familiar`; `probabilities`, one
+    a class; `model` and `engine`. Called again with the same `out`, photos that are there are left alone.
 
     Args:
         photos: a folder, or a URI such as s3://bucket/photos or gs://bucket/photos; all files in it are looked at, with
@@ -42,7 +42,8 @@ class _Labels:
         text, yes = pyarrow.string(), pyarrow.bool_()
         shares = pyarrow.struct([(label, pyarrow.float32()) for label in saved.classes])
         self.schema = pyarrow.schema({
-            "label": text, "sure": yes, "familiar": yes, "probabilities": shares, "model": text, "engine": text,
+            "label": text, "confident": yes, "in_distribution": yes, "probabilities": shares, "model": text,
+            "engine": text, "sure": yes, "familiar": yes,
         })  # fmt: skip
         self.made_by = ("model", saved.id)
         self._sent = SerializedModel.of(saved, engine)
@@ -59,6 +60,8 @@ class _Labels:
         classes = self._classifier.bundle.classes
         return {
             "label": classes[int(answer.probabilities.argmax())],
+            "confident": answer.confident,
+            "in_distribution": answer.in_distribution,
             "sure": answer.confident,
             "familiar": answer.in_distribution,
             "probabilities": dict(zip(classes, answer.probabilities.tolist())),
