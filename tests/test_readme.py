@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import pytest
 from catdog.backend.limits import Limits
 from catdog.paths import SHIPPED_MODEL
 from conftest import ROOT, notebook_cells, tracked
@@ -48,12 +49,17 @@ def test_a_button_for_every_notebook():
         assert link in notebook_cells(notebook)[0].source
 
 
-def test_every_command_in_the_readme_is_there():
+_BEFORE = {"label", "fit", "serve"}  # targets by their earlier names, which the changelog has
+
+
+def test_every_command_in_the_pages_is_there():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
-    named = set(re.findall(r"`(?:[A-Z_]+=\S+ )*make ([a-z-]+)", README)) | set(
-        re.findall(r"^(?:[A-Z_]+=\S+ )*make ([a-z-]+)", README, flags=re.M)
-    )
-    assert {"run", "test", "backend", "frontend"} <= named <= targets
+    for page in PAGES:
+        text = page.read_text()
+        named = set(re.findall(r"`(?:[A-Z_]+=\S+ )*make ([a-z-]+)", text))
+        named |= set(re.findall(r"^(?:[A-Z_]+=\S+ )*make ([a-z-]+)", text, flags=re.M))
+        assert named <= targets | _BEFORE, page
+        assert page != PAGES[0] or {"run", "test", "train", "backend", "frontend"} <= named
 
 
 def test_the_limits_in_the_security_page_are_those_of_the_code():
@@ -75,10 +81,39 @@ def test_the_required_packages_are_required():
     assert "==" not in (ROOT / "requirements.txt").read_text()
 
 
-def test_pictures_and_files_that_the_readme_names_are_there():
-    names = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README)
-    assert names
-    assert all((ROOT / name).exists() for name in names)
+PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
+PAGES += [*(ROOT / "docs").glob("*.md"), ROOT / "models" / "README.md", ROOT / "data" / "README.md"]
+
+
+def anchors(page):
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pictures_pages_and_headings_that_are_linked_are_there(page):
+    for name in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        file, _, heading = name.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), name
+        assert not heading or heading in anchors(target), name
+
+
+def test_the_readme_is_one_screen():
+    assert len(README.split()) <= 700
+    linked = {page.name for page in PAGES if page.name in README}
+    reachable = linked | {page.name for page in PAGES if page.name in (ROOT / "docs" / "benchmarks.md").read_text()}
+    assert {page.name for page in PAGES if page.parent.name == "docs"} <= reachable | {"settings.md", "tf-serving.md"}
+
+
+@pytest.mark.parametrize("notebook", ["1_fine_tune", "2_backend", "3_frontend"])
+def test_the_page_of_settings_has_those_of_each_notebook_with_their_defaults(notebook):
+    cells = notebook_cells(ROOT / "notebooks" / f"{notebook}.ipynb")
+    cell = next(cell.source for cell in cells if cell.source.startswith("#@title Settings"))
+    fields = re.findall(r"^([A-Z0-9_]+) = (.*?)  #@param", cell, flags=re.M)
+    page = (ROOT / "docs" / "settings.md").read_text().split(f"## Notebook {notebook[0]}\n")[1].split("\n## ")[0]
+    assert re.findall(r"^\| `([A-Z0-9_]+)` \| `(.*?)` \|", page, flags=re.M) == fields
 
 
 def test_the_model_that_ships_is_in_the_repository_and_no_other():

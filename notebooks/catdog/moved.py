@@ -111,7 +111,6 @@ _NOW = {
     "trial": "notebook.smoke_test",
     "tuning": "training.last_block",
     "tunnels.agent": "tunnels.flask_ngrok",
-    "tunnels.authtoken": "tunnels.token",
     "tunnels.connection": "tunnels.base",
     "tunnels.preview": "tunnels.local",
     "tunnels.tunnel": "tunnels.watchdog",

@@ -63,8 +63,8 @@ def close_tunnel(name: str = "backend") -> None:
 
 
 def run_with_ngrok(app, token: str = "") -> None:
-    """See `agent.run_with_ngrok`: the original project's two lines, `run_with_ngrok(app)` and `app.run()`."""
-    _agent().run_with_ngrok(app, token)
+    """See `flask_ngrok.run_with_ngrok`: the original project's two lines, `run_with_ngrok(app)` and `app.run()`."""
+    _flask_ngrok().run_with_ngrok(app, token)
 
 
 def _settings(port: int, provider: str, token: str, domain: str, timing: Timing, ask: bool = True) -> Settings:
@@ -107,11 +107,11 @@ def _opened(name: str, settings: Settings) -> Tunnel:
         raise
     _open[name] = tunnel
     if settings.provider == "flask-ngrok":
-        print(_agent().WORD)
+        print(_flask_ngrok().WORD)
     return tunnel
 
 
-def _agent():
+def _flask_ngrok():
     packages.install_packages("flask-ngrok", "pyngrok")
     from . import flask_ngrok
 
@@ -127,7 +127,7 @@ def _connected(settings: Settings) -> Connection:
 
             return NgrokConnection(port, token, domain, timing)
         case "flask-ngrok":
-            return _agent().FlaskNgrokConnection(port, token, domain, timing.program)
+            return _flask_ngrok().FlaskNgrokConnection(port, token, domain, timing.program)
         case "cloudflared":
             from .cloudflared import CloudflaredConnection
 
