@@ -1,9 +1,26 @@
 """How many processors may be used: no more than the group's quota pays for."""
 
 import os
+import threading
 
 import pytest
 from catdog import machine as ours
+
+
+def test_what_has_not_begun_when_somebody_interrupts_never_does():
+    done, release = [], threading.Event()
+
+    def interrupted():
+        with ours.thread_pool(2) as pool:
+            for number in range(100):
+                pool.submit(lambda number=number: (release.wait(30), done.append(number)))
+            threading.Timer(0.1, release.set).start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert len(done) <= 2
+
 
 V2, V1 = "0::/work/inner\n", "4:cpu,cpuacct:/work/inner\n2:memory:/work\n"
 

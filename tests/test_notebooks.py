@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 from catdog.data.synthetic import draw_folder
+from catdog.notebook.cell_errors import missing_cell
 from conftest import ROOT, notebook_cells
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -106,6 +107,40 @@ def test_fine_tune_twice_and_with_another_setting(tmp_path, monkeypatch):
         assert value("model.id") != first
         assert value("model.preprocessing.fit") == "squeeze"
         assert value("len(model.card.classes)") == "2"
+
+
+@pytest.mark.slow
+def test_a_cell_that_is_run_too_early_says_which_one_to_run_first():
+    with kernel(FINE_TUNE) as (run, value):
+        assert value("__import__('catdog.notebook')")
+        with pytest.raises(Exception, match="dataset") as caught:
+            run(start="worst = worst_mistakes")
+        assert "⚠ This cell needs judgement, which the cell under “Judge it” makes: run that one first" in str(
+            caught.value
+        )
+        assert "Traceback" not in caught.value.traceback
+        with pytest.raises(Exception, match="NameError") as caught:
+            value("nothing_of_ours")
+        assert "⚠" not in caught.value.traceback
+
+
+@pytest.mark.parametrize(
+    ("name", "notebook", "cell", "heading"),
+    [
+        ("dataset", FINE_TUNE, "from catdog.notebook import EngineSelection", "Check them"),
+        ("plots", FINE_TUNE, "plots.suggestions(sent)", "Look at them"),
+        ("plots", BACKEND, "from catdog.notebook import photo_or_drawing", "Try it"),
+        ("model", BACKEND, "from catdog.notebook import REQUESTS", "Choose the model"),
+        ("server", FRONTEND, "from catdog.notebook import show_page", "Serve the page"),
+    ],
+)
+def test_the_cell_that_makes_a_name_is_that_of_the_same_notebook(name, notebook, cell, heading):
+    source = next(one.source for one in code_cells(notebook) if one.source.startswith(cell))
+    assert f"which the cell under “{heading}” makes" in missing_cell(name, source)
+
+
+def test_a_name_that_no_notebook_makes_is_not_explained():
+    assert missing_cell("nothing_of_ours", "print(nothing_of_ours)") == ""
 
 
 @pytest.mark.slow

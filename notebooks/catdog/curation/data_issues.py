@@ -4,7 +4,6 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from ..data.folders import SPLITS, TRAIN
 from ..data.images import as_picture
 from ..data.prepared import prepared
 from ..data.preprocessing import PREPROCESSING
-from ..machine import processors
+from ..machine import processors, thread_pool
 from ..names import listed
 from ..progress import bar
 from ..training.linear_head import cross_validated
@@ -110,7 +109,7 @@ def _looks(photos: Sequence[Photo]) -> pd.DataFrame:
     missing = [photo for photo in photos if photo.digest not in known]
     if missing:
         kept = f"Looking at them ({len(photos) - len(missing):,} kept)"
-        with ThreadPoolExecutor(processors()) as pool:
+        with thread_pool(processors()) as pool:
             looked = bar(pool.map(_look, missing), what=kept, unit="photos", total=len(missing))
             known |= {photo.digest: look for photo, look in zip(missing, looked, strict=True)}
         files.write_if_possible(path, lambda file: file.write(json.dumps(known).encode()))

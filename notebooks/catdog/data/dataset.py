@@ -3,14 +3,13 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import SuiteError
-from ..machine import processors
+from ..machine import processors, thread_pool
 from ..names import listed, printable
 from ..progress import bar
 from .folders import NONE_OF_THESE, SPLITS, TEST, TRAIN, is_none_of_these, list_files
@@ -181,7 +180,7 @@ def check(folder: PhotoFolder, known: Collection[str] = (), preprocessing: Prepr
     layout, paths = find_layout(folder)
     files = _files(folder, layout, paths)
     seen, needed = Pictures(), {preprocessing, PREPROCESSING}
-    with ThreadPoolExecutor(processors()) as pool:
+    with thread_pool(processors()) as pool:
         looked = pool.map(lambda file: inspect(file.path, known, seen, needed), files)
         results = list(zip(files, bar(looked, what="Checking", unit="photos", total=len(files)), strict=True))
     seen.keep({look.digest: look.picture for _, look in results if look.digest})

@@ -4,6 +4,7 @@ These names stay as they are, for the notebooks that people have saved; what lie
 when it is first asked for, so that notebook 3 never loads what trains.
 """
 
+import sys
 from importlib import import_module
 
 # By notebook and in the order of its cells: a name, and its module; behind a colon another name there, or none where
@@ -77,6 +78,12 @@ PUBLIC = {
     "open_for_editing": "notebook.page_preview",
 }
 __all__ = list(PUBLIC)
+
+
+if "IPython" in sys.modules and (_shell := sys.modules["IPython"].get_ipython()):
+    from .cell_errors import explain_errors
+
+    explain_errors(_shell)  # with the first import, so that a cell that is run too early says so
 
 
 def __getattr__(name: str):

@@ -4,7 +4,6 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -19,6 +18,7 @@ from ..data.prepared import prepared
 from ..data.preprocessing import Preprocessing
 from ..engines.base import BATCH, Engine, threads
 from ..errors import SuiteError
+from ..machine import thread_pool
 from ..progress import bar
 
 _TABLE = "CREATE TABLE IF NOT EXISTS features (digest BLOB, recipe TEXT, vector BLOB, UNIQUE (digest, recipe))"
@@ -170,7 +170,7 @@ def decoded_ahead(
 def read_ahead(items: Sequence[Item], read: Callable[[Item], Read]) -> Iterator[tuple[Sequence[Item], list[Read]]]:
     """Batches with what `read` gives for each; the next is read while the network works on this one."""
     batches = [items[i : i + BATCH] for i in range(0, len(items), BATCH)]
-    with ThreadPoolExecutor(threads()) as pool:
+    with thread_pool(threads()) as pool:
         ahead = [pool.submit(read, item) for item in batches[0]]
         for batch, following in zip(batches, [*batches[1:], []]):
             found = [one.result() for one in ahead]

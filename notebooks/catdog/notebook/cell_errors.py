@@ -1,0 +1,78 @@
+"""What a notebook says where its cells run out of order, or somebody stops one: a sentence, not a traceback."""
+
+import ast
+import difflib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..paths import on_colab
+
+_NOTEBOOKS = Path(__file__).resolve().parents[2]
+_STOPPED = "⚠ Stopped. Run this cell again to go on."
+_RUN_ABOVE = {True: "Runtime → Run before", False: "Run → Run All Above Selected Cell"}
+
+
+def explain_errors(shell: Any) -> None:
+    """Let IPython's `shell` say which cell to run first in place of a NameError, and a sentence for an interrupt."""
+    shell.set_custom_exc((NameError, KeyboardInterrupt), _shown)
+
+
+def _shown(
+    shell: Any, kind: type, error: BaseException, traceback: TracebackType, tb_offset: int | None = None
+) -> None:
+    sentence = _STOPPED
+    if isinstance(error, NameError):
+        sentence = missing_cell(error.name, shell.user_ns["In"][-1]) if _is_of_the_cell(traceback) else ""
+    lines = [sentence] if sentence else shell.InteractiveTB.structured_traceback(kind, error, traceback, tb_offset)
+    shell._showtraceback(kind, error, lines)
+
+
+def _is_of_the_cell(traceback: TracebackType) -> bool:
+    """Whether the cell itself asked for the name, and no function that it called."""
+    while traceback.tb_next:
+        traceback = traceback.tb_next
+    return traceback.tb_frame.f_globals.get("__name__") == "__main__"
+
+
+def missing_cell(name: str, source: str) -> str:
+    """Say which cell of our notebooks makes `name`, for a cell with this `source`; nothing where none does."""
+    found = [(notebook, heading) for notebook in _notebooks() for heading, code in notebook if name in _made_by(code)]
+    if not found:
+        return ""
+    _, heading = max(found, key=lambda one: max(_likeness(code, source) for _, code in one[0]))
+    return (
+        f"⚠ This cell needs {name}, which the cell under “{heading}” makes: run that one first, or choose "
+        f"{_RUN_ABOVE[on_colab()]}."
+    )
+
+
+def _notebooks() -> Iterator[list[tuple[str, str]]]:
+    """Of each notebook its code cells, with the headings above them."""
+    for path in sorted(_NOTEBOOKS.glob("*.ipynb")):
+        cells, heading = [], ""
+        for cell in json.loads(path.read_text("utf-8"))["cells"]:
+            source = "".join(cell["source"])
+            if cell["cell_type"] == "code":
+                cells.append((heading, source))
+            elif headings := [line for line in source.splitlines() if line.startswith("#")]:
+                heading = headings[-1].lstrip("# ")
+        yield cells
+
+
+def _made_by(code: str) -> set[str]:
+    """Names that a cell assigns or imports."""
+    names: set[str] = set()
+    for node in ast.parse(code).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(one.asname or one.name).partition(".")[0] for one in node.names}
+        elif not isinstance(node, ast.FunctionDef | ast.ClassDef):
+            stored = (one for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store))
+            names |= {one.id for one in stored}
+    return names
+
+
+def _likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other, autojunk=False).quick_ratio()
