@@ -135,7 +135,7 @@ def test_it_takes_so_many_photos_to_say_from_when_on_it_is_sure(target, enough):
         "temperature": found.temperature, "target": target, "coverage": 1, "selective_accuracy": 1,
         "low": found.low, "high": 1, "photos": enough, "enough": True,
     }  # fmt: skip
-    assert f"{enough - 1:,} photos" in few.summary()
+    assert f"{enough - 1:,} held-out photos" in few.summary()
     for facts in (f"{target:.1%}", f"{found.low:.1%}"):
         assert facts in found.summary()
 
@@ -228,7 +228,7 @@ def test_where_nobody_judges_it_is_as_sure_as_it_was(frozen, negatives):
     assert found.temperature == pytest.approx(1, abs=1e-3)
     assert (found.confidence_threshold, found.enough, found.photos, found.coverage) == (0.99, False, 0, 0)
     assert found.ood_detector.in_distribution(np.eye(8, dtype=np.float32)).all()
-    assert "0 photos" in found.summary()
+    assert "0 held-out photos" in found.summary()
 
 
 # --- what is unlike all ---

@@ -194,7 +194,7 @@ def test_whatever_colabs_tab_answers_the_panel_is_shown_and_asks_by_itself(colab
     panel = show_panel(tunnel, request_log, "for-testers")
     assert "preview.example" not in panel._repr_html_() + panel.told  # it opens nowhere but in the notebook
     assert 'invokeFunction("catdog.panel"' in shown[-1].data
-    assert "Nobody has come yet." in output._callbacks["catdog.panel"]().data["html"]
+    assert "No visitors yet." in output._callbacks["catdog.panel"]().data["html"]
     request_log.add(RequestRecord(datetime.now(), "203.0.113.7", "POST /predict", 1, 200, 0.1))
     assert "203.0.113.7" in output._callbacks["catdog.panel"]().data["html"]
     said = capsys.readouterr().out

@@ -344,7 +344,7 @@ def test_without_the_weights_of_its_backbone_a_version_is_not_compared_with(newe
 
     newest(1, fingerprint="g", opened=backbone)
     assert compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE) is None
-    assert "pets/1 cannot be compared with: They are nowhere. [weights-missing]" in capsys.readouterr().out
+    assert "pets/1 cannot be compared: They are nowhere. [weights-missing]" in capsys.readouterr().out
 
 
 def test_the_first_version_has_none_before_it(monkeypatch):

@@ -153,7 +153,7 @@ def test_a_photo_that_kills_its_worker_is_refused_and_the_others_are_not(photos,
     assert "60 photos done, 1 refused" in said
     (refused,) = (row for row in rows(tmp_path / "labels.parquet") if row["refused"])
     assert refused["path"].endswith("poison.jpg")
-    assert refused["refused"] == "The photo breaks whatever reads it."
+    assert refused["refused"] == "The photo is damaged and could not be decoded."
     assert not list((tmp_path / "labels.parquet").glob(".*"))
 
 

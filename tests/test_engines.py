@@ -237,8 +237,8 @@ def test_one_that_fails_its_parity_check_or_cannot_run_is_passed_over_and_it_is_
 
     assert selection.choose("auto", opened, lambda one: "it lies." if one.name == "b" else "").name == "a"
     said = capsys.readouterr().out
-    assert "Engine b is passed over: it lies." in said
-    assert "Engine c is passed over: this processor cannot. [engine-processor]" in said
+    assert "Engine b is skipped: it lies." in said
+    assert "Engine c is skipped: this processor cannot. [engine-processor]" in said
     with refused("engine-unusable", "engine b", "it lies.", "ENGINE"):
         selection.choose("b", opened, lambda one: "it lies.")
     with refused("engine-none"):

@@ -68,7 +68,7 @@ def test_every_code_has_a_title_a_place_and_a_test(code):
 def test_every_error_has_a_known_code_and_a_whole_sentence(file, code, message):
     assert code in CODES or (code is None and message == "…"), "say the code where the error is made"
     assert re.search(r"[.)…]$", message), message  # "…" ends with what another error says
-    assert re.match(r"[A-Z{\"'…]|ngrok|cloudflared|this|it ", message), message  # engines: after "X is passed over: "
+    assert re.match(r"[A-Z{\"'…]|ngrok|cloudflared|this|it ", message), message  # engines: after "X is skipped: "
 
 
 def test_nothing_but_a_literal_code_is_raised_in_notebooks():

@@ -192,7 +192,7 @@ def test_a_version_that_was_judged_by_other_photos_is_not_compared_with(newest, 
     assert "pets/1 was not judged by these photos" in capsys.readouterr().out
     newest(now, classes=("cat", "dog"))
     assert compare("pets", dataset, None, data[TEST][0], None, now) is None
-    assert "knows other classes (cat, dog)" in capsys.readouterr().out
+    assert "has other classes (cat, dog)" in capsys.readouterr().out
 
 
 def test_mistakes_are_shown_as_pictures_and_nothing_judged_is_no_praise(tmp_path, capsys):

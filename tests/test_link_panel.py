@@ -31,7 +31,7 @@ def test_a_link_that_works_is_green_and_can_be_scanned():
     assert 'href="https://my-cats.example/#code=for-testers"' in html
     assert 'aria-label="QR code of the link"' in html
     assert "<svg" in html
-    assert "Nobody has come yet." in html
+    assert "No visitors yet." in html
     assert str(shown).startswith("https://my-cats.example/#code=for-testers\n")
 
 

@@ -282,7 +282,7 @@ def test_it_must_pass_its_check(load, trained, model, monkeypatch, capsys):
     monkeypatch.setattr(selection, "seconds_per_photo", lambda engine: 0.01 if engine.name == OPENVINO_PRUNED else 0.02)
     assert load(model).engine.name == OPENVINO_INT8
     assert (
-        "openvino-pruned is passed over: on 100 photos that neither was trained on it agrees with the whole model on"
+        "openvino-pruned is skipped: on 100 photos that neither was trained on it agrees with the whole model on"
         " 98.0%" in (capsys.readouterr().out)
     )
     with refused("engine-unusable", "openvino-pruned", "98.0%"):

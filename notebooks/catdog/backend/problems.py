@@ -33,7 +33,7 @@ KINDS = {
         Kind("photo-empty", 400, "The file is empty"),
         Kind("code-missing", 401, "The access code is missing"),
         Kind("code-wrong", 401, "The access code is wrong"),
-        Kind("corrections-off", 403, "Corrections are not kept here"),
+        Kind("corrections-off", 403, "Corrections are not stored here"),
         Kind("not-found", 404, "There is nothing at this address"),
         Kind("method-not-allowed", 405, "This address does not answer this method"),
         Kind("too-slow", 408, "The request came too slowly"),
@@ -51,7 +51,7 @@ KINDS = {
         Kind("internal", 500, "Something broke in the service"),
         Kind("not-implemented", 501, "The request is encoded in a way that the service does not know"),
         Kind("not-ready", 503, "The model is not loaded yet"),
-        Kind("overloaded", 503, "The service has all hands full"),
+        Kind("overloaded", 503, "The service is busy"),
         Kind("deadline", 504, "There was no answer in time"),
         Kind("corrections-full", 507, "There is no room for more corrections"),
     )

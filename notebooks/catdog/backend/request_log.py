@@ -36,7 +36,7 @@ class RequestLog:
     def table(self, most: int = 15) -> str:
         """The last `most` requests as text."""
         if not self._records:
-            return "Nobody has asked anything yet."
+            return "No requests yet."
         lines = [f"{'time':10}{'client':18}{'request':18}{'photos':>6}{'status':>8}{'seconds':>9}"]
         lines += [
             f"{record.time:%H:%M:%S}  {record.client[:16]:18}{record.request[:16]:18}"

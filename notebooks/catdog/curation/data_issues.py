@@ -78,7 +78,7 @@ def _wrong_labels(
     for number in judged[order]:
         best = int(probabilities[number].argmax())
         share = float(probabilities[number][best])
-        why = f"probably no {classes[targets[number]]} but a {classes[best]} ({share:.0%})"
+        why = f"probably not a {classes[targets[number]]} but a {classes[best]} ({share:.0%})"
         yield Suggestion(photos[number], why, classes[best] if share >= _SURE else KEEP)
 
 
@@ -108,7 +108,7 @@ def _looks(photos: Sequence[Photo]) -> pd.DataFrame:
     known = _kept(path)
     missing = [photo for photo in photos if photo.digest not in known]
     if missing:
-        kept = f"Looking at them ({len(photos) - len(missing):,} kept)"
+        kept = f"Measuring image quality ({len(photos) - len(missing):,} kept)"
         with thread_pool(processors()) as pool:
             looked = bar(pool.map(_look, missing), what=kept, unit="photos", total=len(missing))
             known |= {photo.digest: look for photo, look in zip(missing, looked, strict=True)}

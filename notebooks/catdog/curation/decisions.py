@@ -185,7 +185,7 @@ def _named(name: str, digests: Iterable[str]) -> str:
     if len(found) != 1 or len(name) < _SHORT:
         raise SuiteError(
             "decision-photo-unknown",
-            f'"{name}" names none of the photos above: begin with the letters that stand over one.',
+            f'"{name}" is not the id of a photo above: begin with the letters of one.',
         )
     return found[0]
 
@@ -232,7 +232,7 @@ def _decision(word: str, entry: str, meanings: dict[str, Decision]) -> Decision:
         shown = " or ".join(classes[:10]) + (" or another class" if len(classes) > 10 else "")
         raise SuiteError(
             "decision-invalid",
-            f'"{printable(entry)}" is not a decision: after the letters say {OUT}, {KEEP}, or {shown}.',
+            f'"{printable(entry)}" is not valid: write the id, then {OUT}, {KEEP}, or {shown}.',
         )
     return meanings[word.casefold()]
 

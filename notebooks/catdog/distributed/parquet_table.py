@@ -194,6 +194,6 @@ def in_subprocess(read: Reader) -> Iterator[Reader]:
             try:
                 return pool.schedule(read, args=[data], timeout=_PATIENCE_SECONDS).result()
             except (ProcessExpired, TimeoutError):
-                raise PhotoRefused("photo-unreadable", "The photo breaks whatever reads it.") from None
+                raise PhotoRefused("photo-unreadable", "The photo is damaged and could not be decoded.") from None
 
         yield apart

@@ -42,7 +42,7 @@ class Place:
             return cls(name, fs.LocalFileSystem(), str(Path(name).expanduser().resolve()))
         except (OSError, ValueError) as error:  # pyarrow's errors are of these
             raise SuiteError(
-                "folder-unusable", f"{name} is no folder that can be used ({first_line(error)})."
+                "folder-unusable", f"{name} is not a folder that can be used ({first_line(error)})."
             ) from None
 
     @property
@@ -141,7 +141,7 @@ class Place:
                 except pyarrow.ArrowException as error:
                     raise SuiteError(
                         "folder-other-files",
-                        f"{path} is no file of such a table ({first_line(error)}): choose another folder for it.",
+                        f"{path} is not a file of such a table ({first_line(error)}): choose another folder for it.",
                     ) from None
                 yield table
 
@@ -172,4 +172,4 @@ def _require_text(paths: list[str]) -> None:
     """Python hands on bytes that are no text as half of a surrogate pair, which nothing can store."""
     odd = next((path for path in paths if re.search("[\\ud800-\\udfff]", path)), None)
     if odd:
-        raise SuiteError("photo-name", f"Rename {odd!a}: it is no text in UTF-8.")
+        raise SuiteError("photo-name", f"Rename {odd!a}: it is not UTF-8 text.")

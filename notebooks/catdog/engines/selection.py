@@ -57,7 +57,7 @@ def choose(
             speed = f", {1 / speeds[name]:.0f} photos a second here" if name in speeds else ""
             say(f"Engine: {name}{speed}.")
             return engine
-        say(f"Engine {name} is passed over: {reason}")
+        say(f"Engine {name} is skipped: {reason}")
     raise SuiteError("engine-none", "No engine can run the model here: the lines above say why.")
 
 

@@ -211,7 +211,7 @@ def read_newest(model: str = "", say: Callable[[str], object] = print) -> Bundle
         if not model and found.card.synthetic:
             continue
         for refusal in refusals:
-            say(f"Passed over: {refusal}")
+            say(f"Skipped: {refusal}")
         return found
     raise refusals[0]
 

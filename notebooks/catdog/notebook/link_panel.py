@@ -48,7 +48,7 @@ class Panel:
     def last_visitor(self) -> str:
         record = self._request_log.last
         if not record:
-            return "Nobody has come yet."
+            return "No visitors yet."
         return f"Last visitor: {record.client}, {record.request}, at {record.time:%H:%M:%S}."
 
     @property

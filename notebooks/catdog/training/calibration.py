@@ -66,20 +66,20 @@ class CalibratedHead:
         """In a few sentences for a person."""
         lines = [f"Calibrated with temperature {self.temperature:.2f}."]
         if self.enough:
-            lines.append(f"Answers count as sure from {self.confidence_threshold:.1%}.")
+            lines.append(f"Answers count as confident from {self.confidence_threshold:.1%}.")
         else:
             lines.append(
-                f"{self.photos:,} photos do not show from which probability on {self.target:.1%} are right: they are "
-                f"too few, or one of the surest answers was wrong (see the worst mistakes). So answers count as sure "
+                f"{self.photos:,} held-out photos do not show a threshold for {self.target:.1%}: there are too few, or "
+                "one of the most confident answers was wrong (see the worst mistakes). So answers count as confident "
                 f"from {self.confidence_threshold:.1%}."
             )
         if self.photos:
             lines.append(
-                f"That covers {self.coverage:.1%} of {self.photos:,} photos that judged it without training it; "
+                f"On {self.photos:,} held-out photos that covers {self.coverage:.1%}, and "
                 f"{self.selective_accuracy:.1%} of those are right (95 % interval {self.low:.1%} to {self.high:.1%}, "
                 f"target {self.target:.1%})."
                 if self.coverage
-                else f"It is not sure of any of {self.photos:,} photos that judged it without training it."
+                else f"None of the answers on {self.photos:,} held-out photos is confident."
             )
         return "\n".join([*lines, *self._of_something_else()])
 
@@ -89,8 +89,8 @@ class CalibratedHead:
         if self.negatives < _FEWEST_NEGATIVES:
             return [f"{self.negatives} photo in {NONE_OF_THESE} is too few to learn from."]
         return [
-            f"{self.negatives_found:,} of {self.negatives:,} photos in {NONE_OF_THESE} are called unlike by a model "
-            f"that was trained without them; {self.negatives_far:,} would be without that folder."
+            f"A model that was trained without them tells {self.negatives_found:,} of {self.negatives:,} photos in "
+            f"{NONE_OF_THESE} from the classes; without that folder it would tell {self.negatives_far:,}."
         ]
 
     def as_card(self) -> dict:

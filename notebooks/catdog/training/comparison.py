@@ -66,20 +66,22 @@ class Comparison:
         added = ", ".join(f"{label} {number:+,}" for label, number in self.added.items() if number)
         lines = [
             f"Right on {self.right_now:,} of {self.photos:,} {self.by}; {self.before} on {self.right_before:,}.",
-            f"{len(self.fixed):,} photos are right now that were not, {len(self.regressed):,} no longer are "
+            f"{len(self.fixed):,} photos are newly right, {len(self.regressed):,} are newly wrong "
             f"(McNemar: p = {self.p:.2f}).",
         ]
         if self.trained_before:
-            lines.append(f"{self.trained_before:,} more test photos are left out: {self.before} was trained on them.")
+            lines.append(
+                f"{self.trained_before:,} other test photos are left out, because {self.before} was trained on them."
+            )
         if not self.is_unseen:
             lines.append(
-                f"{self.before} does not tell which photos trained it and may have been trained on some of these: "
-                "that it is right on more of them would not keep this one from being saved."
+                f"{self.before} does not record its training photos, and may have been trained on some of these. So "
+                "this comparison never keeps the new version from being saved."
             )
         lines.append(f"Training photos: {added or 'as many as before'}.")
         if self.differences:
             changed = "; ".join(f"{what} {now}, before {before}" for what, before, now in self.differences)
-            lines.append(f"The two also differ in how they see photos: {changed}.")
+            lines.append(f"The two versions also differ in: {changed}.")
         return "\n".join(lines)
 
 
@@ -116,14 +118,14 @@ def compare(
     photos = [photo for photo, one in zip(photos, unseen) if one]
     trained_before = len(unseen) - len(photos)
     if trained_before and not photos:
-        print(f"{newest.id} was trained on all {trained_before:,} test photos: it cannot be compared with.")
+        print(f"{newest.id} was trained on all {trained_before:,} test photos, so it cannot be compared.")
         return None
     features = features[unseen]
     try:
         same = newest.is_on(backbone.fingerprint, backbone.architecture)
         features_before = features if same else _features(newest, photos)
     except SuiteError as error:
-        print(f"{newest.id} cannot be compared with: {error} [{error.code}]")
+        print(f"{newest.id} cannot be compared: {error} [{error.code}]")
         return None
     targets = dataset.targets(photos)
     before = newest.head.logits(features_before).argmax(axis=1) == targets
@@ -139,7 +141,7 @@ def _incomparable(newest: Bundle | None, dataset: Dataset) -> str:
     if newest is None:
         return "There is no earlier version to compare with."
     if newest.classes != dataset.classes:
-        return f"{newest.id} knows other classes ({listed(newest.classes)}): it cannot be compared with."
+        return f"{newest.id} has other classes ({listed(newest.classes)}), so it cannot be compared."
     return ""
 
 
@@ -163,7 +165,7 @@ def _by_cross_validation(
     right |= {name: answers[name] == target for name, target in zip(names, judgement.targets) if name in answers}
     both = np.array([name in right for name in names], bool)
     if not both.any():
-        print(f"{newest.id} was not judged by these photos: it cannot be compared with.")
+        print(f"{newest.id} was not judged by these photos, so it cannot be compared.")
         return None
     photos = [photo for photo, one in zip(judgement.photos, both) if one]
     before = np.array([right[name] for name in names if name in right], bool)

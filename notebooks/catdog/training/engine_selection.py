@@ -102,7 +102,7 @@ class EngineSelection:
         parity_checks = {name: self.check_parity(engine, head) for name, engine in engines.items()}
         for name, parity in parity_checks.items():
             if parity.failure:
-                print(f"Notebook 2 will pass {name} over for this model: {parity.failure}")
+                print(f"Notebook 2 will skip {name} for this model: {parity.failure}")
         return parity_checks
 
     def exact_features(self, photos: np.ndarray) -> np.ndarray:

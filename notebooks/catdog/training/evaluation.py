@@ -60,7 +60,7 @@ class Judgement:
         lines = [self._how(), self.report.summary(), *self._few()]
         if len(self.accuracies) > 1:
             low, high = min(self.accuracies), max(self.accuracies)
-            lines.append(f"Dealt into other folds, {low:.1%} to {high:.1%} are right.")
+            lines.append(f"With other folds, {low:.1%} to {high:.1%} are right.")
         if self.by == TEST and CROSS_VALIDATION in self.reports:
             lines.append(f"By cross-validation, {self.reports[CROSS_VALIDATION].headline()}")
         if self.unjudged:
@@ -83,13 +83,13 @@ class Judgement:
                 f"Only photos of {self.report.classes[only]} could be judged: that says nothing of telling them apart."
             ]
         few = [f"{label} ({count})" for label, count in zip(self.report.classes, counts) if 0 < count < _FEW]
-        return [f"Few photos judge {listed(few)}: of these the figures say little."] if few else []
+        return [f"Few photos judge {listed(few)}: do not rely on their figures."] if few else []
 
     def _how(self) -> str:
         if self.by == TEST:
             return f"Judged by {len(self.photos):,} test photos, which took no part in training."
         return (
-            f"Some class has fewer than {ENOUGH} test photos, so all {len(self.photos):,} photos judge, by five-fold "
+            f"A class has fewer than {ENOUGH} test photos, so all {len(self.photos):,} photos judge, by five-fold "
             "cross-validation: each is answered by a model like yours that was trained without it."
         )
 

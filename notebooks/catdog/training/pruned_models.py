@@ -101,10 +101,10 @@ class TradeOff:
             return "No pruned model was made."
         lines = [f"{one.macs_reduction} times less arithmetic: {one.parity}" for one in self.candidates]
         if not self.chosen:
-            return "\n".join([*lines, "None is taken, since none passes its parity check."])
+            return "\n".join([*lines, "No pruned model was accepted: none passed the parity check."])
         test = self.chosen.trained.reports[TEST]
         judged = f", right on {test.accuracy:.1%} of {test.total:,} test photos" if test.total else ""
-        return "\n".join([*lines, f"Taken: {self.chosen.macs_reduction} times less arithmetic{judged}."])
+        return "\n".join([*lines, f"Accepted: {self.chosen.macs_reduction} times less arithmetic{judged}."])
 
 
 def prune(
@@ -140,7 +140,7 @@ def prune(
     photos = [*dataset.of(TRAIN), *dataset.of(VALID)]
     number = len(photos) - len(dataset.of(TRAIN)) // 2
     if wanted != NO and number < FEW:
-        print(f"No pruned model is made: it takes some {FEW} photos to check one by, here are {number}.")
+        print(f"No pruned model was made: {number} photos are too few to check one; it takes {FEW}.")
     if wanted == NO or number < FEW:
         return TradeOff()
     targets, networks = (
@@ -185,7 +185,7 @@ def _check(wanted: str, max_drop: float, engines: EngineSelection) -> None:
     if wanted != NO and not backbone.is_vgg16:
         raise SuiteError(
             "setting-prune",
-            f"{backbone.name} is no plain chain of convolutions, so it cannot be pruned: set PRUNE to no, or "
+            f"{backbone.name} is not a plain chain of convolutions, so it cannot be pruned: set PRUNE to no, or "
             "BACKBONE to VGG16.",
         )
 

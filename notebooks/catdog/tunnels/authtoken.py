@@ -39,7 +39,7 @@ def _typed() -> tuple[str, str]:
         from IPython import get_ipython
 
         if getattr(get_ipython(), "kernel", None):  # elsewhere getpass would wait at a terminal for nobody
-            return settings.clean_token(getpass.getpass("Your ngrok authtoken (it is not shown): "))
+            return settings.clean_token(getpass.getpass("Your ngrok authtoken (it will not be shown): "))
     except Exception:  # nobody there: nbclient's kernels raise a class of ipykernel's own
         pass
     return "", ""

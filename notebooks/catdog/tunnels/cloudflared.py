@@ -94,7 +94,7 @@ def executable() -> str:
     """
     if named := os.environ.get("CLOUDFLARED_PATH"):
         if not os.access(named, os.X_OK):
-            raise SuiteError("link-program", f"CLOUDFLARED_PATH names {named}, which is no program that can be run.")
+            raise SuiteError("link-program", f"CLOUDFLARED_PATH names {named}, which is not a program.")
         return named
     return shutil.which("cloudflared") or _downloaded()
 

@@ -171,7 +171,7 @@ def place_agent() -> Path:
     target = Path(tempfile.gettempdir()) / "ngrok" / ("ngrok.exe" if platform.system() == "Windows" else "ngrok")
     if named := os.environ.get("NGROK_PATH"):
         if not os.access(named, os.X_OK) or not Path(named).is_file():
-            raise SuiteError("link-program", f"NGROK_PATH names {named}, which is no program that can be run.")
+            raise SuiteError("link-program", f"NGROK_PATH names {named}, which is not a program.")
         _put(target, lambda part: shutil.copy(named, part))
     elif not _current(target):
         _put(target, _download)

@@ -30,9 +30,7 @@ def instance(url: str, seconds: float = 10) -> str:
     try:
         return answer.json()["instance"]
     except (ValueError, KeyError, TypeError):
-        raise LinkRefused(
-            "link-leads-elsewhere", f"{url} is answered by something else than this suite's service."
-        ) from None
+        raise LinkRefused("link-leads-elsewhere", f"{url} is answered by something other than this service.") from None
 
 
 def expect(url: str, wanted: str, seconds: float) -> None:

@@ -78,7 +78,7 @@ async function sorted(files) {
     else others += 1;
   }
   if (others) {
-    const text = others > 1 ? `${others} files that are no photos were left out.` : "One file that is no photo was left out.";
+    const text = others > 1 ? `${others} files were skipped because they are not photos.` : "One file was skipped because it is not a photo.";
     notes.push({ code: "not-photos", skipped: others, text });
   }
   // Folders and zips come in any order, what somebody has chosen in theirs.

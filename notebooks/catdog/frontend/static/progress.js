@@ -46,7 +46,7 @@ function paused() {
 }
 
 function hurry(settled, all) {
-  if (paused()) return `. ${busy.message} Going on in ${paused().seconds} s.`;
+  if (paused()) return `. ${busy.message} Retrying in ${paused().seconds} s.`;
   const [seconds, count] = [(Date.now() - run.began) / 1000, settled - run.done];
   if (count < 1 || seconds < 1) return "…";
   return `, ${(count / seconds).toFixed(1)} a second, about ${duration(((all - settled) * seconds) / count)} left…`;
