@@ -5,9 +5,11 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 _GROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
+Limit = TypeVar("Limit")
 
 
 def processors() -> int:
@@ -28,7 +30,7 @@ def _of_the_machine() -> int:
         return 1 << 60
 
 
-def _limits(controller: str, of_group: Callable[[Path], float | None]) -> Iterator[float]:
+def _limits(controller: str, of_group: Callable[[Path], Limit | None]) -> Iterator[Limit]:
     """Those of the control groups of this process, of both versions, up to the root."""
     try:
         lines = _MEMBERSHIP.read_text().splitlines()
