@@ -210,8 +210,8 @@ def read_newest(model: str = "", say: Callable[[str], object] = print) -> Bundle
             continue
         if not model and found.card.synthetic:
             continue
-        for refusal in refusals:
-            say(f"Passed over: {refusal}")
+        for reason in refusals:
+            say(f"Passed over: {reason}")
         return found
     raise refusals[0]
 
