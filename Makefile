@@ -42,7 +42,7 @@ label fit serve:
 	@echo "make $@ is called make $(NOW_$@) now: please use that name."
 	@$(MAKE) --no-print-directory $(NOW_$@)
 
-check: lint  ## after every change, a minute or so: style, and the tests without VGG16, a browser or long waits
+check: lint  ## after every change, a minute or so: style, types, and the tests without VGG16, a browser or long waits
 	$(PYTEST) -m "not (slow or weights or browser or ray)" --hypothesis-profile=few tests
 
 test: setup-tests lint  ## everything but Ray, some ten minutes: Python, notebooks, browser
@@ -66,9 +66,10 @@ audit: setup-tests  ## known holes in what requirements.txt brings
 colab-check:  ## beside the versions that Colab ships: installing moves none, and every test passes; some ten minutes; CHECK="-k …"
 	@$(PYTHON) tests/colab_check.py $(CHECK)
 
-lint: $(VENV)/ready-for-tests  ## style alone
+lint: $(VENV)/ready-for-tests  ## style and types alone
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/mypy --no-error-summary
 
 address: setup  ## put the repository's address from pyproject.toml into README and notebooks
 	@$(IN_VENV) tools/set_repository_url.py

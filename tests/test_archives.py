@@ -162,6 +162,24 @@ def test_links_in_a_tar_are_the_files_that_they_lead_to(tmp_path):
     assert set(found.values()) == set(MEMBERS.values())
 
 
+def test_a_link_to_a_folder_in_a_tar_costs_nothing_else(tmp_path, capsys):
+    with tarfile.open(tmp_path / "pets.tar", "w") as file:
+        for folder in ("cat", "dog"):
+            info = tarfile.TarInfo(folder)
+            info.type = tarfile.DIRTYPE
+            file.addfile(info)
+        for name, data in MEMBERS.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+        link = tarfile.TarInfo("kittens")
+        link.type, link.linkname = tarfile.SYMTYPE, "cat"
+        file.addfile(link)
+    found = find_photos(str(tmp_path / "pets.tar"))
+    assert set(there(found.path).values()) == set(MEMBERS.values())
+    assert "1 file of pets.tar could not be written, such as kittens" in capsys.readouterr().out
+
+
 def test_a_damaged_archive_within_another_costs_no_other(tmp_path, capsys):
     inner = io.BytesIO()
     zipped(inner)

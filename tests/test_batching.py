@@ -5,8 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from catdog.backend import readiness
 from catdog.backend.app import create_app, set_model
 from catdog.backend.batching import BatchingQueue, Deadline, DeadlinePassed, NotBegun, QueueFull
+from catdog.backend.problems import Problem
+from catdog.backend.service import service_of
 from conftest import drawing, until
 from test_backend import is_problem, parts
 
@@ -188,6 +191,14 @@ def test_the_worker_ends_with_its_queue():
     del queue
     worker.join(10)
     assert not worker.is_alive()
+
+
+def test_a_decoder_that_refuses_the_tiny_photo_is_told_and_the_network_is_not_asked(classifier, monkeypatch):
+    app = create_app(classifier)
+    monkeypatch.setattr(readiness, "_TINY", b"no photo")
+    monkeypatch.setattr(service_of(app).model.queue, "_predict", lambda photos: pytest.fail("asked"))
+    with app.test_request_context(), pytest.raises(Problem, match="not a photo"):
+        readiness.try_a_photo(service_of(app).model)
 
 
 def test_alive_before_it_is_ready(classifier):

@@ -101,6 +101,22 @@ def test_twenty_versions_take_over_under_load_and_no_request_is_lost(app, save, 
         assert np.abs(np.array(told) - heads[answer.json()["model"]].probabilities(features)).max() < 2e-3
 
 
+def test_what_answers_without_an_engine_to_share_gives_way_too(app, save, classifier, monkeypatch):
+    model, asked_for = service_of(app).model, []
+    other = SimpleNamespace(bundle=model.classifier.bundle, engine=SimpleNamespace(name=classifier.engine.name))
+    service_of(app).model = routes.Model(other, model.queue)
+
+    def load(found, wanted, reuse_engine_of, say):
+        asked_for.append(reuse_engine_of)
+        return load_classifier(found, wanted, classifier, say)
+
+    monkeypatch.setattr(hot_reload, "load_classifier", load)
+    saved = save(1)
+    assert ModelWatcher(app, "pets", classifier.engine.name).poll()
+    assert service_of(app).model.classifier.bundle.id == saved.id
+    assert asked_for == [None]
+
+
 @pytest.mark.parametrize(
     "damage",
     [

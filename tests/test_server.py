@@ -97,6 +97,15 @@ def test_stopped_means_no_port_and_no_thread():
     server.stop()
 
 
+@pytest.mark.parametrize("app_refuses", [False, True])
+def test_what_comes_too_late_is_refused(app_refuses):
+    server = serve(hello(), "test", 0, app_refuses=app_refuses)
+    stop("test")
+    told = []
+    server._guarded({}, lambda status, headers: told.append(status))
+    assert told == ["503 Service Unavailable"]
+
+
 def test_stopping_just_when_an_answer_ends(monkeypatch):
     server = serve(hello(), "test", 0)
     (thread,) = (one for one in threading.enumerate() if one.name == f"server on port {server.port}")

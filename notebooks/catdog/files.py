@@ -5,11 +5,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to write that appears at `path` whole or not at all."""
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
         try:
@@ -20,7 +20,7 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     os.replace(part.name, path)
 
 
-def write_if_possible(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_if_possible(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Like `written_whole`, for what can be computed again: a disk or Drive that is full is told, not raised."""
     try:
         with written_whole(path) as file:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 _GROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
+Limit = TypeVar("Limit")
 
 
 def processors() -> int:
@@ -40,7 +42,7 @@ def _of_the_machine() -> int:
         return 1 << 60
 
 
-def _limits(controller: str, of_group: Callable[[Path], float | None]) -> Iterator[float]:
+def _limits(controller: str, of_group: Callable[[Path], Limit | None]) -> Iterator[Limit]:
     """Those of the control groups of this process, of both versions, up to the root."""
     try:
         lines = _MEMBERSHIP.read_text().splitlines()

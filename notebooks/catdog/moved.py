@@ -148,7 +148,9 @@ _MEMBERS_NOW = {
 class _Old(ModuleType):
     """A module under its old name: what it held is looked up where it lies now."""
 
-    __path__ = ()
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.__path__ = []  # what lies below it has an old name, too
 
     def __getattr__(self, name: str):
         return look_up(self.__name__.removeprefix(f"{_PACKAGE}."), name)

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -22,6 +22,7 @@ MAX_BATCH_SIZE = BATCH  # photos in one batch
 MAX_QUEUE_SIZE = 256  # photos that may wait
 _DECODES_IN = 0.02  # seconds, until something is known
 _LONG = 600  # seconds, where nobody says how long an answer may take
+Made = TypeVar("Made")
 
 
 class QueueFull(Exception):
@@ -96,7 +97,7 @@ class PhotoQueue(Protocol):
         """Return once it has begun. Raises TimeoutError where it has not in so many seconds, or sooner."""
         ...
 
-    def run(self, task: Callable[[], object]) -> Future:
+    def run(self, task: Callable[[], Made]) -> Future[Made]:
         """Have `task` called in its turn."""
         ...
 
@@ -190,7 +191,7 @@ class BatchingQueue:
 
     def put(self, photos: np.ndarray) -> list[Future]:
         """Have them answered, in the places that are kept for them."""
-        futures = [Future() for _ in photos]
+        futures: list[Future] = [Future() for _ in photos]
         with self._lock:
             self._waiting.extend(zip(photos, futures))
             call, self._is_called = not self._is_called, True
@@ -213,16 +214,17 @@ class BatchingQueue:
             self._queued -= (waiting := before - len(self._waiting))
             return waiting
 
-    def await_beginning(self, outcome: Future, seconds: float) -> None:
+    def await_beginning(self, outcome: Outcome, seconds: float) -> None:
         """Return once the worker has it. Raises TimeoutError where that takes longer than it may."""
+        assert isinstance(outcome, Future)  # as `put` and `run` give them
         wait([outcome], min(seconds, self._begin_within))
         if not (outcome.running() or outcome.done()):
             raise TimeoutError
 
-    def run(self, task: Callable[[], object]) -> Future:
+    def run(self, task: Callable[[], Made]) -> Future[Made]:
         """Have the worker call `task` in its turn; it takes the time of one photo."""
 
-        def timed() -> object:
+        def timed() -> Made:
             began = time.monotonic()
             try:
                 return task()
@@ -287,7 +289,7 @@ class Reservation:
         except TimeoutError:
             raise (NotBegun if self._queue.cancel(futures) else DeadlinePassed) from None
 
-    def run(self, task: Callable[[], object], left: Callable[[], float] | None = None) -> object:
+    def run(self, task: Callable[[], Made], left: Callable[[], float] | None = None) -> Made:
         """What `task` gives, called by the worker in its turn between the batches.
 
         Raises:

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -27,7 +28,7 @@ PHOTO, REFUSED = b"p", b"r"
 _HEADER = struct.Struct("!Q")
 _MOST_BYTES = 1536 << 20  # beside what the process has when it starts
 
-Outcome = np.ndarray | tuple[str, str]
+Outcome: TypeAlias = np.ndarray | tuple[str, str]
 
 
 def read_or_refuse(data: bytes, pixels: int, preprocessing: Preprocessing = PREPROCESSING) -> Outcome:
@@ -60,9 +61,9 @@ def receive(line: socket.socket, most: int = 1 << 40, end: float | None = None) 
         raise ValueError("a message that is too long")
     body, parts = memoryview(_exactly(line, size, end)), []
     while body:
-        end = _HEADER.size + _HEADER.unpack(body[: _HEADER.size])[0]
-        parts.append(bytes(body[_HEADER.size : end]))
-        body = body[end:]
+        stop = _HEADER.size + _HEADER.unpack(body[: _HEADER.size])[0]
+        parts.append(bytes(body[_HEADER.size : stop]))
+        body = body[stop:]
     return parts
 
 

@@ -34,8 +34,6 @@ _STARTERS = 2  # threads, for good: where none can be started any more, decoders
 _PAUSES = (0.1, 0.5, 1, 2, 5)  # seconds between tries to start one, where there is no room for a process
 _MOST_WORDS = 64 << 10  # bytes of a refusal, and of the framing around a photo
 _WALL = 6  # times the processor time that a photo may take, or as long as a machine is that busy
-# What photos make decoders print is nobody's business, and Ctrl-C is for the service, which ends them.
-_QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
 
 
 class Slow(Exception):
@@ -137,7 +135,15 @@ class Decoder:
 def _started(port: int, token: str, read: str) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", f"{__package__}.decoder", str(port), read]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, **_QUIET)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,  # what photos make decoders print is nobody's business
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the service, which ends them
+    )
+    assert process.stdin is not None  # a pipe
     process.stdin.write(f"{token}\n".encode())  # not an argument: everybody on the machine could read it
     process.stdin.close()
     return process
@@ -250,10 +256,9 @@ class Decoders:
     def _start(self) -> None:
         decoder = Decoder(self._read)
         with self._lock:
-            if not self._closed:
+            if is_wanted := not self._closed:
                 self._ready.append(decoder)
-                decoder = None
-        if decoder:
+        if not is_wanted:
             decoder.end()
         self._hand_out()
 

@@ -49,7 +49,9 @@ def decode(
     pool = pool or decoders(read)
     limits = pixels, preprocessing, seconds
     spent = spent or Spent()
-    waiting, running, outcomes, kept = deque(enumerate(photos)), {}, {}, None
+    waiting, kept = deque(enumerate(photos)), None
+    running: dict[int, _Reading] = {}
+    outcomes: dict[int, np.ndarray | Problem] = {}
     try:
         while waiting or running:
             while waiting and (not running or kept or pool.has_free):
@@ -84,12 +86,13 @@ class _Reading:
         self,
         pool: Decoders,
         photo: bytes,
-        limits: tuple,
+        limits: tuple[int, Preprocessing, float],
         left: Callable[[], float],
         spent: Spent,
         decoder: Decoder | None = None,
     ):
         self._pool, self._photo, self._limits, self._left, self._spent = pool, photo, limits, left, spent
+        self._decoder: Decoder | None = None
         self._begin(decoder)
 
     def outcome(self) -> np.ndarray | Problem:
@@ -105,13 +108,18 @@ class _Reading:
             return _damaged()
 
     @property
+    def _reader(self) -> Decoder:
+        assert self._decoder is not None  # from `_begin` until it is left or given up
+        return self._decoder
+
+    @property
     def line(self) -> socket.socket:
         """On which the outcome comes."""
-        return self._decoder.line
+        return self._reader.line
 
     @property
     def seconds_left(self) -> float:
-        return min(self._left(), self._decoder.seconds_left)
+        return min(self._left(), self._reader.seconds_left)
 
     def leave(self, more: bool) -> Decoder | None:
         """After the outcome: its decoder where `more` photos of the request wait and its time is not yet over."""
@@ -129,17 +137,17 @@ class _Reading:
 
     def _begin(self, decoder: Decoder | None = None) -> None:
         began, self._read = time.monotonic(), False
+        self._decoder = None
         try:
             self._decoder = decoder or self._pool.take(self._left())
         except NoneFree:
-            self._decoder = None
             raise NotBegun from None
         finally:
             self._spent.waiting += time.monotonic() - began
         self._began = time.monotonic()
         pixels, preprocessing, seconds = self._limits
         try:
-            self._decoder.begin(self._photo, pixels, preprocessing, seconds)
+            self._reader.begin(self._photo, pixels, preprocessing, seconds)
         except Lost:  # `_finish` raises it again
             pass
         except BaseException:  # no memory to hand the photo over, say
@@ -153,7 +161,7 @@ class _Reading:
 
     def _finish(self) -> np.ndarray | Problem:
         try:
-            found = self._decoder.finish(self._left())
+            found = self._reader.finish(self._left())
             outcome = found if isinstance(found, np.ndarray) else Problem(*found)
             self._read = True
             return outcome

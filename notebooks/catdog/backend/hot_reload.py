@@ -12,10 +12,10 @@ from ..engines.selection import AUTO
 from ..errors import SuiteError, first_line
 from ..models import bundle
 from ..models.bundle import Bundle, BundleRefused
-from ..models.classifier import load_classifier
+from ..models.classifier import Classifier, load_classifier
 from ..names import listed
 from .app import set_model
-from .service import service_of
+from .service import Answerer, service_of
 
 _RETRY_SECONDS = 60
 _watching: "ModelWatcher | None" = None
@@ -41,13 +41,20 @@ class ModelWatcher:
         self._known = {self.serving.folder}  # they have had their chance
         self._later: dict[Path, float] = {}  # when those have another that failed for a reason that may pass
         self._before: list[Path] = []
-        self._since, self._refused = datetime.now(), {}
+        self._refused: dict[Path, str] = {}
+        self._since = datetime.now()
         self._one_at_a_time, self._ended = threading.Lock(), threading.Event()
         self.pinned = "/" in wanted
 
     @property
+    def _answerer(self) -> Answerer:
+        model = service_of(self._app).model
+        assert model is not None  # who watches for a newer version has one
+        return model.classifier
+
+    @property
     def serving(self) -> Bundle:
-        return service_of(self._app).model.classifier.bundle
+        return self._answerer.bundle
 
     def poll(self) -> bool:
         """Look for a newer version once; whether one took over."""
@@ -155,8 +162,9 @@ class ModelWatcher:
                 told = str(error)
 
     def _take_over(self, found: Bundle) -> None:
-        now = service_of(self._app).model.classifier
-        set_model(self._app, load_classifier(found, self._engine, reuse_engine_of=now, say=self._app.logger.info))
+        now = self._answerer
+        ours = now if isinstance(now, Classifier) else None  # what else answers has no engine to share
+        set_model(self._app, load_classifier(found, self._engine, reuse_engine_of=ours, say=self._app.logger.info))
         self._before.append(now.bundle.folder)
         self._since, now_serving = datetime.now(), bundle.age(found.folder)
         self._refused = {folder: why for folder, why in self._refused.items() if bundle.age(folder) > now_serving}

@@ -44,11 +44,14 @@ class _Patient(RotatingFileHandler):
         super().emit(record)
 
     def _let_go(self) -> None:
-        with suppress(OSError, ValueError):
-            self.stream.close()
+        if self.stream:
+            with suppress(OSError, ValueError):
+                self.stream.close()
         self.stream = None
 
     def _is_there(self) -> bool:
+        if self.stream is None:
+            return False
         try:
             return os.path.samestat(os.stat(self.baseFilename), os.fstat(self.stream.fileno()))
         except (OSError, ValueError):

@@ -10,6 +10,7 @@ from flask import current_app
 from ..data.images import as_png
 from .batching import Deadline
 from .decoding import decode
+from .problems import Problem
 
 _FRESH_SECONDS = 10  # for which an answer shows that there are answers
 _TRY_SECONDS = 5
@@ -49,9 +50,11 @@ def try_a_photo(model) -> None:
     """Raises where a tiny photo is not decoded and answered in a few seconds; `model` is a `routes.Model`."""
     left = Deadline(_TRY_SECONDS)
     with model.queue.reserve(1) as reservation:
-        photos = decode(
+        (photo,) = decode(
             [_TINY], len(_TINY), _TRY_SECONDS, left, current_app.config["READ_PHOTO"], preprocessing=model.preprocessing
         )
-        (answer,) = reservation.predict(np.stack(photos), left)
+        if isinstance(photo, Problem):
+            raise photo
+        (answer,) = reservation.predict(photo[None], left)
     if isinstance(answer, BaseException):
         raise answer

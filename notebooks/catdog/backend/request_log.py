@@ -20,7 +20,7 @@ class RequestRecord:
 class RequestLog:
     """The newest requests, oldest first; shown as a table."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._records: deque[RequestRecord] = deque(maxlen=_KEPT)
 
     def add(self, record: RequestRecord) -> None:

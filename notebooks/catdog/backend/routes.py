@@ -278,6 +278,6 @@ def _broken(error: BaseException) -> Problem:
 def _labelled(model: Model, answer: Answer) -> dict:
     found = zip(model.classifier.bundle.classes, answer.probabilities.tolist())
     probabilities = {label: round(probability, 6) for label, probability in found}
-    label = max(probabilities, key=probabilities.get)
+    label = max(probabilities, key=probabilities.__getitem__)
     confident, known = answer.confident, answer.in_distribution
     return {"label": label, "confident": confident, "in_distribution": known, "probabilities": probabilities}

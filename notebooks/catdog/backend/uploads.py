@@ -53,8 +53,8 @@ def photo_in_base64() -> bytes:
         raise Problem("photo-too-large", f"The photo's file has more than {limits.photo_bytes >> 20} MB.")
     found = _IMAGE.match(body)
     try:
-        text = json.loads(found[1])
-    except (ValueError, TypeError):
+        text = json.loads(found[1] if found else b"")
+    except ValueError:
         raise Problem("bad-json", 'Send JSON such as {"image": "<the photo in base64>"}.') from None
     try:
         return _in_base64(text.partition(",")[2] if text.startswith("data:") else text)

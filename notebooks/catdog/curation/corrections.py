@@ -46,11 +46,12 @@ class Corrections:
     def merge_into(self, dataset: Dataset) -> Dataset:
         """The dataset with the accepted photos, all of them for training, as you labelled them."""
         there = {photo.digest for photo in (*dataset.photos, *dataset.negatives)}
-        accepted = [
-            Photo(path, self._decisions.of(path.stem), TRAIN, path.stem)
+        decided = (
+            (path, self._decisions.of(path.stem))
             for path in sorted(self._accepted.glob("*.png"))
             if path.stem not in there
-        ]
+        )
+        accepted = [Photo(path, label, TRAIN, path.stem) for path, label in decided if isinstance(label, str)]
         photos = (photo for photo in accepted if photo.label in dataset.classes)
         negatives = (photo for photo in accepted if photo.label == NONE_OF_THESE)
         return dataclasses.replace(

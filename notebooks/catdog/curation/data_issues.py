@@ -45,7 +45,7 @@ def find_issues(
     found = [one for one in alike if one.beside and one.photo.split != one.beside.split]  # it must not train, anyhow
     found += _wrong_labels(photos, features, targets, dataset.classes)
     found += [*alike, *_odd_looks(photos, _looks(photos))]
-    once = {}
+    once: dict[str, Suggestion] = {}
     for one in found:  # for each photo the first of what there is to say
         once.setdefault(one.photo.digest, one)
     return [one for one in once.values() if one.photo not in decisions]
@@ -118,7 +118,8 @@ def _looks(photos: Sequence[Photo]) -> pd.DataFrame:
 
 def _look(photo: Photo) -> dict[str, float]:
     """As the network sees it; CleanVision itself looks for blur in 64 pixels."""
-    image, found = as_picture(prepared(photo.path, photo.digest, PREPROCESSING)), {}
+    image = as_picture(prepared(photo.path, photo.digest, PREPROCESSING))
+    found: dict[str, float | str] = {}
     looks = ImagePropertyIssueManager().image_properties
     for kind in _LOOKS:
         found |= looks[kind].calculate(image)

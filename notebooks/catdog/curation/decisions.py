@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from .. import files, paths
 from ..data import known_sets
@@ -27,9 +28,12 @@ class Action(enum.Enum):
         return self.value
 
 
-OUT, KEEP, AS_SUGGESTED = Action.OUT, Action.KEEP, "as suggested"
+OUT: Final = Action.OUT
+KEEP: Final = Action.KEEP
+AS_SUGGESTED = "as suggested"
 _PICTURES = "pictures.json"
 _SHORT = 4  # letters of a digest that name a photo, or more where these are not enough
+_LETTER = re.compile(r"[^\s,;]")
 _END = r"\s*(?=[,;\n]|$)"
 Decision = Action | str  # or a class
 
@@ -99,7 +103,7 @@ class Decisions:
             decision = self.about(photo)
             if decision is OUT:
                 excluded.append(Excluded(photo.path, "photo-left-out", "You decided to leave it out."))
-            elif decision in (None, KEEP):
+            elif decision is None or decision is KEEP:
                 photos.append(photo)
             elif same(decision) in classes:
                 photos.append(dataclasses.replace(photo, label=classes[same(decision)]))
@@ -203,10 +207,11 @@ def _entries(words: str, meanings: dict[str, Decision]) -> list[tuple[str, str |
         rf'(?P<all>{AS_SUGGESTED}){_END}|(?P<name>[0-9a-z]+)\s+"?(?P<word>{longest_first})"?{_END}|(?P<other>[^,;\n]+)',
         re.IGNORECASE,
     )
-    found, place = [], 0
+    found: list[tuple[str, str | None, str]] = []
+    place = 0
     while place < len(words):
-        start = re.compile(r"[\s,;]*").match(words, place).end()
-        entry = known.match(words, start)
+        start = _LETTER.search(words, place)
+        entry = known.match(words, start.start()) if start else None
         if entry is None:
             break
         if entry["all"]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import hashlib
 import itertools
 import lzma
@@ -13,9 +14,9 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from ..errors import CODES, SuiteError, first_line
 from ..names import decoded, printable
@@ -76,21 +77,20 @@ def identity(archives: Sequence[Path]) -> str:
 
 class _Member(NamedTuple):
     name: str | bytes  # bytes where nobody says what they mean
-    content: object  # what the archive opens it by
+    open: Callable[[], IO[bytes] | None]  # None for a link to a folder; raises KeyError for one to nowhere
 
 
 @contextlib.contextmanager
-def _opened(archive: Path) -> Iterator[tuple[list[_Member], object]]:
-    """(members that are files, a function: member → its content as a file)."""
+def _opened(archive: Path) -> Iterator[list[_Member]]:
+    """The members that are files, or links."""
     if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as file:
-            infos = [info for info in file.infolist() if not info.filename.endswith(("/", "\\"))]
-            yield [_Member(_raw(info), info) for info in infos], lambda one: file.open(one.content)
+        with zipfile.ZipFile(archive) as zipped:
+            infos = [info for info in zipped.infolist() if not info.filename.endswith(("/", "\\"))]
+            yield [_Member(_raw(info), functools.partial(zipped.open, info)) for info in infos]
     else:
-        with tarfile.open(archive) as file:
-            infos = [info for info in file if info.isfile() or info.islnk() or info.issym()]
-            members = [_Member(os.fsencode(info.name), info) for info in infos]
-            yield members, lambda one: file.extractfile(one.content)
+        with tarfile.open(archive) as tar:
+            found = [info for info in tar if info.isfile() or info.islnk() or info.issym()]
+            yield [_Member(os.fsencode(info.name), functools.partial(tar.extractfile, info)) for info in found]
 
 
 def _raw(info: zipfile.ZipInfo) -> str | bytes:
@@ -119,8 +119,8 @@ def unpack(archive: Path, folder: Path) -> list[str]:
     try:
         if not is_readable(archive):
             return _by_a_program(archive, folder / stem(archive))
-        with _opened(archive) as (members, open_member):
-            return _written(archive, members, open_member, folder)
+        with _opened(archive) as members:
+            return _written(archive, members, folder)
     except NotImplementedError:
         return _by_a_program(archive, folder / stem(archive))
     except SuiteError:
@@ -134,7 +134,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
         raise SuiteError("photos-zip-damaged", f"{archive} could not be unpacked ({what}). {remedy}") from error
 
 
-def _written(archive: Path, members: list[_Member], open_member, folder: Path) -> list[str]:
+def _written(archive: Path, members: list[_Member], folder: Path) -> list[str]:
     names, notes = _readable([member.name for member in members])
     paths = [_inside(name) for name in names]
     if any(len(path.parts) == 1 for path in paths if path):
@@ -144,7 +144,10 @@ def _written(archive: Path, members: list[_Member], open_member, folder: Path) -
         if path is None or is_of_a_program(path.parts[0]):
             continue
         try:
-            with open_member(member) as content:
+            if (content := member.open()) is None:
+                skipped.append(path.name)
+                continue
+            with content:
                 write_beside(content, folder / path)
         except KeyError:  # a link to what is not in the archive
             skipped.append(path.name)
@@ -188,7 +191,7 @@ def _inside(name: str) -> PurePosixPath | None:
     return PurePosixPath(*parts) if parts else None
 
 
-def write_beside(content: BinaryIO, path: Path) -> None:
+def write_beside(content: IO[bytes], path: Path) -> None:
     """At `path`, or beside what lies there with other content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():

@@ -27,7 +27,7 @@ class Unclear(Exception):
 class Findings:
     """What is skipped, and what else a person should know, as it is found."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.skipped: list[Skipped] = []
         self.notes: list[str] = []
 

@@ -200,7 +200,7 @@ def check(folder: PhotoFolder, known: Collection[str] = (), preprocessing: Prepr
     return Dataset(known_set.name, classes, photos, tuple(excluded + copies), folder.synthetic, notes, negatives)
 
 
-def _notes_on_files(results: Iterable[tuple[_Labelled, Look]]) -> tuple[str, ...]:
+def _notes_on_files(results: Sequence[tuple[_Labelled, Look]]) -> tuple[str, ...]:
     notes = Counter(look.note for _, look in results if look.note)
     return tuple(f"{count:,} of {len(results):,}: {note}. They are used." for note, count in notes.most_common())
 

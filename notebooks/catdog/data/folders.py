@@ -159,7 +159,7 @@ class Folder:
 
     __slots__ = ("folders", "others", "photos")
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.folders: dict[str, Folder] = {}
         self.photos = self.others = 0
 
@@ -176,9 +176,10 @@ class Folder:
         return {name: folder for name, folder in sorted(self.folders.items()) if folder.total}
 
 
-def tree_of(paths: Iterable[str]) -> tuple[Folder, Counter]:
+def tree_of(paths: Iterable[str]) -> tuple[Folder, Counter[str]]:
     """(the tree of what people put there, programs' own folders → number of files in them)."""
-    root, of_programs = Folder(), Counter()
+    root = Folder()
+    of_programs: Counter[str] = Counter()
     for path in paths:
         *names, file = path.split("/")
         depth = next((depth for depth, name in enumerate(names) if is_of_a_program(name)), None)

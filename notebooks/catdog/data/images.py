@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 from pillow_heif import register_heif_opener
 
 from ..errors import SuiteError, first_line
@@ -35,6 +36,7 @@ _TURNED = {
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 _ORIENTATION, _SUB_FILES, _DNG_VERSION = 0x0112, 330, 50706  # tags
+_UPRIGHT = 1
 _DEEP_BITS = (8, 10, 12, 14, 16)
 
 Image.MAX_IMAGE_PIXELS = None  # `max_pixels` is asked for at each photo, by its header, before anything is decoded
@@ -118,6 +120,7 @@ def photo_format(source: bytes | Path) -> str:
 def photo_header(source: bytes | Path) -> tuple[str, tuple[int, int]]:
     """(`photo_format`, (width, height) in pixels as they are stored, not yet turned upright). Raises PhotoRefused."""
     image = _opened(source)
+    assert image.format is not None  # every image that Pillow opens from a file has one
     return image.format, image.size
 
 
@@ -131,7 +134,7 @@ def _opened(source: bytes | Path, max_pixels: int = OWN_PIXELS) -> Image.Image:
         raise _unknown_format(data) from error
     except Exception as error:
         raise PhotoRefused("photo-unreadable", f"The photo's header is damaged ({first_line(error)}).") from error
-    if image.format == "TIFF" and _is_raw(image, data):
+    if isinstance(image, TiffImageFile) and _is_raw(image, data):
         raise PhotoRefused("photo-format", "This is a camera's raw file: save it as JPEG or PNG.")
     if image.width * image.height > max_pixels:
         raise _too_many_pixels(max_pixels)
@@ -156,7 +159,7 @@ def _unknown_format(data: bytes) -> PhotoRefused:
     return PhotoRefused("photo-format", f"This is not a photo in a known format ({FORMATS_IN_WORDS}).")
 
 
-def _is_raw(image: Image.Image, data: bytes) -> bool:
+def _is_raw(image: TiffImageFile, data: bytes) -> bool:
     """Cameras' raw files are TIFFs whose first picture is a stamp."""
     return data[8:10] == b"CR" or any(tag in image.tag_v2 for tag in (_SUB_FILES, _DNG_VERSION))
 
@@ -207,7 +210,7 @@ def _as_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     """Turned as EXIF says; as it is where that cannot be told, since it only serves to turn the photo."""
     try:
-        turned = _TURNED.get(image.getexif().get(_ORIENTATION))
+        turned = _TURNED.get(image.getexif().get(_ORIENTATION, _UPRIGHT))
     except Exception:  # what reads EXIF fails in many ways on what is no EXIF
         turned = None
     return image if turned is None else image.transpose(turned)
@@ -237,9 +240,8 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Colours by the photo's own ICC profile. After resizing, since converting 50,000 pixels is cheap."""
     if profile:
         try:
-            return ImageCms.profileToProfile(
-                image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), _SRGB, outputMode="RGB"
-            )
+            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            return ImageCms.profileToProfile(image, own, _SRGB, outputMode="RGB") or image
         except (ImageCms.PyCMSError, OSError):
             pass  # a broken profile is no reason to refuse the photo
     return image.convert("RGB")

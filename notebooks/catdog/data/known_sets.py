@@ -48,15 +48,17 @@ def recognised(name: str, classes: Collection[str], digests: Collection[str]) ->
         classes: of the set.
         digests: what its photos are recognised by, as `short` gives it.
     """
+    owner: KnownSet | None = None  # of `name`, where that is of other photos
     for number in itertools.count(1):
         candidate = name if number == 1 else f"{name}-{number}"
         known = known_set(candidate)
         if known is None or known.is_the_same(digests):
             break
+        owner = owner or known
     notes = []
-    if candidate != name:
+    if owner:
         notes.append(
-            f'The name "{name}" belongs to other photos, of {listed(known_set(name).classes)}. These are called '
+            f'The name "{name}" belongs to other photos, of {listed(owner.classes)}. These are called '
             f'"{candidate}": set MODEL_NAME to give their model another name.'
         )
     elif known and set(known.classes) != set(classes):

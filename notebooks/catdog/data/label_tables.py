@@ -80,11 +80,11 @@ def find_table(
     if not rows:
         return None
     photos = _Photos(path for path in paths if not path.lower().endswith(TABLES))
-    found = [one for path, cells_of in rows.items() if (one := _parsed(path, cells_of, photos, column))]
-    if not found:
+    parsed = [one for path, cells_of in rows.items() if (one := _parsed(path, cells_of, photos, column))]
+    if not parsed:
         return None
-    best = max(found, key=lambda one: (one.is_sure, len(one.rows)))
-    alike = [one for one in found if one.columns == best.columns]
+    best = max(parsed, key=lambda one: (one.is_sure, len(one.rows)))
+    alike = [one for one in parsed if one.columns == best.columns]
     return _joined(alike, photos)
 
 
@@ -149,9 +149,12 @@ def _parsed(path: str, rows: list[list[str]], photos: _Photos, wanted: str) -> _
     body = rows[has_header:]
     column = _label_column(header, body, place, wanted)
     hot = [] if wanted else _one_hot(header, body, place)
-    if column is None and not hot:
+    if hot:
+        name, labels = "one column a class", [header[next(c for c in hot if _is_one(row[c]))] for row in body]
+    elif column is not None:
+        name, labels = header[column], [row[column] for row in body]
+    else:
         return None
-    labels = [header[next(c for c in hot if _is_one(row[c]))] for row in body] if hot else [row[column] for row in body]
     split = next(
         (c for c, name in enumerate(header) if _plain(name) in _SPLIT_COLUMNS and c not in (place, column)), None
     )
@@ -160,21 +163,22 @@ def _parsed(path: str, rows: list[list[str]], photos: _Photos, wanted: str) -> _
             for row, label, text in zip(body, labels, splits) if label.strip() and text not in _UNUSED]  # fmt: skip
     if len({label for _, label, _ in told if label}) < 2 and not _may_be_of_one_split(path):
         return None
-    name = "one column a class" if hot else header[column]
     is_sure = bool(hot or wanted or _plain(name) in _LABEL_COLUMNS)
     return _Parsed(path, (header[place], name), told, is_sure)
 
 
 def _joined(tables: Sequence[_Parsed], photos: _Photos) -> Table | None:
     """Labels by path, of rows that mean one photo, and say one thing of it."""
-    labels, splits, unclear = {}, {}, Counter()
+    labels: dict[str, str] = {}
+    splits: dict[str, str] = {}
+    unclear: Counter[str] = Counter()
     for table in tables:
         for name, label, split in table.rows:
             found = photos.called(name, table.folder)
             if len(found) > 1:
                 found = [path for path in found if _is_of(table.path, path)] or found
             reason = "name several photos" if len(found) > 1 else "" if label else "give several labels"
-            if found and (reason or labels.setdefault(found[0], label) != label):
+            if found and (reason or not label or labels.setdefault(found[0], label) != label):
                 unclear[reason or "contradict others"] += 1
                 labels |= dict.fromkeys(found, "") if not reason else {}
             elif found and split:

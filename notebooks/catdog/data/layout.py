@@ -50,7 +50,7 @@ class Layout:
     def splits(self) -> set[str]:
         """Those that folders, or the table, give."""
         of_table = {split_named(text) for text in set(self.table.splits.values())} if self.table else set()
-        return ({split for _, split in self.folders.values()} | of_table) & set(SPLITS)
+        return {split for split in {split for _, split in self.folders.values()} | of_table if split in SPLITS}
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -187,14 +187,14 @@ class _Reader:
         return self._made(NAMES, {f: (None, split) for f, split in good.items()}, self._spellings(found))
 
     def _by_table(self, folders: dict[str, str | None], table: Table) -> Layout:
-        labelled = Counter(table.label(path) for path in self._photos_of(folders))
-        missing = labelled.pop(None, 0)
+        labels = [table.label(path) for path in self._photos_of(folders)]
+        labelled = Counter(label for label in labels if label is not None)
         self._require_two(list({same(label) for label in labelled}))
         self._findings.notes += table.notes
-        if missing:
+        if missing := labels.count(None):
             self._skip(table.name, missing, "photos that it does not name")
-        folders = {folder: (None, split) for folder, split in folders.items()}
-        return self._made(table.how, folders, self._spellings(labelled), table)
+        by_table = {folder: (None, split) for folder, split in folders.items()}
+        return self._made(table.how, by_table, self._spellings(labelled), table)
 
     def _named_table(self) -> Table:
         table = find_table(self._paths, self._read, self._labels)

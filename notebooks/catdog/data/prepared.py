@@ -22,12 +22,14 @@ class PreparedPhotos:
 
     def __init__(self, most_bytes: int = _MOST_BYTES):
         self._places: dict[tuple[str, str], tuple[int, int]] = {}
-        self._lock, self._file, self._room = threading.Lock(), None, most_bytes
+        self._file: BinaryIO | None = None
+        self._lock, self._room = threading.Lock(), most_bytes
 
     def find(self, digest: str, preprocessing: Preprocessing) -> np.ndarray | None:
         """uint8 (pixels, pixels, 3), or None where it is not here."""
         with self._lock:
-            if (place := self._places.get((digest, preprocessing.version))) is None:
+            place = self._places.get((digest, preprocessing.version))
+            if place is None or self._file is None:
                 return None
             start, size = place
             self._file.seek(start)

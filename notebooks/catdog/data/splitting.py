@@ -44,13 +44,14 @@ def deal(photos: Sequence[Given], dealt: Mapping[str, str], splits_given: Collec
         dealt: digest → split, of photos that were dealt before.
         splits_given: those of all folders, where `photos` are not all.
     """
-    given = {photo.split for photo in photos} - {None} if splits_given is None else splits_given
+    if splits_given is None:
+        splits_given = {photo.split for photo in photos if photo.split is not None}
     groups = defaultdict(list)
     for photo in photos:
         groups[photo.label, photo.split].append(photo.digest)
-    found = {}
+    found: dict[str, str] = {}
     for (_, split), digests in groups.items():
-        shares, rest = _shares(split, given)
+        shares, rest = _shares(split, splits_given)
         possible = {*shares, rest}
         stays = {digest: dealt[digest] for digest in digests if dealt.get(digest) in possible}
         found |= _dealt(digests, shares, rest, stays)

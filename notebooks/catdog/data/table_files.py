@@ -40,8 +40,10 @@ def _rows(text: str) -> list[list[str]]:
     declared = re.match(r"sep=(.)\n", text)
     body = text[declared.end() :] if declared else text
     separator = declared[1] if declared else _separator(body.splitlines()[:20])
-    quoting = csv.QUOTE_NONE if body.count('"') % 2 else csv.QUOTE_MINIMAL  # an inch is no quotation
-    rows = csv.reader(io.StringIO(body), delimiter=separator, quoting=quoting)
+    has_inches = body.count('"') % 2  # which are no quotation
+    rows = csv.reader(
+        io.StringIO(body), delimiter=separator, quoting=csv.QUOTE_NONE if has_inches else csv.QUOTE_MINIMAL
+    )
     return [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +108,7 @@ def _keys(table: Place, paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def _sorted_by(layout: Layout, paths: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
     """(class numbers, int32, -1 for no class; the splits that folders give, int8, -1 where none does)."""
-    classes = {label: index for index, label in enumerate(layout.classes)}
+    classes: dict[str | None, int] = {label: index for index, label in enumerate(layout.classes)}
     targets = (classes.get(layout.class_of(path), -1) for path in paths)
     given = (SPLITS.index(split) if (split := layout.split(path)) else -1 for path in paths)
     return np.fromiter(targets, np.int32, len(paths)), np.fromiter(given, np.int8, len(paths))
@@ -145,12 +145,14 @@ def _without_copies(usable: np.ndarray, keys: np.ndarray, targets: np.ndarray, g
 def _splits(keys: np.ndarray, targets: np.ndarray, given: np.ndarray) -> np.ndarray:
     """What `splitting.deal` gives for these photos, int8 (n,): of a class with many, a photo's content alone decides,
     and none of them needs to be in memory with the others."""
-    splits, all_given = np.empty(len(keys), np.int8), set(map(_name, np.unique(given))) - {None}
+    splits = np.empty(len(keys), np.int8)
+    all_given = {split for number in np.unique(given) if (split := _name(number)) is not None}
     groups = np.lexsort((given, targets))  # of one class and one folder's split
     is_first = np.diff(targets[groups], prepend=-1).astype(bool) | np.diff(given[groups], prepend=-2).astype(bool)
     for rows in np.split(groups, np.flatnonzero(is_first)[1:]):
         digests = (f"{key:016x}" for key in map(int, keys[rows]))
         split = _name(given[rows[0]]) if len(rows) else None
+        dealt: Iterable[str]
         if len(rows) < CHANCE_SUFFICES:
             dealt = deal([Given(digest, "", split) for digest in digests], {}, all_given)
         else:

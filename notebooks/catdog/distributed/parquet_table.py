@@ -51,8 +51,8 @@ class Columns(Protocol):
     schema: pyarrow.Schema
     made_by: tuple[str, str]
 
-    @staticmethod
-    def read(data: bytes) -> np.ndarray:
+    @property
+    def read(self) -> Reader:
         """A file's bytes → pixels, uint8 (224, 224, 3). Raises PhotoRefused."""
         ...
 
@@ -98,7 +98,8 @@ def make_table(source: Place, target: Place, paths: list[str], columns: Columns,
             for found in _run(missing, source, target, columns):
                 counts += found
                 progress.update(int(found.sum()))
-    return TableSummary(*counts.tolist(), before)
+    done_now, refused = counts.tolist()
+    return TableSummary(done_now, refused, before)
 
 
 def photos_a_file(photos: int, workers: int) -> int:

@@ -10,10 +10,11 @@ import functools
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from a2wsgi import WSGIMiddleware
@@ -35,6 +36,7 @@ APP = "catdog"
 _NETWORK = "Network"
 _TRIES = 3  # of a photo whose replica was lost
 _QUIET_SECONDS = 300  # until replicas that nobody needs are given back
+Given = TypeVar("Given")
 _LOST = (ray.exceptions.RayActorError, ray.exceptions.ActorUnavailableError)
 
 
@@ -93,7 +95,7 @@ class Network:
 
     def _answers(self, photos: np.ndarray) -> list[Answer | Exception]:
         try:
-            return self._classifier.answer(photos)
+            return [*self._classifier.answer(photos)]
         except Exception as error:  # one photo may be to blame, not the others
             return [error] if len(photos) == 1 else [self._answers(photo[None])[0] for photo in photos]
 
@@ -105,7 +107,7 @@ def _backend(saved: Bundle, limits: Limits, config: dict) -> WSGIMiddleware:
         app, Model(RemoteClassifier(saved, network, limits.request_timeout), Replicas(network, limits.max_queue))
     )
 
-    def with_an_end(environ: dict, start_response: Callable) -> object:
+    def with_an_end(environ: dict, start_response: Callable) -> Iterable[bytes]:
         environ["wsgi.input_terminated"] = True  # a body that says nothing of its length, too, ends
         return app(environ, start_response)
 
@@ -128,7 +130,7 @@ class RemoteClassifier:
 
     def explain(self, photo: np.ndarray, label: str = "") -> tuple[Answer, np.ndarray]:
         """See `Classifier.explain`."""
-        sent = _RemoteFuture(self._network.explain, photo, label)
+        sent = _RemoteFuture[tuple[Answer, np.ndarray]](self._network.explain, photo, label)
         error = sent.exception(self._seconds)
         if error:
             raise error
@@ -164,8 +166,8 @@ class Replicas:
     def note_decoding(self, seconds: float, photos: int) -> None:
         """Nothing here depends on it."""
 
-    def put(self, photos: np.ndarray) -> list["_RemoteFuture"]:
-        sent = [_RemoteFuture(self._network.answer, photo) for photo in photos]
+    def put(self, photos: np.ndarray) -> list["_RemoteFuture[Answer]"]:
+        sent = [_RemoteFuture[Answer](self._network.answer, photo) for photo in photos]
         self._give_back(len(photos))
         return sent
 
@@ -178,7 +180,7 @@ class Replicas:
     def await_beginning(self, outcome: Outcome, seconds: float) -> None:
         """When a replica begins nobody here knows."""
 
-    def run(self, task: Callable[[], object]) -> Future:
+    def run(self, task: Callable[[], Given]) -> Future[Given]:
         return self._worker.submit(task)
 
     def _give_back(self, places: int) -> None:
@@ -186,27 +188,33 @@ class Replicas:
             self.queued -= places
 
 
-class _RemoteFuture:
+class _RemoteFuture(Generic[Given]):
     """What a replica was asked for, with the face of a future; asked of another one where the first is lost."""
 
-    def __init__(self, ask: DeploymentHandle, *what):
+    def __init__(self, ask: DeploymentHandle, *what: object):
         self._ask = functools.partial(ask.remote, *what)
-        self._response, self._answer = self._ask(), None
+        self._response = self._ask()
+        self._answer: Given | None = None
 
     def exception(self, timeout: float) -> BaseException | None:
         """Raises TimeoutError, and QueueFull where too many wait already."""
-        left, error = Deadline(timeout), None
+        left = Deadline(timeout)
+        error: BaseException | None = None
         for _ in range(_TRIES):
             try:
-                self._answer = self._response.result(timeout_s=left())
-                return self._answer if isinstance(self._answer, BaseException) else None
+                found = self._response.result(timeout_s=left())
+                if isinstance(found, BaseException):
+                    return found
+                self._answer = found
+                return None
             except BackPressureError:
                 raise QueueFull from None
             except _LOST as lost:
                 self._response, error = self._ask(), lost
         return error
 
-    def result(self) -> object:
+    def result(self) -> Given:
+        assert self._answer is not None  # asked for once `exception` gave None
         return self._answer
 
     def cancel(self) -> None:

@@ -163,7 +163,7 @@ class _Relative(Collection):
 
 
 def _on_this_disk(folder: str) -> Iterator[str]:
-    for path in list_files(folder):
+    for path in list_files(Path(folder)):
         if not path.endswith("/") and not any(name.startswith(".") for name in path.split("/")):
             yield f"{folder.rstrip('/')}/{path}"
 

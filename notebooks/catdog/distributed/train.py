@@ -141,6 +141,10 @@ def _sample(source: Place, paths: list[str], layout: Layout, folder: Path) -> Da
 
 
 def _copied(source: Place, path: str, layout: Layout, folder: Path, read: Reader) -> Photo | None:
+    inside = source.inside(path)
+    label = layout.class_of(inside)
+    if label is None:
+        return None
     try:
         data = source.read(path)
         read(data)
@@ -148,9 +152,8 @@ def _copied(source: Place, path: str, layout: Layout, folder: Path, read: Reader
         return None
     digest = hashlib.sha256(data).hexdigest()
     (folder / digest).write_bytes(data)
-    inside = source.inside(path)
     split = split_of(digest, layout.split(inside), layout.splits)
-    return Photo(folder / digest, layout.class_of(inside), split, digest)
+    return Photo(folder / digest, label, split, digest)
 
 
 def _some(features, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

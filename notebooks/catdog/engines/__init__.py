@@ -1,15 +1,20 @@
 """Ways to run a frozen backbone. Each is loaded only when it is opened, so that serving by one never loads another."""
 
+from typing import TYPE_CHECKING
+
 from ..backbones.architectures import Backbone
 from ..errors import SuiteError
 from .base import NAMES, TENSORFLOW, TENSORFLOW_MIXED, Engine
 
+if TYPE_CHECKING:
+    from .int8 import Int8Params
 
-def open_engine(name: str, backbone: Backbone, params=None) -> Engine:
+
+def open_engine(name: str, backbone: Backbone, params: "Int8Params | None" = None) -> Engine:
     """Make an engine ready to run.
 
     Args:
-        params: `engines.int8.Int8Params` for the int8 engine, `engines.pruned.PrunedNetwork` for the pruned one.
+        params: for the int8 engine; for the pruned one, a `engines.pruned.PrunedNetwork`.
 
     Raises:
         EngineUnavailable: it cannot run here.

@@ -1,13 +1,14 @@
 """Parameters of an int8 network: how to quantize a backbone, in a few plain arrays. Its weights stay public."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..backbones import lite0
 from ..backbones.architectures import VGG16
-from ..backbones.vgg16_weights import LAYERS, Weights
+from ..backbones.vgg16_weights import LAYERS
 
 # The convolutions of each backbone that can be quantized.
 QUANTIZABLE = {VGG16.name: LAYERS, lite0.NAME: lite0.NAMES}
@@ -35,7 +36,7 @@ class Int8Params:
         """Names of the convolutions: of the backbone whose first one the arrays have, or of VGG16."""
         return next((layers for layers in QUANTIZABLE.values() if f"{layers[0]}/range" in self.arrays), LAYERS)
 
-    def steps(self, layer: str, weights: Weights) -> np.ndarray:
+    def steps(self, layer: str, weights: Mapping[str, np.ndarray]) -> np.ndarray:
         """The kernel of `layer` in whole steps of its scale, int8 in the shape of the kernel."""
         kernel, scale = weights[f"{layer}/kernel"], self.arrays[f"{layer}/scale"]
         depthwise = kernel.shape[-1] != scale.size  # its channels come last but one

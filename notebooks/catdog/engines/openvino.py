@@ -35,9 +35,10 @@ class OpenVINOEngine:
             raise EngineUnavailable("engine-no-params", _QUANTIZED[name])
         self.name = name
         self.fingerprint, self.architecture = backbone.fingerprint, backbone.architecture
-        self.engine_id = f"int8 {params.digest[:16]}" if name in _QUANTIZED else _ENGINE_ID[name]
+        params = params if runs else None
+        self.engine_id = f"int8 {params.digest[:16]}" if params else _ENGINE_ID[name]
         if self.architecture.name in QUANTIZABLE:
-            graph = with_features(build_graph(backbone, params if name in _QUANTIZED else None), self.architecture)
+            graph = with_features(build_graph(backbone, params), self.architecture)
         else:
             graph = _converted(backbone)
         self._one_at_a_time = threading.Lock()  # a request of OpenVINO's is none of several threads

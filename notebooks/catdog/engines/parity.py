@@ -103,5 +103,6 @@ def compare_pruned(
     middle = (regressed - fixed) / (photos + 2)
     half = 1.96 * np.sqrt((regressed + fixed + 1) / (photos + 2) - middle**2) / np.sqrt(photos + 2)
     agreement = (logits.argmax(axis=1) == reference.argmax(axis=1)).mean()
-    points = [100 * float(share) for share in ((regressed - fixed) / photos, middle - half, middle + half)]
-    return PrunedParityCheck(float(agreement), *points, max_drop, photos)
+    shares = (regressed - fixed) / photos, middle - half, middle + half
+    lost, low, high = (100 * float(share) for share in shares)
+    return PrunedParityCheck(float(agreement), lost, low, high, max_drop, photos)

@@ -1,6 +1,6 @@
 """A pruned network: VGG16 with fewer channels (see pruning/), in int8, as plain arrays."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,7 @@ class PrunedNetwork(Int8Params):
         """Channels that each layer gives."""
         return tuple(len(self.arrays[f"{layer}/bias"]) for layer in LAYERS)
 
-    def steps(self, layer: str, weights: Weights) -> np.ndarray:
+    def steps(self, layer: str, weights: Mapping[str, np.ndarray]) -> np.ndarray:
         return self.arrays[f"{layer}/kernel"]
 
 

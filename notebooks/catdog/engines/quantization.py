@@ -71,7 +71,7 @@ class _Shown(Sequence):
     def __len__(self) -> int:
         return len(self._items)
 
-    def __getitem__(self, place: int):
+    def __getitem__(self, place: int | slice):
         self._shown.update(self._shown.n < self._shown.total)
         return self._items[place]
 

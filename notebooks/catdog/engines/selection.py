@@ -43,30 +43,31 @@ def choose(
         SuiteError: the engine that was wanted fails, or all do.
     """
     if wanted != AUTO:
-        engine, reason = _tried(wanted, opened, failure)
-        if reason:
-            raise SuiteError("engine-unusable", f"The engine {wanted} cannot be used: {reason} Set ENGINE to auto.")
+        found = _tried(wanted, opened, failure)
+        if isinstance(found, str):
+            raise SuiteError("engine-unusable", f"The engine {wanted} cannot be used: {found} Set ENGINE to auto.")
         say(f"Engine: {wanted}.")
-        return engine
+        return found
     names = {name: name for name in candidates()} | dict(own or {})
     speeds = _measured(names, opened, _memory(backbone))
     fastest_first = sorted(names, key=lambda name: speeds.get(name, 0))  # unmeasured ones first: it is said why
     for name in dict.fromkeys([*fastest_first, TENSORFLOW]):
-        engine, reason = _tried(name, opened, failure)
-        if not reason:
+        found = _tried(name, opened, failure)
+        if not isinstance(found, str):
             speed = f", {1 / speeds[name]:.0f} photos a second here" if name in speeds else ""
             say(f"Engine: {name}{speed}.")
-            return engine
-        say(f"Engine {name} is skipped: {reason}")
+            return found
+        say(f"Engine {name} is skipped: {found}")
     raise SuiteError("engine-none", "No engine can run the model here: the lines above say why.")
 
 
-def _tried(name: str, opened: Callable[[str], Engine], failure: Callable[[Engine], str]) -> tuple[Engine | None, str]:
+def _tried(name: str, opened: Callable[[str], Engine], failure: Callable[[Engine], str]) -> Engine | str:
+    """The engine, or the reason against it."""
     try:
         engine = opened(name)
-        return engine, failure(engine)
+        return failure(engine) or engine
     except EngineUnavailable as unavailable:
-        return None, f"{unavailable} [{unavailable.code}]"
+        return f"{unavailable} [{unavailable.code}]"
 
 
 def _measured(names: Mapping[str, str], opened: Callable[[str], Engine], memory: Path) -> dict[str, float]:

@@ -210,8 +210,8 @@ def read_newest(model: str = "", say: Callable[[str], object] = print) -> Bundle
             continue
         if not model and found.card.synthetic:
             continue
-        for refusal in refusals:
-            say(f"Skipped: {refusal}")
+        for reason in refusals:
+            say(f"Skipped: {reason}")
         return found
     raise refusals[0]
 

@@ -40,7 +40,7 @@ class DataOfCard:
 
     name: str = ""
     digest: str = ""
-    photos: dict[str, dict[str, int]] = field(default_factory=dict)
+    photos: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     excluded: int = 0
 
 
@@ -137,7 +137,7 @@ class Card:
             version=_name(card["version"]),
             created=_text(card.get("created", "")),
             synthetic=bool(card.get("synthetic", False)),
-            parity={_text(name): ParityCheck(**_numbers(one)) for name, one in card.get("parity", {}).items()},
+            parity={_text(name): _parity(one) for name, one in card.get("parity", {}).items()},
             data=_data(card.get("data", {})),
             training=dict(card.get("training", {})),
             calibration=dict(card.get("calibration", {})),
@@ -193,9 +193,16 @@ def _thresholds(found: Mapping[str, Any]) -> Thresholds:
     return thresholds
 
 
+def _parity(found: Mapping[str, Any]) -> ParityCheck:
+    numbers = _numbers(found)
+    return ParityCheck(photos=int(numbers.pop("photos")), **numbers)
+
+
 def _pruned(found: Mapping[str, Any]) -> PrunedCard:
     about = {name: value for name, value in found.items() if name not in ("thresholds", "parity")}
-    return PrunedCard(_thresholds(found["thresholds"]), PrunedParityCheck(**_numbers(found["parity"])), about)
+    numbers = _numbers(found["parity"])
+    parity = PrunedParityCheck(photos=int(numbers.pop("photos")), **numbers)
+    return PrunedCard(_thresholds(found["thresholds"]), parity, about)
 
 
 def _metrics(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ..engines.selection import AUTO, choose
 from .bundle import TOLERANCE, Bundle, BundleRefused
 from .card_before import engine_of_before
 from .grad_cam import grad_cam
+from .pruned import PrunedModel
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,7 @@ class Classifier:
     def __init__(self, bundle: Bundle, engine: Engine):
         self.bundle = bundle
         self.engine = engine
-        self._model = (
-            bundle.pruned if engine.name == OPENVINO_PRUNED else bundle
-        )  # each has its own last layer and thresholds
+        self._model = _run_by(engine, bundle)
         _check_weights(bundle, engine.fingerprint)
         if engine.architecture != bundle.architecture:
             raise ValueError(f"the engine is made for {engine.architecture}, the model for {bundle.architecture}")
@@ -144,12 +143,20 @@ def load_classifier(
 
 def _run_alike(name: str, one: Bundle, other: Bundle) -> bool:
     """Whether the engine `name` is the same for both."""
-    engine_params = [bundle.engine_params.get(name) for bundle in (one, other)]
-    if name in (OPENVINO_INT8, OPENVINO_PRUNED) and not (
-        all(engine_params) and engine_params[0].digest == engine_params[1].digest
-    ):
-        return False
+    if name in (OPENVINO_INT8, OPENVINO_PRUNED):
+        params, others = (bundle.engine_params.get(name) for bundle in (one, other))
+        if not (params and others and params.digest == others.digest):
+            return False
     return one.is_on(other.card.backbone.fingerprint, other.architecture)
+
+
+def _run_by(engine: Engine, bundle: Bundle) -> Bundle | PrunedModel:
+    """Which of the two the engine runs: each has its own last layer and thresholds."""
+    if engine.name != OPENVINO_PRUNED:
+        return bundle
+    if bundle.pruned is None:
+        raise ValueError(f"the engine runs a pruned model, and {bundle.folder} has none")
+    return bundle.pruned
 
 
 def _check_weights(bundle: Bundle, fingerprint: str) -> None:

@@ -69,7 +69,7 @@ def _defaults(module: str, name: str) -> dict[str, Any]:
     """
     if module.split(".")[0] != "keras":
         return {}
-    made = getattr(importlib.import_module(module), name, None)
+    made: Any = getattr(importlib.import_module(module), name, None)
     if not hasattr(made, "from_config"):
         return {}
     arguments = inspect.signature(made.__init__).parameters.values()

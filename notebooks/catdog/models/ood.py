@@ -43,7 +43,7 @@ class OODDetector:
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         """What is saved of it beside the limit."""
-        against = {} if self.kernel is None else {"kernel": self.kernel, "bias": np.float32(self.bias)}
+        against = {} if self.kernel is None else {"kernel": self.kernel, "bias": np.array(self.bias, np.float32)}
         return {"centers": self.centers, **against}
 
     def distances(self, features: np.ndarray) -> np.ndarray:

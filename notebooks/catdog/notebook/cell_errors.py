@@ -25,7 +25,7 @@ def _shown(
 ) -> None:
     sentence = _STOPPED
     if isinstance(error, NameError):
-        sentence = missing_cell(error.name, shell.user_ns["In"][-1]) if _is_of_the_cell(traceback) else ""
+        sentence = missing_cell(error.name or "", shell.user_ns["In"][-1]) if _is_of_the_cell(traceback) else ""
     lines = [sentence] if sentence else shell.InteractiveTB.structured_traceback(kind, error, traceback, tb_offset)
     shell._showtraceback(kind, error, lines)
 

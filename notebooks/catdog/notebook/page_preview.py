@@ -1,5 +1,6 @@
 """What notebook 3 shows: whether the backend answers, and the page itself."""
 
+import functools
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -134,7 +135,7 @@ def open_for_editing() -> None:
         from google.colab import files
 
         for path in (texts, looks):
-            colab.ask_tab(lambda path=path: files.view(str(path)), otherwise=f"Open this file yourself: {path}")
+            colab.ask_tab(functools.partial(files.view, str(path)), otherwise=f"Open this file yourself: {path}")
     else:
         from IPython.display import FileLink, display
 

@@ -140,7 +140,7 @@ def fine_tune() -> None:
 def serve(*names: str) -> None:
     """Execute the notebooks that serve, each in a kernel of its own, and stay until Ctrl-C or until one has died."""
     with ExitStack() as kernels:
-        clients = []
+        clients: list[_Relaying] = []
         for name in names:
             print(f"\nExecuting {name}", flush=True)
             # Port and public link are the backend's, which shows the page itself: a free account has one address.

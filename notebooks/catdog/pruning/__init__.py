@@ -76,7 +76,8 @@ class Pruner:
 
     def _look(self) -> tuple[list[Moments], list[np.ndarray]]:
         """What every layer but the first sees and gives in the whole network."""
-        moments, targets = [Moments() for _ in CHAIN[1:]], [[] for _ in CHAIN[1:]]
+        moments = [Moments() for _ in CHAIN[1:]]
+        targets: list[list[np.ndarray]] = [[] for _ in CHAIN[1:]]
         run = whole(self._weights)
         for batch in bar(list(self._batches()), what="Looking at the network", unit="batches"):
             passing = list(run(centered(self._photos[batch])))[1:]

@@ -40,7 +40,7 @@ def widths_within(gmacs: float, losses: Sequence[dict[int, float]], sides: Seque
 
 
 def _cheapest(price: float, losses: Sequence[dict[int, float]], sides: Sequence[int], last: int) -> tuple[int, ...]:
-    widths, costs, ways = [3], np.zeros(1), []
+    widths, costs, ways = np.array([3]), np.zeros(1), []
     for allowed, side in zip([*losses, {last: 0.0}], sides):
         wide = np.array(list(allowed))
         through = costs[:, None] + price * 9 * np.outer(widths, wide) * side**2 / 1e9

@@ -10,9 +10,9 @@ _AT_ONCE = 4096  # rows; a few at a time would spend longer on adding than on mu
 class Moments:
     """Gathered batch by batch."""
 
-    def __init__(self):
-        self._count, self._inputs, self._outputs, self._squares = 0, 0.0, 0.0, 0.0
-        self._sums_of_products = 0.0, 0.0
+    def __init__(self) -> None:
+        self._count, self._inputs, self._outputs, self._squares = 0, np.zeros(1), np.zeros(1), 0.0
+        self._sums_of_products = np.zeros(1, np.float32), np.zeros(1, np.float32)
         self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
 
     def add(self, inputs: np.ndarray, outputs: np.ndarray) -> None:
@@ -27,8 +27,8 @@ class Moments:
         inputs, outputs = (np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*self._waiting))
         self._waiting = []
         self._count += len(inputs)
-        self._inputs += inputs.sum(axis=0, dtype=np.float64)
-        self._outputs += outputs.sum(axis=0, dtype=np.float64)
+        self._inputs = self._inputs + inputs.sum(axis=0, dtype=np.float64)
+        self._outputs = self._outputs + outputs.sum(axis=0, dtype=np.float64)
         self._squares += (outputs.astype(np.float64) ** 2).sum()
         before = self._sums_of_products
         self._sums_of_products = before[0] + inputs.T @ inputs, before[1] + inputs.T @ outputs

@@ -107,8 +107,8 @@ def compare(
             answered without having been trained on them.
     """
     newest = bundle.newest(name)
-    if reason := _incomparable(newest, dataset):
-        print(reason)
+    if newest is None or newest.classes != dataset.classes:
+        print(_incomparable(newest))
         return None
     if judgement is not None and judgement.by == CROSS_VALIDATION:
         return _by_cross_validation(newest, dataset, judgement, backbone)
@@ -122,7 +122,7 @@ def compare(
         return None
     features = features[unseen]
     try:
-        same = newest.is_on(backbone.fingerprint, backbone.architecture)
+        same = backbone is not None and newest.is_on(backbone.fingerprint, backbone.architecture)
         features_before = features if same else _features(newest, photos)
     except SuiteError as error:
         print(f"{newest.id} cannot be compared: {error} [{error.code}]")
@@ -137,12 +137,10 @@ def compare(
     )
 
 
-def _incomparable(newest: Bundle | None, dataset: Dataset) -> str:
+def _incomparable(newest: Bundle | None) -> str:
     if newest is None:
         return "There is no earlier version to compare with."
-    if newest.classes != dataset.classes:
-        return f"{newest.id} has other classes ({listed(newest.classes)}), so it cannot be compared."
-    return ""
+    return f"{newest.id} has other classes ({listed(newest.classes)}), so it cannot be compared."
 
 
 def _trained_on(newest: Bundle, dataset: Dataset) -> frozenset[str] | None:

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -134,7 +134,7 @@ class _Reference:
     def _engine(self) -> "TensorFlowEngine":
         key = self.fingerprint, self.architecture
         if key not in _loaded:
-            _loaded[key] = open_engine(TENSORFLOW, self._backbone)
+            _loaded[key] = cast("TensorFlowEngine", open_engine(TENSORFLOW, self._backbone))  # by that name
         return _loaded[key]
 
     @property

@@ -106,8 +106,9 @@ def judge(dataset: Dataset, data: Features, trained: TrainedHead) -> Judgement:
     fewest = np.bincount(data[TEST][1], minlength=len(dataset.classes)).min()
     if fewest < ENOUGH and trained.frozen and len(dataset.photos) <= MOST_CROSS_VALIDATED:
         return _cross_validated(dataset, data, trained)
-    answers = [head.probabilities(data[TEST][0]) for head in (trained.fit.head, trained.calibrated.head)]
-    return Judgement(TEST, tuple(dataset.of(TEST)), data[TEST][1], *answers, trained.reports)
+    features, targets = data[TEST]
+    as_trained, probabilities = (head.probabilities(features) for head in (trained.fit.head, trained.calibrated.head))
+    return Judgement(TEST, tuple(dataset.of(TEST)), targets, as_trained, probabilities, trained.reports)
 
 
 def _cross_validated(dataset: Dataset, data: Features, trained: TrainedHead) -> Judgement:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
 
@@ -22,7 +22,8 @@ from ..machine import thread_pool
 from ..progress import bar
 
 _TABLE = "CREATE TABLE IF NOT EXISTS features (digest BLOB, recipe TEXT, vector BLOB, UNIQUE (digest, recipe))"
-Item, Read = TypeVar("Item"), TypeVar("Read")
+Item = TypeVar("Item")
+Read = TypeVar("Read")
 
 
 class FeaturesDamaged(SuiteError):
@@ -118,7 +119,7 @@ def _size(path: Path) -> int:
 
 
 def _copy(source: Path, target: Path) -> None:
-    def write(copy: BinaryIO) -> None:
+    def write(copy: IO[bytes]) -> None:
         with source.open("rb") as file:
             shutil.copyfileobj(file, copy)
 

@@ -89,7 +89,7 @@ def learning_curve(data: Features, fit: FitResult) -> LearningCurve:
     most = np.bincount(targets[folds[0][0]], minlength=classes).mean()
     shares = [2.0**-power for power in range(_MOST_POINTS - 1, -1, -1) if most * 2.0**-power >= _FEWEST]
     tried = [(share, fold) for share in shares or [1.0] for fold in folds]
-    counts = {share: [] for share in shares or [1.0]}
+    counts: dict[float, list[tuple[float, int, int]]] = {share: [] for share in shares or [1.0]}
     for share, (seen, unseen) in bar(tried, what="With fewer photos", unit="fits"):
         some = _part(seen, targets, share, fit.seed)
         said = fit.out_of_fold[unseen]

@@ -92,13 +92,13 @@ def fit_head(
     features, targets = train_and_valid(data)
     trained = np.arange(len(targets) if frozen else len(data[TRAIN][1]))
     folds = _folds(features, targets, seed) if frozen else _held_out(len(trained), len(targets))
-    logits = {}
+    logits: dict[float, np.ndarray] = {}
     tried = [(strength, fold) for strength in strengths for fold in folds]
     for strength, (seen, unseen) in bar(tried, what="Cross-validation", unit="fits"):
         said = logits.setdefault(strength, no_logits(targets, classes))
         said[unseen] = regression(features[seen], targets[seen], classes, strength).logits(features[unseen])
     losses = {strength: cross_entropy(said, targets) for strength, said in logits.items()}
-    best = min(losses, key=losses.get, default=strengths[0])
+    best = min(losses, key=losses.__getitem__, default=strengths[0])
     head = regression(features[: len(trained)], targets[: len(trained)], classes, best)
     return FitResult(head, logits.get(best, no_logits(targets, classes)), tuple(folds), best, losses, seed)
 
@@ -107,7 +107,8 @@ def train_and_valid(data: Features) -> tuple[np.ndarray, np.ndarray]:
     """(features, class numbers) of the photos for training and, behind them, of those for validation."""
     if not len(data[VALID][1]):
         return data[TRAIN]  # which may be a file that does not fit in memory
-    return tuple(np.concatenate(parts) for parts in zip(data[TRAIN], data[VALID]))
+    features, targets = (np.concatenate(parts) for parts in zip(data[TRAIN], data[VALID]))
+    return features, targets
 
 
 def regression(features: np.ndarray, targets: np.ndarray, classes: int, strength: float) -> Head:
@@ -213,7 +214,7 @@ def _centered(features: np.ndarray, mean: np.ndarray, scale: float) -> np.ndarra
     """Float32 (n, size); of a file, in another file that is gone when nobody uses it any more."""
     if isinstance(features, np.memmap):
         with tempfile.TemporaryFile(dir=paths.cache_dir()) as file:
-            inputs = np.memmap(file, np.float32, "w+", shape=features.shape)
+            inputs: np.ndarray = np.memmap(file, np.float32, "w+", shape=features.shape)
     else:
         inputs = np.empty(features.shape, np.float32)
     for rows in _chunks(features):

@@ -71,12 +71,12 @@ class Metrics:
 
     def _by_class(self) -> list[str]:
         """A line for each, the worst first where there are many."""
-        shown = range(len(self.classes))
+        shown: Sequence[int] = range(len(self.classes))
         if len(self.classes) > _MOST_CLASSES:
             shown = sorted((number for number in shown if self.confusion[number].any()), key=lambda n: self.recall[n])
         width = max(len(label) for label in (*self.classes, "class"))
         lines = [f"{'class'.ljust(width)} precision   recall   photos"]
-        for number in list(shown)[:_MOST_CLASSES]:
+        for number in shown[:_MOST_CLASSES]:
             photos, answers = self.confusion[number].sum(), self.confusion[:, number].sum()
             precision = f"{self.precision[number]:.1%}" if answers else "–"
             recall = f"{self.recall[number]:.1%}" if photos else "–"

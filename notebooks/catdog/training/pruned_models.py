@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from ..models.pruned import PrunedModel
 from .engine_selection import EngineSelection, first
 from .metrics import Metrics
 from .trained_head import CROSS_VALIDATION, TrainedHead, train_like
+
+if TYPE_CHECKING:  # it needs OpenVINO
+    from ..pruning import Pruner
 
 NO, AUTO, ALL = "no", "auto", "all"
 TIMES = ("1.5", "1.75", "2", "2.25", "2.5", "3")  # less arithmetic than the whole network
@@ -154,8 +158,9 @@ def prune(
         of_pruned = train_like(trained, dataset, engine, engines.store)
         fresh = np.array([photo.digest not in seen for photo in photos])
         judged = fresh & trained.fit.judged & of_pruned.fit.judged
-        logits = (one.fit.out_of_fold[judged] for one in (of_pruned, trained))
-        return Candidate(times, network, engine, of_pruned, compare_pruned(*logits, targets[judged], max_drop), made)
+        logits, reference = (one.fit.out_of_fold[judged] for one in (of_pruned, trained))
+        parity = compare_pruned(logits, reference, targets[judged], max_drop)
+        return Candidate(times, network, engine, of_pruned, parity, made)
 
     found = [candidate(times) for times in TIMES if times == wanted or wanted == ALL]
     if wanted == AUTO:
@@ -205,7 +210,8 @@ class _Networks:
         self._name, self._backbone, self._seed = dataset.name, engines.backbone, seed
         self._make, self._most, self._pruning = make or self._pruned, most, pruning
         photos = dataset.of(TRAIN)
-        self._photos, self._pruner = first(photos, min(most, len(photos) // 2)), None
+        self._photos = first(photos, min(most, len(photos) // 2))
+        self._pruner: Pruner | None = None
 
     def of(self, times: str) -> tuple[PrunedNetwork, set[str], dict]:
         """The network with `times` less arithmetic, digests of the photos that it was made from, and how it was made.

@@ -122,7 +122,7 @@ def save_model(
     about = described(dataclasses.replace(card, name=name))
     return publish(
         name, card, head, photos, probabilities, engines.int8, trained.calibrated.ood_detector,
-        engines.backbone.fine_tuned, pruned and pruned.model(photos),
+        engines.backbone.fine_tuned, pruned.model(photos) if pruned else None,
         add_files=lambda folder: save_complete(folder, network, head, photos, probabilities, about, save_h5),
     )  # fmt: skip
 

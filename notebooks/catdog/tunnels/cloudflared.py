@@ -52,7 +52,9 @@ class CloudflaredConnection(Connection):
         super().__init__(self._found)
 
     def _listen(self) -> None:
-        with self._process.stderr as lines:
+        lines = self._process.stderr
+        assert lines is not None  # a pipe
+        with lines:
             for line in lines:
                 self._said.append(line.strip())
                 if _REGISTERED.search(line):

@@ -27,6 +27,7 @@ from .processes import end
 _RUN, _START = flask_ngrok._run_ngrok, flask_ngrok.start_ngrok
 _API = "http://localhost:4040/api/tunnels"  # where flask-ngrok looks
 _PAUSE = 0.1
+_LOG = "log"  # what the agent says, in a folder of its own
 WORD = (
     "This is the compatibility way, through the package flask-ngrok and ngrok's agent: it works, but TUNNEL=ngrok "
     "mends its link faster."
@@ -70,14 +71,16 @@ def run_with_ngrok(app, token: str = "") -> None:
     found, _ = authtoken.find_token(token, ask=True)
     if not found:
         raise SuiteError("ngrok-token-missing", f"ngrok needs an authtoken. {authtoken.GET_ONE}, and run this again.")
-    serve, options = app.run, {}
+    serve = app.run
+    options: dict[str, object] = {}
     app.run = lambda: serve(**options)
     flask_ngrok.run_with_ngrok(app)
     run_beside_the_agent = app.run
 
     def run(host: str | None = None, port: int | None = None, debug: bool | None = None, **more) -> None:
-        options.update(more, host=host, port=port or 5000, debug=debug, use_reloader=False)  # or two agents
-        agent = _Agent(options["port"], found, "", Timing().program)
+        port = port or 5000
+        options.update(more, host=host, port=port, debug=debug, use_reloader=False)  # or two agents
+        agent = _Agent(port, found, "", Timing().program)
         _put_parts_around(agent)
         print(WORD)
         try:
@@ -94,13 +97,15 @@ class _Agent:
     def __init__(self, port: int, token: str, domain: str, seconds: float):
         self._seconds = seconds
         self._options = [f"127.0.0.1:{port}", "--log=stdout", *([f"--url=https://{domain}"] if domain else [])]
-        self._token, self._process, self._folder = token, None, None
+        self._token = token
+        self._process: subprocess.Popen | None = None
+        self._folder: Path | None = None
 
     def start(self, command: list[str]) -> subprocess.Popen:
         """In place of Popen: flask-ngrok's command knows only port 5000, and of no token."""
         _refuse_a_second_agent()
-        self._folder = Path(tempfile.mkdtemp(prefix="ngrok-agent-"))
-        with self._log.open("wb") as log:
+        folder = self._folder = Path(tempfile.mkdtemp(prefix="ngrok-agent-"))
+        with (folder / _LOG).open("wb") as log:
             self._process = subprocess.Popen(
                 [*command[:2], *self._options],
                 env={**os.environ, authtoken.NAME: self._token},
@@ -121,15 +126,12 @@ class _Agent:
             time.sleep(_PAUSE)
 
     @property
-    def _log(self) -> Path:
-        return self._folder / "log"
-
-    @property
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
     def _refusal(self) -> LinkRefused:
-        said = ngrok_errors.without(self._token, self._log.read_text(errors="replace"))
+        log = (self._folder / _LOG).read_text(errors="replace") if self._folder else ""
+        said = ngrok_errors.without(self._token, log)
         if code := ngrok_errors.code_in(said):
             return LinkRefused("link-refused", ngrok_errors.explain(code, said[-300:]), code)
         return LinkRefused(

@@ -61,7 +61,7 @@ class Tunnel:
     def __init__(self, name: str, settings: Settings, public: bool, connect: Callable[[], Connection]):
         self.name, self.settings, self.public = name, settings, public
         self._connect, self._instance = connect, _served_at(settings.port)
-        self._status: Status | None = None
+        self._status = Status(CLOSED, "closed", "The link is not open yet.")
         self._closing = threading.Event()
         self._has_answered = False  # the connection of now, by its public address
         self._connection, told = self._opened(self._timing.first_answer)
@@ -155,8 +155,8 @@ class Tunnel:
             self._write_down(link.publish, self.url, **known)
         else:
             self._write_down(link.mark_down)
-        same = self._status is not None and self._status.state == state
-        self._status = Status(state, code, detail, self._status.since if same else datetime.now())
+        since = self._status.since if self._status.state == state else datetime.now()
+        self._status = Status(state, code, detail, since)
 
     def _write_down(self, write: Callable, *arguments, **known) -> None:
         try:

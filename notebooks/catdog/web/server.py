@@ -107,8 +107,7 @@ class Server:
         if refused and self._refuses:
             return self._app({**environ, REFUSED: 503}, start_response)
         if refused:
-            start_response("503 Service Unavailable", [("Retry-After", "5"), ("Content-Length", "0")])
-            return [b""]
+            return _refuse(environ, start_response)
         try:
             return self._app(environ, start_response)
         finally:
@@ -198,7 +197,13 @@ class Server:
                 pulled.set()
             self._thread.join(timeout=10)
             self._server.task_dispatcher.shutdown(timeout=5)
-            self._app = None  # whoever keeps a server that has ended need not keep what it served
+            self._app = _refuse  # whoever keeps a server that has ended need not keep what it served
+
+
+def _refuse(environ: dict, start_response: Callable) -> Iterable[bytes]:
+    """An app that is being stopped."""
+    start_response("503 Service Unavailable", [("Retry-After", "5"), ("Content-Length", "0")])
+    return [b""]
 
 
 def serve(app: Callable, name: str, port: int, host: str = "127.0.0.1", **options) -> Server:
