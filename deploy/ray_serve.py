@@ -13,7 +13,7 @@ import threading
 
 from catdog.backend.limits import parse_limits
 from catdog.engines.selection import AUTO
-from catdog.errors import SuiteError, for_the_command_line
+from catdog.errors import UserError, for_the_command_line
 from catdog.models import bundle
 from catdog.settings import as_typed, by_names_of_today, environment_first
 
@@ -24,11 +24,11 @@ KNOBS = {
 
 
 def build(settings: dict | None = None):
-    """What `serve.run` runs. Raises SuiteError for settings that cannot be."""
+    """What `serve.run` runs. Raises UserError for settings that cannot be."""
     settings = by_names_of_today(settings or {}, KNOBS)
     unknown = set(settings) - set(KNOBS)
     if unknown:
-        raise SuiteError("setting-unknown", f"There is no knob {unknown.pop()}: there are {', '.join(KNOBS)}.")
+        raise UserError("setting-unknown", f"There is no knob {unknown.pop()}: there are {', '.join(KNOBS)}.")
     knobs = {name: as_typed(name, settings.get(name), value) for name, value in KNOBS.items()}
     model, engine, code, origins, limits, replicas, fewest = environment_first(**knobs)
     from catdog.distributed.cluster import connect

@@ -311,9 +311,9 @@ def drawings(tmp_path_factory):
 @contextmanager
 def refused(code: str, *facts: str, kind: type[Exception] | None = None) -> Iterator[pytest.ExceptionInfo]:
     """What happens inside is refused with this code, and the message holds the facts; how it says it is its own."""
-    from catdog.errors import SuiteError
+    from catdog.errors import UserError
 
-    with pytest.raises(kind or SuiteError) as caught:
+    with pytest.raises(kind or UserError) as caught:
         yield caught
     assert caught.value.code == code, caught.value
     for fact in facts:

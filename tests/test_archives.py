@@ -12,7 +12,7 @@ from catdog.curation.decisions import Decisions
 from catdog.data import archives
 from catdog.data.dataset import check
 from catdog.data.sources import find_photos
-from catdog.errors import SuiteError
+from catdog.errors import UserError
 from conftest import drawing, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -293,6 +293,6 @@ def test_any_archive_is_unpacked_or_refused_and_no_other_file_is_touched(tmp_pat
     before = {name: data for name, data in there(tmp_path).items() if "unpacked" not in name}
     try:
         find_photos(str(path))
-    except SuiteError as refusal:
+    except UserError as refusal:
         str(refusal).encode()
     assert {name: data for name, data in there(tmp_path).items() if "unpacked" not in name} == before

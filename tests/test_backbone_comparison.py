@@ -10,7 +10,7 @@ from catdog.backbones.architectures import VGG16
 from catdog.data.dataset import check
 from catdog.data.preprocessing import CROP, SQUEEZE
 from catdog.data.sources import PhotoFolder
-from catdog.errors import SuiteError
+from catdog.errors import UserError
 from catdog.training import backbone_comparison
 from catdog.training.backbone_comparison import Tried, compare_networks, table
 from catdog.training.features import FeatureCache
@@ -45,7 +45,7 @@ def asked(stand_in, monkeypatch):
 
     def loaded(name, pixels, fit):
         if name != VGG16.name:
-            raise SuiteError("weights-missing", "They are not here.")
+            raise UserError("weights-missing", "They are not here.")
         return dataclasses.replace(stand_in.backbone, architecture=VGG16.at(pixels, fit))
 
     def engines(dataset, backbone, store, wanted):

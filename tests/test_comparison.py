@@ -18,7 +18,7 @@ from catdog.data.sources import PhotoFolder
 from catdog.data.synthetic import draw
 from catdog.engines import open_engine
 from catdog.engines.base import OPENVINO_FP32, OPENVINO_INT8, EngineUnavailable
-from catdog.errors import SuiteError
+from catdog.errors import UserError
 from catdog.models import bundle
 from catdog.models.bundle import Bundle
 from catdog.models.card import BackboneOfCard, Card, DataOfCard
@@ -340,7 +340,7 @@ def test_todays_model_is_compared_with_the_one_that_was_saved_before(shipped, ba
 
 def test_without_the_weights_of_its_backbone_a_version_is_not_compared_with(newest, capsys):
     def backbone():
-        raise SuiteError("weights-missing", "They are nowhere.")
+        raise UserError("weights-missing", "They are nowhere.")
 
     newest(1, fingerprint="g", opened=backbone)
     assert compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE) is None
@@ -349,7 +349,7 @@ def test_without_the_weights_of_its_backbone_a_version_is_not_compared_with(newe
 
 def test_the_first_version_has_none_before_it(monkeypatch):
     def none(name):
-        raise SuiteError("model-missing", "There is none.")
+        raise UserError("model-missing", "There is none.")
 
     monkeypatch.setattr(bundle, "find", none)
     assert compare("pets", PETS, a_head(1), features([1] * 12), BACKBONE) is None

@@ -296,7 +296,7 @@ def test_uneven_classes_are_told(folder, examined):
 def test_suggestions_are_shown_with_what_they_are_like(folder, examined):
     assert plots.suggestions([]) is None
     draw("cat", 200).resize((100, 100)).save(folder / "train" / "cat" / "near.png")
-    found = [one for one in examined()[1] if one.beside]
+    found = [one for one in examined()[1] if one.duplicate_of]
     titles = [axis.get_title() for axis in plots.suggestions(found).axes]
     assert titles[0] == f"{names(found)[found[0].photo.digest]}: cat\n→ out"
     assert titles[1] == "like this cat\nin test"

@@ -20,7 +20,7 @@ parquet = pytest.importorskip("pyarrow.parquet")
 from catdog.distributed import parquet_table
 from catdog.distributed.cluster import connect
 from catdog.distributed.label import label
-from catdog.distributed.storage import Place
+from catdog.distributed.storage import StorageFolder
 
 pytestmark = [pytest.mark.ray, pytest.mark.weights]
 
@@ -214,7 +214,7 @@ def bucket(photos):
     moto = server.ThreadedMotoServer(port=0)
     moto.start()
     host, port = moto.get_host_and_port()
-    place = Place.of(
+    place = StorageFolder.of(
         f"s3://key:secret@pets/photos?scheme=http&endpoint_override={host}:{port}&allow_bucket_creation=true"
     )
     place.create()
@@ -229,8 +229,8 @@ def test_photos_and_table_in_object_storage(bucket):
     out = bucket.replace("/photos", "/labels.parquet")
     assert str(label(bucket, out, engine=OPENVINO_INT8)) == "60 photos done, 0 refused, each with its reason."
     assert label(bucket, out).before == 60
-    found = [path for table in Place.of(out).tables(["path"]) for path in table["path"].to_pylist()]
-    assert sorted(found) == Place.of(bucket).files()
+    found = [path for table in StorageFolder.of(out).tables(["path"]) for path in table["path"].to_pylist()]
+    assert sorted(found) == StorageFolder.of(bucket).files()
     assert found[0].startswith("pets/photos/")
 
 
@@ -246,8 +246,8 @@ def test_what_cannot_be_is_told_in_a_sentence(photos, tmp_path, monkeypatch):
     with refused("engine-unknown", '"cuda"'):
         label(str(photos), out, engine="cuda")
     row = {"path": "x", "label": None, "model": "other/1"}
-    Place.of(out).create()
-    Place.of(out).write("a.parquet", parquet_table.pyarrow.Table.from_pylist([row]))
+    StorageFolder.of(out).create()
+    StorageFolder.of(out).write("a.parquet", parquet_table.pyarrow.Table.from_pylist([row]))
     with refused("folder-other-table", "other/1"):
         label(str(photos), out)
 
@@ -271,15 +271,15 @@ def test_what_lies_in_the_folder_is_found_once_whatever_else_is_there(tmp_path, 
     monkeypatch.chdir(tmp_path)
     expected = [f"{photos}/{name}" for name in ("a/1.jpg", "labels.parquet.jpg")]
     for name in (str(photos), "photos/", "./link/../photos", "link"):
-        place = Place.of(name)
-        assert place.files(but=Place.of(f"{name}/labels.parquet")) == expected
+        place = StorageFolder.of(name)
+        assert place.files(but=StorageFolder.of(f"{name}/labels.parquet")) == expected
     assert len(place.files()) == 3
     with refused("folder-holds-photos"):
         label(str(photos), "link")
 
 
 def test_odd_files_are_told(tmp_path):
-    place = Place.of(str(tmp_path))
+    place = StorageFolder.of(str(tmp_path))
     (tmp_path / "film.jpg").touch()
     os.truncate(tmp_path / "film.jpg", 300 << 20)
     with pytest.raises(OSError, match="more than 256 MB"):

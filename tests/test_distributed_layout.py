@@ -9,14 +9,14 @@ import pytest
 from catdog.data.dataset import check
 from catdog.data.folders import SPLITS
 from catdog.data.sources import PhotoFolder
-from catdog.errors import SuiteError
+from catdog.errors import UserError
 from conftest import encoded
 from PIL import Image
 
 pytest.importorskip("ray", reason="needs what requirements-scale.txt names")
 import pyarrow
 from catdog.distributed.features import StoredFeatures
-from catdog.distributed.storage import Place
+from catdog.distributed.storage import StorageFolder
 from catdog.distributed.train import CountedPhotos, find_layout
 
 pytestmark = pytest.mark.ray
@@ -130,7 +130,7 @@ def outcome(read, folder, labels):
     """(classes, split → digest and class of each photo in order), or the code of what is refused."""
     try:
         return read(folder, labels)
-    except SuiteError as error:
+    except UserError as error:
         return error.code
 
 
@@ -141,7 +141,7 @@ def in_memory(folder, labels):
 
 def in_storage(folder, labels):
     """As `fine_tune` does, but that a photo's feature is the name of its file."""
-    source, table = Place.of(str(folder)), Place.of(f"{folder.parent}/table")
+    source, table = StorageFolder.of(str(folder)), StorageFolder.of(f"{folder.parent}/table")
     paths = source.files()
     layout = find_layout(source, paths, labels)
     paths = [path for path in paths if layout.class_of(source.inside(path))]

@@ -19,7 +19,7 @@ from PIL import Image
 pytest.importorskip("ray", reason="needs what requirements-scale.txt names")
 import pyarrow
 from catdog.distributed.features import StoredFeatures
-from catdog.distributed.storage import Place
+from catdog.distributed.storage import StorageFolder
 from catdog.distributed.train import find_layout, fine_tune
 
 pytestmark = [pytest.mark.ray, pytest.mark.weights]
@@ -38,7 +38,7 @@ def row(number, label="cat", split="train"):
 def stored(folder, rows, per_file, paths=None):
     """What `StoredFeatures` makes of a table with these rows, where `paths` are there: (by split, left out, digest)."""
     folder.mkdir()
-    table = Place.of(str(folder / "table"))
+    table = StorageFolder.of(str(folder / "table"))
     table.create()
     schema = pyarrow.schema({
         "path": pyarrow.string(), "digest": pyarrow.string(), "features": pyarrow.list_(pyarrow.float32()),
@@ -46,7 +46,7 @@ def stored(folder, rows, per_file, paths=None):
     for start in range(0, len(rows), per_file):
         table.write(f"{start:04}.parquet", pyarrow.Table.from_pylist(rows[start : start + per_file], schema))
     paths = paths or [one["path"] for one in rows]
-    source = Place.of("/photos")
+    source = StorageFolder.of("/photos")
     found = StoredFeatures(table, source, paths, find_layout(source, paths), folder, 2)
     parts = {split: (features.tolist(), targets.tolist()) for split, (features, targets) in found.by_split.items()}
     together, its_targets = found.for_training["train"]  # those for validation are behind those for training
@@ -110,7 +110,7 @@ def test_the_model_is_that_of_memory_and_only_new_photos_are_computed(own_places
 
     model = fitted()
     assert "62 photos done, 2 refused" in capsys.readouterr().out
-    whole = pyarrow.concat_tables(Place.of(str(table)).tables(["path", "digest", "features"])).to_pylist()
+    whole = pyarrow.concat_tables(StorageFolder.of(str(table)).tables(["path", "digest", "features"])).to_pylist()
     features = {one["digest"]: one["features"] for one in whole if one["features"]}
     in_memory = check(PhotoFolder(photos, "pets")).photos
     data = {

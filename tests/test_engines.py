@@ -29,7 +29,7 @@ from catdog.engines.int8 import Int8Params
 from catdog.engines.parity import ParityCheck, compare
 from catdog.engines.quantization import quantize
 from catdog.models import bundle
-from catdog.models.arrays import kept_arrays
+from catdog.models.arrays import load_cached_arrays
 from catdog.models.bundle import BundleRefused
 from catdog.models.classifier import Classifier, load_classifier
 from catdog.training.engine_selection import EngineSelection, _Reference
@@ -213,9 +213,9 @@ def timed(monkeypatch, own_cache):
 
 def test_the_fastest_is_taken_and_its_time_remembered(timed, capsys):
     asked = timed({"a": 0.03, "b": 0.01, "c": 0.02})
-    assert selection.choose("auto", Stand, lambda one: "").name == "b"
+    assert selection.select("auto", Stand, lambda one: "").name == "b"
     assert "Engine: b, 100 photos a second here." in capsys.readouterr().out
-    selection.choose("auto", Stand, lambda one: "")
+    selection.select("auto", Stand, lambda one: "")
     assert asked == ["a", "b", "c"]
 
 
@@ -223,7 +223,7 @@ def test_the_fastest_is_taken_and_its_time_remembered(timed, capsys):
 def test_a_damaged_memory_of_times_is_measured_again(timed, rubbish):
     asked = timed({"a": 0.03, "b": 0.01})
     selection._memory().write_text(rubbish)
-    assert selection.choose("auto", Stand, lambda one: "").name == "b"
+    assert selection.select("auto", Stand, lambda one: "").name == "b"
     assert asked == ["a", "b"]
 
 
@@ -235,19 +235,19 @@ def test_one_that_fails_its_parity_check_or_cannot_run_is_passed_over_and_it_is_
             raise EngineUnavailable("engine-processor", "this processor cannot.")
         return Stand(name)
 
-    assert selection.choose("auto", opened, lambda one: "it lies." if one.name == "b" else "").name == "a"
+    assert selection.select("auto", opened, lambda one: "it lies." if one.name == "b" else "").name == "a"
     said = capsys.readouterr().out
     assert "Engine b is skipped: it lies." in said
     assert "Engine c is skipped: this processor cannot. [engine-processor]" in said
     with refused("engine-unusable", "engine b", "it lies.", "ENGINE"):
-        selection.choose("b", opened, lambda one: "it lies.")
+        selection.select("b", opened, lambda one: "it lies.")
     with refused("engine-none"):
-        selection.choose("auto", opened, lambda one: "it lies.")
+        selection.select("auto", opened, lambda one: "it lies.")
 
 
 def test_tensorflow_is_left_when_nothing_else_passes(timed):
     timed({"a": 0.01})
-    assert selection.choose("auto", Stand, lambda one: "no" if one.name == "a" else "").name == TENSORFLOW
+    assert selection.select("auto", Stand, lambda one: "no" if one.name == "a" else "").name == TENSORFLOW
 
 
 @pytest.mark.weights
@@ -336,7 +336,7 @@ def test_the_network_is_quantized_once_for_photos_of_one_name(drawings, slim, ow
     (kept,) = paths.cache_dir().glob("int8-*.npz")
     for damage in (kept.read_bytes()[:20_000], b"PK\x03\x04", b""):
         kept.write_bytes(damage)
-        assert kept_arrays(kept) == {}
+        assert load_cached_arrays(kept) == {}
 
 
 @pytest.mark.slow

@@ -6,12 +6,12 @@ import re
 
 import pytest
 from catdog.data.images import PhotoRefused
-from catdog.errors import CODES, SuiteError, for_the_command_line
+from catdog.errors import CODES, UserError, for_the_command_line
 from catdog.tunnels.base import LinkRefused
 from conftest import ROOT, notebook_cells
 
 KINDS = {
-    "SuiteError",
+    "UserError",
     "BundleRefused",
     "EngineUnavailable",
     "FeaturesDamaged",
@@ -78,17 +78,17 @@ def test_nothing_but_a_literal_code_is_raised_in_notebooks():
 
 def test_a_code_that_is_not_in_the_table_is_a_mistake():
     with pytest.raises(KeyError):
-        SuiteError("thought-up", "Something.")
+        UserError("thought-up", "Something.")
 
 
-@pytest.mark.parametrize("kind", [SuiteError, PhotoRefused, LinkRefused])
+@pytest.mark.parametrize("kind", [UserError, PhotoRefused, LinkRefused])
 def test_it_comes_back_from_another_process(kind):
     back = pickle.loads(pickle.dumps(kind("photo-empty", "The file is empty.")))
     assert (type(back), back.code, str(back)) == (kind, "photo-empty", "The file is empty.")
 
 
 def test_a_person_sees_sentence_and_code_and_no_traceback():
-    error = SuiteError("photo-empty", "The file is empty.")
+    error = UserError("photo-empty", "The file is empty.")
     assert error._render_traceback_() == ["⚠ The file is empty. [photo-empty]"]
     with pytest.raises(SystemExit, match=r"^⚠ The file is empty\. \[photo-empty\]$"), for_the_command_line("Stopped."):
         raise error

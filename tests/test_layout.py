@@ -6,7 +6,7 @@ import pytest
 from catdog.data.folders import split_named
 from catdog.data.labels import label_in_name
 from catdog.data.layout_reader import read_layout
-from catdog.errors import SuiteError
+from catdog.errors import UserError
 from conftest import refused
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -156,7 +156,7 @@ def test_one_class_and_none_of_these_in_names_or_a_table_are_one_class():
 
 
 def test_only_one_class_says_nothing_of_folders_that_are_not_there():
-    with pytest.raises(SuiteError) as caught:
+    with pytest.raises(UserError) as caught:
         understood(tree("cat"))
     assert "none-of-these" not in str(caught.value)
 
@@ -391,7 +391,7 @@ PATHS = st.builds(lambda folders, file: "/".join([*folders, file]), st.lists(NAM
 def test_any_tree_is_understood_or_refused_in_printable_words(paths, labels):
     try:
         layout = read_layout(paths, labels, lambda path: b"id,label\n1,cat\n2,dog\n", "pets")
-    except SuiteError as refusal:
+    except UserError as refusal:
         str(refusal).encode()
         return
     layout.describe(layout.counted(paths)).encode()

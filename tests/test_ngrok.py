@@ -12,7 +12,7 @@ import requests
 from catdog import files
 from catdog.backend.service import service_of
 from catdog.engines.base import OPENVINO_INT8
-from catdog.errors import SuiteError
+from catdog.errors import UserError
 from catdog.frontend.page import create_page_app
 from catdog.tunnels import Timing, ngrok_errors, open_tunnel, probe
 from catdog.tunnels import ngrok as ours
@@ -90,7 +90,7 @@ def test_the_link_file_says_where_it_leads_until_it_is_closed(ngrok, page):
 
 def test_the_token_is_never_shown_or_written(ngrok, page, own_places, capfd):
     tunnel = open_tunnel(page.port, "ngrok")
-    with pytest.raises(SuiteError) as caught:
+    with pytest.raises(UserError) as caught:
         open_tunnel(page.port, "ngrok", token="a-wrong-one-that-ngrok-repeats")
     shown = "".join(capfd.readouterr()) + repr(tunnel) + repr(tunnel.settings) + str(caught.value)
     written = "".join(path.read_text() for path in own_places.rglob("*.json"))

@@ -2,7 +2,7 @@
 
 import pytest
 from catdog import files, paths, settings
-from catdog.errors import SuiteError
+from catdog.errors import UserError
 from catdog.notebook import colab
 from catdog.notebook.settings import check_settings
 from catdog.settings import environment_first
@@ -233,4 +233,4 @@ def test_what_can_be_computed_again_may_fail_to_be_written(tmp_path, capsys):
 
 
 def test_an_error_for_people_shows_no_traceback_in_a_notebook():
-    assert SuiteError("setting-type", "Do this.")._render_traceback_() == ["⚠ Do this. [setting-type]"]
+    assert UserError("setting-type", "Do this.")._render_traceback_() == ["⚠ Do this. [setting-type]"]

@@ -20,7 +20,7 @@ from catdog.engines.base import OPENVINO_FP32, OPENVINO_INT8, OPENVINO_PRUNED, T
 from catdog.engines.parity import PrunedParityCheck, compare_pruned
 from catdog.engines.pruned import PrunedNetwork, quantize_pruned
 from catdog.models import bundle
-from catdog.models.arrays import kept_arrays
+from catdog.models.arrays import load_cached_arrays
 from catdog.models.bundle import BundleRefused
 from catdog.models.classifier import Classifier, load_classifier
 from catdog.models.head import Head
@@ -396,7 +396,7 @@ def test_auto_goes_on_from_how_the_first_did_and_what_was_made_is_kept(slender, 
     (kept, *_) = paths.cache_dir().glob("pruned-*.npz")
     for damage in (kept.read_bytes()[:20_000], b"PK\x03\x04", b""):
         kept.write_bytes(damage)
-        assert kept_arrays(kept) == {}
+        assert load_cached_arrays(kept) == {}
     assert half.parity.photos == len([photo for photo in slender[0].photos if photo.split != TEST]) - 16
     strict = dataclasses.replace(half, parity=dataclasses.replace(half.parity, agreement=0.5))
     assert "None is taken" in str(dataclasses.replace(trade_off, candidates=(strict,)))

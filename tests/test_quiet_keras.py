@@ -9,11 +9,11 @@ import pytest
 from conftest import ROOT
 
 SAYS = """
-from catdog.errors import SuiteError
+from catdog.errors import UserError
 try:
     from catdog.quiet_keras import keras
     print(keras.backend.backend(), keras.config.image_data_format(), keras.config.floatx())
-except SuiteError as error:
+except UserError as error:
     print(error.code)
 """
 TAKEN = """

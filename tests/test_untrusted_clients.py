@@ -94,7 +94,7 @@ def with_code(**headers):
 
 
 def from_the_server(status):
-    return lambda classifier: served(classifier).get("/", environ_base={request_limits.REFUSED: status})
+    return lambda classifier: served(classifier).get("/", environ_base={request_limits.REJECTED_STATUS: status})
 
 
 def broken_network(classifier):

@@ -24,7 +24,7 @@ SAVES = """
 import os, resource, signal, sys
 import numpy as np
 from catdog.models import bundle
-from catdog.errors import SuiteError
+from catdog.errors import UserError
 from catdog.paths import SHIPPED_MODEL
 from catdog.models.writer import publish
 
@@ -60,7 +60,7 @@ for order, number in map(str.split, sys.stdin):
         try:
             save()
             print(len(steps), flush=True)
-        except SuiteError as error:
+        except UserError as error:
             print(error.code, flush=True)
         os._exit(0)
     os.wait()

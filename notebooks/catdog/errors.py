@@ -104,7 +104,7 @@ CODES = {
 }
 
 
-class SuiteError(Exception):
+class UserError(Exception):
     """Something a user can put right.
 
     Args:
@@ -135,10 +135,10 @@ class SuiteError(Exception):
 
 @contextmanager
 def for_the_command_line(stopped: str) -> Iterator[None]:
-    """A command ends with the message of a SuiteError, or with `stopped` after Ctrl-C, instead of a traceback."""
+    """A command ends with the message of a UserError, or with `stopped` after Ctrl-C, instead of a traceback."""
     try:
         yield
-    except SuiteError as error:
+    except UserError as error:
         sys.exit(error.shown())
     except KeyboardInterrupt:
         sys.exit(stopped)

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from .errors import SuiteError
+from .errors import UserError
 
 _IN_ASCII = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d"})
 _MODEL_BYTES = 120  # of the 255 that file systems take
@@ -94,10 +94,10 @@ def _fits_a_model(letter: str) -> bool:
 
 
 def require_model_name(text: str, or_none: bool = False) -> None:
-    """Raises SuiteError for a name that cannot be a model's; an empty one may stand, where `or_none`, for none."""
+    """Raises UserError for a name that cannot be a model's; an empty one may stand, where `or_none`, for none."""
     fits = all(letter == "-" or _fits_a_model(letter) for letter in text) and len(text.encode()) <= _MODEL_BYTES
     if not (fits if text else or_none):
-        raise SuiteError(
+        raise UserError(
             "model-name",
             f'A model cannot be called "{printable(text)}": use lower-case letters, digits and hyphens, such as '
             f"{model_name(text)}.",

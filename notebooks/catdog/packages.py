@@ -10,12 +10,12 @@ from importlib.metadata import PackageNotFoundError, version
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from .errors import SuiteError
+from .errors import UserError
 from .paths import ROOT, on_colab
 
 
 def install_packages(*names: str) -> None:
-    """On Colab, those of requirements.txt that only some settings need; elsewhere they are there. Raises SuiteError."""
+    """On Colab, those of requirements.txt that only some settings need; elsewhere they are there. Raises UserError."""
     if on_colab():
         install([line for line in requirements() if line.name in names])
 
@@ -23,7 +23,7 @@ def install_packages(*names: str) -> None:
 def install_for_scale() -> None:
     """What labelling very many photos needs, while everything that is there stays at its version.
 
-    Raises SuiteError when that cannot be had.
+    Raises UserError when that cannot be had.
     """
     install(requirements("requirements-scale.txt"))
 
@@ -37,7 +37,7 @@ def requirements(file: str = "requirements.txt") -> list[Requirement]:
 def install(wanted: list[Requirement]) -> None:
     """Install those of `wanted` that are missing or too old, while everything else stays at its version.
 
-    Raises SuiteError when that cannot be had, with pip's reason.
+    Raises UserError when that cannot be had, with pip's reason.
     """
     missing = [line for line in wanted if not is_satisfied(line)]
     if not missing:
@@ -51,7 +51,7 @@ def install(wanted: list[Requirement]) -> None:
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         reason = " ".join(line for line in done.stderr.splitlines() if line.startswith("ERROR"))[:400]
-        raise SuiteError(
+        raise UserError(
             "install-failed",
             f"Installing failed: {reason or done.stderr.strip()[-400:]} Look at the network and run this cell again; "
             "if it fails again, use Runtime → Disconnect and delete runtime.",

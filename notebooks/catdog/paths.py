@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .errors import SuiteError
+from .errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED_MODEL = ROOT / "models" / "cats-and-dogs" / "2026-11-29-134152"  # .gitignore names it, too
@@ -21,18 +21,18 @@ def on_colab() -> bool:
 def mount_drive(wanted: bool = True) -> None:
     """Mount Google Drive on Colab, if `wanted`, so that models and link outlive the machine; elsewhere do nothing.
 
-    Raises SuiteError when access to Drive is refused.
+    Raises UserError when access to Drive is refused.
     """
     if not wanted or not on_colab() or _drive().is_dir():
         return
     if os.environ.get("VERTEX_PRODUCT") == "COLAB_ENTERPRISE":
-        raise SuiteError("drive-not-mounted", "Colab Enterprise has no Google Drive: set USE_DRIVE to False.")
+        raise UserError("drive-not-mounted", "Colab Enterprise has no Google Drive: set USE_DRIVE to False.")
     from google.colab import drive
 
     try:
         drive.mount(str(_drive().parent))
     except Exception as error:  # refused, timed out and a closed tab are unrelated classes there
-        raise SuiteError(
+        raise UserError(
             "drive-not-mounted",
             f"Google Drive was not mounted ({error}). Allow access when asked, or set USE_DRIVE to False.",
         ) from error
@@ -60,16 +60,16 @@ def _made(folder: Path, setting: str) -> Path:
     return folder
 
 
-def not_writable(folder: Path, setting: str, error: OSError) -> SuiteError:
+def not_writable(folder: Path, setting: str, error: OSError) -> UserError:
     """What to raise where `folder`, which `setting` names, takes nothing."""
-    return SuiteError(
+    return UserError(
         "folder-not-writable",
         f"{folder} cannot be written to ({error.strerror}): set {setting} to a folder that can be.",
     )
 
 
 def require_writable() -> None:
-    """Raises SuiteError where data, models or what is computed could not be kept: before anything is computed."""
+    """Raises UserError where data, models or what is computed could not be kept: before anything is computed."""
     for setting, folder in {"DATA_DIR": data_dir, "MODELS_DIR": models_dir, "CATDOG_CACHE": cache_dir}.items():
         path = folder()
         try:
@@ -112,15 +112,15 @@ def cache_dir() -> Path:
     return _from_environment("CATDOG_CACHE", Path("~/.cache/catdog"))
 
 
-def kept_dir() -> Path:
+def persistent_cache_dir() -> Path:
     """Where what was computed outlives the machine: the cache, or on Colab with Drive a folder there."""
     drive = drive_folder()
     return _from_environment("CATDOG_CACHE", drive / "cache" if drive else cache_dir())
 
 
 def cache_file(kind: str, made_for: str, suffix: str, folder: Path | None = None) -> Path:
-    """The file in `folder`, or else in `kept_dir()`, that holds what was made for `made_for` and for nothing else."""
-    return (folder or kept_dir()) / f"{kind}-{hashlib.sha256(made_for.encode()).hexdigest()[:16]}{suffix}"
+    """The file in `folder`, or else in `persistent_cache_dir()`, that holds what was made for `made_for` alone."""
+    return (folder or persistent_cache_dir()) / f"{kind}-{hashlib.sha256(made_for.encode()).hexdigest()[:16]}{suffix}"
 
 
 def keras_models_dir() -> Path:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .errors import SuiteError
+from .errors import UserError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if "keras" not in sys.modules:
@@ -35,7 +35,7 @@ with _without_standard_error():
     tf.config.list_physical_devices()  # where there is no GPU, looking for one is the loudest of all
 
 if keras.backend.backend() != "tensorflow":
-    raise SuiteError(
+    raise UserError(
         "keras-backend",
         f"Keras runs on {keras.backend.backend()} in this notebook: restart the runtime, and run the suite's cells "
         "before others that import Keras.",

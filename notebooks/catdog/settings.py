@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from . import moved
-from .errors import SuiteError
+from .errors import UserError
 from .paths import on_colab
 
 _WHY_NO_SECRET = {  # by the names of google.colab.userdata's errors
@@ -72,7 +72,7 @@ def clean_token(text: str) -> tuple[str, str]:
 
 
 def as_typed(name: str, text: str | None, default):
-    """`text` with the type of `default`; that where there is none. Raises SuiteError for text that does not fit."""
+    """`text` with the type of `default`; that where there is none. Raises UserError for text that does not fit."""
     if text is None or (text == "" and not isinstance(default, str)):
         return default
     if isinstance(default, bool):
@@ -80,12 +80,12 @@ def as_typed(name: str, text: str | None, default):
             return True
         if text.lower() in ("0", "false", "no", "off"):
             return False
-        raise SuiteError("setting-type", f'{name} must be true or false, not "{text}".')
+        raise UserError("setting-type", f'{name} must be true or false, not "{text}".')
     try:
         return type(default)(text)
     except ValueError:
         kind = "a whole number" if isinstance(default, int) else "a number"
-        raise SuiteError("setting-type", f'{name} must be {kind}, not "{text}".') from None
+        raise UserError("setting-type", f'{name} must be {kind}, not "{text}".') from None
 
 
 def environment_first(**settings) -> tuple:
@@ -93,7 +93,7 @@ def environment_first(**settings) -> tuple:
 
     Text from the environment takes the type of the value it replaces (bool, int, float or str; only text can be
     set to nothing). So a Colab form, a test and a command line turn the same knobs. An old name is taken, too, and
-    the new one is said. Raises SuiteError for text that does not fit.
+    the new one is said. Raises UserError for text that does not fit.
     """
     return tuple(as_typed(name, in_environment(name), default) for name, default in settings.items())
 

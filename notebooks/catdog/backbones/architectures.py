@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..data.preprocessing import CROP, PREPROCESSING, Preprocessing, require_preprocessing
-from ..errors import SuiteError
+from ..errors import UserError
 from . import lite0, lite0_weights
 from .vgg16_weights import Weights, fingerprint, load_weights
 
@@ -72,7 +72,7 @@ class Architecture:
         return np.concatenate([at_length_1(part) for part in parts] if self.unit_length else parts, axis=1)
 
     def at(self, pixels: int, fit: str = CROP) -> "Architecture":
-        """The same on photos of so many pixels a side. Raises SuiteError for a preprocessing that is not offered."""
+        """The same on photos of so many pixels a side. Raises UserError for a preprocessing that is not offered."""
         return dataclasses.replace(self, preprocessing=require_preprocessing(pixels, fit))
 
 
@@ -137,11 +137,11 @@ class Backbone:
 def load_backbone(name: str = VGG16.name, pixels: int = PREPROCESSING.pixels, fit: str = CROP) -> Backbone:
     """A backbone with ImageNet's weights, for photos of `pixels` a side that are brought to a square by `fit`.
 
-    Raises SuiteError: there is none of this name or for this preprocessing, or its weights cannot be had (see
+    Raises UserError: there is none of this name or for this preprocessing, or its weights cannot be had (see
     `vgg16_weights.load_weights`).
     """
     if name not in ARCHITECTURES:
-        raise SuiteError(
+        raise UserError(
             "backbone-unknown", f'There is no backbone "{name}": set BACKBONE to one of {", ".join(ARCHITECTURES)}.'
         )
     architecture = ARCHITECTURES[name].at(pixels, fit)

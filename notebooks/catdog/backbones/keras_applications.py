@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ..data.preprocessing import PREPROCESSING
-from ..errors import SuiteError, first_line
+from ..errors import UserError, first_line
 from ..quiet_keras import keras
 from .vgg16_weights import Weights
 
@@ -16,14 +16,14 @@ def load_weights(name: str) -> Weights:
     From the path in `<NAME>_WEIGHTS` where that is set (such as `CONVNEXTTINY_WEIGHTS`: Keras' file without the last
     layer), else from Keras' cache or its server.
 
-    Raises SuiteError with the reason when they cannot be had.
+    Raises UserError with the reason when they cannot be had.
     """
     variable = f"{name.upper()}_WEIGHTS"
     chosen = os.environ.get(variable)
     try:
         base = build(name, str(Path(chosen).expanduser()) if chosen else "imagenet")
     except Exception as error:  # Keras raises plain ones where its server is out of reach
-        raise SuiteError(
+        raise UserError(
             "weights-missing",
             f"The weights of {name} could not be had ({first_line(error, 200)}). Connect to the internet once, put the "
             f"path of Keras' 'notop' file into {variable}, or set BACKBONE to VGG16.",

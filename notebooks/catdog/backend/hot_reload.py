@@ -9,7 +9,7 @@ from pathlib import Path
 from apiflask import APIFlask
 
 from ..engines.selection import AUTO
-from ..errors import SuiteError, first_line
+from ..errors import UserError, first_line
 from ..models import bundle
 from ..models.bundle import Bundle, BundleRefused
 from ..models.classifier import Classifier, load_classifier
@@ -90,7 +90,7 @@ class ModelWatcher:
         except Exception as error:  # of one version, which must not hide another; it may pass
             self._known.discard(folder)
             self._later[folder] = time.monotonic() + _RETRY_SECONDS
-            is_told = isinstance(error, SuiteError)
+            is_told = isinstance(error, UserError)
             self._note_refusal(folder, str(error) if is_told else f"{folder} cannot be used: {first_line(error)}.")
             return False
         return True
@@ -100,16 +100,16 @@ class ModelWatcher:
         return found.folder.parent.name == ours.folder.parent.name and set(found.classes) == set(ours.classes)
 
     def take_over(self) -> None:
-        """Serve the version that waits because it has another subject. Raises SuiteError where none waits."""
+        """Serve the version that waits because it has another subject. Raises UserError where none waits."""
         with self._one_at_a_time:
             if self._waiting is None:
-                raise SuiteError("version-none-waiting", f"No other version waits: {self.serving.id} goes on.")
+                raise UserError("version-none-waiting", f"No other version waits: {self.serving.id} goes on.")
             self._take_over(self._waiting)
 
     def roll_back(self) -> None:
         """Serve what was served before, else the version before this one; the one that is left stays aside.
 
-        Raises SuiteError where there is none that can be served.
+        Raises UserError where there is none that can be served.
         """
         with self._one_at_a_time:
             left = self.serving.folder
@@ -120,13 +120,13 @@ class ModelWatcher:
                     if folder not in self._before and not self._has_our_subject(found):
                         continue
                     self._take_over(found)
-                except SuiteError as refusal:
+                except UserError as refusal:
                     self._note_refusal(folder, str(refusal))
                     continue
                 self._before = [before for before in self._before if before not in (folder, left)]
                 self._known |= {folder, left}
                 return
-            raise SuiteError(
+            raise UserError(
                 "version-no-earlier", f"There is no version before {self.serving.id} that can be served: it goes on."
             )
 

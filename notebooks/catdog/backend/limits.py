@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from ..data.images import UNTRUSTED_PIXELS
-from ..errors import SuiteError
+from ..errors import UserError
 
 _MOST, _MOST_SECONDS = 1 << 40, 24 * 3600  # beyond which sockets and timers fail, and nobody means it
 # What limits were called before, and their names today. To be removed with the next number of `catdog.API`.
@@ -58,7 +58,7 @@ def parse_limits(text: str) -> Limits:
 
     A limit's name of before is taken, too, and the new one is said.
 
-    Raises SuiteError for a limit that does not exist, and for a value that is not a number above 0 or beyond reason.
+    Raises UserError for a limit that does not exist, and for a value that is not a number above 0 or beyond reason.
     """
     defaults = dataclasses.asdict(Limits())
     changes = {}
@@ -70,7 +70,7 @@ def parse_limits(text: str) -> Limits:
             print(f"The limit {name} is called {_CALLED_NOW[name]} now: please use that name.")
             name = _CALLED_NOW[name]
         if name not in defaults:
-            raise SuiteError(
+            raise UserError(
                 "setting-limits", f'LIMITS knows no "{name}", only {", ".join(defaults)}: write them like photos=16.'
             )
         try:
@@ -78,7 +78,7 @@ def parse_limits(text: str) -> Limits:
         except ValueError:
             changes[name] = 0
         if not 0 < changes[name] <= (_MOST_SECONDS if isinstance(defaults[name], float) else _MOST):
-            raise SuiteError(
+            raise UserError(
                 "setting-limits", f'LIMITS: {name} must be a number above 0, such as {defaults[name]}, not "{value}".'
             )
     return Limits(**changes)

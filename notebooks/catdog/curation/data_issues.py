@@ -42,7 +42,9 @@ def find_issues(
     photos = [photo for split in SPLITS for photo in dataset.of(split)]
     features, targets = (np.concatenate(parts) for parts in zip(*(data[split] for split in SPLITS)))
     alike = list(_near_duplicates(photos, features))
-    found = [one for one in alike if one.beside and one.photo.split != one.beside.split]  # it must not train, anyhow
+    found = [
+        one for one in alike if one.duplicate_of and one.photo.split != one.duplicate_of.split
+    ]  # it must not train, anyhow
     found += _wrong_labels(photos, features, targets, dataset.classes)
     found += [*alike, *_odd_looks(photos, _looks(photos))]
     once: dict[str, Suggestion] = {}

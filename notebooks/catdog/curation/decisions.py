@@ -14,7 +14,7 @@ from typing import Final
 from .. import files, paths
 from ..data import known_sets
 from ..data.dataset import Dataset, Excluded, Photo, require_training_photos
-from ..errors import SuiteError
+from ..errors import UserError
 from ..names import printable, same
 
 
@@ -46,19 +46,19 @@ class Suggestion:
         photo: which one.
         why: in words.
         suggested: `OUT`, `KEEP` or a class.
-        beside: another photo to look at with it.
+        duplicate_of: the photo that it is nearly the same as, if any.
     """
 
     photo: Photo
     why: str
     suggested: Decision
-    beside: Photo | None = None
+    duplicate_of: Photo | None = None
 
 
 class Decisions:
     """Of the photos called `name`: digest → `OUT`, `KEEP` or the class that it really is.
 
-    Raises SuiteError where the file is damaged.
+    Raises UserError where the file is damaged.
     """
 
     def __init__(self, name: str):
@@ -92,7 +92,7 @@ class Decisions:
 
         Where these photos had another name before, what was decided under that holds.
 
-        Raises SuiteError where nothing would be left of a class.
+        Raises UserError where nothing would be left of a class.
         """
         if not self._made:
             self._take_over(dataset)
@@ -120,7 +120,7 @@ class Decisions:
         A class may be called anything, with commas, too; where one is called as an action is, it is the class that is
         meant, and `leave out` and `keep as is` mean the actions.
 
-        Raises SuiteError for words that make no sense, and remembers nothing then.
+        Raises UserError for words that make no sense, and remembers nothing then.
         """
         suggestions, meanings = list(suggestions), _meanings(classes)
         made: dict[str, Decision] = {}
@@ -187,7 +187,7 @@ def table(suggestions: Sequence[Suggestion], most: int = 40) -> str:
 def _named(name: str, digests: Iterable[str]) -> str:
     found = [digest for digest in digests if digest.startswith(name.lower())]
     if len(found) != 1 or len(name) < _SHORT:
-        raise SuiteError(
+        raise UserError(
             "decision-photo-unknown",
             f'"{name}" is not the id of a photo above: begin with the letters of one.',
         )
@@ -235,7 +235,7 @@ def _decision(word: str, entry: str, meanings: dict[str, Decision]) -> Decision:
     if word.casefold() not in meanings:
         classes = [label for label in meanings.values() if not isinstance(label, Action)]
         shown = " or ".join(classes[:10]) + (" or another class" if len(classes) > 10 else "")
-        raise SuiteError(
+        raise UserError(
             "decision-invalid",
             f'"{printable(entry)}" is not valid: write the id, then {OUT}, {KEEP}, or {shown}.',
         )
@@ -272,6 +272,6 @@ def _read(path: Path) -> dict[str, Decision]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError):
-        raise SuiteError(
+        raise UserError(
             "decisions-damaged", f"{path} is damaged: repair or remove it; without it, all photos count as they lie."
         ) from None

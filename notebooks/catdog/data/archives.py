@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from ..errors import CODES, SuiteError, first_line
+from ..errors import CODES, UserError, first_line
 from ..names import decoded, printable
 from ..progress import bar
 from .folders import is_archive, is_of_a_program
@@ -123,7 +123,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
             return _written(archive, members, folder)
     except NotImplementedError:
         return _by_a_program(archive, folder / stem(archive))
-    except SuiteError:
+    except UserError:
         raise
     except Exception as error:  # what reads archives fails in many ways on damaged ones: every one is a refusal
         what, remedy = first_line(error), "Make or download the archive again."
@@ -131,7 +131,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
             remedy = "Make room on the disk, or set DATA_DIR to a folder on another one."
         if isinstance(error, RuntimeError) and "password" in what:
             what, remedy = "it asks for a password", "Unpack it on your computer, and set DATA to the folder."
-        raise SuiteError("photos-zip-damaged", f"{archive} could not be unpacked ({what}). {remedy}") from error
+        raise UserError("photos-zip-damaged", f"{archive} could not be unpacked ({what}). {remedy}") from error
 
 
 def _written(archive: Path, members: list[_Member], folder: Path) -> list[str]:
@@ -219,7 +219,7 @@ def _by_a_program(archive: Path, folder: Path) -> list[str]:
                     link.unlink()  # it may lead out of the folder
                 return []
     kind = kind_of(archive) or "zip of a kind that Python does not read (Deflate64, encrypted or in several parts)"
-    raise SuiteError(
+    raise UserError(
         "photos-archive-kind",
         f"{archive} is a {kind}, which needs another program. Unpack it on your computer, for example with 7-Zip, and "
         "set DATA to the folder, or to a zip of it.",
@@ -236,7 +236,7 @@ def unpack_inner(folder: Path, depth: int = _DEPTH) -> list[str]:
         with tempfile.TemporaryDirectory(prefix=".inner-", dir=folder) as place:
             try:
                 notes += unpack(path, Path(place))
-            except SuiteError as damaged:
+            except UserError as damaged:
                 notes.append(f"{printable(path.name)}, within the archive, is left out: {CODES[damaged.code]}.")
                 path.rename(path.with_name(f".{path.name}"))
                 continue

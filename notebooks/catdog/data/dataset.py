@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import SuiteError
+from ..errors import UserError
 from ..machine import processors, thread_pool
 from ..names import listed, printable
 from ..progress import bar
 from .folders import NONE_OF_THESE, SPLITS, TEST, TRAIN, is_none_of_these, list_files
 from .inspection import Look, inspect
-from .known_sets import KnownSet, recognised, remember, short
+from .known_sets import KnownSet, recognized, remember, short
 from .layout import Layout
 from .layout_reader import read_layout
 from .pictures import Pictures
@@ -134,20 +134,20 @@ class _Labelled:
 def find_layout(folder: PhotoFolder) -> tuple[Layout, list[str]]:
     """How the photos of `folder` are sorted, and the paths of all its files relative to it.
 
-    Raises SuiteError where that is not clear, or the folder cannot be listed.
+    Raises UserError where that is not clear, or the folder cannot be listed.
     """
     paths = list_files(folder.path)
     return read_layout(paths, folder.labels, lambda path: (folder.path / path).read_bytes(), str(folder.path)), paths
 
 
 def describe_layout(folder: PhotoFolder) -> str:
-    """What was understood of `folder`, as a table; no photo is read. Raises SuiteError as `find_layout` does."""
+    """What was understood of `folder`, as a table; no photo is read. Raises UserError as `find_layout` does."""
     layout, paths = find_layout(folder)
     return layout.describe(layout.counted(paths))
 
 
 def list_photos(folder: PhotoFolder) -> list[tuple[Path, str]]:
-    """(path, class) of every file that has a class, unchecked. Raises SuiteError as `find_layout` does."""
+    """(path, class) of every file that has a class, unchecked. Raises UserError as `find_layout` does."""
     return [(file.path, file.label) for file in _files(folder, *find_layout(folder))]
 
 
@@ -175,7 +175,7 @@ def check(folder: PhotoFolder, known: Collection[str] = (), preprocessing: Prepr
         preprocessing: by which the others are needed next, see `prepared.py`.
 
     Raises:
-        SuiteError: the folders are not understood, or a class has no photo to learn from.
+        UserError: the folders are not understood, or a class has no photo to learn from.
     """
     layout, paths = find_layout(folder)
     files = _files(folder, layout, paths)
@@ -187,7 +187,7 @@ def check(folder: PhotoFolder, known: Collection[str] = (), preprocessing: Prepr
     excluded = [Excluded(file.path, look.code, look.reason) for file, look in results if look.code]
     usable = [(file, look) for file, look in results if not look.code]
     classes = tuple(sorted({file.label for file in files if not is_none_of_these(file.label)}))
-    known_set, about_name = recognised(folder.name, classes, {short(look.picture) for _, look in usable})
+    known_set, about_name = recognized(folder.name, classes, {short(look.picture) for _, look in usable})
     kept, copies = _without_copies(usable)
     photos = tuple(_split([pair for pair in kept if not is_none_of_these(pair[0].label)], known_set))
     negatives = tuple(
@@ -250,18 +250,18 @@ def _by_reason(excluded: Iterable[Excluded], most: int = 20) -> list[str]:
 def require_training_photos(
     classes: Iterable[str], photos: Iterable[Photo], where: str, excluded: Iterable[Excluded] = ()
 ) -> None:
-    """Raises SuiteError where a class has no photo to learn from; it tells why files were left out."""
+    """Raises UserError where a class has no photo to learn from; it tells why files were left out."""
     require_classes(classes, {photo.label for photo in photos if photo.split == TRAIN}, where, excluded)
 
 
 def require_classes(
     classes: Iterable[str], trained: Iterable[str], where: str, excluded: Iterable[Excluded] = ()
 ) -> None:
-    """Raises SuiteError for classes that are not among those with a photo to learn from."""
+    """Raises UserError for classes that are not among those with a photo to learn from."""
     missing = sorted(set(classes) - set(trained))
     if missing:
         reasons = "".join(f"\n{line}" for line in _by_reason(excluded, 5))
-        raise SuiteError(
+        raise UserError(
             "photos-class-empty",
             f"{printable(where)} has no usable training photo of {listed(missing, _NAMED_CLASSES)}. Add photos, or "
             f"remove the folder.{reasons}",

@@ -38,7 +38,7 @@ class Correction:
 class Feedback:
     """The corrections of the photos that go with the models called `name`, in data/feedback/<name>/.
 
-    Raises SuiteError where the folder cannot be used, or the name is not a model's.
+    Raises UserError where the folder cannot be used, or the name is not a model's.
     """
 
     def __init__(self, name: str, most: int = MOST):

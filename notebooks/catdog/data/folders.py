@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import SuiteError
+from ..errors import UserError
 from ..names import printable, same
 
 TRAIN, VALID, TEST = SPLITS = ("train", "valid", "test")
@@ -114,11 +114,11 @@ def list_files(root: Path) -> list[str]:
 
 def files_below(root: Path) -> Iterator[str]:
     """Paths below `root`, "/" between names; those of folders without files end in "/". Links are followed, but never
-    in a circle. Raises SuiteError where a folder cannot be listed."""
+    in a circle. Raises UserError where a folder cannot be listed."""
     try:
         yield from _files_below(os.fspath(root), "", frozenset())
     except OSError as error:
-        raise SuiteError(
+        raise UserError(
             "folder-unusable",
             f"{printable(error.filename or root)} cannot be listed ({error.strerror}): the disk or Drive may be away. "
             "Run this cell again.",

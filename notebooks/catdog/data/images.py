@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 from pillow_heif import register_heif_opener
 
-from ..errors import SuiteError, first_line
+from ..errors import UserError, first_line
 from ..names import printable
 from .preprocessing import PREPROCESSING, SQUEEZE, Preprocessing
 from .salvage import png_without_extras, rows_there
@@ -44,7 +44,7 @@ Image.MAX_IMAGE_PIXELS = None  # `max_pixels` is asked for at each photo, by its
 _SRGB = ImageCms.createProfile("sRGB")
 
 
-class PhotoRefused(SuiteError):
+class PhotoRefused(UserError):
     """A photo that cannot come in. The message says it to a person."""
 
 

@@ -39,7 +39,7 @@ def short(identity: str) -> str:
     return identity[:_LETTERS]
 
 
-def recognised(name: str, classes: Collection[str], digests: Collection[str]) -> tuple[KnownSet, list[str]]:
+def recognized(name: str, classes: Collection[str], digests: Collection[str]) -> tuple[KnownSet, list[str]]:
     """(what is remembered of this set, what a person should know): the one called `name`, or where that name is of
     other photos, `name-2`.
 

@@ -4,7 +4,7 @@ import functools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from ..errors import SuiteError
+from ..errors import UserError
 from ..names import class_name, listed, printable, same
 from .class_folders import Findings, Unclear, class_folders
 from .folders import (
@@ -45,7 +45,7 @@ def read_layout(
         read: gives the content of a table among `paths`.
         where: what to call the folder in messages.
 
-    Raises SuiteError where the folders can be understood in more than one way, or in none.
+    Raises UserError where the folders can be understood in more than one way, or in none.
     """
     return _Reader(paths, labels, read, where).layout()
 
@@ -68,7 +68,7 @@ class _Reader:
         try:
             return self._chosen()
         except Unclear as unclear:
-            raise SuiteError("photos-layout", self._refusal(str(unclear))) from None
+            raise UserError("photos-layout", self._refusal(str(unclear))) from None
 
     def _chosen(self) -> Layout:
         if not self._root.total:
@@ -234,7 +234,7 @@ class _Reader:
                 f" {NONE_OF_THESE} is not a class: to tell one kind from everything else, give that folder another "
                 "name, such as other."
             )
-            raise SuiteError(
+            raise UserError(
                 "photos-few-classes",
                 f"{self._where} needs at least two sub-folders with photos, one for each class; there is {there}."
                 + no_class * (len(classes) < len(labels)),

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from ..errors import SuiteError
+from ..errors import UserError
 
 CROP, SQUEEZE = "crop", "squeeze"
 FITS = (CROP, SQUEEZE)
@@ -54,9 +54,9 @@ PIXELS = (224, 256, 288, 320)  # that notebook 1 offers
 
 
 def require_preprocessing(pixels: int, fit: str) -> Preprocessing:
-    """The one of these settings. Raises SuiteError where it is not offered: ask before anything is prepared by it."""
+    """The one of these settings. Raises UserError where it is not offered: ask before anything is prepared by it."""
     for name, value, offered in (("PIXELS", pixels, PIXELS), ("FIT", fit, FITS)):
         if value not in offered:
             choices = ", ".join(map(str, offered))
-            raise SuiteError("setting-preprocessing", f"{name} must be one of {choices}, not {value}.")
+            raise UserError("setting-preprocessing", f"{name} must be one of {choices}, not {value}.")
     return Preprocessing(int(pixels), fit)

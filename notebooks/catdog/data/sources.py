@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import paths
-from ..errors import SuiteError
+from ..errors import UserError
 from ..names import model_name
 from ..progress import bar
 from .archives import is_readable, kind_of, stem
@@ -70,7 +70,7 @@ def find_photos(data: str = AUTO, labels: str = AUTO) -> PhotoFolder:
         labels: where the labels stand, see `layout_reader.read_layout`.
 
     Raises:
-        SuiteError: nothing is there, the archive is damaged, or the download failed.
+        UserError: nothing is there, the archive is damaged, or the download failed.
     """
     data = data.strip()
     if data in (AUTO, ""):
@@ -85,7 +85,7 @@ def find_photos(data: str = AUTO, labels: str = AUTO) -> PhotoFolder:
 def _public_or_drawings() -> PhotoFolder:
     try:
         return _public("cats_and_dogs_filtered")
-    except SuiteError as error:
+    except UserError as error:
         print(f"{error.shown()}\nGoing on with drawings of cats and dogs, so that you can see how everything works.")
         return _drawings()
 
@@ -103,7 +103,7 @@ def _own(path: Path, labels: str) -> PhotoFolder:
         raise _missing(path)
     if is_readable(path) or kind_of(path):
         return PhotoFolder(unpacked([path], stem(path)), model_name(stem(path)), labels=labels)
-    raise SuiteError("photos-not-a-folder", f"{path} is {_what_it_is(path)}. {_WANTED}")
+    raise UserError("photos-not-a-folder", f"{path} is {_what_it_is(path)}. {_WANTED}")
 
 
 def _holds_photos(folder: Path) -> bool:
@@ -119,9 +119,9 @@ def _what_it_is(path: Path) -> str:
     return "one photo"
 
 
-def _missing(path: Path) -> SuiteError:
+def _missing(path: Path) -> UserError:
     choices = ", ".join((AUTO, *PUBLIC_SETS, DRAWINGS))
-    return SuiteError(
+    return UserError(
         "photos-missing", f"There is nothing at {path.absolute()}. {_WANTED[:-1]}, or to one of: {choices}."
     )
 
@@ -129,11 +129,11 @@ def _missing(path: Path) -> SuiteError:
 def as_path(text: str) -> Path:
     """A path as people paste it: with blanks or quotes around it, `file://` before it, `~` or `$HOME` in it.
 
-    Raises SuiteError for the address of a web page, and for a person who has no home here.
+    Raises UserError for the address of a web page, and for a person who has no home here.
     """
     plain = text.strip().strip("\"'“”„‘’«»").strip()
     if re.match(r"(https?|ftp|s3|gs)://", plain, re.IGNORECASE):
-        raise SuiteError(
+        raise UserError(
             "photos-address",
             f"{plain} is an address, not a path. Download it first, on Colab with !wget -O photos.zip '{plain}' in a "
             "cell of its own, then set DATA to photos.zip.",
@@ -177,7 +177,7 @@ def _download(url: str, target: Path) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         reason = getattr(error, "reason", error)
-        raise SuiteError(
+        raise UserError(
             "photos-not-downloaded", f"{target.stem} could not be downloaded from {url} ({reason})."
         ) from error
     part.replace(target)

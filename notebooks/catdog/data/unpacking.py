@@ -22,7 +22,7 @@ def unpacked(archives: Sequence[Path], name: str) -> Path:
     Each content has a folder of its own. What a person added to or changed in the folder of an earlier content is
     copied to that of the new one, and it is said.
 
-    Raises SuiteError where one cannot be unpacked; nothing is left behind then.
+    Raises UserError where one cannot be unpacked; nothing is left behind then.
     """
     home = paths.unpacked_dir()
     folder = home / f"{name[:80]}-{identity(archives)}"

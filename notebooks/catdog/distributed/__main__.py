@@ -5,14 +5,14 @@ import sys
 from ..backbones.architectures import VGG16
 from ..data.layout import AUTO as AUTO_LABELS
 from ..engines.selection import AUTO
-from ..errors import SuiteError, for_the_command_line
+from ..errors import UserError, for_the_command_line
 from ..settings import environment_first, in_environment
 
 
 def _label() -> None:
     photos, out, model, engine = environment_first(LABEL_PHOTOS="", LABELS_OUT="", MODEL="", ENGINE=AUTO)
     if not photos or not out:
-        raise SuiteError(
+        raise UserError(
             "table-places-missing",
             "Say where the photos are and where the result goes: make ray-label LABEL_PHOTOS=… LABELS_OUT=….parquet.",
         )
@@ -24,7 +24,7 @@ def _label() -> None:
 def _train() -> None:
     photos, features, name, engine, settings = _settings()
     if not photos or not features:
-        raise SuiteError(
+        raise UserError(
             "table-places-missing",
             "Say where the photos are and where features are kept: make ray-train DATA=… FEATURES=….parquet.",
         )

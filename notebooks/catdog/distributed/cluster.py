@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import SuiteError
+from ..errors import UserError
 from ..paths import ROOT
 
 os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")  # the suite has a bar of its own
@@ -17,7 +17,7 @@ try:
     import ray
     import ray.data
 except ImportError:
-    raise SuiteError(
+    raise UserError(
         "ray-not-installed",
         "Ray is not installed: run `pip install -r requirements-scale.txt`, or in Colab's cells "
         "`from catdog.notebook import install_for_scale; install_for_scale()`, which moves nothing that Colab has.",
@@ -31,7 +31,7 @@ def connect() -> None:
 
     Machines of a cluster get this package sent; what requirements.txt names must be installed there.
 
-    Raises SuiteError where no cluster answers.
+    Raises UserError where no cluster answers.
     """
     if ray.is_initialized():
         return
@@ -60,8 +60,8 @@ def _knock_at(address: str) -> None:
             raise _nobody_at(address) from None
 
 
-def _nobody_at(address: str) -> SuiteError:
-    return SuiteError(
+def _nobody_at(address: str) -> UserError:
+    return UserError(
         "cluster-unreachable", f"No cluster answers at RAY_ADDRESS={address}: start Ray there, or correct the address."
     )
 
@@ -82,7 +82,7 @@ def _for_workers(elsewhere: bool) -> dict:
 
 @contextmanager
 def unwrap_ray_errors() -> Iterator[None]:
-    """A SuiteError of a worker is one here, too, instead of Ray's page about it."""
+    """A UserError of a worker is one here, too, instead of Ray's page about it."""
     try:
         yield
     except ray.exceptions.RayError as error:
@@ -90,7 +90,7 @@ def unwrap_ray_errors() -> Iterator[None]:
         if not told:
             raise
         message, code = told[-1]
-        raise SuiteError(code, message) from None
+        raise UserError(code, message) from None
 
 
 def has_gpus() -> bool:

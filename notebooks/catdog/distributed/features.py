@@ -16,8 +16,8 @@ from ..data.splitting import CHANCE_SUFFICES, Given, copy_that_counts, deal, spl
 from ..engines import open_engine
 from ..engines.base import Engine
 from ..engines.int8 import Int8Params
-from .parquet_table import Looked
-from .storage import Place
+from .parquet_table import DecodedPhoto
+from .storage import StorageFolder
 
 
 class FeatureColumns:
@@ -46,7 +46,7 @@ class FeatureColumns:
         self._run = open_engine(self._engine, backbone, self._twin)
         return self
 
-    def rows(self, photos: list[Looked]) -> list[dict]:
+    def rows(self, photos: list[DecodedPhoto]) -> list[dict]:
         return [{"features": row} for row in self._run.features(np.stack([photo.pixels for photo in photos]))]
 
 
@@ -65,7 +65,15 @@ class StoredFeatures:
         digest: identifies the photos with their classes and splits, sha256, hex.
     """
 
-    def __init__(self, table: Place, source: Place, paths: Collection[str], layout: Layout, folder: Path, size: int):
+    def __init__(
+        self,
+        table: StorageFolder,
+        source: StorageFolder,
+        paths: Collection[str],
+        layout: Layout,
+        folder: Path,
+        size: int,
+    ):
         """Of the photos `paths` in `source`, which `layout` sorts, from `table` into files in `folder`; `size` is how
         many features each has."""
         paths = sorted(paths)
@@ -91,7 +99,7 @@ class StoredFeatures:
         )
 
 
-def _keys(table: Place, paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _keys(table: StorageFolder, paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """(the first eight bytes of each photo's digest, uint64; for each row of the table the index of its photo among
     `paths`, int64, -1 for one that was refused or is no longer there)."""
     index_of = {path: index for index, path in enumerate(paths)}
@@ -114,7 +122,7 @@ def _sorted_by(layout: Layout, paths: Collection[str]) -> tuple[np.ndarray, np.n
     return np.fromiter(targets, np.int32, len(paths)), np.fromiter(given, np.int8, len(paths))
 
 
-def _fill(rows: np.ndarray, table: Place, row_of: np.ndarray) -> None:
+def _fill(rows: np.ndarray, table: StorageFolder, row_of: np.ndarray) -> None:
     """Write the features of the table's row `i` to `rows[row_of[i]]`, unless that is -1."""
     start = 0
     for found in table.tables(["features"]):

@@ -11,8 +11,8 @@ from ..models import bundle
 from ..models.bundle import Bundle
 from ..models.classifier import Answer
 from .model_transfer import SerializedModel
-from .parquet_table import Looked, TableSummary, make_table
-from .storage import Place
+from .parquet_table import DecodedPhoto, TableSummary, make_table
+from .storage import StorageFolder
 
 
 def label(photos: str, out: str, model: str = "", engine: str = AUTO) -> TableSummary:
@@ -29,9 +29,9 @@ def label(photos: str, out: str, model: str = "", engine: str = AUTO) -> TableSu
         model: as for `bundle.find`.
         engine: as for `load_classifier`; each worker has one, on its GPU or on one processor.
 
-    Raises SuiteError where there are no photos or no such model, or `out` holds what another model said.
+    Raises UserError where there are no photos or no such model, or `out` holds what another model said.
     """
-    source, target, saved = Place.of(photos), Place.of(out), bundle.read(bundle.find(model))
+    source, target, saved = StorageFolder.of(photos), StorageFolder.of(out), bundle.read(bundle.find(model))
     return make_table(source, target, source.files(but=target), _Labels(saved, engine), "Labelling")
 
 
@@ -53,7 +53,7 @@ class _Labels:
         self._classifier = self._sent.loaded()
         return self
 
-    def rows(self, photos: list[Looked]) -> list[dict]:
+    def rows(self, photos: list[DecodedPhoto]) -> list[dict]:
         return [self._row(answer) for answer in self._classifier.answer(np.stack([photo.pixels for photo in photos]))]
 
     def _row(self, answer: Answer) -> dict:

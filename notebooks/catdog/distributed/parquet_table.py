@@ -17,11 +17,11 @@ import pyarrow
 from pebble import ProcessExpired, ProcessPool
 
 from ..data.images import PhotoRefused
-from ..errors import SuiteError
+from ..errors import UserError
 from ..progress import bar
 from ..training.features import read_ahead
 from .cluster import connect, has_gpus, ray, unwrap_ray_errors, workers
-from .storage import Place
+from .storage import StorageFolder
 
 _LEAST, _MOST = 128, 8192  # photos in a file
 _FILES, _FILES_A_WORKER = 2000, 20  # that there shall be about: at the end, workers wait for the last ones
@@ -32,7 +32,7 @@ Reader = Callable[[bytes], np.ndarray]  # see `Columns.read`
 
 
 @dataclass(frozen=True)
-class Looked:
+class DecodedPhoto:
     """A prepared photo: `pixels`, uint8 (pixels, pixels, 3), and the file's `digest` (sha256, hex)."""
 
     path: str
@@ -60,7 +60,7 @@ class Columns(Protocol):
         """On a worker: the same, ready to compute."""
         ...
 
-    def rows(self, photos: list[Looked]) -> list[dict]:
+    def rows(self, photos: list[DecodedPhoto]) -> list[dict]:
         """A row each, in the same order."""
         ...
 
@@ -78,16 +78,18 @@ class TableSummary:
         return f"{self.photos:,} photos done, {self.refused:,} refused, each with its reason{again}."
 
 
-def make_table(source: Place, target: Place, paths: list[str], columns: Columns, what: str) -> TableSummary:
+def make_table(
+    source: StorageFolder, target: StorageFolder, paths: list[str], columns: Columns, what: str
+) -> TableSummary:
     """Write a row for each of `paths` in `source` to Parquet files in `target`, but for those that are there already.
 
     Beside `columns` a row has `path`; `digest`, of the file; and `refused`, why it is no photo that can be read: then
     the others are null. Only one call at a time may write to a target.
 
-    Raises SuiteError where there are no photos, or the target was made by something else.
+    Raises UserError where there are no photos, or the target was made by something else.
     """
     if not paths:
-        raise SuiteError("photos-missing", f"There are no files in {source.name}.")
+        raise UserError("photos-missing", f"There are no files in {source.name}.")
     done = _done(target, *columns.made_by)
     missing = [path for path in paths if path not in done]
     before, counts = len(paths) - len(missing), np.zeros(2, int)
@@ -107,19 +109,19 @@ def photos_a_file(photos: int, workers: int) -> int:
     return int(np.clip(photos // max(_FILES, _FILES_A_WORKER * workers), _LEAST, _MOST))
 
 
-def _done(target: Place, column: str, value: str) -> set[str]:
+def _done(target: StorageFolder, column: str, value: str) -> set[str]:
     done: set[str] = set()
     for table in target.tables(["path", column]):
         others = set(table[column].unique().to_pylist()) - {value}
         if others:
-            raise SuiteError(
+            raise UserError(
                 "folder-other-table", f"{target.name} was made by {others.pop()}: choose another folder for {value}."
             )
         done.update(table["path"].to_pylist())
     return done
 
 
-def _run(paths: list[str], source: Place, target: Place, columns: Columns) -> Iterator[np.ndarray]:
+def _run(paths: list[str], source: StorageFolder, target: StorageFolder, columns: Columns) -> Iterator[np.ndarray]:
     """(done, refused) for each file of the table as it is written."""
     per_file = photos_a_file(len(paths), workers())
     blocks = [pyarrow.table({"path": paths[start : start + per_file]}) for start in range(0, len(paths), per_file)]
@@ -142,9 +144,9 @@ def _run(paths: list[str], source: Place, target: Place, columns: Columns) -> It
 class _Worker:
     """An engine, and the photos of one file of the table after the other."""
 
-    def __init__(self, source: Place, target: Place, kept: list):
+    def __init__(self, source: StorageFolder, target: StorageFolder, kept: list):
         if not source.is_there:
-            raise SuiteError(
+            raise UserError(
                 "cluster-folder-unseen",
                 f"A machine of the cluster does not see {source.name}: use storage that all of them reach.",
             )
@@ -163,21 +165,21 @@ class _Worker:
         refused = sum("refused" in row for row in rows)
         return pyarrow.table({"done": [len(rows) - refused], "refused": [refused]})
 
-    def _look(self, read: Reader, path: str) -> Looked | dict:
+    def _look(self, read: Reader, path: str) -> DecodedPhoto | dict:
         try:
             data = self._source.read(path)
-            return Looked(path, hashlib.sha256(data).hexdigest(), read(data))
+            return DecodedPhoto(path, hashlib.sha256(data).hexdigest(), read(data))
         except PhotoRefused as refusal:
             return {"path": path, "refused": str(refusal)}
         except OSError as error:
             return {"path": path, "refused": f"The file cannot be read ({error})."}
 
-    def _rows(self, found: list[Looked | dict]) -> Iterator[dict]:
-        photos = [one for one in found if isinstance(one, Looked)]
+    def _rows(self, found: list[DecodedPhoto | dict]) -> Iterator[dict]:
+        photos = [one for one in found if isinstance(one, DecodedPhoto)]
         said = iter(self._columns.rows(photos) if photos else ())
         name, value = self._columns.made_by
         for one in found:
-            row = {"path": one.path, "digest": one.digest, **next(said)} if isinstance(one, Looked) else one
+            row = {"path": one.path, "digest": one.digest, **next(said)} if isinstance(one, DecodedPhoto) else one
             yield {name: value, **row}
 
     @property

@@ -12,7 +12,7 @@ import pyarrow
 from pyarrow import fs, parquet
 
 from ..data.folders import list_files
-from ..errors import SuiteError, first_line
+from ..errors import UserError, first_line
 
 _PART = ".part"
 _LARGEST = 256 << 20  # bytes of a photo's file: whatever is larger is a film
@@ -20,7 +20,7 @@ _LISTED_AT_A_TIME = 16  # folders: object storage gives 1,000 names a call, one 
 
 
 @dataclass(frozen=True)
-class Place:
+class StorageFolder:
     """A folder.
 
     Attributes:
@@ -34,14 +34,14 @@ class Place:
     path: str
 
     @classmethod
-    def of(cls, name: str) -> "Place":
-        """The folder that `name` names: a path, or a URI such as s3://bucket/photos. Raises SuiteError."""
+    def of(cls, name: str) -> "StorageFolder":
+        """The folder that `name` names: a path, or a URI such as s3://bucket/photos. Raises UserError."""
         try:
             if "://" in name:
                 return cls(name, *fs.FileSystem.from_uri(name))
             return cls(name, fs.LocalFileSystem(), str(Path(name).expanduser().resolve()))
         except (OSError, ValueError) as error:  # pyarrow's errors are of these
-            raise SuiteError(
+            raise UserError(
                 "folder-unusable", f"{name} is not a folder that can be used ({first_line(error)})."
             ) from None
 
@@ -49,19 +49,19 @@ class Place:
     def is_there(self) -> bool:
         return self.system.get_file_info(self.path).type == fs.FileType.Directory
 
-    def files(self, but: "Place | None" = None) -> list[str]:
-        """Paths of all files below, sorted; hidden ones are left out, and so is the folder `but`. Raises SuiteError
+    def files(self, but: "StorageFolder | None" = None) -> list[str]:
+        """Paths of all files below, sorted; hidden ones are left out, and so is the folder `but`. Raises UserError
         where there is no such folder."""
         try:
             found = _on_this_disk(self.path) if isinstance(self.system, fs.LocalFileSystem) else self._in_storage()
             paths = sorted(found)
             _require_text(paths)
         except OSError as error:
-            raise SuiteError("folder-unusable", f"{self.name} cannot be listed ({first_line(error)}).") from None
+            raise UserError("folder-unusable", f"{self.name} cannot be listed ({first_line(error)}).") from None
         if but is None or but.system.type_name != self.system.type_name:
             return paths
         if but.path == self.path:
-            raise SuiteError(
+            raise UserError(
                 "folder-holds-photos",
                 f"{self.name} holds the photos: choose a folder for the table that holds nothing else.",
             )
@@ -96,12 +96,12 @@ class Place:
             return file.read()
 
     def create(self) -> None:
-        """Make the folder where there is none. Raises SuiteError."""
+        """Make the folder where there is none. Raises UserError."""
         with self._writing():
             self.system.create_dir(self.path, recursive=True)
 
     def mark(self, name: str) -> bool:
-        """Leave a hidden mark; whether there was none before. Raises SuiteError."""
+        """Leave a hidden mark; whether there was none before. Raises UserError."""
         path = self._marked(name)
         if self.system.get_file_info(path).type == fs.FileType.File:
             return False
@@ -116,7 +116,7 @@ class Place:
         return f"{self.path}/.{name}.begun"
 
     def write(self, name: str, table: pyarrow.Table) -> None:
-        """A Parquet file `name` that appears whole or not at all. Raises SuiteError."""
+        """A Parquet file `name` that appears whole or not at all. Raises UserError."""
         path = f"{self.path}/{name}"
         with self._writing():
             parquet.write_table(table, path + _PART, filesystem=self.system)
@@ -127,19 +127,17 @@ class Place:
         try:
             yield
         except OSError as error:
-            raise SuiteError(
-                "folder-not-writable", f"{self.name} cannot be written to ({first_line(error)})."
-            ) from None
+            raise UserError("folder-not-writable", f"{self.name} cannot be written to ({first_line(error)}).") from None
 
     def tables(self, columns: list[str]) -> Iterator[pyarrow.Table]:
         """`columns` of each Parquet file, one file after the other; of none where nothing was written yet. Raises
-        SuiteError for files that lack them."""
+        UserError for files that lack them."""
         for path in self.files() if self.is_there else ():
             if path.endswith(".parquet"):
                 try:
                     table = parquet.read_table(path, filesystem=self.system, columns=columns)
                 except pyarrow.ArrowException as error:
-                    raise SuiteError(
+                    raise UserError(
                         "folder-other-files",
                         f"{path} is not a file of such a table ({first_line(error)}): choose another folder for it.",
                     ) from None
@@ -172,4 +170,4 @@ def _require_text(paths: list[str]) -> None:
     """Python hands on bytes that are no text as half of a surrogate pair, which nothing can store."""
     odd = next((path for path in paths if re.search("[\\ud800-\\udfff]", path)), None)
     if odd:
-        raise SuiteError("photo-name", f"Rename {odd!a}: it is not UTF-8 text.")
+        raise UserError("photo-name", f"Rename {odd!a}: it is not UTF-8 text.")

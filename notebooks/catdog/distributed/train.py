@@ -33,7 +33,7 @@ from ..training.trained_head import train_head
 from .cluster import connect, has_gpus
 from .features import FeatureColumns, StoredFeatures
 from .parquet_table import Reader, in_subprocess, make_table
-from .storage import Place
+from .storage import StorageFolder
 
 
 def fine_tune(
@@ -64,9 +64,9 @@ def fine_tune(
         backbone, pixels, how, seed, target: as in notebook 1 (`how` is its FIT, `target` its TARGET_ACCURACY).
         engine: as in notebook 1; "auto" is `tensorflow-mixed` where the cluster has GPUs.
 
-    Raises SuiteError for what a person can mend.
+    Raises UserError for what a person can mend.
     """
-    source, table = Place.of(photos), Place.of(features)
+    source, table = StorageFolder.of(photos), StorageFolder.of(features)
     paths = source.files(but=table)
     layout = find_layout(source, paths, labels)
     print(layout.describe(layout.counted(source.relative(paths))))
@@ -88,9 +88,9 @@ def fine_tune(
         return save_model(name, counted, trained, engines)
 
 
-def find_layout(source: Place, paths: Collection[str], labels: str = AUTO_LABELS) -> Layout:
+def find_layout(source: StorageFolder, paths: Collection[str], labels: str = AUTO_LABELS) -> Layout:
     """How `paths`, the files of `source`, are sorted, as `dataset.find_layout` says it of a folder on a disk. Raises
-    SuiteError where that is not clear."""
+    UserError where that is not clear."""
     root = source.path.rstrip("/")
     return read_layout(source.relative(paths), labels, lambda path: source.read(f"{root}/{path}"), source.name)
 
@@ -108,7 +108,7 @@ class CountedPhotos:
 
     @classmethod
     def of_table(cls, name: str, classes: tuple[str, ...], stored: StoredFeatures) -> "CountedPhotos":
-        """Raises SuiteError where a class has no photo to learn from."""
+        """Raises UserError where a class has no photo to learn from."""
         numbers = {
             split: dict(zip(classes, np.bincount(targets, minlength=len(classes)).tolist()))
             for split, (_, targets) in stored.by_split.items()
@@ -126,7 +126,7 @@ class CountedPhotos:
         return ()
 
 
-def _sample(source: Place, paths: list[str], layout: Layout, folder: Path) -> Dataset:
+def _sample(source: StorageFolder, paths: list[str], layout: Layout, folder: Path) -> Dataset:
     """Some training photos, copied here: the same ones each time, but for those that come or go."""
     chosen = heapq.nsmallest(4 * SAMPLES[-1], paths, key=lambda path: hashlib.sha256(path.encode()).digest())
     found: dict[str, Photo] = {}
@@ -140,7 +140,7 @@ def _sample(source: Place, paths: list[str], layout: Layout, folder: Path) -> Da
     return Dataset(model_name(Path(source.path).name), layout.classes, tuple(found.values()), ())
 
 
-def _copied(source: Place, path: str, layout: Layout, folder: Path, read: Reader) -> Photo | None:
+def _copied(source: StorageFolder, path: str, layout: Layout, folder: Path, read: Reader) -> Photo | None:
     inside = source.inside(path)
     label = layout.class_of(inside)
     if label is None:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ..backbones.architectures import Backbone
-from ..errors import SuiteError
+from ..errors import UserError
 from .base import NAMES, TENSORFLOW, TENSORFLOW_MIXED, Engine
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ def open_engine(name: str, backbone: Backbone, params: "Int8Params | None" = Non
 
     Raises:
         EngineUnavailable: it cannot run here.
-        SuiteError: there is no engine of this name.
+        UserError: there is no engine of this name.
     """
     if name not in NAMES:
-        raise SuiteError(
+        raise UserError(
             "engine-unknown", f'There is no engine "{name}": set ENGINE to auto or to one of {", ".join(NAMES)}.'
         )
     if name in (TENSORFLOW, TENSORFLOW_MIXED):

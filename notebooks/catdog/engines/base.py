@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import machine
 from ..backbones.architectures import Architecture
-from ..errors import SuiteError
+from ..errors import UserError
 from ..machine import processors
 
 BATCH = 16  # photos at a time; more are no faster on a CPU and need more memory
@@ -43,7 +43,7 @@ class Engine(Protocol):
         ...
 
 
-class EngineUnavailable(SuiteError):
+class EngineUnavailable(UserError):
     """This machine, or this model, cannot run an engine. The message says why."""
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import files, paths
 from ..backbones.architectures import VGG16, Architecture
-from ..errors import SuiteError
+from ..errors import UserError
 from .base import TENSORFLOW, Engine, EngineUnavailable, candidates, has_gpu, threads
 
 AUTO = "auto"
@@ -20,7 +20,7 @@ _ROUNDS = 3
 _DAYS_KEPT = 7  # should something else have slowed a measurement down
 
 
-def choose(
+def select(
     wanted: str,
     opened: Callable[[str], Engine],
     failure: Callable[[Engine], str],
@@ -40,12 +40,12 @@ def choose(
         own: further candidates that are made for one model, by name, each with what tells its time from others'.
 
     Raises:
-        SuiteError: the engine that was wanted fails, or all do.
+        UserError: the engine that was wanted fails, or all do.
     """
     if wanted != AUTO:
         found = _tried(wanted, opened, failure)
         if isinstance(found, str):
-            raise SuiteError("engine-unusable", f"The engine {wanted} cannot be used: {found} Set ENGINE to auto.")
+            raise UserError("engine-unusable", f"The engine {wanted} cannot be used: {found} Set ENGINE to auto.")
         say(f"Engine: {wanted}.")
         return found
     names = {name: name for name in candidates()} | dict(own or {})
@@ -58,7 +58,7 @@ def choose(
             say(f"Engine: {name}{speed}.")
             return found
         say(f"Engine {name} is skipped: {found}")
-    raise SuiteError("engine-none", "No engine can run the model here: the lines above say why.")
+    raise UserError("engine-none", "No engine can run the model here: the lines above say why.")
 
 
 def _tried(name: str, opened: Callable[[str], Engine], failure: Callable[[Engine], str]) -> Engine | str:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import SuiteError
+from ..errors import UserError
 
 INSTEAD = "choose another version, or train again."
 _MOST_BYTES = 256 << 20  # of the arrays in one file
 
 
-class BundleRefused(SuiteError):
+class BundleRefused(UserError):
     """A model's folder that is incomplete, damaged or not ours. The message says which and why."""
 
 
@@ -45,7 +45,7 @@ def read_arrays(path: Path, wanted_digest: str, names: Iterable[str] | None = No
             return {name: arrays[name] for name in names or arrays.files}
 
 
-def kept_arrays(path: Path) -> dict[str, np.ndarray]:
+def load_cached_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a file that can be made again; none where it is missing or damaged."""
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:

@@ -26,7 +26,7 @@ from ..data.preprocessing import Preprocessing
 from ..engines.base import OPENVINO_INT8, OPENVINO_PRUNED
 from ..engines.int8 import Int8Params
 from ..engines.parity import ParityCheck, PrunedParityCheck
-from ..errors import SuiteError
+from ..errors import UserError
 from ..names import listed
 from .arrays import INSTEAD, BundleRefused, read_arrays, refused_if_damaged
 from .card import CARD, CLASS_MEANS, FINE_TUNED, GOLDEN, HEAD, INT8, PRUNED, Card, read_card
@@ -85,7 +85,7 @@ class Bundle:
 
     def backbone(self, public: Backbone | None = None) -> Backbone:
         """With ImageNet's weights, `public` or as they are here, and the fine-tuned ones. Raises BundleRefused where
-        these do not fit, SuiteError where those cannot be had."""
+        these do not fit, UserError where those cannot be had."""
         backbone = replace(public or load_backbone(self.architecture.name), architecture=self.architecture)
         try:
             return backbone.with_fine_tuned(self.fine_tuned) if self.fine_tuned else backbone
@@ -168,12 +168,12 @@ def find(model: str = "") -> Path:
         model: "<name>" for its newest version, "<name>/<version>", the path of a version's folder, or nothing:
             the newest version of any model that was trained on photos (one trained on drawings must be named).
 
-    Raises SuiteError where there is no such model; the message lists those that are there.
+    Raises UserError where there is no such model; the message lists those that are there.
     """
     if model and (Path(model).expanduser() / CARD).is_file():
         return Path(model).expanduser()
     if model.lower().endswith(_OTHER_TOOLS):
-        raise SuiteError(
+        raise UserError(
             "model-unsafe",
             f"{model} is never loaded: such files can run code. Set MODEL to a model that notebook 1 saved, or to the "
             f"folder that holds its {CARD}.",
@@ -182,7 +182,7 @@ def find(model: str = "") -> Path:
     if newest is None:
         wanted = f'model "{model}"' if model else "model trained on photos"
         there = ", ".join(sorted({folder.parent.name for folder in _versions()})) or "none"
-        raise SuiteError(
+        raise UserError(
             "model-missing",
             f"There is no {wanted} in {paths.models_dir()} (there: {there}). Run notebook 1, or name one of these.",
         )
@@ -196,7 +196,7 @@ def read_newest(model: str = "", say: Callable[[str], object] = print) -> Bundle
         model: as for `find`.
         say: told which versions are passed over, and why.
 
-    Raises SuiteError where there is no such model, or none that can be read.
+    Raises UserError where there is no such model, or none that can be read.
     """
     first = find(model)
     if model and first.parent.name != model:
@@ -220,7 +220,7 @@ def newest(name: str) -> Bundle | None:
     """The newest version of the model `name`; None where there is none that can be read."""
     try:
         return read(find(name))
-    except SuiteError:
+    except UserError:
         return None
 
 

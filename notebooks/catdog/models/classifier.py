@@ -11,7 +11,7 @@ from ..backbones.architectures import Backbone
 from ..engines import open_engine
 from ..engines.base import OPENVINO_INT8, OPENVINO_PRUNED, Engine, has_gpu, is_exact
 from ..engines.parity import compare
-from ..engines.selection import AUTO, choose
+from ..engines.selection import AUTO, select
 from .bundle import TOLERANCE, Bundle, BundleRefused
 from .card_before import engine_of_before
 from .grad_cam import grad_cam
@@ -105,7 +105,7 @@ def load_classifier(
 
     Raises:
         BundleRefused: the model was trained on another backbone.
-        SuiteError: no engine, or not the one that was wanted, can run it.
+        UserError: no engine, or not the one that was wanted, can run it.
     """
     passed: dict[str, Classifier] = {}
     wanted = engine_of_before(wanted)
@@ -138,7 +138,7 @@ def load_classifier(
         if bundle.pruned and not has_gpu()
         else {}
     )
-    return passed[choose(wanted, opened, failure, say, bundle.architecture, own).name]
+    return passed[select(wanted, opened, failure, say, bundle.architecture, own).name]
 
 
 def _run_alike(name: str, one: Bundle, other: Bundle) -> bool:

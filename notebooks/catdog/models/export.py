@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import packages
 from ..engines.base import EngineUnavailable
-from ..errors import SuiteError
+from ..errors import UserError
 from ..progress import bar
 from ..quiet_keras import keras
 from . import export_examples
@@ -59,7 +59,7 @@ def export(model: Bundle, network: keras.Model) -> list[Exported]:
     Returns:
         Keras' own files, where the model has them, and the four.
 
-    Raises SuiteError when what was written answers the golden inputs otherwise than the model.
+    Raises UserError when what was written answers the golden inputs otherwise than the model.
     """
     packages.install_packages("onnx", "openvino", "tf2onnx")
     complete, about, home = complete_model(network, model.head), described(model.card), model.folder / FOLDER
@@ -108,7 +108,7 @@ def _checked(
     told = load(path)(model.golden_photos.astype(np.float32))
     apart = float(np.abs(told - model.golden_probabilities).max())
     if apart > TOLERANCE:
-        raise SuiteError(
+        raise UserError(
             "export-answers-differ",
             f"{what} answers {apart:.4f} away from the model it was made from, and is not kept.",
         )

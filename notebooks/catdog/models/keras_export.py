@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import SuiteError, first_line
+from ..errors import UserError, first_line
 from ..quiet_keras import keras
 from .bundle import TOLERANCE
 from .head import Head
@@ -39,7 +39,7 @@ def save_complete(
         photos: uint8 (n, pixels, pixels, 3); `probabilities`: what the model gives for them, float32 (n, classes).
         about: from `export_metadata.described`; it goes into the files.
 
-    Raises SuiteError when a file read back gives `photos` other `probabilities` than the model that was saved.
+    Raises UserError when a file read back gives `photos` other `probabilities` than the model that was saved.
     """
     model = complete_model(network, head)
     for name in (KERAS, H5) if h5 else (KERAS,):
@@ -57,7 +57,7 @@ def save_complete(
             continue
         off = float(np.abs(read_back.predict_on_batch(photos.astype(np.float32)) - probabilities).max())
         if off > TOLERANCE:
-            raise SuiteError(
+            raise UserError(
                 "export-answers-differ",
                 f"{name} answers {off:.4f} away from the model it was saved from, and is not kept.",
             )

@@ -16,7 +16,7 @@ import numpy as np
 from .. import paths
 from ..backbones.architectures import Weights
 from ..engines.int8 import Int8Params
-from ..errors import SuiteError
+from ..errors import UserError
 from ..names import require_model_name
 from .arrays import digest, sealed
 from .bundle import Bundle, is_version, read
@@ -55,7 +55,7 @@ def publish(
         add_files: puts further files (the complete model) into the folder it is given.
 
     Raises:
-        SuiteError: the name does not do as a folder's name, or the files cannot be written.
+        UserError: the name does not do as a folder's name, or the files cannot be written.
     """
     require_model_name(name)
     home = paths.models_dir() / name
@@ -79,7 +79,7 @@ def publish(
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
-        raise SuiteError(
+        raise UserError(
             "model-not-saved",
             f"The model was not saved: {error.strerror or error} ({home}). The versions that were there are untouched; "
             "make room, and run this cell again.",

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from packaging.requirements import Requirement
 
 from .. import API
-from ..errors import SuiteError
+from ..errors import UserError
 from ..files import write_if_possible
 from ..machine import has_nvidia_driver
 from ..packages import install, is_satisfied, requirements
@@ -35,7 +35,7 @@ _NEEDS = {"fine-tune": {}, "backend": {"without": FOR_TRAINING}, "frontend": {"o
 def set_up_for(notebook: str) -> None:
     """On Colab: update the suite, and install what `notebook` lacks, "fine-tune", "backend" or "frontend".
 
-    Raises SuiteError as `set_up` does.
+    Raises UserError as `set_up` does.
     """
     set_up(**_NEEDS[notebook])
 
@@ -48,7 +48,7 @@ def set_up(only: Iterable[str] = (), without: Iterable[str] = ()) -> None:
         without: names of packages that this notebook does not need.
 
     Raises:
-        SuiteError: what is missing cannot be installed, or the machine is of a kind that the suite does not run on.
+        UserError: what is missing cannot be installed, or the machine is of a kind that the suite does not run on.
     """
     if not on_colab():
         return
@@ -61,7 +61,7 @@ def set_up(only: Iterable[str] = (), without: Iterable[str] = ()) -> None:
 def open_folders(use_drive: bool) -> None:
     """Mount Drive, if wanted, and make sure that photos, models and what is computed can be kept.
 
-    Raises SuiteError when access to Drive is refused, or a folder cannot be written to.
+    Raises UserError when access to Drive is refused, or a folder cannot be written to.
     """
     mount_drive(use_drive)
     require_writable()
@@ -81,16 +81,16 @@ def _remember_address() -> None:
 
 
 def _require_a_runtime_that_serves() -> None:
-    """Raises SuiteError, before pip is started, where Colab's machine is of a kind that the suite does not run on."""
+    """Raises UserError, before pip is started, where Colab's machine is of a kind that the suite does not run on."""
     if not is_satisfied(Requirement("tensorflow")):
-        raise SuiteError(
+        raise UserError(
             "runtime-without-tensorflow",
             "This runtime has no TensorFlow, as those with a TPU: choose Runtime → Change runtime type → CPU or T4, "
             "then run all cells.",
         )
     ours = next(line for line in requirements() if line.name == "tensorflow")
     if not is_satisfied(ours):
-        raise SuiteError(
+        raise UserError(
             "runtime-too-old",
             f"This runtime has TensorFlow {version('tensorflow')}, older than the suite needs: choose Runtime → Change "
             "runtime type → Runtime version → Latest, then run all cells.",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import requests
 
 from .. import paths
-from ..errors import SuiteError
+from ..errors import UserError
 from ..frontend.page import FILES
 from ..web import link
 from . import colab
@@ -84,7 +84,7 @@ def _ago(time: str) -> str:
 
 
 def require_backend_for(provider: str, setting: str = "") -> None:
-    """Raises SuiteError for a public link to a page whose backend testers would not reach.
+    """Raises UserError for a public link to a page whose backend testers would not reach.
 
     Args:
         provider: the page's, one of tunnels.PROVIDERS.
@@ -93,7 +93,7 @@ def require_backend_for(provider: str, setting: str = "") -> None:
     known = link.read("backend")
     hidden = link.is_local(setting) if setting else known.get("state") in ("up", "down") and not known.get("public")
     if provider not in ("none", "colab") and hidden:
-        raise SuiteError(
+        raise UserError(
             "backend-not-public",
             "Testers would get a page without a backend, which only its own machine reaches: set TUNNEL of notebook 2 "
             "to ngrok or cloudflared, run its link cell, then this cell again.",

@@ -180,9 +180,9 @@ def suggestions(found: "Sequence[Suggestion]", most: int = 5 * _COLUMNS) -> Figu
     for one in found[:most]:
         paths.append(one.photo.path)
         titles.append(f"{named[one.photo.digest]}: {_cut(one.photo.label)}\n→ {one.suggested}")
-        if one.beside:
-            paths.append(one.beside.path)
-            titles.append(f"like this {_cut(one.beside.label)}\nin {one.beside.split}")
+        if one.duplicate_of:
+            paths.append(one.duplicate_of.path)
+            titles.append(f"like this {_cut(one.duplicate_of.label)}\nin {one.duplicate_of.split}")
     return _titled(paths, titles)
 
 

@@ -6,19 +6,19 @@ from pathlib import Path
 import requests
 
 from ..data.synthetic import draw
-from ..errors import SuiteError
+from ..errors import UserError
 from ..web import link
 
 _ANSWER_SECONDS = 60
 
 
 def photo_or_drawing(path: str = "") -> bytes:
-    """The file at `path`, or without one a drawing of a cat as PNG. Raises SuiteError when there is no such file."""
+    """The file at `path`, or without one a drawing of a cat as PNG. Raises UserError when there is no such file."""
     if path:
         try:
             return Path(path).expanduser().read_bytes()
         except OSError as error:
-            raise SuiteError(
+            raise UserError(
                 "test-photo-unreadable",
                 f"{path} cannot be read ({error.strerror}): set TEST_PHOTO to the path of a photo, or to nothing.",
             ) from error
@@ -33,7 +33,7 @@ def predict(url: str, photo: bytes, code: str = "") -> dict:
     Args:
         code: the service's access code, if it has one.
 
-    Raises SuiteError when it cannot be reached or refuses the photo, with the reason that it gives.
+    Raises UserError when it cannot be reached or refuses the photo, with the reason that it gives.
     """
     try:
         with link.session(url) as session:
@@ -45,11 +45,11 @@ def predict(url: str, photo: bytes, code: str = "") -> dict:
             )
         answer = response.json()
     except (requests.RequestException, ValueError) as error:
-        raise SuiteError(
+        raise UserError(
             "service-unreachable",
             f"The service at {url} does not answer: run the cells above again. ({type(error).__name__})",
         ) from error
     problem = answer if not response.ok else answer["predictions"][0].get("error")
     if problem:
-        raise SuiteError("service-refused", f"The service refused: {problem.get('detail', response.status_code)}")
+        raise UserError("service-refused", f"The service refused: {problem.get('detail', response.status_code)}")
     return answer["predictions"][0]

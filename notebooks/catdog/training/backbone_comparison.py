@@ -14,7 +14,7 @@ from ..data.folders import TRAIN, VALID
 from ..data.preprocessing import CROP, PIXELS, SQUEEZE
 from ..engines.base import Engine
 from ..engines.selection import seconds_per_photo
-from ..errors import SuiteError
+from ..errors import UserError
 from ..statistics import mcnemar
 from .engine_selection import EngineSelection
 from .features import FeatureCache, features_by_split
@@ -81,7 +81,7 @@ def compare_networks(
         print(f"{name}, {pixels} pixels, {how}", flush=True)
         try:
             backbone = load_backbone(name, pixels, how)
-        except SuiteError as error:
+        except UserError as error:
             print(f"Left out: {error} [{error.code}]")
             continue
         engines = EngineSelection(some, backbone, FeatureCache(backbone), wanted)

@@ -8,7 +8,7 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import binomtest
 
 from ..data.folders import NONE_OF_THESE
-from ..errors import SuiteError
+from ..errors import UserError
 from ..models.card import Thresholds
 from ..models.head import Head
 from ..models.ood import OODDetector, centers_of, distance_limit, out_of_fold_distances
@@ -117,10 +117,10 @@ def calibrate(
         target: of the answers that it is sure of, this share shall be right.
         negatives: features (n, size) of photos that are none of the classes, if there are any.
 
-    Raises SuiteError when `target` is no share.
+    Raises UserError when `target` is no share.
     """
     if not 0 < target <= 1:
-        raise SuiteError(
+        raise UserError(
             "setting-target-accuracy",
             "TARGET_ACCURACY must be over 0 and at most 1, such as 0.99: change it in the settings cell.",
         )

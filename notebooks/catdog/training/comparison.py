@@ -12,7 +12,7 @@ from ..data.folders import TEST, TRAIN, VALID
 from ..data.known_sets import short
 from ..engines import open_engine
 from ..engines.base import TENSORFLOW, EngineUnavailable
-from ..errors import SuiteError
+from ..errors import UserError
 from ..models import bundle
 from ..models.bundle import Bundle
 from ..models.head import Head
@@ -124,7 +124,7 @@ def compare(
     try:
         same = backbone is not None and newest.is_on(backbone.fingerprint, backbone.architecture)
         features_before = features if same else _features(newest, photos)
-    except SuiteError as error:
+    except UserError as error:
         print(f"{newest.id} cannot be compared: {error} [{error.code}]")
         return None
     targets = dataset.targets(photos)

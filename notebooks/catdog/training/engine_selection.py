@@ -17,9 +17,9 @@ from ..engines.base import OPENVINO_INT8, TENSORFLOW, Engine, EngineUnavailable,
 from ..engines.int8 import QUANTIZABLE, Int8Params
 from ..engines.parity import ParityCheck, compare
 from ..engines.quantization import CALIBRATION_PHOTOS, quantize
-from ..engines.selection import AUTO, choose
+from ..engines.selection import AUTO, select
 from ..models import bundle
-from ..models.arrays import kept_arrays
+from ..models.arrays import load_cached_arrays
 from ..models.head import Head
 from .features import FeatureCache, compute_features
 from .linear_head import regularized_head
@@ -54,14 +54,14 @@ class EngineSelection:
         A new last layer does not exist yet, so the parity check looks through that of the model that ships, or
         for another backbone through one that is fitted for it.
 
-        Raises SuiteError when the engine that was wanted cannot be used.
+        Raises UserError when the engine that was wanted cannot be used.
         """
         self.backbone, self.store = backbone, store
         self._dataset, self._photos = dataset, first(dataset.of(TRAIN), SAMPLES[-1])
         self.reference = _Reference(backbone)
         may_make = wanted == OPENVINO_INT8 or (wanted == AUTO and not has_gpu())
         self.int8 = int8 or _cached_int8_params(dataset, backbone, may_make)
-        self.chosen = choose(wanted, self._open, self._failure, backbone=backbone.architecture)
+        self.chosen = select(wanted, self._open, self._failure, backbone=backbone.architecture)
 
     def _failure(self, engine: Engine) -> str:
         if engine is self.reference:
@@ -164,7 +164,7 @@ def _cached_int8_params(dataset: Dataset, backbone: Backbone, may_make: bool) ->
     photos = first(dataset.of(TRAIN), CALIBRATION_PHOTOS)
     made_for = f"{preprocessing.version} {backbone.fingerprint} {dataset.name}"
     path = paths.cache_file("int8", made_for, ".npz")
-    kept = kept_arrays(path)
+    kept = load_cached_arrays(path)
     if kept and 2 * int(kept.pop("photos")) >= len(photos):
         return Int8Params(kept)
     if not may_make:

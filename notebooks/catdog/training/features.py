@@ -17,7 +17,7 @@ from ..data.folders import SPLITS
 from ..data.prepared import prepared
 from ..data.preprocessing import Preprocessing
 from ..engines.base import BATCH, Engine, threads
-from ..errors import SuiteError
+from ..errors import UserError
 from ..machine import thread_pool
 from ..progress import bar
 
@@ -26,7 +26,7 @@ Item = TypeVar("Item")
 Read = TypeVar("Read")
 
 
-class FeaturesDamaged(SuiteError):
+class FeaturesDamaged(UserError):
     """The file of features could not be read and has been set aside."""
 
 
@@ -43,7 +43,7 @@ class FeatureCache:
         folder: where they lie, if not in the cache.
         keep_seconds: between two copies to Drive while features are computed.
 
-    All methods raise SuiteError where the file cannot be used, FeaturesDamaged when it has been set aside.
+    All methods raise UserError where the file cannot be used, FeaturesDamaged when it has been set aside.
     """
 
     def __init__(self, backbone: Backbone | Engine, folder: Path | None = None, keep_seconds: float = 300):
@@ -101,7 +101,7 @@ class FeatureCache:
                 db.execute(_TABLE)
                 yield db
         except sqlite3.OperationalError as error:
-            raise SuiteError(
+            raise UserError(
                 "features-not-writable",
                 f"Features cannot be kept in {self.path} ({error}): set CATDOG_CACHE to a folder that can be written.",
             ) from error

@@ -5,8 +5,8 @@ import numpy as np
 from .. import files, paths
 from ..backbones.vgg16_weights import Weights
 from ..data.dataset import Dataset
-from ..errors import SuiteError
-from ..models.arrays import kept_arrays
+from ..errors import UserError
+from ..models.arrays import load_cached_arrays
 from .engine_selection import EngineSelection
 from .features import FeatureCache
 
@@ -29,19 +29,19 @@ def fine_tuned(
         wanted: the engine, as for `EngineSelection`.
         epochs: at most this many.
 
-    Raises SuiteError for another `what`, and for another backbone than VGG16.
+    Raises UserError for another `what`, and for another backbone than VGG16.
     """
     if what not in (NOTHING, BLOCK5):
-        raise SuiteError(
+        raise UserError(
             "setting-unfreeze",
             f'UNFREEZE must be "{NOTHING}" or "{BLOCK5}", not "{what}": change it in the settings cell.',
         )
     if what == NOTHING:
         return frozen
     if epochs < 1:
-        raise SuiteError("setting-training", "EPOCHS must be 1 or more: change it in the settings cell.")
+        raise UserError("setting-training", "EPOCHS must be 1 or more: change it in the settings cell.")
     if not frozen.backbone.architecture.is_vgg16:
-        raise SuiteError(
+        raise UserError(
             "setting-unfreeze", "Only VGG16 can be unfrozen: set BACKBONE to VGG16, or UNFREEZE to nothing."
         )
     fine_tuned = frozen.backbone.with_fine_tuned(_kept_or_trained(frozen, dataset, seed, epochs))
@@ -53,7 +53,7 @@ def _kept_or_trained(frozen: EngineSelection, dataset: Dataset, seed: int, epoch
     made_for = f"{_METHOD} {prepared} {frozen.backbone.fingerprint} {dataset.digest()} {seed}"
     made_for += f" {epochs} epochs" if epochs != _EPOCHS else ""  # names that earlier releases gave stay
     path = paths.cache_file("unfrozen", made_for, ".npz")
-    if kept := kept_arrays(path):
+    if kept := load_cached_arrays(path):
         return kept
     from .last_block import train_block5  # loads TensorFlow
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from .. import paths
 from ..data.folders import TRAIN, VALID
-from ..errors import SuiteError
+from ..errors import UserError
 from ..models.head import Head
 from ..progress import bar
 from .near_duplicates import groups_of
@@ -85,10 +85,10 @@ def fit_head(
             and do not train.
         strengths: to choose from, see `STRENGTHS`.
 
-    Raises SuiteError where `seed` cannot be.
+    Raises UserError where `seed` cannot be.
     """
     if seed < 0:
-        raise SuiteError("setting-training", "SEED must be 0 or more: change it in the settings cell.")
+        raise UserError("setting-training", "SEED must be 0 or more: change it in the settings cell.")
     features, targets = train_and_valid(data)
     trained = np.arange(len(targets) if frozen else len(data[TRAIN][1]))
     folds = _folds(features, targets, seed) if frozen else _held_out(len(trained), len(targets))

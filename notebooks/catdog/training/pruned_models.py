@@ -21,8 +21,8 @@ from ..engines.parity import FEW, PrunedParityCheck, compare_pruned
 from ..engines.pruned import PrunedNetwork, quantize_pruned
 from ..engines.quantization import CALIBRATION_PHOTOS
 from ..engines.selection import seconds_per_photo
-from ..errors import SuiteError
-from ..models.arrays import kept_arrays
+from ..errors import UserError
+from ..models.arrays import load_cached_arrays
 from ..models.card import PrunedCard
 from ..models.pruned import PrunedModel
 from .engine_selection import EngineSelection, first
@@ -138,7 +138,7 @@ def prune(
         photos_at_most: that it is made from.
         pruning: further arguments of `pruning.Pruner`.
 
-    Raises SuiteError where `wanted` or `max_drop` makes no sense, or the network cannot be pruned.
+    Raises UserError where `wanted` or `max_drop` makes no sense, or the network cannot be pruned.
     """
     _check(wanted, max_drop, engines)
     photos = [*dataset.of(TRAIN), *dataset.of(VALID)]
@@ -181,14 +181,14 @@ def _report(trained: TrainedHead) -> Metrics:
 
 def _check(wanted: str, max_drop: float, engines: EngineSelection) -> None:
     if wanted not in (NO, AUTO, ALL, *TIMES):
-        raise SuiteError("setting-prune", f'PRUNE must be one of {", ".join((NO, AUTO, ALL, *TIMES))}, not "{wanted}".')
+        raise UserError("setting-prune", f'PRUNE must be one of {", ".join((NO, AUTO, ALL, *TIMES))}, not "{wanted}".')
     if not 0 <= max_drop <= 100:
-        raise SuiteError(
+        raise UserError(
             "setting-prune", "PRUNE_MAX_DROP must be 0 or more points, such as 0.5: change it in the settings cell."
         )
     backbone = engines.backbone.architecture
     if wanted != NO and not backbone.is_vgg16:
-        raise SuiteError(
+        raise UserError(
             "setting-prune",
             f"{backbone.name} is not a plain chain of convolutions, so it cannot be pruned: set PRUNE to no, or "
             "BACKBONE to VGG16.",
@@ -219,7 +219,7 @@ class _Networks:
         prepared = self._backbone.architecture.preprocessing.version
         made_for = f"{_METHOD} {prepared} {self._backbone.fingerprint} {self._name} {times} {self._seed}"
         path = paths.cache_file("pruned", made_for, ".npz")
-        if kept := kept_arrays(path):
+        if kept := load_cached_arrays(path):
             seen, made = set(kept.pop("seen").tolist()), json.loads(str(kept.pop("made")))
             if 2 * len(seen) >= len(self._photos):
                 return PrunedNetwork(kept), seen, made

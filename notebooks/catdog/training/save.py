@@ -15,7 +15,7 @@ from ..data.images import read_photo
 from ..data.known_sets import short
 from ..data.preprocessing import PREPROCESSING, Preprocessing
 from ..data.synthetic import CLASSES, draw
-from ..errors import SuiteError
+from ..errors import UserError
 from ..models import bundle
 from ..models.bundle import Bundle
 from ..models.card import BackboneOfCard, Card, DataOfCard
@@ -92,13 +92,13 @@ def save_model(
             trained, so that the next comparison can leave them out.
 
     Raises:
-        SuiteError: a model trained on drawings was to be saved under the name of a model of photos.
+        UserError: a model trained on drawings was to be saved under the name of a model of photos.
     """
     name = name or dataset.name
     newest = bundle.newest(name)
     if newest and newest.card.synthetic != dataset.synthetic:
         kinds = ("photos", "drawings") if dataset.synthetic else ("drawings", "photos")
-        raise SuiteError(
+        raise UserError(
             "model-name-taken",
             "The model {} was trained on {}, these are {}: set MODEL_NAME to another name.".format(name, *kinds),
         )

@@ -52,7 +52,7 @@ def train_head(
         target: share of right answers among the confident ones, see `calibration.calibrate`.
         seed: deals the photos into folds.
 
-    Raises SuiteError where `target` or `seed` cannot be.
+    Raises UserError where `target` or `seed` cannot be.
     """
     fit = fit_head(data, len(classes), seed=seed, frozen=frozen)
     calibrated = calibrate(fit, data, target=target, negatives=negatives)

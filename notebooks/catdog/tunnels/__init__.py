@@ -1,7 +1,7 @@
 """A public link to a local port."""
 
 from .. import packages, paths
-from ..errors import SuiteError
+from ..errors import UserError
 from ..web import link
 from . import authtoken, ngrok_errors
 from .base import Connection, LinkRefused, Timing
@@ -42,16 +42,16 @@ def open_tunnel(
         timing: how long to wait for what.
 
     Raises:
-        SuiteError: the provider is unknown, its token is missing, nothing listens on the port, or there is no link.
+        UserError: the provider is unknown, its token is missing, nothing listens on the port, or there is no link.
             "auto" raises for the port alone.
     """
     if provider not in PROVIDERS:
-        raise SuiteError("setting-tunnel", f'TUNNEL is "{provider}", but must be one of {", ".join(PROVIDERS)}.')
+        raise UserError("setting-tunnel", f'TUNNEL is "{provider}", but must be one of {", ".join(PROVIDERS)}.')
     if provider != "auto":
         return _opened(name, _settings(port, provider, token, domain, timing))
     try:
         return _opened(name, _settings(port, "ngrok", token, domain, timing, ask=False))
-    except SuiteError as reason:
+    except UserError as reason:
         print(f"No public link: {reason} [{reason.code}]")
     return _preview(name, port)
 
@@ -72,7 +72,7 @@ def _settings(port: int, provider: str, token: str, domain: str, timing: Timing,
         return Settings(port, provider, timing=timing)
     found, why_not = authtoken.find_token(token, ask)
     if not found:
-        raise SuiteError(
+        raise UserError(
             "ngrok-token-missing",
             f"{why_not or 'ngrok needs an authtoken.'} {authtoken.GET_ONE}, and run this cell again.",
         )
@@ -143,7 +143,7 @@ def _connected(settings: Settings) -> Connection:
 def _refuse_to_collide(name: str, settings: Settings) -> None:
     """A free ngrok account has one domain: say who has it before ngrok refuses without saying.
 
-    Raises SuiteError when another notebook's link, known by its link file, answers on the same domain now.
+    Raises UserError when another notebook's link, known by its link file, answers on the same domain now.
     """
     if settings.provider not in _WITH_TOKEN:
         return
@@ -152,7 +152,7 @@ def _refuse_to_collide(name: str, settings: Settings) -> None:
         same_domain = known.get("provider") in _WITH_TOKEN and known.get("domain") == settings.domain
         if same_domain and not (other == name and known.get("instance") == link.INSTANCE) and link.answers(known, 5):
             shown_too = ", which shows the page, too" if other == "backend" else ""
-            raise SuiteError(
+            raise UserError(
                 "ngrok-address-taken",
                 f"A free ngrok account has one address, and {known['url']} leads to the {other} of another notebook"
                 f"{shown_too}. Stop that one, set NGROK_DOMAIN to a second domain of yours, or TUNNEL to cloudflared.",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..errors import SuiteError
+from ..errors import UserError
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Timing:
     long_pause: float = 60
 
 
-class LinkRefused(SuiteError):
+class LinkRefused(UserError):
     """There is no link; `provider_code` is the provider's own, such as "ERR_NGROK_334", where it gave one."""
 
     def __init__(self, code: str, message: str, provider_code: str = ""):
@@ -54,17 +54,17 @@ class Connection:
     def __init__(self, url: str):
         self.url = url
 
-    def failure(self) -> str:
+    def error(self) -> str:
         """Why it is dead, as a sentence; empty as far as is known it lives."""
         return ""
 
-    def doubt(self) -> str:
+    def suspect(self) -> str:
         """Why somebody should look whether its URL still answers; said once, then empty again."""
         return ""
 
     def close(self) -> None:
         """End it, within seconds even where the other side is silent. Closing twice is fine."""
 
-    def abandon(self) -> None:
+    def discard(self) -> None:
         """End it, and do not trust what it stood on: its URL never led here."""
         self.close()

@@ -10,7 +10,7 @@ from collections import deque
 from pathlib import Path
 
 from .. import packages
-from ..errors import SuiteError
+from ..errors import UserError
 from .base import Connection, LinkRefused
 from .local import local_url
 from .processes import end
@@ -26,7 +26,7 @@ class CloudflaredConnection(Connection):
 
     Raises:
         LinkRefused: Cloudflare is busy, the program ended, or said no address within `seconds`.
-        SuiteError: the program cannot be had.
+        UserError: the program cannot be had.
     """
 
     def __init__(self, port: int, seconds: float = 30, settle: float = 3):
@@ -47,7 +47,7 @@ class CloudflaredConnection(Connection):
         if not self._told.wait(seconds) or not self._found:
             self.close()
             raise self._refusal(seconds)
-        self.registered = self._registered.wait(_REGISTERED_SECONDS) and not self.failure()
+        self.registered = self._registered.wait(_REGISTERED_SECONDS) and not self.error()
         time.sleep(settle if self.registered else 0)
         super().__init__(self._found)
 
@@ -81,7 +81,7 @@ class CloudflaredConnection(Connection):
             f"and run this cell again.{last}",
         )
 
-    def failure(self) -> str:
+    def error(self) -> str:
         return "" if self._process.poll() is None else "cloudflared has ended."
 
     def close(self) -> None:
@@ -92,11 +92,11 @@ class CloudflaredConnection(Connection):
 def executable() -> str:
     """The program: `CLOUDFLARED_PATH`, else the one on the PATH, else Cloudflare's own download of it.
 
-    Raises SuiteError when there is none and it cannot be downloaded.
+    Raises UserError when there is none and it cannot be downloaded.
     """
     if named := os.environ.get("CLOUDFLARED_PATH"):
         if not os.access(named, os.X_OK):
-            raise SuiteError("link-program", f"CLOUDFLARED_PATH names {named}, which is not a program.")
+            raise UserError("link-program", f"CLOUDFLARED_PATH names {named}, which is not a program.")
         return named
     return shutil.which("cloudflared") or _downloaded()
 
@@ -109,7 +109,7 @@ def _downloaded() -> str:
         info = util.get_info()
         return info.executable if Path(info.executable).exists() else util.download(info)
     except (OSError, RuntimeError) as error:
-        raise SuiteError(
+        raise UserError(
             "link-not-downloaded",
             f"cloudflared cannot be downloaded ({error}): install it and set CLOUDFLARED_PATH, or set TUNNEL to ngrok.",
         ) from None

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import flask_ngrok
 import requests
 
-from ..errors import SuiteError
+from ..errors import UserError
 from ..web import link
 from . import authtoken, ngrok_errors
 from .base import Connection, LinkRefused, Timing
@@ -39,7 +39,7 @@ class FlaskNgrokConnection(Connection):
 
     Raises:
         LinkRefused: ngrok says no, or the agent gave no address within `seconds`.
-        SuiteError: the agent cannot be had, or another one runs on this machine.
+        UserError: the agent cannot be had, or another one runs on this machine.
     """
 
     def __init__(self, port: int, token: str, domain: str, seconds: float):
@@ -51,7 +51,7 @@ class FlaskNgrokConnection(Connection):
             self._agent.close()
             raise
 
-    def failure(self) -> str:
+    def error(self) -> str:
         return "" if self._agent.alive else "ngrok's agent has ended."
 
     def close(self) -> None:
@@ -66,11 +66,11 @@ def run_with_ngrok(app, token: str = "") -> None:
     Args:
         token: ngrok's authtoken; empty looks for it where `open_tunnel` does.
 
-    Raises SuiteError when there is no token.
+    Raises UserError when there is no token.
     """
     found, _ = authtoken.find_token(token, ask=True)
     if not found:
-        raise SuiteError("ngrok-token-missing", f"ngrok needs an authtoken. {authtoken.GET_ONE}, and run this again.")
+        raise UserError("ngrok-token-missing", f"ngrok needs an authtoken. {authtoken.GET_ONE}, and run this again.")
     serve = app.run
     options: dict[str, object] = {}
     app.run = lambda: serve(**options)
@@ -161,19 +161,19 @@ def _start_or_say_why() -> None:
     """On flask-ngrok's own thread, where an exception would be a traceback under some other cell."""
     try:
         _START()
-    except SuiteError as error:
+    except UserError as error:
         print(error.shown())
 
 
 def place_agent() -> Path:
     """ngrok's agent where flask-ngrok looks for it: a copy of `NGROK_PATH`, else one that pyngrok downloads.
 
-    Raises SuiteError when there is none to be had.
+    Raises UserError when there is none to be had.
     """
     target = Path(tempfile.gettempdir()) / "ngrok" / ("ngrok.exe" if platform.system() == "Windows" else "ngrok")
     if named := os.environ.get("NGROK_PATH"):
         if not os.access(named, os.X_OK) or not Path(named).is_file():
-            raise SuiteError("link-program", f"NGROK_PATH names {named}, which is not a program.")
+            raise UserError("link-program", f"NGROK_PATH names {named}, which is not a program.")
         _put(target, lambda part: shutil.copy(named, part))
     elif not _current(target):
         _put(target, _download)
@@ -205,7 +205,7 @@ def _download(target: Path) -> None:
     try:
         install_ngrok(str(target))
     except (PyngrokError, OSError) as error:
-        raise SuiteError(
+        raise UserError(
             "link-not-downloaded",
             f"ngrok's agent cannot be downloaded ({error}): set NGROK_PATH to one, or set TUNNEL to ngrok, which needs "
             "none.",
@@ -214,7 +214,7 @@ def _download(target: Path) -> None:
 
 def _refuse_a_second_agent() -> None:
     if _addresses() is not None:
-        raise SuiteError(
+        raise UserError(
             "ngrok-agent-running",
             "Another ngrok agent already runs on this machine (port 4040): stop it, or set TUNNEL to ngrok, which can "
             "run beside it.",

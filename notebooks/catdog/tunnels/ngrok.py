@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from .. import __version__
-from ..errors import SuiteError
+from ..errors import UserError
 from . import ngrok_errors
 from .base import Connection, LinkRefused, Timing
 from .local import local_url
@@ -31,7 +31,7 @@ class NgrokConnection(Connection):
 
     Raises:
         LinkRefused: ngrok says no, or says nothing within some seconds.
-        SuiteError: the SDK is not installed, or NGROK_CA_CERT cannot be read.
+        UserError: the SDK is not installed, or NGROK_CA_CERT cannot be read.
     """
 
     def __init__(self, port: int, token: str, domain: str, timing: Timing):
@@ -46,11 +46,11 @@ class NgrokConnection(Connection):
             raise
         super().__init__(self._listener.url())
 
-    def failure(self) -> str:
+    def error(self) -> str:
         session = self._session
         return f"ngrok has been silent for {session.silent_seconds:.0f} s." if session.silent else ""
 
-    def doubt(self) -> str:
+    def suspect(self) -> str:
         seen, self._cuts = self._cuts, self._session.cuts
         return "The connection to ngrok was cut." if seen != self._cuts else ""
 
@@ -62,7 +62,7 @@ class NgrokConnection(Connection):
             except _TROUBLE:
                 self._session.give_up()
 
-    def abandon(self) -> None:
+    def discard(self) -> None:
         self.close()
         self._session.give_up()
 
@@ -129,7 +129,7 @@ def _builder(server: str, token: str):
     try:
         import ngrok
     except ImportError:
-        raise SuiteError(
+        raise UserError(
             "ngrok-not-installed", "ngrok's SDK is not installed: run `pip install ngrok`, then run this cell again."
         ) from None
     builder = ngrok.SessionBuilder().authtoken(token).client_info("catdog", __version__)
@@ -139,7 +139,7 @@ def _builder(server: str, token: str):
         try:
             builder.ca_cert(bytearray(Path(certificate).read_bytes()))
         except OSError as error:
-            raise SuiteError(
+            raise UserError(
                 "ngrok-certificate", f"NGROK_CA_CERT names {certificate}, which cannot be read ({error.strerror})."
             ) from None
     return builder

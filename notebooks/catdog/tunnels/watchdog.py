@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..errors import SuiteError
+from ..errors import UserError
 from ..web import link
 from . import ngrok_errors, probe
 from .base import Connection, LinkRefused, Timing
@@ -55,7 +55,7 @@ class Tunnel:
         connect: opens a connection.
 
     Raises:
-        SuiteError: nothing listens on the port, the link was refused, or its URL does not lead to that port.
+        UserError: nothing listens on the port, the link was refused, or its URL does not lead to that port.
     """
 
     def __init__(self, name: str, settings: Settings, public: bool, connect: Callable[[], Connection]):
@@ -98,7 +98,7 @@ class Tunnel:
 
     def works(self) -> bool:
         """Whether it is up and its URL leads to the port now."""
-        if self.status.state != UP or self._connection.failure():
+        if self.status.state != UP or self._connection.error():
             return False
         try:
             if self.public:
@@ -128,7 +128,7 @@ class Tunnel:
         try:
             return connection, self._asked(connection, probe.wait_for, seconds)
         except BaseException:  # an interrupted cell, too, must leave nothing that holds the address
-            connection.abandon()
+            connection.discard()
             raise
 
     def _asked(self, connection: Connection, ask: Callable, seconds: float) -> tuple[str, str]:
@@ -175,10 +175,10 @@ class Tunnel:
                 continue  # this process stood still: heartbeats may be waiting for their turn, too
             due = looked + (self._timing.probe if self._status.state == UP else self._timing.probe_down)
             try:
-                if failure := self._connection.failure():
-                    self._reopen(failure)
-                elif doubt := self._connection.doubt():
-                    self._look(doubt, pauses=(1,), seconds=self._timing.quick_answer)
+                if error := self._connection.error():
+                    self._reopen(error)
+                elif suspect := self._connection.suspect():
+                    self._look(suspect, pauses=(1,), seconds=self._timing.quick_answer)
                 elif time.monotonic() > due:
                     looked = time.monotonic()
                     self._look(
@@ -198,7 +198,7 @@ class Tunnel:
                     return self._becomes(DOWN, refusal.code, str(refusal))  # a new session would meet the same
         try:
             _served_at(self.settings.port)
-        except SuiteError as silent:
+        except UserError as silent:
             return self._becomes(DOWN, silent.code, str(silent))
         self._reopen(suspicion)
 
@@ -210,7 +210,7 @@ class Tunnel:
             try:
                 self._connection, told = self._opened(self._timing.answer)
                 break
-            except SuiteError as refusal:
+            except UserError as refusal:
                 self._becomes(DOWN, refusal.code, str(refusal))
                 self._closing.wait(_pause_after(refusal, tries, self._timing))
                 tries += 1
@@ -225,13 +225,13 @@ def _served_at(port: int) -> str:
     try:
         return probe.instance(local_url(port))
     except LinkRefused:
-        raise SuiteError(
+        raise UserError(
             "service-unreachable",
             f"The service does not answer on port {port}: run the cell that starts it, then this one, again.",
         ) from None
 
 
-def _pause_after(refusal: SuiteError, tries: int, timing: Timing) -> float:
+def _pause_after(refusal: UserError, tries: int, timing: Timing) -> float:
     """Seconds until the next try: soon where the net is away, or ngrok has not yet noticed that we lost our session."""
     code = getattr(refusal, "provider_code", "")
     if code in ngrok_errors.QUOTA:

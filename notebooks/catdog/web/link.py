@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import requests
 
 from .. import files, paths
-from ..errors import SuiteError
+from ..errors import UserError
 
 INSTANCE = secrets.token_hex(8)  # in every answer to /healthz: by it we know that a public link leads to us
 NAMES = ("backend", "page")
@@ -28,9 +28,9 @@ def alive() -> dict[str, str]:
 
 
 def check_code(code: str) -> str:
-    """`code` itself, if a link can carry it. Raises SuiteError for one that is too short or needs escaping."""
+    """`code` itself, if a link can carry it. Raises UserError for one that is too short or needs escaping."""
     if code and not _CODE.fullmatch(code):
-        raise SuiteError(
+        raise UserError(
             "setting-access-code",
             "ACCESS_CODE must be 6 to 64 letters, digits, - or _, so that it fits into a link and is not guessed.",
         )

@@ -20,7 +20,7 @@ from waitress.parser import HTTPRequestParser
 from waitress.task import WSGITask
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
-REFUSED = "catdog.refused"  # in a request's environ: the status with which the app is to refuse it
+REJECTED_STATUS = "catdog.refused"  # in a request's environ: the status with which the app is to refuse it
 _LEAST_RATE = 500  # bytes a second, each time that the server's patience is at an end
 _PAUSE_SECONDS = 5  # of a pause, that count
 _READ_AND_THROWN_AWAY = 1 << 30  # bytes of one body, before the connection is cut
@@ -96,7 +96,7 @@ class _NoRoom(Error):
     code, reason = 503, "Service Unavailable"
 
 
-class _Nowhere(OverflowableBuffer):
+class NullBuffer(OverflowableBuffer):
     """Where the body of a request goes that is refused already."""
 
     def __init__(self):
@@ -106,7 +106,7 @@ class _Nowhere(OverflowableBuffer):
         pass
 
 
-class Parser(HTTPRequestParser):
+class LimitedRequestParser(HTTPRequestParser):
     """Reads one request from `address`.
 
     `adj.bodies` is the `Share` of its server in bytes, `adj.under_way` in requests, and `adj.patience` how many seconds
@@ -180,9 +180,9 @@ class Parser(HTTPRequestParser):
         if self.body_rcv is None:  # there is no body
             self.error = self._refusal
             return
-        if not isinstance(self.body_rcv.buf, _Nowhere):
+        if not isinstance(self.body_rcv.buf, NullBuffer):
             self.body_rcv.buf.close()
-            self.body_rcv.buf = _Nowhere()
+            self.body_rcv.buf = NullBuffer()
         # Who asks before sending the body is told at once, and sends none.
         self.completed = (
             self.expect_continue
@@ -223,7 +223,7 @@ class _Refusal(WSGITask):
 
     def get_environment(self) -> dict:
         nothing = {"CONTENT_LENGTH": "0", "CONTENT_TYPE": "", "wsgi.input": io.BytesIO()}
-        return {**super().get_environment(), **nothing, REFUSED: self._status}
+        return {**super().get_environment(), **nothing, REJECTED_STATUS: self._status}
 
     def execute(self) -> None:
         self.set_close_on_finish()
@@ -232,7 +232,7 @@ class _Refusal(WSGITask):
 
 class Channel(HTTPChannel):
     def __init__(self, server, sock, addr, adj, map=None):
-        self.parser_class = functools.partial(Parser, address=addr[0])
+        self.parser_class = functools.partial(LimitedRequestParser, address=addr[0])
         super().__init__(server, sock, addr, adj, map)
 
     @property
@@ -269,6 +269,6 @@ class Channel(HTTPChannel):
 
 
 class RefusingChannel(Channel):
-    """For apps that look for `REFUSED`."""
+    """For apps that look for `REJECTED_STATUS`."""
 
     error_task_class = _Refusal

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable
 from waitress import wasyncore
 from waitress.server import create_server
 
-from ..errors import SuiteError, first_line
-from .request_limits import REFUSED, Channel, RefusingChannel, Share
+from ..errors import UserError, first_line
+from .request_limits import REJECTED_STATUS, Channel, RefusingChannel, Share
 
 _THREADS = 32
 _CONNECTIONS = 1000  # at a time; who sends slowly holds one
@@ -39,8 +39,8 @@ class Server:
             what is more gets a 503.
         threads: requests that are answered at a time.
         patience: seconds that a request may take to come in, however slowly it comes.
-        app_refuses: `app` words the refusals of what never becomes a request to it (see `request_limits.REFUSED`);
-            without, waitress does so in plain text.
+        app_refuses: `app` words the refusals of what never becomes a request to it (see
+            `request_limits.REJECTED_STATUS`); without, waitress does so in plain text.
         drain: seconds that requests in flight may take when the server is stopped.
         silent: seconds after which a connection is cut on which no request has begun.
         connections: at a time; for more, those that can best be done without are cut. 0: as many as this process may
@@ -105,7 +105,7 @@ class Server:
             refused = self._draining
             self._in_flight += not refused
         if refused and self._refuses:
-            return self._app({**environ, REFUSED: 503}, start_response)
+            return self._app({**environ, REJECTED_STATUS: 503}, start_response)
         if refused:
             return _refuse(environ, start_response)
         try:
@@ -216,14 +216,14 @@ def serve(app: Callable, name: str, port: int, host: str = "127.0.0.1", **option
         port: 0 takes any free port.
         options: see `Server`.
 
-    Raises SuiteError where this machine has no room for its threads or files.
+    Raises UserError where this machine has no room for its threads or files.
     """
     stop(name)
     _drain_at_the_end()
     try:
         server = _on_a_port(app, name, port, host, **options)
     except (OSError, RuntimeError, MemoryError) as error:
-        raise SuiteError(
+        raise UserError(
             "service-no-room",
             f"The {name} could not be started: {first_line(error)}. Close what else runs on this machine, restart the "
             "kernel, and run the notebook again.",
