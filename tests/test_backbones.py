@@ -292,7 +292,7 @@ def test_the_network_of_each_size_is_quantized_with_photos_of_that_size(sizes, p
         seen.append((backbone.architecture.preprocessing, {photo.shape for photo in photos}))
         return shipped.int8
 
-    monkeypatch.setattr(engine_selection, "make_twin", quantize)
+    monkeypatch.setattr(engine_selection, "quantize", quantize)
     for backbone in sizes:
         for _ in range(2):
             assert engine_selection._cached_int8_params(pets, backbone, may_make=True).digest == shipped.int8.digest

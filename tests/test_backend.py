@@ -327,4 +327,4 @@ def test_the_request_log_names_the_client_but_no_photo(classifier):
     assert "POST /predict" in table
     assert "secret" not in table
     assert "healthz" not in table
-    assert "Nobody" in service_of(create_app(classifier)).request_log.table()
+    assert service_of(create_app(classifier)).request_log.table() == "No requests yet."
