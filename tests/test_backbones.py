@@ -298,7 +298,7 @@ def test_the_network_of_each_size_is_quantized_with_photos_of_that_size(sizes, p
             assert engine_selection._cached_int8_params(pets, backbone, may_make=True).digest == shipped.int8.digest
     expected = [one.architecture.preprocessing for one in sizes]
     assert seen == [(one, {(one.pixels, one.pixels, 3)}) for one in expected]
-    assert len(list(paths.cache_dir().glob("int8-*.npz"))) == len(sizes)
+    assert len(list(paths.cache_dir().glob("twin-*.npz"))) == len(sizes)
 
 
 def test_the_pruned_model_of_each_size_is_kept_apart(sizes, pets):
@@ -308,7 +308,7 @@ def test_the_pruned_model_of_each_size_is_kept_apart(sizes, pets):
             pets, SimpleNamespace(backbone=backbone), 0, lambda times: made.append(times) or (Empty, {})
         )
         networks.of("2")
-    assert len(made) == len(list(paths.cache_dir().glob("pruned-*.npz"))) == len(sizes)
+    assert len(made) == len(list(paths.cache_dir().glob("compact-*.npz"))) == len(sizes)
 
 
 class Empty:

@@ -36,6 +36,7 @@ from catdog.models.card import (
     Thresholds,
     read_card,
 )
+from catdog.models.card_before import with_names_of_before
 from catdog.models.classifier import Classifier, load_classifier
 from catdog.models.export_metadata import LOADS_IN
 from catdog.models.head import Head
@@ -502,6 +503,11 @@ def test_what_a_card_says_of_a_pruned_model_is_found_again_by_todays_and_earlier
     }  # fmt: skip
     assert before["schema"] == 2 < SCHEMA
     assert Card.from_json(before) == card
+    shown = with_names_of_before(today)  # what `/model` answers
+    assert shown["compact"]["proof"].items() >= before["compact"]["proof"].items()
+    assert shown["compact"]["thresholds"]["sure"] == 0.8
+    assert shown["compact"]["times_less"] == 2.0
+    assert shown["confidence"].items() >= json.loads((shipped.folder / CARD).read_text())["confidence"].items()
 
 
 def test_a_model_of_before_keeps_its_features_its_preprocessing_and_what_it_knows(earlier):
@@ -586,7 +592,7 @@ HOSTILE = {
         f"{name} {value!r:.20}": with_card(**{name: value})
         for name, values in {
             "classes": (None, [], "ab", [["a"], ["b"]], [1, 2], ["a", "a"], ["a" * 2000, "b"]),
-            "files": (None, ["head.npz"], {"head.npz": 1}),
+            "files": (None, ["head.npz"], {"head.npz": 1}, {"../../secret": "x"}),
             "version": (5, "x\ny", ""),
             "backbone": ([], {"name": ["a"], "fingerprint": "x", "features": "y"}, {"name": "VGG16"}),
             "metrics": (
@@ -603,6 +609,9 @@ HOSTILE = {
                 {"openvino-int8": {"agreement": "x", "mean_difference": 0, "photos": 1}},
             ),
             "judged_by": ([], 1),
+            "judged": ({"answers": 5}, {"answers": {"a": "b"}}, {"right": 5}, {"wrong": [[1]]}),
+            "training": (json.loads("[" * 700 + "]" * 700), {"C": float("nan")}),
+            "data": ({"photos": {"train": {"cat": "12"}}}, {"excluded": 2.5}, {"excluded": True}),
             "preprocessing": ("rgb-3000-crop-4",),
         }.items()
         for value in values

@@ -151,7 +151,12 @@ def test_photos_to_train_on_are_called_as_in_notebook_1(monkeypatch, capsys):
     assert __main__._settings()[0] == "before"
     assert "The setting PHOTOS is called DATA now" in capsys.readouterr().out
     monkeypatch.setenv("DATA", "today")
+    with refused("table-places-missing", "DATA", "PHOTOS"):  # which of them is meant?
+        __main__._settings()
+    monkeypatch.delenv("PHOTOS")
+    monkeypatch.setenv("TARGET_ACCURACY", "0.9")
     assert __main__._settings()[0] == "today"
+    assert __main__._settings()[-1]["target"] == 0.9
     assert not capsys.readouterr().out
 
 

@@ -75,7 +75,7 @@ def test_labels_that_are_wrong_are_found_and_put_right(folder, examined_by_vgg16
     dataset, found, decisions = examined_by_vgg16()
     assert told(found)["cat3.png"][1] == "cat"
     assert told(found)["dog3.png"][1] == "dog"
-    assert "probably no dog but a cat" in table(found)
+    assert "probably not a dog but a cat" in table(found)
     assert sum("probably" in why for why, _ in told(found).values()) <= 4
     assert decisions.record("as suggested", found, dataset.classes) == len(found)
     again, nothing, _ = examined_by_vgg16()

@@ -1,4 +1,4 @@
-"""Notebook 1 and `make fit` read the same folders alike: classes, splits, copies, and what is refused."""
+"""Notebook 1 and `make ray-train` read the same folders alike: classes, splits, copies, and what is refused."""
 
 import hashlib
 import itertools

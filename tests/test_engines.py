@@ -146,9 +146,9 @@ def test_the_parameters_are_what_nncf_found(slim, photos, monkeypatch, capsys):
     import rich
     from catdog.engines.openvino_graph import build_graph
 
-    graphs, quantize = [], nncf.quantize
+    graphs, of_nncf = [], nncf.quantize
     monkeypatch.setattr(
-        nncf, "quantize", lambda *args, **options: graphs.append(quantize(*args, **options)) or graphs[0]
+        nncf, "quantize", lambda *args, **options: graphs.append(of_nncf(*args, **options)) or graphs[0]
     )
     shown, console = [], vars(rich.get_console())
     monkeypatch.setattr(rich.get_console(), "__dict__", {**console, "is_jupyter": True})  # so bars are widgets
@@ -156,7 +156,7 @@ def test_the_parameters_are_what_nncf_found(slim, photos, monkeypatch, capsys):
     int8 = quantize(slim, photos)
     assert not shown
     assert rich.get_console().is_jupyter
-    assert "100%" in capsys.readouterr().out.split("Quantising")[-1]
+    assert "100%" in capsys.readouterr().out.split("Quantizing")[-1]
     graphs.append(build_graph(slim, int8))
     for theirs, ours in zip(*map(int8_kernels, graphs)):
         assert np.abs(theirs - ours).max() <= 1
@@ -333,7 +333,7 @@ def test_the_network_is_quantized_once_for_photos_of_one_name(drawings, slim, ow
     without_openvino = EngineSelection(dataset, slim, store, TENSORFLOW)
     assert without_openvino.int8.digest == first.int8.digest
     assert set(without_openvino.parity_checks(shipped.head)) == {TENSORFLOW}
-    (kept,) = paths.cache_dir().glob("int8-*.npz")
+    (kept,) = paths.cache_dir().glob("twin-*.npz")
     for damage in (kept.read_bytes()[:20_000], b"PK\x03\x04", b""):
         kept.write_bytes(damage)
         assert load_cached_arrays(kept) == {}

@@ -99,7 +99,7 @@ def test_a_log_whose_folder_was_deleted_is_written_anew(own_cache, classifier):
 
 
 def test_a_full_disk_for_what_is_computed_costs_time_and_nothing_else(disk, capsys):
-    path = paths.cache_file("int8", "x", ".npz")
+    path = paths.cache_file("twin", "x", ".npz")
     fill(disk)
     files.write_if_possible(path, lambda file: np.savez(file, array=np.zeros(1 << 20)))
     assert "No space left on device" in capsys.readouterr().out

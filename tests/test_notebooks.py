@@ -1,12 +1,14 @@
 """The notebooks as people use them: run all, run all again, change a setting and go on. nbval runs each once more."""
 
 import itertools
+import json
 import re
+import sys
 from contextlib import contextmanager
 
 import pytest
 from catdog.data.synthetic import draw_folder
-from catdog.notebook.cell_errors import missing_cell
+from catdog.notebook.cell_errors import explain_errors, missing_cell
 from conftest import ROOT, notebook_cells
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -141,6 +143,28 @@ def test_the_cell_that_makes_a_name_is_that_of_the_same_notebook(name, notebook,
 
 def test_a_name_that_no_notebook_makes_is_not_explained():
     assert missing_cell("nothing_of_ours", "print(nothing_of_ours)") == ""
+
+
+def test_cells_that_are_not_python_and_a_notebook_that_somebody_edits_are_no_reason_to_fail(monkeypatch, tmp_path):
+    cells = [{"cell_type": "code", "source": [source]} for source in ("%pip install x", "mine = (", "dataset = 1")]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}))
+    (tmp_path / "b.ipynb").write_text("{")
+    monkeypatch.setattr("catdog.notebook.cell_errors._NOTEBOOKS", tmp_path)
+    assert "needs dataset" in missing_cell("dataset", "print(dataset)")
+    assert missing_cell("mine", "print(mine)") == ""
+
+
+def test_what_had_ipythons_handler_of_errors_before_keeps_it(capsys):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell, seen = InteractiveShell(), []
+    shell.set_custom_exc((ZeroDivisionError,), lambda shell, kind, *others, **options: seen.append(kind))
+    explain_errors(shell)
+    shell.run_cell("1 / 0")
+    shell.run_cell("dataset")
+    assert seen == [ZeroDivisionError]
+    assert "⚠ This cell needs dataset" in capsys.readouterr().out
+    assert isinstance(sys.last_value, NameError)  # for %debug
 
 
 @pytest.mark.slow

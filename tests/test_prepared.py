@@ -1,5 +1,9 @@
 """Photos are decoded once a run, and what is kept of them is what decoding gives."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from catdog.curation.data_issues import _looks
@@ -11,7 +15,7 @@ from catdog.data.preprocessing import FITS, PREPROCESSING, SQUEEZE, Preprocessin
 from catdog.data.sources import PhotoFolder
 from catdog.data.synthetic import draw_folder
 from catdog.training.features import decoded_ahead
-from conftest import encoded
+from conftest import ROOT, encoded
 from PIL import Image
 
 
@@ -62,7 +66,26 @@ def test_where_there_is_no_room_it_is_prepared_again(own_cache, monkeypatch, tmp
     def full(folder):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(prepared.tempfile, "TemporaryFile", lambda dir: full(dir))
+    monkeypatch.setattr(prepared.tempfile, "TemporaryFile", lambda buffering, dir: full(dir))
     store = PreparedPhotos()
     store.keep("a", PREPROCESSING, photo)
     assert store.find("a", PREPROCESSING) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a limit on files is for a process of its own")
+def test_where_the_disk_gets_full_what_was_kept_before_is_found(tmp_path):
+    code = """
+import resource, signal, numpy as np
+from catdog.data.prepared import PreparedPhotos
+from catdog.data.preprocessing import PREPROCESSING
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store, photo = PreparedPhotos(), np.ones((224, 224, 3), np.uint8)
+store.keep("a", PREPROCESSING, photo)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2 * photo.nbytes - 2000,) * 2)
+for digest in "bc":
+    store.keep(digest, PREPROCESSING, photo)
+assert (store.find("a", PREPROCESSING) == photo).all()
+assert store.find("b", PREPROCESSING) is store.find("c", PREPROCESSING) is None
+"""
+    environment = {**os.environ, "CATDOG_CACHE": str(tmp_path), "PYTHONPATH": str(ROOT / "notebooks")}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -96,7 +96,7 @@ def _judged(dataset: Dataset, features: np.ndarray, seed: int) -> tuple[np.ndarr
 
 
 def measure_pruned_model_of_auto(report, material, options) -> None:
-    """Notebook 1 with COMPACT=auto, and the model that it saves, served: next to the original's way."""
+    """Notebook 1 with PRUNE=auto, and the model that it saves, served: next to the original's way."""
     folder, _ = material.to_train("pruned")
     made = run_script("training_pruned.py", [str(folder)], {})
     report.row("making pruned models until auto has its own", seconds=made["seconds"])

@@ -285,6 +285,10 @@ class Reservation:
         futures = self._queue.put(photos)
         try:
             self._queue.await_beginning(futures[0], left())
+        except TimeoutError:
+            if self._queue.cancel(futures):  # else they have just begun
+                raise NotBegun from None
+        try:
             return [future.exception(left()) or future.result() for future in futures]
         except TimeoutError:
             raise (NotBegun if self._queue.cancel(futures) else DeadlinePassed) from None
@@ -299,9 +303,13 @@ class Reservation:
         left, future = left or Deadline(_LONG), self._queue.run(task)
         try:
             self._queue.await_beginning(future, left())
+        except TimeoutError:
+            if future.cancel():  # else it has just begun
+                raise NotBegun from None
+        try:
             error = future.exception(left())
         except TimeoutError:
-            raise (NotBegun if future.cancel() else DeadlinePassed) from None
+            raise DeadlinePassed from None
         if error:
             raise error
         return future.result()

@@ -31,9 +31,9 @@ class PreparedPhotos:
             place = self._places.get((digest, preprocessing.version))
             if place is None or self._file is None:
                 return None
-            start, size = place
-            self._file.seek(start)
-            data = self._file.read(size)
+            data = self._read(*place)
+        if data is None:
+            return None
         return np.frombuffer(data, np.uint8).reshape(preprocessing.pixels, preprocessing.pixels, 3)
 
     def keep(self, digest: str, preprocessing: Preprocessing, photo: np.ndarray) -> None:
@@ -45,18 +45,27 @@ class PreparedPhotos:
             try:
                 self._file = self._file or self._opened()
                 start = self._file.seek(0, 2)
-                self._file.write(photo.tobytes())
-                self._file.flush()
-            except OSError:  # a full disk takes nothing away
+                if self._file.write(photo.tobytes()) < photo.nbytes:
+                    raise OSError("the disk is full")
+            except OSError:  # which takes nothing away
                 self._room = 0
                 return
             self._places[key] = start, photo.nbytes
             self._room -= photo.nbytes
 
+    def _read(self, start: int, size: int) -> bytes | None:
+        assert self._file
+        try:
+            self._file.seek(start)
+            data = self._file.read(size)
+        except OSError:
+            return None
+        return data if data and len(data) == size else None
+
     def _opened(self) -> BinaryIO:
         folder = paths.cache_dir()
         self._room = min(self._room, int(_SHARE_OF_DISK * shutil.disk_usage(folder).free))
-        return tempfile.TemporaryFile(dir=folder)
+        return tempfile.TemporaryFile(buffering=0, dir=folder)
 
 
 PREPARED = PreparedPhotos()

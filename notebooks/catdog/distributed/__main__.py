@@ -1,5 +1,6 @@
 """`make ray-label` and `make ray-train`: their knobs come from the environment."""
 
+import os
 import sys
 
 from ..backbones.architectures import VGG16
@@ -36,9 +37,11 @@ def _train() -> None:
 
 def _settings() -> tuple[str, str, str, str, dict]:
     photos = in_environment("DATA", old="PHOTOS") or ""
+    if os.environ.get("PHOTOS", photos) != photos:
+        raise UserError("table-places-missing", "DATA and PHOTOS name different folders: set DATA alone.")
     features, name, engine = environment_first(FEATURES="", MODEL_NAME="", ENGINE=AUTO)
     backbone, pixels, how = environment_first(BACKBONE=VGG16.name, PIXELS=VGG16.pixels, FIT=VGG16.preprocessing.fit)
-    seed, target, labels = environment_first(SEED=0, SURE_IS_RIGHT=0.99, LABELS=AUTO_LABELS)
+    seed, target, labels = environment_first(SEED=0, TARGET_ACCURACY=0.99, LABELS=AUTO_LABELS)
     settings = {"labels": labels, "backbone": backbone, "pixels": pixels, "how": how, "seed": seed, "target": target}
     return photos, features, name, engine, settings
 

@@ -21,7 +21,7 @@ from .storage import StorageFolder
 
 
 class FeatureColumns:
-    """A photo's features, and by which arithmetic. See `tables.Columns`.
+    """A photo's features, and by which arithmetic. See `parquet_table.Columns`.
 
     Its class and split are not in the table: folders say them anew each time, so that a photo that was moved counts as
     what it is now.
@@ -33,7 +33,7 @@ class FeatureColumns:
         architecture = backbone.architecture
         made_for = f"{architecture.preprocessing.version} {architecture.features}"
         self.made_by = ("recipe", f"{made_for} {backbone.fingerprint[:16]} {engine.engine_id}")
-        self._architecture, self._engine, self._twin = architecture, engine.name, int8
+        self._architecture, self._engine, self._int8 = architecture, engine.name, int8
 
     @property
     def read(self) -> Callable[[bytes], np.ndarray]:
@@ -43,7 +43,7 @@ class FeatureColumns:
     def opened(self) -> "FeatureColumns":
         prepared = self._architecture.preprocessing
         backbone = load_backbone(self._architecture.name, prepared.pixels, prepared.fit)
-        self._run = open_engine(self._engine, backbone, self._twin)
+        self._run = open_engine(self._engine, backbone, self._int8)
         return self
 
     def rows(self, photos: list[DecodedPhoto]) -> list[dict]:

@@ -18,9 +18,10 @@ from .storage import StorageFolder
 def label(photos: str, out: str, model: str = "", engine: str = AUTO) -> TableSummary:
     """Write what a model says of every photo in a folder, as Parquet.
 
-    A row a file (see `tables.make_table`): `label`, the most probable class; `confident` and `in_distribution`, as the
-    service has them, and beside them for a release by their earlier names `sure` and `familiar`; `probabilities`, one
-    a class; `model` and `engine`. Called again with the same `out`, photos that are there are left alone.
+    A row a file (see `parquet_table.make_table`): `label`, the most probable class; `confident` and `in_distribution`,
+    as the service has them, and beside them for a release by their earlier names `sure` and `familiar`;
+    `probabilities`, one a class; `model` and `engine`. Called again with the same `out`, photos that are there are left
+    alone.
 
     Args:
         photos: a folder, or a URI such as s3://bucket/photos or gs://bucket/photos; all files in it are looked at, with
@@ -36,7 +37,7 @@ def label(photos: str, out: str, model: str = "", engine: str = AUTO) -> TableSu
 
 
 class _Labels:
-    """See `tables.Columns`."""
+    """See `parquet_table.Columns`."""
 
     def __init__(self, saved: Bundle, engine: str):
         text, yes = pyarrow.string(), pyarrow.bool_()

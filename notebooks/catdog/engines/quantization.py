@@ -36,7 +36,7 @@ def quantize(backbone: Backbone, photos: Iterable[np.ndarray]) -> Int8Params:
     except ImportError as error:
         raise EngineUnavailable("engine-not-installed", "NNCF is not installed (pip install nncf).") from error
     inputs = [photo[None] for photo in photos]
-    seen = bar(what="Quantising", unit="photos", total=2 * len(inputs))  # NNCF looks at each twice
+    seen = bar(what="Quantizing", unit="photos", total=2 * len(inputs))  # NNCF looks at each twice
     with seen, _without_richs_bars():
         quantized = nncf.quantize(
             build_graph(backbone),

@@ -19,7 +19,7 @@ HEAD, GOLDEN, CLASS_MEANS = "head.npz", "golden.npz", "class_means.npz"
 FINE_TUNED, INT8, PRUNED = "fine_tuned.npz", "int8.npz", "pruned.npz"
 FILES = (HEAD, GOLDEN, CLASS_MEANS, FINE_TUNED, INT8, PRUNED)  # that the card has digests of
 _UPDATE = "update the suite"
-_MOST_BYTES, _MOST_CLASSES, _MOST_LETTERS = 16 << 20, 100_000, 1000
+_MOST_BYTES, _MOST_CLASSES, _MOST_LETTERS, _MOST_PHOTOS = 16 << 20, 100_000, 1000, 1 << 50
 
 
 @dataclass(frozen=True)
@@ -145,11 +145,11 @@ class Card:
             loads_in=dict(card.get("loads_in", {})),
             metrics={_text(split): _metrics(found) for split, found in card.get("metrics", {}).items()},
             judged_by=_text(card.get("judged_by", "")),
-            judged=dict(card.get("judged", {})),
+            judged=_judged(card.get("judged", {})),
             trained_on=None if trained_on is None else _texts(trained_on),
             pruned=_pruned(card["pruned"]) if "pruned" in card else None,
             libraries=dict(card.get("libraries", {})),
-            files={_text(name): _text(digest) for name, digest in card["files"].items()},
+            files={_file(name): _text(digest) for name, digest in card["files"].items()},
         )  # fmt: skip
 
 
@@ -164,12 +164,13 @@ def read_card(folder: Path) -> Card:
 
 def _checked_card(folder: Path) -> Card:
     require_plain_file(folder / CARD, _MOST_BYTES)
-    found = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    found = json.loads((folder / CARD).read_text(encoding="utf-8"), parse_constant=_refused)
     if found["schema"] not in (SCHEMA, *BEFORE):
         raise BundleRefused("model-other-release", f"{folder} is of another release: {_UPDATE}, or train again.")
     if "digest" in found and found != sealed(found):  # cards had none before
         raise ValueError
     card = Card.from_json(found)
+    card.as_json()  # what is nested beyond measure cannot be shown either
     try:
         card.architecture  # noqa: B018
     except ValueError as error:
@@ -181,9 +182,9 @@ def _checked_card(folder: Path) -> Card:
 
 def _data(found: Mapping[str, Any]) -> DataOfCard:
     by_split = found.get("photos", {}).items()
-    photos = {_text(split): {_text(label): int(one) for label, one in counts.items()} for split, counts in by_split}
+    photos = {_text(split): {_text(label): _count(one) for label, one in counts.items()} for split, counts in by_split}
     name, digest = (_text(found.get(key, "")) for key in ("name", "digest"))
-    return DataOfCard(name, digest, photos, int(found.get("excluded", 0)))
+    return DataOfCard(name, digest, photos, _count(found.get("excluded", 0)))
 
 
 def _thresholds(found: Mapping[str, Any]) -> Thresholds:
@@ -195,19 +196,46 @@ def _thresholds(found: Mapping[str, Any]) -> Thresholds:
 
 def _parity(found: Mapping[str, Any]) -> ParityCheck:
     numbers = _numbers(found)
-    return ParityCheck(photos=int(numbers.pop("photos")), **numbers)
+    return ParityCheck(photos=_count(numbers.pop("photos")), **numbers)
 
 
 def _pruned(found: Mapping[str, Any]) -> PrunedCard:
     about = {name: value for name, value in found.items() if name not in ("thresholds", "parity")}
     numbers = _numbers(found["parity"])
-    parity = PrunedParityCheck(photos=int(numbers.pop("photos")), **numbers)
+    parity = PrunedParityCheck(photos=_count(numbers.pop("photos")), **numbers)
     return PrunedCard(_thresholds(found["thresholds"]), parity, about)
 
 
-def _metrics(found: Mapping[str, Any]) -> dict[str, Any]:
-    _numbers({name: value for name, value in found.items() if name != "classes"})
+def _judged(found: Mapping[str, Any]) -> dict[str, Any]:
+    for photo, answer in found.get("answers", {}).items():
+        _text(photo), _count(answer)
+    for known in ("right", "wrong"):
+        _texts(found.get(known, []))
     return dict(found)
+
+
+def _metrics(found: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = _numbers({name: value for name, value in found.items() if name != "classes"})
+    if not all(0 <= numbers.get(share, 0) <= 1 for share in ("accuracy", "low", "high")):
+        raise ValueError
+    _count(numbers.get("photos", 0))
+    return dict(found)
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _file(name: str) -> str:
+    if name not in (*FILES, *FILES_BEFORE.values()):
+        raise ValueError
+    return name
+
+
+def _count(found: float) -> int:
+    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found < _MOST_PHOTOS:
+        raise TypeError
+    return found
 
 
 def _classes(found: list) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ _WITHIN = {
     "pruned": {"times_less": "macs_reduction"},
     "thresholds": {"far": "ood_distance", "sure": "confidence"},
 }
+_WERE_NOT_SHOWN = ("image_door", "proof")  # of schema 1, and of a pruned model alone
 _OF_A_PRUNED_MODEL = {"allowed": "max_drop", "lost": "accuracy_drop"}
 
 
@@ -45,18 +46,23 @@ def translated(card: Mapping[str, Any]) -> dict[str, Any]:
 def with_names_of_before(card: Mapping[str, Any]) -> dict[str, Any]:
     """Today's card with the old names beside the new ones, for whoever reads `/model`. To be removed with the next
     number of `catdog.API`."""
-    old = {name: card[now] for name, now in _SECTIONS.items() if now in card and name not in ("image_door", "proof")}
-    within = {
-        section: card[section] | {name: card[section][now] for name, now in names.items() if now in card[section]}
-        for section, names in _WITHIN.items()
-        if section in card
-    }
-    return {**card, **within, **old}
+    found = dict(card)
+    if "pruned" in found:
+        pruned = with_names_of_before(found["pruned"])
+        pruned["proof"] = _with_old_names(pruned.pop("engines"), _OF_A_PRUNED_MODEL)
+        found["pruned"] = pruned
+    for section, names in _WITHIN.items():
+        found |= {section: _with_old_names(found[section], names)} if section in found else {}
+    return found | {name: found[now] for name, now in _SECTIONS.items() if now in found and name not in _WERE_NOT_SHOWN}
 
 
 def engine_of_before(name: str) -> str:
     """The engine that was called `name`, as it is called today."""
     return OPENVINO_PRUNED if name == "compact" else name
+
+
+def _with_old_names(section: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {**section, **{name: section[now] for name, now in names.items() if now in section}}
 
 
 def _renamed(section: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -16,18 +16,29 @@ _RUN_ABOVE = {True: "Runtime → Run before", False: "Run → Run All Above Sele
 
 
 def explain_errors(shell: Any) -> None:
-    """Let IPython's `shell` say which cell to run first in place of a NameError, and a sentence for an interrupt."""
-    shell.set_custom_exc((NameError, KeyboardInterrupt), _shown)
+    """Let IPython's `shell` say which cell to run first in place of a NameError, and a sentence for an interrupt.
+
+    IPython has one handler of errors: what had one before keeps it.
+    """
+    others, handled_before = shell.custom_exceptions, shell.CustomTB
+
+    def shown(
+        shell: Any, kind: type, error: BaseException, traceback: TracebackType, tb_offset: int | None = None
+    ) -> None:
+        if issubclass(kind, others):
+            handled_before(kind, error, traceback, tb_offset=tb_offset)
+            return
+        if sentence := _sentence(error, traceback, shell.user_ns["In"][-1]):
+            error._render_traceback_ = lambda: [sentence]  # type: ignore[attr-defined]  # as IPython looks for it
+        shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
+
+    shell.set_custom_exc((*others, NameError, KeyboardInterrupt), shown)
 
 
-def _shown(
-    shell: Any, kind: type, error: BaseException, traceback: TracebackType, tb_offset: int | None = None
-) -> None:
-    sentence = _STOPPED
-    if isinstance(error, NameError):
-        sentence = missing_cell(error.name or "", shell.user_ns["In"][-1]) if _is_of_the_cell(traceback) else ""
-    lines = [sentence] if sentence else shell.InteractiveTB.structured_traceback(kind, error, traceback, tb_offset)
-    shell._showtraceback(kind, error, lines)
+def _sentence(error: BaseException, traceback: TracebackType, source: str) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return _STOPPED
+    return missing_cell(getattr(error, "name", "") or "", source) if _is_of_the_cell(traceback) else ""
 
 
 def _is_of_the_cell(traceback: TracebackType) -> bool:
@@ -53,7 +64,7 @@ def _notebooks() -> Iterator[list[tuple[str, str]]]:
     """Of each notebook its code cells, with the headings above them."""
     for path in sorted(_NOTEBOOKS.glob("*.ipynb")):
         cells, heading = [], ""
-        for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        for cell in _cells(path):
             source = "".join(cell["source"])
             if cell["cell_type"] == "code":
                 cells.append((heading, source))
@@ -62,10 +73,21 @@ def _notebooks() -> Iterator[list[tuple[str, str]]]:
         yield cells
 
 
+def _cells(path: Path) -> list[dict]:
+    try:
+        return json.loads(path.read_text("utf-8"))["cells"]
+    except (OSError, ValueError, KeyError, TypeError):  # somebody is editing it
+        return []
+
+
 def _made_by(code: str) -> set[str]:
-    """Names that a cell assigns or imports."""
+    """Names that a cell assigns or imports; none of one that is not Python, as `%pip` is not."""
     names: set[str] = set()
-    for node in ast.parse(code).body:
+    try:
+        body = ast.parse(code).body
+    except SyntaxError:
+        return names
+    for node in body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             names |= {(one.asname or one.name).partition(".")[0] for one in node.names}
         elif not isinstance(node, ast.FunctionDef | ast.ClassDef):

@@ -24,7 +24,19 @@ NOT_IN_A_NOTEBOOK = ("jupyter", "nbclient", "nbval")  # they run notebooks; Cola
 _UPDATE_SECONDS = 60
 _OF_THE_SET_UP = {
     f"catdog.{name}"
-    for name in ("errors", "files", "machine", "moved", "notebook", "notebook.colab", "packages", "paths", "colab")
+    for name in (
+        "errors",
+        "files",
+        "machine",
+        "moved",
+        "notebook",
+        "notebook.cell_errors",
+        "notebook.colab",
+        "packages",
+        "paths",
+        "paths",
+        "colab",
+    )
 }
 _MANY_PHOTOS = 3000
 

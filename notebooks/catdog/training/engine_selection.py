@@ -163,7 +163,7 @@ def _cached_int8_params(dataset: Dataset, backbone: Backbone, may_make: bool) ->
     preprocessing = backbone.architecture.preprocessing
     photos = first(dataset.of(TRAIN), CALIBRATION_PHOTOS)
     made_for = f"{preprocessing.version} {backbone.fingerprint} {dataset.name}"
-    path = paths.cache_file("int8", made_for, ".npz")
+    path = paths.cache_file("twin", made_for, ".npz")  # as it was called before: what is kept stays of use
     kept = load_cached_arrays(path)
     if kept and 2 * int(kept.pop("photos")) >= len(photos):
         return Int8Params(kept)

@@ -103,7 +103,7 @@ function describe(card) {
   const judged = card.metrics?.[by];
   const accuracy = judged?.photos ? ` ${gallery.percent(judged.accuracy)} of ${judged.photos} ${BY[by]}.` : "";
   const date = card.created && new Date(card.created).toLocaleDateString(undefined, { dateStyle: "medium" });
-  const warning = card.drawings ? " Trained on drawings only: it knows nothing of real photos." : "";
+  const warning = (card.synthetic ?? card.drawings) ? " Trained on drawings only: it knows nothing of real photos." : "";
   const name = `Model ${card.name}${date ? ` of ${date}` : ""}, version ${card.version}.`;
   return `It can tell: ${card.classes.join(", ")}. ${name}${accuracy}${warning}`;
 }
