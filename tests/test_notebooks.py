@@ -1,5 +1,6 @@
 """The notebooks as people use them: run all, run all again, change a setting and go on. nbval runs each once more."""
 
+import ast
 import itertools
 import json
 import re
@@ -9,7 +10,8 @@ from contextlib import contextmanager
 import pytest
 from catdog.data.synthetic import draw_folder
 from catdog.notebook.cell_errors import explain_errors, missing_cell
-from conftest import ROOT, notebook_cells
+from catdog.notebook.settings import SETTINGS, read_settings
+from conftest import ROOT, notebook_cells, refused
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FINE_TUNE, BACKEND, FRONTEND = NOTEBOOKS
@@ -82,12 +84,71 @@ def test_every_knob_stands_in_the_settings_and_is_explained(path):
     cells = notebook_cells(path)
     place = next(number for number, cell in enumerate(cells) if cell.source.startswith("#@title Settings"))
     knobs = re.findall(r"^(\w+) = .*#@param", cells[place].source, flags=re.M)
-    read = re.search(r"environment_first\((.*?)\)", cells[place].source, flags=re.S).group(1)
-    assert knobs == re.findall(r"(\w+)=", read)
+    notebook = re.search(r'read_settings\("([a-z-]+)", globals\(\)\)$', cells[place].source).group(1)
+    assert knobs == list(SETTINGS[notebook])
     assert all(f"`{knob}`" in cells[place - 1].source for knob in knobs)
     others = "".join(cell.source for cell in cells[:place] + cells[place + 1 :])
     buttons = {"REPOSITORY", "STOP", "ROLL_BACK", "TAKE_OVER", "ACCEPT", "DECIDE"}
     assert set(re.findall(r"^(\w+) = .*#@param", others, flags=re.M)) <= buttons
+
+
+def form(path):
+    """The settings of a notebook with the values of its form."""
+    source = next(cell.source for cell in code_cells(path) if cell.source.startswith("#@title Settings"))
+    return {name: ast.literal_eval(value) for name, value in re.findall(r"^(\w+) = (.*?)  #@param", source, flags=re.M)}
+
+
+FORMS = {"fine-tune": FINE_TUNE, "backend": BACKEND, "frontend": FRONTEND}
+
+
+@pytest.mark.parametrize("notebook", FORMS)
+def test_every_choice_of_a_form_is_one_that_can_be(own_places, monkeypatch, notebook):
+    for name in SETTINGS[notebook]:
+        monkeypatch.delenv(name, raising=False)
+    defaults = form(FORMS[notebook])
+    source = next(cell.source for cell in code_cells(FORMS[notebook]) if cell.source.startswith("#@title Settings"))
+    choices = re.findall(r"^(\w+) = .*?#@param (\[.*?\])", source, flags=re.M)
+    for name, values in choices or [("USE_DRIVE", "[False]")]:
+        for value in ast.literal_eval(values):
+            cell = {**defaults, name: value}
+            read_settings(notebook, cell)
+            assert cell[name] == value
+
+
+@pytest.mark.parametrize(
+    ("notebook", "name", "value", "code"),
+    [
+        ("fine-tune", "MODEL_NAME", "a/b", "model-name"), ("fine-tune", "BACKBONE", "ResNet", "backbone-unknown"),
+        ("fine-tune", "PIXELS", 300, "setting-preprocessing"), ("fine-tune", "FIT", "pad", "setting-preprocessing"),
+        ("fine-tune", "UNFREEZE", "all", "setting-unfreeze"), ("fine-tune", "ENGINE", "fast", "engine-unknown"),
+        ("fine-tune", "EPOCHS", 0, "setting-training"),
+        ("fine-tune", "TARGET_ACCURACY", 99.0, "setting-target-accuracy"),
+        ("fine-tune", "PRUNE", "5", "setting-prune"), ("fine-tune", "PRUNE_MAX_DROP", -1.0, "setting-prune"),
+        ("fine-tune", "SEED", -1, "setting-training"), ("fine-tune", "SAVE_WHEN", "never", "setting-save-when"),
+        ("backend", "ENGINE", "fast", "engine-unknown"), ("backend", "PORT", 70_000, "setting-port"),
+        ("backend", "TUNNEL", "wire", "setting-tunnel"), ("backend", "ACCESS_CODE", "abc", "setting-access-code"),
+        ("backend", "CORS_ORIGINS", "here", "setting-origins"), ("backend", "LIMITS", "photos=many", "setting-limits"),
+        ("backend", "TEST_PHOTO", "/nowhere.jpg", "test-photo-unreadable"),
+        ("frontend", "BACKEND_URL", "my link", "setting-backend-url"), ("frontend", "PORT", -1, "setting-port"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_cannot_be_is_refused_in_its_cell(own_places, monkeypatch, notebook, name, value, code):
+    for other in SETTINGS[notebook]:
+        monkeypatch.delenv(other, raising=False)
+    cell = {**form(FORMS[notebook]), name: value}
+    with refused(code):
+        read_settings(notebook, cell)
+    monkeypatch.setenv(name, str(value))
+    with refused(code):
+        read_settings(notebook, form(FORMS[notebook]))
+
+
+@pytest.mark.parametrize(("name", "value"), [("PRUNE", "auto"), ("UNFREEZE", "block5")])
+def test_what_needs_vgg16_is_refused_for_other_backbones(own_places, monkeypatch, name, value):
+    monkeypatch.delenv("DATA", raising=False)
+    cell = {**form(FINE_TUNE), "BACKBONE": "ConvNeXtTiny", name: value}
+    with refused("setting-needs-vgg16", name, "BACKBONE to VGG16"):
+        read_settings("fine-tune", cell)
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ import pytest
 from catdog import files, paths, settings
 from catdog.errors import UserError
 from catdog.notebook import colab
-from catdog.notebook.settings import check_settings
 from catdog.settings import environment_first
 from catdog.web import link
 from catdog.web.server import Server
@@ -28,14 +27,6 @@ def test_an_old_name_of_a_setting_is_taken_and_the_new_one_said(monkeypatch, cap
     monkeypatch.setenv(name, "now")
     assert environment_first(**{name: "", old: ""}) == ("now", "before")
     assert capsys.readouterr().out == ""
-
-
-@pytest.mark.parametrize("save_when", ["", "If not worse", "never"])
-def test_when_to_save_must_be_said_in_words_that_are_known(save_when):
-    with refused("setting-save-when", "not worse", "always", f'"{save_when}"'):
-        check_settings("", 224, "crop", save_when)
-    for known in ("not worse", "always", "if not worse"):
-        check_settings("", 224, "crop", known)
 
 
 @pytest.mark.parametrize(("default", "word"), [(5000, "a whole number"), (0.5, "a number"), (True, "true or false")])

@@ -134,16 +134,21 @@ class Backbone:
         return dataclasses.replace(self, weights=weights, fingerprint=fingerprint(weights), fine_tuned=dict(fine_tuned))
 
 
+def require_backbone(name: str) -> None:
+    """Raises UserError where there is no backbone of this name."""
+    if name not in ARCHITECTURES:
+        raise UserError(
+            "backbone-unknown", f'There is no backbone "{name}": set BACKBONE to one of {", ".join(ARCHITECTURES)}.'
+        )
+
+
 def load_backbone(name: str = VGG16.name, pixels: int = PREPROCESSING.pixels, fit: str = CROP) -> Backbone:
     """A backbone with ImageNet's weights, for photos of `pixels` a side that are brought to a square by `fit`.
 
     Raises UserError: there is none of this name or for this preprocessing, or its weights cannot be had (see
     `vgg16_weights.load_weights`).
     """
-    if name not in ARCHITECTURES:
-        raise UserError(
-            "backbone-unknown", f'There is no backbone "{name}": set BACKBONE to one of {", ".join(ARCHITECTURES)}.'
-        )
+    require_backbone(name)
     architecture = ARCHITECTURES[name].at(pixels, fit)
     if architecture.is_vgg16:
         weights = load_weights()

@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ..backbones.architectures import Backbone
-from ..errors import UserError
-from .base import NAMES, TENSORFLOW, TENSORFLOW_MIXED, Engine
+from .base import TENSORFLOW, TENSORFLOW_MIXED, Engine, require_known
 
 if TYPE_CHECKING:
     from .int8 import Int8Params
@@ -20,10 +19,7 @@ def open_engine(name: str, backbone: Backbone, params: "Int8Params | None" = Non
         EngineUnavailable: it cannot run here.
         UserError: there is no engine of this name.
     """
-    if name not in NAMES:
-        raise UserError(
-            "engine-unknown", f'There is no engine "{name}": set ENGINE to auto or to one of {", ".join(NAMES)}.'
-        )
+    require_known(name)
     if name in (TENSORFLOW, TENSORFLOW_MIXED):
         from .tensorflow import TensorFlowEngine
 

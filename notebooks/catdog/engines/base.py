@@ -16,6 +16,7 @@ BATCH = 16  # photos at a time; more are no faster on a CPU and need more memory
 TENSORFLOW, TENSORFLOW_MIXED = "tensorflow", "tensorflow-mixed"
 OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8 = "openvino-fp32", "openvino-bf16", "openvino-int8"
 OPENVINO_PRUNED = "openvino-pruned"
+BEFORE = {"compact": OPENVINO_PRUNED}  # names of earlier releases
 NAMES = (TENSORFLOW, TENSORFLOW_MIXED, OPENVINO_FP32, OPENVINO_BF16, OPENVINO_INT8, OPENVINO_PRUNED)
 
 
@@ -41,6 +42,14 @@ class Engine(Protocol):
     def activations(self, photos: np.ndarray) -> np.ndarray:
         """The same photos → what is pooled to features: float32 (n, grid_size, grid_size, channels)."""
         ...
+
+
+def require_known(name: str, *others: str) -> None:
+    """Raises UserError where there is no engine called `name`, and it is not one of the `others`."""
+    if name not in (*NAMES, *others):
+        raise UserError(
+            "engine-unknown", f'There is no engine "{name}": set ENGINE to auto or to one of {", ".join(NAMES)}.'
+        )
 
 
 class EngineUnavailable(UserError):

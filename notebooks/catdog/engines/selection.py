@@ -13,11 +13,16 @@ import numpy as np
 from .. import files, paths
 from ..backbones.architectures import VGG16, Architecture
 from ..errors import UserError
-from .base import TENSORFLOW, Engine, EngineUnavailable, candidates, has_gpu, threads
+from .base import BEFORE, TENSORFLOW, Engine, EngineUnavailable, candidates, has_gpu, require_known, threads
 
 AUTO = "auto"
 _ROUNDS = 3
 _DAYS_KEPT = 7  # should something else have slowed a measurement down
+
+
+def require_engine(name: str) -> None:
+    """Raises UserError where there is no engine of this name, today or before."""
+    require_known(name, AUTO, *BEFORE)
 
 
 def select(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..engines.base import OPENVINO_PRUNED
+from ..engines.base import BEFORE as ENGINES_BEFORE
 
 BEFORE = (1, 2)
 # Files by their names today, and what they were called in cards of before.
@@ -58,7 +58,7 @@ def with_names_of_before(card: Mapping[str, Any]) -> dict[str, Any]:
 
 def engine_of_before(name: str) -> str:
     """The engine that was called `name`, as it is called today."""
-    return OPENVINO_PRUNED if name == "compact" else name
+    return ENGINES_BEFORE.get(name, name)
 
 
 def _with_old_names(section: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -12,10 +12,8 @@ from importlib import import_module
 PUBLIC = {
     # all three
     "set_up": "notebook.colab:set_up_for",
-    "open_folders": "notebook.colab",
-    "environment_first": "settings",
+    "read_settings": "notebook.settings",
     # 1 · fine-tune: photos
-    "check_settings": "notebook.settings",
     "find_photos": "data.sources",
     "describe_layout": "data.dataset",
     "list_photos": "data.dataset",

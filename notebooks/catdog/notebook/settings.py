@@ -1,15 +1,133 @@
-"""Settings of notebook 1 that would fail late are checked where they are set."""
+"""Settings of the notebooks: the environment comes first, and each is checked before anything is computed."""
+
+from collections.abc import MutableMapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from ..data.preprocessing import require_preprocessing
 from ..errors import UserError
 from ..names import require_model_name
+from ..settings import environment_first
+from ..web import link
+from .colab import open_folders
 
-SAVE_WHEN = ("not worse", "always", "if not worse")  # the last as it was called before
+# By notebook and in the order of its form, each with what refuses a value that cannot be: a function here, or one of
+# another module, which is loaded for it.
+SETTINGS: dict[str, dict[str, str]] = {
+    "fine-tune": {
+        "USE_DRIVE": "",
+        "DATA": "",
+        "LABELS": "",
+        "MODEL_NAME": "_model_name",
+        "BACKBONE": "backbones.architectures:require_backbone",
+        "PIXELS": "_pixels",
+        "FIT": "_fit",
+        "COMPARE_NETWORKS": "",
+        "UNFREEZE": "training.fine_tuning:require_unfreeze",
+        "ENGINE": "engines.selection:require_engine",
+        "EPOCHS": "training.fine_tuning:require_epochs",
+        "TARGET_ACCURACY": "training.calibration:require_target",
+        "PRUNE": "training.pruned_models:require_prune",
+        "PRUNE_MAX_DROP": "training.pruned_models:require_max_drop",
+        "SEED": "training.linear_head:require_seed",
+        "SAVE_WHEN": "_save_when",
+        "SAVE_H5": "",
+        "EXPORT": "",
+        "LABEL_PHOTOS": "",
+        "LABELS_OUT": "",
+    },
+    "backend": {
+        "USE_DRIVE": "",
+        "MODEL": "",
+        "ENGINE": "engines.selection:require_engine",
+        "PORT": "_port",
+        "TUNNEL": "tunnels:require_provider",
+        "NGROK_DOMAIN": "",
+        "ACCESS_CODE": "web.link:check_code",
+        "CORS_ORIGINS": "backend.app:parse_origins",
+        "LIMITS": "backend.limits:parse_limits",
+        "CORRECTIONS": "",
+        "TEST_PHOTO": "_test_photo",
+    },
+    "frontend": {
+        "USE_DRIVE": "",
+        "BACKEND_URL": "_backend_url",
+        "ACCESS_CODE": "web.link:check_code",
+        "PORT": "_port",
+        "TUNNEL": "tunnels:require_provider",
+        "NGROK_DOMAIN": "",
+    },
+}
+_SAVE_WHEN = ("not worse", "always", "if not worse")  # the last as it was called before
+_NEED_VGG16 = {"PRUNE": "no", "UNFREEZE": "nothing"}  # and what needs nothing
 
 
-def check_settings(model_name: str, pixels: int, fit: str, save_when: str = SAVE_WHEN[0]) -> None:
-    """Raises UserError for a name, PIXELS, FIT or SAVE_WHEN that cannot be; an empty name is that of the photos."""
-    require_model_name(model_name, or_none=True)
+def read_settings(notebook: str, cell: MutableMapping[str, Any]) -> None:
+    """Replace the settings in `cell`, a notebook's `globals()`, by the environment's, check each, and open the folders.
+
+    Args:
+        notebook: one of `SETTINGS`.
+
+    Raises UserError for a value that cannot be, and where folders cannot be used.
+    """
+    checks = SETTINGS[notebook]
+    values = dict(zip(checks, environment_first(**{name: cell[name] for name in checks})))
+    for name, check in checks.items():
+        if check:
+            _function(check)(values[name])
+    _require_vgg16(values)
+    cell.update(values)
+    open_folders(values["USE_DRIVE"])
+
+
+def check_settings(model_name: str, pixels: int, fit: str) -> None:
+    """Refuse what cannot be, as notebooks call it that were saved before. Raises UserError."""
+    _model_name(model_name)
     require_preprocessing(pixels, fit)
-    if save_when not in SAVE_WHEN:
+
+
+def _function(check: str):
+    module, _, name = check.rpartition(":")
+    return getattr(import_module(f"..{module}", __package__), name) if module else globals()[name]
+
+
+def _require_vgg16(values: dict[str, Any]) -> None:
+    for name, needs_nothing in _NEED_VGG16.items():
+        if values.get(name, needs_nothing) != needs_nothing and values["BACKBONE"] != "VGG16":
+            raise UserError(
+                "setting-needs-vgg16",
+                f"{name} works with VGG16 only: set {name} to {needs_nothing}, or BACKBONE to VGG16.",
+            )
+
+
+def _model_name(name: str) -> None:
+    require_model_name(name, or_none=True)
+
+
+def _pixels(pixels: int) -> None:
+    require_preprocessing(pixels, "crop")
+
+
+def _fit(fit: str) -> None:
+    require_preprocessing(224, fit)
+
+
+def _save_when(save_when: str) -> None:
+    if save_when not in _SAVE_WHEN:
         raise UserError("setting-save-when", f'SAVE_WHEN must be "not worse" or "always", not "{save_when}".')
+
+
+def _port(port: int) -> None:
+    if not 0 <= port < 1 << 16:
+        raise UserError("setting-port", f"PORT must be a number from 1 to 65535, or 0 for any free one, not {port}.")
+
+
+def _test_photo(photo: str) -> None:
+    if photo and not Path(photo).expanduser().is_file():
+        raise UserError("test-photo-unreadable", f"TEST_PHOTO names {photo}, which is not a file.")
+
+
+def _backend_url(url: str) -> None:
+    if url and not link.origin(url):
+        raise UserError("setting-backend-url", f'BACKEND_URL must be the link of notebook 2, not "{url}".')

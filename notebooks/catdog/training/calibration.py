@@ -119,11 +119,7 @@ def calibrate(
 
     Raises UserError when `target` is no share.
     """
-    if not 0 < target <= 1:
-        raise UserError(
-            "setting-target-accuracy",
-            "TARGET_ACCURACY must be over 0 and at most 1, such as 0.99: change it in the settings cell.",
-        )
+    require_target(target)
     features, targets = train_and_valid(data)
     judged = np.flatnonzero(fit.judged)
     logits, truth = fit.out_of_fold[judged], targets[judged]
@@ -177,6 +173,15 @@ def _against(known: np.ndarray, negatives: np.ndarray, seed: int) -> tuple[np.nd
     head = regression(features, is_other, 2, _AGAINST)
     kernel, bias = head.kernel[:, 1] - head.kernel[:, 0], float(head.bias[1] - head.bias[0])
     return kernel, bias - least, scores >= least
+
+
+def require_target(target: float) -> None:
+    """Raises UserError for what is not a share."""
+    if not 0 < target <= 1:
+        raise UserError(
+            "setting-target-accuracy",
+            "TARGET_ACCURACY must be over 0 and at most 1, such as 0.99: change it in the settings cell.",
+        )
 
 
 def temperature_of(logits: np.ndarray, targets: np.ndarray) -> float:

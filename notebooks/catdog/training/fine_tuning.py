@@ -31,21 +31,31 @@ def fine_tuned(
 
     Raises UserError for another `what`, and for another backbone than VGG16.
     """
-    if what not in (NOTHING, BLOCK5):
-        raise UserError(
-            "setting-unfreeze",
-            f'UNFREEZE must be "{NOTHING}" or "{BLOCK5}", not "{what}": change it in the settings cell.',
-        )
+    require_unfreeze(what)
     if what == NOTHING:
         return frozen
-    if epochs < 1:
-        raise UserError("setting-training", "EPOCHS must be 1 or more: change it in the settings cell.")
+    require_epochs(epochs)
     if not frozen.backbone.architecture.is_vgg16:
         raise UserError(
             "setting-unfreeze", "Only VGG16 can be unfrozen: set BACKBONE to VGG16, or UNFREEZE to nothing."
         )
     fine_tuned = frozen.backbone.with_fine_tuned(_kept_or_trained(frozen, dataset, seed, epochs))
     return EngineSelection(dataset, fine_tuned, FeatureCache(fine_tuned), wanted)
+
+
+def require_unfreeze(what: str) -> None:
+    """Raises UserError for what cannot be trained."""
+    if what not in (NOTHING, BLOCK5):
+        raise UserError(
+            "setting-unfreeze",
+            f'UNFREEZE must be "{NOTHING}" or "{BLOCK5}", not "{what}": change it in the settings cell.',
+        )
+
+
+def require_epochs(epochs: int) -> None:
+    """Raises UserError for fewer than one."""
+    if epochs < 1:
+        raise UserError("setting-training", "EPOCHS must be 1 or more: change it in the settings cell.")
 
 
 def _kept_or_trained(frozen: EngineSelection, dataset: Dataset, seed: int, epochs: int) -> Weights:

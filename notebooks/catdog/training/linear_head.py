@@ -87,8 +87,7 @@ def fit_head(
 
     Raises UserError where `seed` cannot be.
     """
-    if seed < 0:
-        raise UserError("setting-training", "SEED must be 0 or more: change it in the settings cell.")
+    require_seed(seed)
     features, targets = train_and_valid(data)
     trained = np.arange(len(targets) if frozen else len(data[TRAIN][1]))
     folds = _folds(features, targets, seed) if frozen else _held_out(len(trained), len(targets))
@@ -101,6 +100,12 @@ def fit_head(
     best = min(losses, key=losses.__getitem__, default=strengths[0])
     head = regression(features[: len(trained)], targets[: len(trained)], classes, best)
     return FitResult(head, logits.get(best, no_logits(targets, classes)), tuple(folds), best, losses, seed)
+
+
+def require_seed(seed: int) -> None:
+    """Raises UserError for one below 0."""
+    if seed < 0:
+        raise UserError("setting-training", "SEED must be 0 or more: change it in the settings cell.")
 
 
 def train_and_valid(data: Features) -> tuple[np.ndarray, np.ndarray]:

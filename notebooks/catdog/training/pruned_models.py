@@ -179,13 +179,23 @@ def _report(trained: TrainedHead) -> Metrics:
     return trained.reports.get(CROSS_VALIDATION) or trained.reports[VALID]
 
 
-def _check(wanted: str, max_drop: float, engines: EngineSelection) -> None:
+def require_prune(wanted: str) -> None:
+    """Raises UserError for what is not a choice."""
     if wanted not in (NO, AUTO, ALL, *TIMES):
         raise UserError("setting-prune", f'PRUNE must be one of {", ".join((NO, AUTO, ALL, *TIMES))}, not "{wanted}".')
+
+
+def require_max_drop(max_drop: float) -> None:
+    """Raises UserError for what are not points of accuracy."""
     if not 0 <= max_drop <= 100:
         raise UserError(
             "setting-prune", "PRUNE_MAX_DROP must be 0 or more points, such as 0.5: change it in the settings cell."
         )
+
+
+def _check(wanted: str, max_drop: float, engines: EngineSelection) -> None:
+    require_prune(wanted)
+    require_max_drop(max_drop)
     backbone = engines.backbone.architecture
     if wanted != NO and not backbone.is_vgg16:
         raise UserError(

@@ -8,7 +8,16 @@ from .base import Connection, LinkRefused, Timing
 from .local import local_url
 from .watchdog import Settings, Status, Tunnel
 
-__all__ = ["PROVIDERS", "Status", "Timing", "Tunnel", "close_tunnel", "open_tunnel", "run_with_ngrok"]
+__all__ = [
+    "PROVIDERS",
+    "Status",
+    "Timing",
+    "Tunnel",
+    "close_tunnel",
+    "open_tunnel",
+    "require_provider",
+    "run_with_ngrok",
+]
 
 PROVIDERS = ("auto", "ngrok", "cloudflared", "flask-ngrok", "colab", "none")
 _PUBLIC = ("ngrok", "cloudflared", "flask-ngrok")
@@ -45,8 +54,7 @@ def open_tunnel(
         UserError: the provider is unknown, its token is missing, nothing listens on the port, or there is no link.
             "auto" raises for the port alone.
     """
-    if provider not in PROVIDERS:
-        raise UserError("setting-tunnel", f'TUNNEL is "{provider}", but must be one of {", ".join(PROVIDERS)}.')
+    require_provider(provider)
     if provider != "auto":
         return _opened(name, _settings(port, provider, token, domain, timing))
     try:
@@ -54,6 +62,12 @@ def open_tunnel(
     except UserError as reason:
         print(f"No public link: {reason} [{reason.code}]")
     return _preview(name, port)
+
+
+def require_provider(provider: str) -> None:
+    """Raises UserError for a provider that is unknown."""
+    if provider not in PROVIDERS:
+        raise UserError("setting-tunnel", f'TUNNEL is "{provider}", but must be one of {", ".join(PROVIDERS)}.')
 
 
 def close_tunnel(name: str = "backend") -> None:
