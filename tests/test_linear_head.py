@@ -383,7 +383,7 @@ def test_the_report_counts_right():
     assert report.precision.tolist() == pytest.approx([2 / 3, 1.0])
     assert report.recall.tolist() == [1.0, 0.5]
     assert (report.low, report.high) == pytest.approx((0.3006, 0.9544), abs=1e-3)  # Wilson, 3 of 4
-    assert "3 of 4 photos are right" in report.summary()
+    assert report.summary().startswith("Right on 3 of 4 photos: 75.0%")
     assert report.as_card()["classes"]["dog"] == {"precision": 1.0, "recall": 0.5, "photos": 2}
 
 

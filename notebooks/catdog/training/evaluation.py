@@ -56,13 +56,13 @@ class Judgement:
         return self.probabilities.argmax(axis=1) == self.targets
 
     def summary(self) -> str:
-        """How it was judged, how good it is, and what would help."""
-        lines = [self._how(), self.report.summary(), *self._few()]
+        """How good the model is, how that was judged, and what would help."""
+        lines = [self.report.headline(), self._how(), *self.report.details(), *self._few()]
         if len(self.accuracies) > 1:
             low, high = min(self.accuracies), max(self.accuracies)
             lines.append(f"With other folds, {low:.1%} to {high:.1%} are right.")
         if self.by == TEST and CROSS_VALIDATION in self.reports:
-            lines.append(f"By cross-validation, {self.reports[CROSS_VALIDATION].headline()}")
+            lines.append(f"By cross-validation: {self.reports[CROSS_VALIDATION].headline()}")
         if self.unjudged:
             lines.append(f"Too small to be judged, with one photo each: {listed(self.unjudged)}.")
         return "\n".join(lines)

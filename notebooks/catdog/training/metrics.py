@@ -51,23 +51,26 @@ class Metrics:
 
     def summary(self) -> str:
         """Accuracy with its interval, next to that of always the same answer, and precision and recall by class."""
+        return "\n".join([self.headline(), *self.details()])
+
+    def details(self) -> list[str]:
+        """Lines below the headline."""
         if not self.total:
-            return "There are no photos to judge by: add more."
+            return []
         label, share = self.commonest
-        lines = [
-            self.headline(),
-            f"Always saying {label} would be right for {share:.1%}.",
-        ]
+        lines = [f"Always saying {label} would be right for {share:.1%}."]
         if self.low <= share:
             lines.append(
                 "The model is no better than that by more than chance explains. Check the labels, or add photos."
             )
-        return "\n".join([*lines, *self._by_class()])
+        return [*lines, *self._by_class()]
 
     def headline(self) -> str:
-        """Accuracy with its interval."""
+        """Accuracy with its interval, in one line."""
+        if not self.total:
+            return "There are no photos to judge by: add more."
         interval = f"95 % interval {self.low:.1%} to {self.high:.1%}"
-        return f"{self.correct:,} of {self.total:,} photos are right: {self.accuracy:.1%} ({interval})"
+        return f"Right on {self.correct:,} of {self.total:,} photos: {self.accuracy:.1%} ({interval})."
 
     def _by_class(self) -> list[str]:
         """A line for each, the worst first where there are many."""
