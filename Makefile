@@ -5,7 +5,7 @@ PYTEST := $(IN_VENV) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-r
 export PYTHONPATH := $(CURDIR)/notebooks
 
 .DEFAULT_GOAL := run
-.PHONY: help check run lab ray-label ray-train ray-serve label fit serve scale-check test test-scale bench soak audit train backend frontend colab-check setup setup-tests lint address clean
+.PHONY: help check run lab models ray-label ray-train ray-serve label fit serve scale-check test test-scale bench soak audit train backend frontend colab-check setup setup-tests lint address clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ run: setup  ## fine-tune, then serve the backend and the page until Ctrl-C
 
 lab: setup  ## the notebooks in JupyterLab
 	@$(IN_VENV) -m jupyterlab notebooks
+
+models: setup  ## list the saved versions: when, of how many photos, how right, how large
+	@$(IN_VENV) -m catdog.models
 
 train: setup  ## execute notebook 1 alone
 	@$(IN_VENV) -m catdog.notebook.runner train

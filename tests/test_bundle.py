@@ -40,6 +40,7 @@ from catdog.models.card_before import with_names_of_before
 from catdog.models.classifier import Classifier, load_classifier
 from catdog.models.export_metadata import LOADS_IN
 from catdog.models.head import Head
+from catdog.models.listing import versions_table
 from catdog.models.ood import OODDetector
 from catdog.models.writer import publish
 from catdog.training.calibration import CalibratedHead
@@ -461,6 +462,19 @@ def test_a_model_for_288_pixels_is_saved_read_and_served(drawings, slim, slim_28
     answer, heat = served.explain(photo)
     assert heat.shape == (18, 18)
     assert np.abs(answer.probabilities - expected).max() < 1e-3
+
+
+def test_versions_are_listed_with_what_one_chooses_by(saved, shipped):
+    good, bad = saved("birds"), saved("birds")
+    (bad.folder / CARD).write_text("{")
+    lines = versions_table().splitlines()
+    assert lines[0].split() == ["version", "saved", "(UTC)", "photos", "right", "judged", "by", "MB"]
+    assert [line.split()[0] for line in lines[1:]] == [f"birds/{bad.folder.name}", good.id, shipped.id]
+    assert "cannot be read [model-damaged]" in lines[1]
+    assert "98.0%" in lines[3]
+    assert "100 test photos" in lines[3]
+    assert "1,200" in lines[3]
+    assert len(versions_table("birds").splitlines()) == 3
 
 
 # --- models that were saved before ---

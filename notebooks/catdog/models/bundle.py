@@ -181,7 +181,7 @@ def find(model: str = "") -> Path:
     newest = next(versions(model), None)
     if newest is None:
         wanted = f'model "{model}"' if model else "model trained on photos"
-        there = ", ".join(sorted({folder.parent.name for folder in _versions()})) or "none"
+        there = ", ".join(sorted({folder.parent.name for folder in saved_versions()})) or "none"
         raise UserError(
             "model-missing",
             f"There is no {wanted} in {paths.models_dir()} (there: {there}). Run notebook 1, or name one of these.",
@@ -242,7 +242,7 @@ def earlier(version: Path) -> list[Path]:
 
 def versions(model: str = "") -> Iterator[Path]:
     """All that `find` chooses from, the newest first; without a name, each one's card is read when its turn comes."""
-    return (folder for folder in sorted(_versions(), key=age, reverse=True) if _fits(folder, model))
+    return (folder for folder in sorted(saved_versions(), key=age, reverse=True) if _fits(folder, model))
 
 
 def _fits(folder: Path, model: str) -> bool:
@@ -254,7 +254,7 @@ def _fits(folder: Path, model: str) -> bool:
         return False
 
 
-def _versions() -> Iterable[Path]:
+def saved_versions() -> Iterable[Path]:
     """Every version in the models' folder, and the one that comes with the suite wherever that folder is."""
     found = (card.parent for card in paths.models_dir().glob(f"*/[!.]*/{CARD}"))
     return dict.fromkeys([*found, *([paths.SHIPPED_MODEL] if (paths.SHIPPED_MODEL / CARD).is_file() else [])])

@@ -50,6 +50,7 @@ PUBLIC = {
     "label": "distributed.label",
     "install_for_scale": "packages",
     # 2 · backend
+    "versions_table": "models.listing",
     "read_model": "models.bundle:read_newest",
     "parse_limits": "backend.limits",
     "Feedback": "data.feedback",
