@@ -138,11 +138,12 @@ def test_what_very_many_photos_need_is_told(command, monkeypatch):
     ],
 )
 def test_commands_by_their_names_of_before_say_the_new_one_and_run(before, today, runs):
-    done = subprocess.run(["make", "--no-print-directory", "--dry-run", before], cwd=ROOT, capture_output=True, text=True, check=True)
+    make = ["make", "--no-print-directory"]
+    done = subprocess.run([*make, "--dry-run", before], cwd=ROOT, capture_output=True, text=True, check=True)
     first, *others = done.stdout.splitlines()
     assert f"make {today} now" in first
     assert runs in others[-1]
-    assert f"make {before} " not in subprocess.check_output(["make", "--no-print-directory", "help"], cwd=ROOT, text=True)
+    assert f"make {before} " not in subprocess.check_output([*make, "help"], cwd=ROOT, text=True)
 
 
 def test_photos_to_train_on_are_called_as_in_notebook_1(monkeypatch, capsys):
