@@ -115,9 +115,8 @@ class Bundle:
 
     def describe(self) -> str:
         """What the model is, in a few sentences for a person."""
-        metrics = self.card.metrics
-        by = self.card.judged_by or ("cross-validation" if "cross-validation" in metrics else "test")
-        judged, by = metrics.get(by, {}), "test photos" if by == "test" else "photos, by cross-validation"
+        by, judged = self.card.judged_on
+        by = "test photos" if by == "test" else "photos, by cross-validation"
         lines = [f"{self.id} tells apart: {listed(self.classes, 20)}."]
         right, low, high = (f"{judged.get(name, 0):.1%}" for name in ("accuracy", "low", "high"))
         how = f"It was right on {right} of {judged.get('photos', 0):,} {by} ({low} to {high})."

@@ -108,6 +108,12 @@ class Card:
         """The backbone and its preprocessing. Raises ValueError where they are unknown here."""
         return architecture_of(self.backbone.name, self.backbone.features, self.preprocessing)
 
+    @property
+    def judged_on(self) -> tuple[str, dict[str, Any]]:
+        """("test" or "cross-validation", whichever counts; its metrics, empty where the model was never judged)."""
+        by = self.judged_by or ("cross-validation" if "cross-validation" in self.metrics else "test")
+        return by, self.metrics.get(by, {})
+
     def find_file(self, name: str) -> str | None:
         """The file that holds what is called `name` today; None where the model has none."""
         return next((file for file in (name, FILES_BEFORE.get(name)) if file in self.files), None)

@@ -41,10 +41,10 @@ def _time(created: str) -> str:
 
 
 def _judged(card: Card) -> tuple[str, str]:
-    metrics = card.metrics.get(card.judged_by or "test", {})
+    by, metrics = card.judged_on
     if not metrics.get("photos"):
         return "", "no photos" + (" (drawings)" if card.synthetic else "")
-    by = "cross-validation" if card.judged_by == "cross-validation" else "test photos"
+    by = "test photos" if by == "test" else by
     return f"{metrics.get('accuracy', 0):.1%}", f"{metrics['photos']:,} {by}"
 
 

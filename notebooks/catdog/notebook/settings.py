@@ -2,7 +2,6 @@
 
 from collections.abc import MutableMapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from ..data.preprocessing import require_preprocessing
@@ -48,7 +47,7 @@ SETTINGS: dict[str, dict[str, str]] = {
         "CORS_ORIGINS": "backend.app:parse_origins",
         "LIMITS": "backend.limits:parse_limits",
         "CORRECTIONS": "",
-        "TEST_PHOTO": "_test_photo",
+        "TEST_PHOTO": "notebook.smoke_test:photo_or_drawing",
     },
     "frontend": {
         "USE_DRIVE": "",
@@ -121,11 +120,6 @@ def _save_when(save_when: str) -> None:
 def _port(port: int) -> None:
     if not 0 <= port < 1 << 16:
         raise UserError("setting-port", f"PORT must be a number from 1 to 65535, or 0 for any free one, not {port}.")
-
-
-def _test_photo(photo: str) -> None:
-    if photo and not Path(photo).expanduser().is_file():
-        raise UserError("test-photo-unreadable", f"TEST_PHOTO names {photo}, which is not a file.")
 
 
 def _backend_url(url: str) -> None:
