@@ -23,14 +23,20 @@ class Corrections:
         self._accepted.mkdir(exist_ok=True)
 
     def suggestions(self) -> list[Suggestion]:
-        """Each new correction: the tester's class is suggested, or to leave the photo out where it is none of them."""
-        return [
+        """Each new correction: the tester's class is suggested, or to leave the photo out where it is none of them. And
+        each accepted one whose decision was taken back."""
+        new = [
             Suggestion(
                 Photo(one.path, str(one.said.get("label")), TRAIN, one.digest),
                 f"{one.said.get('model')} said {one.said.get('label')}, a tester {one.label or 'none of these'}",
                 one.label or OUT,
             )
             for one in self._feedback.all()
+        ]
+        undone = (path for path in sorted(self._accepted.glob("*.png")) if self._decisions.of(path.stem) is None)
+        return new + [
+            Suggestion(Photo(path, "undecided", TRAIN, path.stem), "you took back what you decided", OUT)
+            for path in undone
         ]
 
     def process(self) -> None:

@@ -1,41 +1,22 @@
 """What you decided about single photos: kept in data/notes/<name>/, applied at every run, no file deleted."""
 
 import dataclasses
-import enum
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from .. import files, paths
 from ..data import known_sets
 from ..data.dataset import Dataset, Excluded, Photo, require_training_photos
+from ..data.folders import NONE_OF_THESE, TRAIN, is_none_of_these
 from ..errors import UserError
-from ..names import printable, same
+from ..names import same
+from .decision_words import KEEP, OUT, UNDO, Action, Decision, parse, short_names
 
-
-class Action(enum.Enum):
-    """What can be decided about a photo beside its class. No class is one of these, whatever it is called."""
-
-    OUT = "out"
-    KEEP = "keep"
-
-    def __str__(self) -> str:
-        return self.value
-
-
-OUT: Final = Action.OUT
-KEEP: Final = Action.KEEP
-AS_SUGGESTED = "as suggested"
 _PICTURES = "pictures.json"
-_SHORT = 4  # letters of a digest that name a photo, or more where these are not enough
-_LETTER = re.compile(r"[^\s,;]")
-_END = r"\s*(?=[,;\n]|$)"
-Decision = Action | str  # or a class
 
 
 @dataclass(frozen=True)
@@ -66,6 +47,7 @@ class Decisions:
         self.path = paths.notes_dir("notes", name) / "decisions.json"
         self._made: dict[str, Decision] = _read(self.path)
         self._pictures: dict[str, str] = _read_pictures(self.path)
+        self._seen: dict[str, Path] = {}  # where the photos lie that were decided about
 
     def __str__(self) -> str:
         made = Counter(self._made.values())
@@ -75,30 +57,42 @@ class Decisions:
             f"You have decided about {len(self._made):,} photos: {', '.join(told)}." if made else "Nothing is decided."
         )
 
+    def table(self, most: int = 20) -> str:
+        """A line for each decision: the letters that name the photo, what was decided, and where it lies."""
+        named = short_names(self._made)
+        lines = [
+            f"{named[digest]:8} {decision!s:12} {_short_path(self._seen.get(digest))}"
+            for digest, decision in sorted(self._made.items())[:most]
+        ]
+        return "\n".join(lines + _and_more(len(self._made) - most))
+
     def of(self, digest: str) -> Decision | None:
         """What was decided about the photo with this digest."""
         return self._made.get(digest)
 
     def about(self, photo: Photo) -> Decision | None:
         """What was decided about a photo, also where a program has written into its file since."""
-        return self._made.get(photo.digest, self._made.get(self._pictures.get(photo.picture, "")))
+        digest = photo.digest if photo.digest in self._made else self._pictures.get(photo.picture, "")
+        if digest in self._made:
+            self._seen[digest] = photo.path
+        return self._made.get(digest)
 
     def __contains__(self, photo: Photo) -> bool:
         return self.about(photo) is not None
 
     def apply(self, dataset: Dataset) -> Dataset:
-        """The dataset without the photos that are out, the others in the class that they really are. One whose class is
-        no longer there is left out, too, until you decide again.
+        """The dataset without the photos that are out, the others in the class that they really are, or among those of
+        none. One whose class is no longer there is left out, too, until you decide again.
 
         Where these photos had another name before, what was decided under that holds.
 
         Raises UserError where nothing would be left of a class.
         """
-        if not self._made:
+        if not self.path.exists():
             self._take_over(dataset)
         self._remember_pictures(dataset.photos)
         classes = {same(label): label for label in dataset.classes}
-        photos, excluded = [], []
+        photos, negatives, excluded = [], [*dataset.negatives], []
         for photo in dataset.photos:
             decision = self.about(photo)
             if decision is OUT:
@@ -107,34 +101,39 @@ class Decisions:
                 photos.append(photo)
             elif same(decision) in classes:
                 photos.append(dataclasses.replace(photo, label=classes[same(decision)]))
+            elif is_none_of_these(decision):
+                negatives.append(dataclasses.replace(photo, label=NONE_OF_THESE, split=TRAIN))
             else:
                 why = f"You decided that it is of the class {decision}, which is not there any more: decide again."
                 excluded.append(Excluded(photo.path, "photo-class-gone", why))
         require_training_photos(dataset.classes, photos, f"After your decisions ({self.path}) {dataset.name}")
-        return dataclasses.replace(dataset, photos=tuple(photos), excluded=(*dataset.excluded, *excluded))
+        excluded = [*dataset.excluded, *excluded]
+        return dataclasses.replace(dataset, photos=tuple(photos), negatives=tuple(negatives), excluded=tuple(excluded))
 
-    def record(self, words: str, suggestions: Iterable[Suggestion], classes: Iterable[str]) -> int:
-        """Remember what `words` say of `suggestions`: "as suggested", or such as "3fa1 out, 77b2 dog, c001 keep", or
-        both: "as suggested, 3fa1 keep". Returns how many photos they spoke of.
+    def record(
+        self, words: str, suggestions: Iterable[Suggestion], classes: Iterable[str], dataset: Dataset | None = None
+    ) -> int:
+        """Remember what `words` say of `suggestions`, see `decision_words.parse`, and forget what they take back.
+        Returns how many photos they spoke of.
 
-        A class may be called anything, with commas, too; where one is called as an action is, it is the class that is
-        meant, and `leave out` and `keep as is` mean the actions.
-
-        Raises UserError for words that make no sense, and remembers nothing then.
+        Raises UserError for words that make no sense, or that would leave nothing of a class of `dataset`, and changes
+        nothing then.
         """
-        suggestions, meanings = list(suggestions), _meanings(classes)
-        made: dict[str, Decision] = {}
-        known = {one.photo.digest for one in suggestions} | set(self._made)
-        for entry, name, decision in _entries(words, meanings):
-            if name is None:
-                made = {one.photo.digest: _suggested(one, meanings) for one in suggestions} | made
-                continue
-            made[_named(name, known)] = _decision(decision, entry, meanings)
-        if made:
-            self._made |= made
+        suggestions = list(suggestions)
+        suggested = {one.photo.digest: one.suggested for one in suggestions}
+        said = parse(words, suggested, self._made, classes)
+        if said:
+            before = self._made
+            self._made = {digest: what for digest, what in (before | said).items() if what is not UNDO}
+            try:
+                if dataset:
+                    self.apply(dataset)
+            except UserError:
+                self._made = before
+                raise
             self._write()
             self._remember_pictures(one.photo for one in suggestions)
-        return len(made)
+        return len(said)
 
     def _write(self) -> None:
         as_json = {digest: _as_json(decision) for digest, decision in self._made.items()}
@@ -165,12 +164,8 @@ class Decisions:
 
 
 def names(suggestions: Iterable[Suggestion]) -> dict[str, str]:
-    """Digest → the first letters of it that are no other's."""
-    digests = {one.photo.digest for one in suggestions}
-    length = _SHORT
-    while len({digest[:length] for digest in digests}) < len(digests):
-        length += 1
-    return {digest: digest[:length] for digest in digests}
+    """Digest → the first letters of it that name the photo among the suggestions."""
+    return short_names(one.photo.digest for one in suggestions)
 
 
 def table(suggestions: Sequence[Suggestion], most: int = 40) -> str:
@@ -181,65 +176,15 @@ def table(suggestions: Sequence[Suggestion], most: int = 40) -> str:
         f"{one.why} → {one.suggested}"
         for one in suggestions[:most]
     ]
-    return "\n".join(lines + ([f"… and {len(suggestions) - most:,} more"] if len(suggestions) > most else []))
+    return "\n".join(lines + _and_more(len(suggestions) - most))
 
 
-def _named(name: str, digests: Iterable[str]) -> str:
-    found = [digest for digest in digests if digest.startswith(name.lower())]
-    if len(found) != 1 or len(name) < _SHORT:
-        raise UserError(
-            "decision-photo-unknown",
-            f'"{name}" is not the id of a photo above: begin with the letters of one.',
-        )
-    return found[0]
+def _and_more(count: int) -> list[str]:
+    return [f"… and {count:,} more"] if count > 0 else []
 
 
-def _meanings(classes: Iterable[str]) -> dict[str, Decision]:
-    """Word, in small letters → what it decides. Classes come before actions of the same word."""
-    actions = {"out": OUT, "leave out": OUT, "keep": KEEP, "keep as is": KEEP}
-    return actions | {label.casefold(): label for label in classes}
-
-
-def _entries(words: str, meanings: dict[str, Decision]) -> list[tuple[str, str | None, str]]:
-    """(entry, letters of the photo or None for all as suggested, decision's word) of each entry."""
-    longest_first = "|".join(re.escape(word) for word in sorted(meanings, key=len, reverse=True))
-    known = re.compile(
-        rf'(?P<all>{AS_SUGGESTED}){_END}|(?P<name>[0-9a-z]+)\s+"?(?P<word>{longest_first})"?{_END}|(?P<other>[^,;\n]+)',
-        re.IGNORECASE,
-    )
-    found: list[tuple[str, str | None, str]] = []
-    place = 0
-    while place < len(words):
-        start = _LETTER.search(words, place)
-        entry = known.match(words, start.start()) if start else None
-        if entry is None:
-            break
-        if entry["all"]:
-            found.append((entry[0], None, ""))
-        elif entry["name"]:
-            found.append((entry[0], entry["name"], entry["word"]))
-        else:
-            name, _, word = entry[0].strip().partition(" ")
-            found.append((entry[0].strip(), name, word.strip()))
-        place = entry.end()
-    return found
-
-
-def _suggested(suggestion: Suggestion, meanings: dict[str, Decision]) -> Decision:
-    if isinstance(suggestion.suggested, Action):
-        return suggestion.suggested
-    return meanings.get(suggestion.suggested.casefold(), suggestion.suggested)
-
-
-def _decision(word: str, entry: str, meanings: dict[str, Decision]) -> Decision:
-    if word.casefold() not in meanings:
-        classes = [label for label in meanings.values() if not isinstance(label, Action)]
-        shown = " or ".join(classes[:10]) + (" or another class" if len(classes) > 10 else "")
-        raise UserError(
-            "decision-invalid",
-            f'"{printable(entry)}" is not valid: write the id, then {OUT}, {KEEP}, or {shown}.',
-        )
-    return meanings[word.casefold()]
+def _short_path(path: Path | None) -> str:
+    return f"{path.parent.name}/{path.name}" if path else "(not among the photos of this run)"
 
 
 def _as_json(decision: Decision) -> str | dict:

@@ -22,6 +22,7 @@ PUBLIC = {
     "load_backbone": "backbones.architectures",
     "FeatureCache": "training.features",
     "check": "data.dataset",
+    "Review": "curation.review",
     "Decisions": "curation.decisions",
     "gpu_hint": "notebook.colab",
     "Corrections": "curation.corrections",
