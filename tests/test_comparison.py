@@ -135,7 +135,7 @@ def test_photos_that_trained_the_version_before_are_left_out(overfitted):
     assert found.regressed == (PHOTOS[11],)
     assert found.is_unseen
     assert not found.is_worse  # with all 12 photos it would be
-    assert next(line for line in str(found).splitlines() if "left out" in line).startswith("8 ")
+    assert next(line for line in str(found).splitlines() if "trained on them" in line).startswith("Left out: 8 ")
 
 
 def test_features_of_the_version_before_are_computed_for_the_photos_that_are_left(

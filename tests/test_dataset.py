@@ -141,7 +141,7 @@ def test_bad_files_are_listed_left_out_and_not_deleted(tmp_path):
     assert len(dataset.photos) == 24
     assert "cut.jpg" in dataset.excluded_table()
     assert "2: This is not a photo" in dataset.excluded_table()  # those of one reason in one line
-    assert "5 files are left out" in dataset.summary()
+    assert "Skipped: 5 files" in dataset.summary()
 
 
 def test_what_a_name_says_of_the_content_costs_no_photo(tmp_path):

@@ -69,6 +69,11 @@ def listed(names: Iterable[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: "1 photo", "2,000 photos"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def model_name(text: str) -> str:
     """Lower-case letters of any script, digits and single hyphens, as the name of a folder.
 

@@ -13,7 +13,7 @@ from ..data import known_sets
 from ..data.dataset import Dataset, Excluded, Photo, require_training_photos
 from ..data.folders import NONE_OF_THESE, TRAIN, is_none_of_these
 from ..errors import UserError
-from ..names import same
+from ..names import counted, same
 from .decision_words import KEEP, OUT, UNDO, Action, Decision, parse, short_names
 
 _PICTURES = "pictures.json"
@@ -54,7 +54,9 @@ class Decisions:
         told = [f"{count:,} {'to be left out' if what is OUT else 'kept' if what is KEEP else f'to be {what}'}"
                 for what, count in made.items()]  # fmt: skip
         return (
-            f"You have decided about {len(self._made):,} photos: {', '.join(told)}." if made else "Nothing is decided."
+            f"You have decided about {counted(len(self._made), 'photo')}: {', '.join(told)}."
+            if made
+            else "Nothing is decided."
         )
 
     def table(self, most: int = 20) -> str:

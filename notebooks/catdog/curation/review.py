@@ -9,6 +9,7 @@ import numpy as np
 from .. import files
 from ..data.dataset import Dataset
 from ..data.folders import NONE_OF_THESE
+from ..names import counted
 from .corrections import Corrections
 from .data_issues import find_issues, uneven_classes
 from .decision_words import AS_SUGGESTED
@@ -68,8 +69,8 @@ class Review:
         self._corrections.process()
         self._remember(words, suggestions)
         waiting = (
-            f"{len(new):,} suggestions are new since you entered “{words.strip()}”. Look at them, then run this cell "
-            "again to accept them."
+            f"Not accepted yet: {counted(len(new), 'suggestion')} that came after you had entered “{words.strip()}”. "
+            "Look at them, then run this cell again to accept them."
         )
         return "\n".join(filter(None, (str(self), waiting if new else "")))
 

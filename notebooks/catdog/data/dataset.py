@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..machine import processors, thread_pool
-from ..names import listed, printable
+from ..names import counted, listed, printable
 from ..progress import bar
 from .folders import NONE_OF_THESE, SPLITS, TEST, TRAIN, is_none_of_these, list_files
 from .inspection import Look, inspect
@@ -114,7 +114,7 @@ class Dataset:
             lines.append(f"Few test photos of {listed(scarce)}: the more you add, the more sure the judgement below.")
         lines += self.notes
         if self.excluded:
-            lines.append(f"{len(self.excluded):,} files are left out; the list below says why.")
+            lines.append(f"Skipped: {counted(len(self.excluded), 'file')}, for these reasons:")
         return "\n".join(lines)
 
     def excluded_table(self, most: int = 20) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..names import printable, same
+from ..names import counted, printable, same
 from .folders import FILES_OF_PROGRAMS, SPLITS, is_none_of_these, is_of_a_program, split_named
 from .label_tables import Table
 from .labels import label_in_name
@@ -22,7 +22,7 @@ class Skipped:
     reason: str
 
     def __str__(self) -> str:
-        files = f" ({self.files:,} file{'s' * (self.files > 1)})" if self.files else ""
+        files = f" ({counted(self.files, 'file')})" if self.files else ""
         return f"Skipped: {printable(self.where)}: {self.reason}{files}"
 
 

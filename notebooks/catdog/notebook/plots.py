@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from ..curation.decisions import names
 from ..data.images import PhotoRefused, read_photo
 from ..data.preprocessing import PREPROCESSING, Preprocessing
+from ..names import counted
 from .lettering import drawable, with_names
 
 if TYPE_CHECKING:  # notebook 2 shows pictures, too, but has no use for scikit-learn
@@ -52,7 +53,7 @@ def photo_grid(
     shown = sorted(by_class.items())[:_MOST_ROWS]
     figure, rows = plt.subplots(len(shown), per_class, figsize=(1.5 * per_class, 1.7 * len(shown)), squeeze=False)
     for row, (label, paths) in zip(rows, shown):
-        row[0].set_title(f"{_cut(drawable(label))} ({len(paths):,} files)", loc="left", fontsize=10)
+        row[0].set_title(f"{_cut(drawable(label))} ({counted(len(paths), 'file')})", loc="left", fontsize=10)
         _fill(row, _readable(chance.sample(paths, len(paths)), per_class, preprocessing))
     return _finished(figure)
 

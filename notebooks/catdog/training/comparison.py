@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..models import bundle
 from ..models.bundle import Bundle
 from ..models.head import Head
-from ..names import listed
+from ..names import counted, listed
 from ..statistics import mcnemar
 from .evaluation import CROSS_VALIDATION, Judgement
 from .features import FeatureCache, compute_features
@@ -66,13 +66,12 @@ class Comparison:
         added = ", ".join(f"{label} {number:+,}" for label, number in self.added.items() if number)
         lines = [
             f"Right on {self.right_now:,} of {self.photos:,} {self.by}; {self.before} on {self.right_before:,}.",
-            f"{len(self.fixed):,} photos are newly right, {len(self.regressed):,} are newly wrong "
+            f"Newly right: {counted(len(self.fixed), 'photo')}. Newly wrong: {counted(len(self.regressed), 'photo')} "
             f"(McNemar: p = {self.p:.2f}).",
         ]
         if self.trained_before:
-            lines.append(
-                f"{self.trained_before:,} other test photos are left out, because {self.before} was trained on them."
-            )
+            photos = counted(self.trained_before, "other test photo")
+            lines.append(f"Left out: {photos}, because {self.before} was trained on them.")
         if not self.is_unseen:
             lines.append(
                 f"{self.before} does not record its training photos, and may have been trained on some of these. So "
