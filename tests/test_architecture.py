@@ -122,6 +122,7 @@ def test_what_notebooks_call_is_there_documented_and_called(name):
     assert not callable(found) or found.__doc__
     told = [cell.source for path in (ROOT / "notebooks").glob("*.ipynb") for cell in notebook_cells(path)]
     told += [page.read_text() for page in (ROOT / "docs").glob("*.md")]
+    told += [path.read_text() for path in (ROOT / "tests" / "earlier_notebooks" / "single_calls").iterdir()]
     told.append(MODULES["distributed.cluster"].read_text())
     assert any(name in text for text in told)
 

@@ -89,7 +89,7 @@ def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
     best = page.locator(".card .class dt").first
     with kernel(FINE_TUNE) as (run, value):
         run()
-        first, computed = value("model.id"), int(value("len(store.digests(engines.chosen.engine_id))"))
+        first, computed = value("model.id"), int(value("len(cache.digests(engines.chosen.engine_id))"))
         app, server = serve(load_classifier(bundle.read(bundle.find("pets")), "tensorflow"))
         versions = hot_reload.watch(app, "pets", "tensorflow", seconds=0.1)
 
@@ -103,9 +103,12 @@ def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
         page.click("#correct")
         expect_data(page.locator("#correction-words"), code="sent", label=really)
 
-        assert f"{first} said {said}, a tester {really} → {really}" in run("corrections = Corrections", "ACCEPT =")
-        run("ACCEPT =", ACCEPT="as suggested")
-        assert int(value("len(store.digests(engines.chosen.engine_id))")) == computed + 1
+        fix = "suggestions = review.suggestions"
+        assert f"{first} said {said}, a tester {really} → {really}" in run(fix, until="DECIDE =")
+        letters = value("suggestions[0].photo.digest[:8]")
+        assert really in run("DECIDE =", until="COMPARE_NETWORKS", DECIDE=f"{letters} {really}")
+        run("from catdog.notebook import FeatureCache")
+        assert int(value("len(cache.digests(engines.chosen.engine_id))")) == computed + 1
         assert value("[photo.split for photo in dataset.photos if 'corrections' in str(photo.path)]") == "['train']"
         second = value("model.id")
         assert second != first

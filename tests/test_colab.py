@@ -98,14 +98,14 @@ def test_machines_that_share_only_drive(colab, ngrok, monkeypatch, tmp_path):
     monkeypatch.setenv("DATA", str(draw_folder(colab.folder / "Pets", per_class=8)))
     with colab.machine(FINE_TUNE) as (run, value):
         run()
-        trained, computed = value("model.id"), value("len(store.digests(engines.chosen.engine_id))")
+        trained, computed = value("model.id"), value("len(cache.digests())")
     assert (colab.drive / "catdog" / "models" / trained / "card.json").exists()
 
     with colab.machine(FINE_TUNE) as (run, value):
-        run(until="## Features")
-        assert value("store.path").startswith(str(colab.content))
-        assert value("len(store.digests(frozen.chosen.engine_id))") == computed
-        run(start="## Features")
+        run(until="## 3 · Train")
+        assert value("cache.path").startswith(str(colab.content))
+        assert value("len(cache.digests())") == computed
+        run(start="## 3 · Train")
         assert value("model.id") == trained
 
     monkeypatch.setenv("MODEL", trained.partition("/")[0])
@@ -144,6 +144,16 @@ def test_a_refused_drive_stops_the_notebook_with_a_sentence(colab, monkeypatch):
     with colab.machine(FRONTEND) as (run, _), pytest.raises(Exception, match=r"\[drive-not-mounted\]") as caught:
         run()
     assert "Traceback" not in caught.value.traceback
+
+
+@pytest.mark.slow
+def test_after_a_restart_a_cell_says_which_one_to_run_first(colab):
+    with colab.machine(FINE_TUNE) as (run, _):
+        run(until="## Settings")
+    for start, needed in (("judgement = judge", "dataset"), ("DECIDE = ", "review")):
+        with kernel(FINE_TUNE, cwd=colab.content) as (run, _), pytest.raises(Exception, match=needed) as caught:
+            run(start=start)
+        assert f"⚠ This cell needs {needed}, which the cell under “2 · Check them” makes" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from conftest import ROOT, notebook_cells, refused
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FINE_TUNE, BACKEND, FRONTEND = NOTEBOOKS
-EARLIER_NOTEBOOKS = ROOT / "tests" / "earlier_notebooks"
+EARLIER_NOTEBOOKS = sorted((ROOT / "tests" / "earlier_notebooks").iterdir())
 
 
 @contextmanager
@@ -81,21 +81,32 @@ def test_cells_are_short_and_each_follows_a_word_of_why(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_knob_stands_in_the_settings_and_is_explained(path):
-    cells = notebook_cells(path)
-    place = next(number for number, cell in enumerate(cells) if cell.source.startswith("#@title Settings"))
-    knobs = re.findall(r"^(\w+) = .*#@param", cells[place].source, flags=re.M)
-    notebook = re.search(r'read_settings\("([a-z-]+)", globals\(\)\)$', cells[place].source).group(1)
+    cells, knobs = notebook_cells(path), []
+    for place, cell in enumerate(cells):
+        fields = re.findall(r"^(\w+) = .*#@param", cell.source, flags=re.M)
+        if not is_form_of_settings(cell):
+            assert set(fields) <= {"REPOSITORY", "STOP", "ROLL_BACK", "TAKE_OVER", "DECIDE"}
+            continue
+        (notebook,) = re.findall(r'read_settings\("([a-z-]+)", globals\(\)\)$', cell.source)
+        assert all(f"`{field}`" in cells[place - 1].source for field in fields)
+        knobs += fields
+    assert form(path) == {name: default for name, (default, _) in SETTINGS[notebook].items()}
     assert knobs == list(SETTINGS[notebook])
-    assert all(f"`{knob}`" in cells[place - 1].source for knob in knobs)
-    others = "".join(cell.source for cell in cells[:place] + cells[place + 1 :])
-    buttons = {"REPOSITORY", "STOP", "ROLL_BACK", "TAKE_OVER", "ACCEPT", "DECIDE"}
-    assert set(re.findall(r"^(\w+) = .*#@param", others, flags=re.M)) <= buttons
+    assert len(re.findall("#@param", next(filter(is_form_of_settings, cells)).source)) <= 12
+
+
+def is_form_of_settings(cell):
+    return re.match("#@title (Advanced s|S)ettings", cell.source) is not None
+
+
+def forms(path):
+    return "\n".join(cell.source for cell in code_cells(path) if is_form_of_settings(cell))
 
 
 def form(path):
-    """The settings of a notebook with the values of its form."""
-    source = next(cell.source for cell in code_cells(path) if cell.source.startswith("#@title Settings"))
-    return {name: ast.literal_eval(value) for name, value in re.findall(r"^(\w+) = (.*?)  #@param", source, flags=re.M)}
+    """The settings of a notebook with the values of its forms."""
+    fields = re.findall(r"^(\w+) = (.*?)  #@param", forms(path), flags=re.M)
+    return {name: ast.literal_eval(value) for name, value in fields}
 
 
 FORMS = {"fine-tune": FINE_TUNE, "backend": BACKEND, "frontend": FRONTEND}
@@ -106,13 +117,21 @@ def test_every_choice_of_a_form_is_one_that_can_be(own_places, monkeypatch, note
     for name in SETTINGS[notebook]:
         monkeypatch.delenv(name, raising=False)
     defaults = form(FORMS[notebook])
-    source = next(cell.source for cell in code_cells(FORMS[notebook]) if cell.source.startswith("#@title Settings"))
-    choices = re.findall(r"^(\w+) = .*?#@param (\[.*?\])", source, flags=re.M)
+    choices = re.findall(r"^(\w+) = .*?#@param (\[.*?\])", forms(FORMS[notebook]), flags=re.M)
     for name, values in choices or [("USE_DRIVE", "[False]")]:
         for value in ast.literal_eval(values):
             cell = {**defaults, name: value}
             read_settings(notebook, cell)
             assert cell[name] == value
+
+
+def test_a_setting_whose_form_has_not_run_has_its_default(own_places, monkeypatch):
+    for name in SETTINGS["fine-tune"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FIT", "squeeze")
+    cell = {"DATA": "drawings", "PIXELS": 256}
+    read_settings("fine-tune", cell)
+    assert (cell["DATA"], cell["PIXELS"], cell["FIT"], cell["PRUNE"]) == ("drawings", 256, "squeeze", "no")
 
 
 @pytest.mark.parametrize(
@@ -163,10 +182,10 @@ def test_fine_tune_twice_and_with_another_setting(tmp_path, monkeypatch):
         assert first.startswith("pets/")
         run()
         assert value("model.id") == first
-        run(start="from catdog.notebook import compute_features, learning_curve")
+        run(start="from catdog.notebook import EngineSelection, compute_features")
         assert value("model.id") == first
         assert [path.name for path in (tmp_path / "models" / "pets").iterdir()] == [first.partition("/")[2]]
-        run(start="#@title Settings", FIT="squeeze")
+        run(start="#@title Advanced settings", FIT="squeeze")
         assert value("model.id") != first
         assert value("model.preprocessing.fit") == "squeeze"
         assert value("len(model.card.classes)") == "2"
@@ -178,7 +197,7 @@ def test_a_cell_that_is_run_too_early_says_which_one_to_run_first():
         assert value("__import__('catdog.notebook')")
         with pytest.raises(Exception, match="dataset") as caught:
             run(start="worst = worst_mistakes")
-        assert "⚠ This cell needs judgement, which the cell under “Judge it” makes: run that one first" in str(
+        assert "⚠ This cell needs judgement, which the cell under “4 · Judge” makes: run that one first" in str(
             caught.value
         )
         assert "Traceback" not in caught.value.traceback
@@ -190,8 +209,9 @@ def test_a_cell_that_is_run_too_early_says_which_one_to_run_first():
 @pytest.mark.parametrize(
     ("name", "notebook", "cell", "heading"),
     [
-        ("dataset", FINE_TUNE, "from catdog.notebook import EngineSelection", "Check them"),
-        ("plots", FINE_TUNE, "plots.suggestions(sent)", "Look at them"),
+        ("dataset", FINE_TUNE, "from catdog.notebook import EngineSelection", "2 · Check them"),
+        ("plots", FINE_TUNE, "curve = learning_curve", "1 · Get the photos"),
+        ("engines", FINE_TUNE, "from catdog.notebook import compare, save_model", "3 · Train"),
         ("plots", BACKEND, "from catdog.notebook import photo_or_drawing", "Try it"),
         ("model", BACKEND, "from catdog.notebook import REQUESTS", "Choose the model"),
         ("server", FRONTEND, "from catdog.notebook import show_page", "Serve the page"),
@@ -230,18 +250,19 @@ def test_what_had_ipythons_handler_of_errors_before_keeps_it(capsys):
 
 @pytest.mark.slow
 @pytest.mark.weights
-def test_notebooks_that_were_saved_before_run_as_they_did(tmp_path, monkeypatch):
+@pytest.mark.parametrize("saved", EARLIER_NOTEBOOKS, ids=lambda folder: folder.name)
+def test_notebooks_that_were_saved_before_run_as_they_did(tmp_path, monkeypatch, saved):
     """They import modules by the names of that time, and call functions with the arguments of that time."""
     monkeypatch.setenv("MODELS_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("DATA", str(draw_folder(tmp_path / "Pets", per_class=10)))
     monkeypatch.setenv("ENGINE", "tensorflow")
-    with kernel(EARLIER_NOTEBOOKS / FINE_TUNE.name, cwd=FINE_TUNE.parent) as (run, value):
+    with kernel(saved / FINE_TUNE.name, cwd=FINE_TUNE.parent) as (run, value):
         run()
         trained = value("model.id")
         run()
         assert value("model.id") == trained
     monkeypatch.setenv("MODEL", trained)
-    with kernel(EARLIER_NOTEBOOKS / BACKEND.name, cwd=FINE_TUNE.parent) as (run, value):
+    with kernel(saved / BACKEND.name, cwd=FINE_TUNE.parent) as (run, value):
         assert "POST /predict" in run()
         assert "The service is stopped." in run(start="STOP = False", STOP=True)
 
@@ -251,7 +272,7 @@ def test_notebooks_that_were_saved_before_run_as_they_did(tmp_path, monkeypatch)
 def test_without_photos_of_ones_own_there_are_drawings(monkeypatch):
     monkeypatch.setenv("DATA", "drawings")
     with kernel(FINE_TUNE) as (run, value):
-        run(until="## Choose the engine")
+        run(until="## 3 · Train")
         assert value("folder.synthetic, dataset.synthetic, len(dataset.photos)") == "True True 80"
 
 

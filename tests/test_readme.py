@@ -110,8 +110,8 @@ def test_the_readme_is_one_screen():
 @pytest.mark.parametrize("notebook", ["1_fine_tune", "2_backend", "3_frontend"])
 def test_the_page_of_settings_has_those_of_each_notebook_with_their_defaults(notebook):
     cells = notebook_cells(ROOT / "notebooks" / f"{notebook}.ipynb")
-    cell = next(cell.source for cell in cells if cell.source.startswith("#@title Settings"))
-    fields = re.findall(r"^([A-Z0-9_]+) = (.*?)  #@param", cell, flags=re.M)
+    forms = "\n".join(cell.source for cell in cells if re.match("#@title (Advanced s|S)ettings", cell.source))
+    fields = re.findall(r"^([A-Z0-9_]+) = (.*?)  #@param", forms, flags=re.M)
     page = (ROOT / "docs" / "settings.md").read_text().split(f"## Notebook {notebook[0]}\n")[1].split("\n## ")[0]
     assert re.findall(r"^\| `([A-Z0-9_]+)` \| `(.*?)` \|", page, flags=re.M) == fields
 

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
+from pathlib import Path
 
+from IPython import get_ipython
 from packaging.requirements import Requirement
 
 from .. import API
@@ -39,6 +41,14 @@ _OF_THE_SET_UP = {
     )
 }
 _MANY_PHOTOS = 3000
+_AT_START = """import os
+import sys
+
+if os.path.isdir({notebooks!r}):
+    os.chdir({notebooks!r})
+    sys.path.insert(0, {notebooks!r})
+    import catdog.notebook
+"""
 
 
 _NEEDS = {"fine-tune": {}, "backend": {"without": FOR_TRAINING}, "frontend": {"only": PAGE_ONLY}}
@@ -50,6 +60,8 @@ def set_up_for(notebook: str) -> None:
     Raises UserError as `set_up` does.
     """
     set_up(**_NEEDS[notebook])
+    if on_colab():
+        _prepare_for_restarts()
 
 
 def set_up(only: Iterable[str] = (), without: Iterable[str] = ()) -> None:
@@ -68,6 +80,15 @@ def set_up(only: Iterable[str] = (), without: Iterable[str] = ()) -> None:
     _require_a_runtime_that_serves()
     left_out = {*without, *FOR_SOME_SETTINGS, *NOT_IN_A_NOTEBOOK, *(FOR_A_CPU if has_nvidia_driver() else ())}
     install([line for line in requirements() if line.name not in left_out and (not only or line.name in only)])
+
+
+def _prepare_for_restarts() -> None:
+    """After *Restart session*, let cells find the suite and say which cell to run first, without the set-up cell."""
+    shell = get_ipython()
+    if shell is None or not getattr(shell, "profile_dir", None):
+        return
+    path = Path(shell.profile_dir.startup_dir) / "50-catdog.py"
+    write_if_possible(path, lambda file: file.write(_AT_START.format(notebooks=str(ROOT / "notebooks")).encode()))
 
 
 def open_folders(use_drive: bool) -> None:

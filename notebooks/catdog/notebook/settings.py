@@ -11,51 +11,50 @@ from ..settings import environment_first
 from ..web import link
 from .colab import open_folders
 
-# By notebook and in the order of its form, each with what refuses a value that cannot be: a function here, or one of
-# another module, which is loaded for it.
-SETTINGS: dict[str, dict[str, str]] = {
+# By notebook and in the order of its forms, each with its default, and with what refuses a value that cannot be: a
+# function here, or one of another module, which is loaded for it.
+SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
     "fine-tune": {
-        "USE_DRIVE": "",
-        "DATA": "",
-        "LABELS": "",
-        "MODEL_NAME": "_model_name",
-        "BACKBONE": "backbones.architectures:require_backbone",
-        "PIXELS": "_pixels",
-        "FIT": "_fit",
-        "COMPARE_NETWORKS": "",
-        "UNFREEZE": "training.fine_tuning:require_unfreeze",
-        "ENGINE": "engines.selection:require_engine",
-        "EPOCHS": "training.fine_tuning:require_epochs",
-        "TARGET_ACCURACY": "training.calibration:require_target",
-        "PRUNE": "training.pruned_models:require_prune",
-        "PRUNE_MAX_DROP": "training.pruned_models:require_max_drop",
-        "SEED": "training.linear_head:require_seed",
-        "SAVE_WHEN": "_save_when",
-        "SAVE_H5": "",
-        "EXPORT": "",
-        "LABEL_PHOTOS": "",
-        "LABELS_OUT": "",
+        "DATA": ("auto", ""),
+        "MODEL_NAME": ("", "_model_name"),
+        "USE_DRIVE": (False, ""),
+        "BACKBONE": ("VGG16", "backbones.architectures:require_backbone"),
+        "TARGET_ACCURACY": (0.99, "training.calibration:require_target"),
+        "SEED": (0, "training.linear_head:require_seed"),
+        "LABELS": ("auto", ""),
+        "PIXELS": (224, "_pixels"),
+        "FIT": ("crop", "_fit"),
+        "ENGINE": ("auto", "engines.selection:require_engine"),
+        "COMPARE_NETWORKS": (False, ""),
+        "UNFREEZE": ("nothing", "training.fine_tuning:require_unfreeze"),
+        "EPOCHS": (10, "training.fine_tuning:require_epochs"),
+        "PRUNE": ("no", "training.pruned_models:require_prune"),
+        "PRUNE_MAX_DROP": (0.5, "training.pruned_models:require_max_drop"),
+        "SAVE_WHEN": ("not worse", "_save_when"),
+        "SAVE_KERAS": (False, ""),
+        "SAVE_H5": (False, ""),
+        "EXPORT": (False, ""),
     },
     "backend": {
-        "USE_DRIVE": "",
-        "MODEL": "",
-        "ENGINE": "engines.selection:require_engine",
-        "PORT": "_port",
-        "TUNNEL": "tunnels:require_provider",
-        "NGROK_DOMAIN": "",
-        "ACCESS_CODE": "web.link:check_code",
-        "CORS_ORIGINS": "backend.app:parse_origins",
-        "LIMITS": "backend.limits:parse_limits",
-        "CORRECTIONS": "",
-        "TEST_PHOTO": "notebook.smoke_test:photo_or_drawing",
+        "USE_DRIVE": (False, ""),
+        "MODEL": ("", ""),
+        "ENGINE": ("auto", "engines.selection:require_engine"),
+        "PORT": (5000, "_port"),
+        "TUNNEL": ("auto", "tunnels:require_provider"),
+        "NGROK_DOMAIN": ("", ""),
+        "ACCESS_CODE": ("", "web.link:check_code"),
+        "CORS_ORIGINS": ("*", "backend.app:parse_origins"),
+        "LIMITS": ("", "backend.limits:parse_limits"),
+        "CORRECTIONS": (False, ""),
+        "TEST_PHOTO": ("", "notebook.smoke_test:photo_or_drawing"),
     },
     "frontend": {
-        "USE_DRIVE": "",
-        "BACKEND_URL": "_backend_url",
-        "ACCESS_CODE": "web.link:check_code",
-        "PORT": "_port",
-        "TUNNEL": "tunnels:require_provider",
-        "NGROK_DOMAIN": "",
+        "USE_DRIVE": (False, ""),
+        "BACKEND_URL": ("", "_backend_url"),
+        "ACCESS_CODE": ("", "web.link:check_code"),
+        "PORT": (8000, "_port"),
+        "TUNNEL": ("none", "tunnels:require_provider"),
+        "NGROK_DOMAIN": ("", ""),
     },
 }
 _SAVE_WHEN = ("not worse", "always", "if not worse")  # the last as it was called before
@@ -65,14 +64,17 @@ _NEED_VGG16 = {"PRUNE": "no", "UNFREEZE": "nothing"}  # and what needs nothing
 def read_settings(notebook: str, cell: MutableMapping[str, Any]) -> None:
     """Replace the settings in `cell`, a notebook's `globals()`, by the environment's, check each, and open the folders.
 
+    Settings that are not there get their defaults: notebook 1 has a second form for those that few need.
+
     Args:
         notebook: one of `SETTINGS`.
 
     Raises UserError for a value that cannot be, and where folders cannot be used.
     """
-    checks = SETTINGS[notebook]
-    values = dict(zip(checks, environment_first(**{name: cell[name] for name in checks})))
-    for name, check in checks.items():
+    settings = SETTINGS[notebook]
+    entered = {name: cell.get(name, default) for name, (default, _) in settings.items()}
+    values = dict(zip(settings, environment_first(**entered)))
+    for name, (_, check) in settings.items():
         if check:
             _function(check)(values[name])
     _require_vgg16(values)
