@@ -115,7 +115,7 @@ def test_machines_that_share_only_drive(colab, ngrok, monkeypatch, tmp_path):
         with colab.machine(FRONTEND) as (run_page, value):
             said = run_page()
             assert value("backend_state(BACKEND_URL, ACCESS_CODE).model") == trained
-            assert f'data-backend="{ngrok.url_of()}"' in requests.get(value("server.url"), timeout=5).text
+            assert f'data-backend="{ngrok.url_of()}"' in requests.get(value("page.url"), timeout=5).text
             assert re.search(r"An iframe of port \d+, /\?live\n", said)
             assert [Path(name).name for name in re.findall(r"Viewing (.+)", said)] == ["page.html", "page.css"]
         run(start="STOP = False", STOP=True)
@@ -134,7 +134,7 @@ def test_run_all_ends_with_a_preview_without_a_token(colab, monkeypatch):
         assert "Backend: for you alone, in this notebook." in said
         assert re.search(r"An iframe of port \d+, /\n", said)
         assert "POST /predict" in said
-        assert value("panel.state[0]") == "orange"
+        assert value("service.panel.state[0]") == "orange"
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ def page(app):
 def test_the_page_imports_no_tensorflow():
     code = (
         "import sys, catdog.frontend.page, catdog.notebook.page_preview, catdog.web.server, catdog.tunnels, "
-        "catdog.notebook.colab, catdog.notebook.settings;"
+        "catdog.notebook.colab, catdog.notebook.settings, catdog.notebook.served_page;"
         "print([name for name in ('tensorflow', 'keras', 'numpy', 'PIL', 'matplotlib', 'h5py') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT / "notebooks")
@@ -34,7 +34,7 @@ def test_the_page_imports_no_tensorflow():
 
 
 def test_notebook_3_imports_nothing_else():
-    allowed = ("notebook.colab", "notebook.page_preview", "notebook.settings", "frontend", "web", "tunnels")
+    allowed = ("notebook.colab", "notebook.page_preview", "notebook.served_page", "notebook.settings")
     cells = notebook_cells(ROOT / "notebooks/3_frontend.ipynb")
     code = [cell.source for cell in cells if cell.cell_type == "code" and "#@title Set-up" not in cell.source]
     imports = [node for source in code for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]

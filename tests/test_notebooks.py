@@ -213,8 +213,9 @@ def test_a_cell_that_is_run_too_early_says_which_one_to_run_first():
         ("plots", FINE_TUNE, "curve = learning_curve", "1 · Get the photos"),
         ("engines", FINE_TUNE, "from catdog.notebook import compare, save_model", "3 · Train"),
         ("plots", BACKEND, "from catdog.notebook import photo_or_drawing", "Try it"),
-        ("model", BACKEND, "from catdog.notebook import REQUESTS", "Choose the model"),
-        ("server", FRONTEND, "from catdog.notebook import show_page", "Serve the page"),
+        ("model", BACKEND, "from catdog.notebook import serve_model", "Choose the model"),
+        ("service", BACKEND, "STOP = False", "Start the service"),
+        ("page", FRONTEND, "page.show()", "Serve the page"),
     ],
 )
 def test_the_cell_that_makes_a_name_is_that_of_the_same_notebook(name, notebook, cell, heading):
@@ -284,20 +285,20 @@ def test_backend_twice_and_on_another_port(shipped, monkeypatch):
         said = run()
         assert shipped.id in said
         assert "POST /predict" in said
-        first = int(value("server.port"))
+        first = int(value("service.port"))
         run()
         assert value("len(__import__('catdog.web.server').web.server._running)") == "1"
-        assert value("server.running") == "True"
+        assert value("service.running") == "True"
         run(start="#@title Settings", PORT=first)
-        assert value("tunnel.url") == value("server.url") == f"http://127.0.0.1:{value('server.port')}"
+        assert value("service.tunnel.url") == value("service.url") == f"http://127.0.0.1:{value('service.port')}"
         run(start="STOP = False", STOP=True)
-        assert value("server.running, tunnel.status.state") == "False closed"
-        run(start="from catdog.notebook import close_tunnel")
-        assert value("server.running") == "False"
+        assert value("service.running, service.tunnel, service") == "False None The service is stopped."
+        run(start="service.stop()")
+        assert value("service.running") == "False"
         with pytest.raises(Exception, match=r"\[service-unreachable\]") as caught:
-            run(start="tunnel = open_tunnel")
+            run(start="service.open_link")
         assert "Traceback" not in caught.value.traceback
-        assert "POST /predict" in run(start="from catdog.notebook import REQUESTS", STOP=False)
+        assert "POST /predict" in run(start="from catdog.notebook import serve_model", STOP=False)
         with pytest.raises(Exception, match=r"\[version-no-earlier\]") as caught:
             run(start="ROLL_BACK = False", ROLL_BACK=True)
         assert "Traceback" not in caught.value.traceback
@@ -310,10 +311,10 @@ def test_frontend_twice_with_and_without_a_backend(backend, own_places, classifi
         assert value("backend_state(BACKEND_URL, ACCESS_CODE).code") == "unknown"
         said = run(start="#@title Settings", BACKEND_URL=backend.url)
         assert classifier.bundle.id in said
-        assert value("server.running") == "True"
+        assert value("page.running") == "True"
         run(start="STOP = False", STOP=True)
-        assert value("server.running") == "False"
-        assert "Page: http://127.0.0.1:" in run(start="from catdog.notebook import create_page_app", STOP=False)
+        assert value("page.running, page") == "False The page is stopped."
+        assert "Page: http://127.0.0.1:" in run(start="from catdog.notebook import serve_page", STOP=False)
 
 
 @pytest.mark.slow

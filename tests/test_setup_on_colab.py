@@ -379,8 +379,9 @@ IMPORTS = {
     "2_backend": "catdog.backend.app catdog.backend.hot_reload catdog.backend.limits catdog.backend.request_log "
     "catdog.models.classifier catdog.data.feedback catdog.notebook.link_panel catdog.tunnels "
     "catdog.tunnels.cloudflared catdog.tunnels.ngrok catdog.notebook.plots catdog.notebook.smoke_test "
-    "catdog.web.server catdog.engines.openvino",
-    "3_frontend": "catdog.notebook.page_preview catdog.frontend.page catdog.web.server catdog.tunnels",
+    "catdog.web.server catdog.engines.openvino catdog.notebook.service",
+    "3_frontend": "catdog.notebook.page_preview catdog.notebook.served_page catdog.frontend.page catdog.web.server "
+    "catdog.tunnels",
     "1_fine_tune": "catdog.training.save catdog.models.export catdog.curation.data_issues "
     "catdog.training.engine_selection catdog.training.evaluation catdog.training.pruned_models",
 }

@@ -150,6 +150,9 @@ class ModelWatcher:
             )
         return "\n".join(lines + [f"Not taken: {why}" for why in self._refused.values()])
 
+    def _repr_pretty_(self, printer, cycle) -> None:
+        printer.text(str(self))
+
     def _run(self, seconds: float) -> None:
         told = ""
         while not self._ended.wait(seconds):

@@ -45,5 +45,11 @@ class RequestLog:
         ]
         return "\n".join(lines)
 
+    def __str__(self) -> str:
+        return self.table()
+
+    def _repr_pretty_(self, printer, cycle) -> None:
+        printer.text(str(self))
+
 
 REQUESTS = RequestLog()  # of this notebook: they outlive the service's restarts

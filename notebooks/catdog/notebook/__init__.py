@@ -53,6 +53,9 @@ PUBLIC = {
     # 2 · backend
     "versions_table": "models.listing",
     "read_model": "models.bundle:read_newest",
+    "serve_model": "notebook.service",
+    "photo_or_drawing": "notebook.smoke_test",
+    # 2 · backend, one by one, as notebooks call it that were saved before `serve_model`
     "parse_limits": "backend.limits",
     "Feedback": "data.feedback",
     "REQUESTS": "backend.request_log",
@@ -66,16 +69,17 @@ PUBLIC = {
     "close_tunnel": "tunnels",
     "show_panel": "notebook.link_panel",
     "predict": "notebook.smoke_test",
-    "photo_or_drawing": "notebook.smoke_test",
     "stop": "web.server",
     # 3 · frontend
     "backend_state": "notebook.page_preview",
+    "serve_page": "notebook.served_page",
+    "open_for_editing": "notebook.page_preview",
+    # 3 · frontend, one by one, as notebooks call it that were saved before `serve_page`
     "require_backend_for": "notebook.page_preview",
     "create_page_app": "frontend.page",
     "serve": "web.server",
     "told_page": "notebook.page_preview",
     "show_page": "notebook.page_preview",
-    "open_for_editing": "notebook.page_preview",
 }
 __all__ = list(PUBLIC)
 

@@ -17,6 +17,7 @@ __all__ = [
     "open_tunnel",
     "require_provider",
     "run_with_ngrok",
+    "tunnel_of",
 ]
 
 PROVIDERS = ("auto", "ngrok", "cloudflared", "flask-ngrok", "colab", "none")
@@ -68,6 +69,11 @@ def require_provider(provider: str) -> None:
     """Raises UserError for a provider that is unknown."""
     if provider not in PROVIDERS:
         raise UserError("setting-tunnel", f'TUNNEL is "{provider}", but must be one of {", ".join(PROVIDERS)}.')
+
+
+def tunnel_of(name: str = "backend") -> Tunnel | None:
+    """Return the link that this process has open under `name`; None when there is none."""
+    return _open.get(name)
 
 
 def close_tunnel(name: str = "backend") -> None:

@@ -272,6 +272,11 @@ def _drain_and_end(number: int, frame) -> None:
     os.kill(os.getpid(), number)  # SystemExit would end the cell that runs, not the notebook's kernel
 
 
+def serving(name: str) -> Server | None:
+    """Return what this process serves under `name`; None when there is nothing."""
+    return _running.get(name)
+
+
 def stop(name: str) -> bool:
     """Stop what this process serves under `name`; False when there was nothing."""
     server = _running.get(name)

@@ -1,0 +1,43 @@
+"""The page of notebook 3 as one object: served, shared, shown and stopped. It loads nothing heavy."""
+
+from ..frontend.page import create_page_app
+from ..tunnels import open_tunnel
+from ..web.server import Server, serve
+from .page_preview import require_backend_for, show_page, told_page
+from .served import Served
+
+
+class ServedPage(Served):
+    """The page while it is served, as `serve_page` returns it."""
+
+    def __init__(self, server: Server, backend_url: str = "", access_code: str = ""):
+        super().__init__("page", "page", server)
+        self._backend_url, self._access_code = backend_url, access_code
+
+    def open_link(self, provider: str = "none", *, domain: str = "") -> None:
+        """Open a link to the page, and print it. A link that works stays.
+
+        Args:
+            provider, domain: as for `tunnels.open_tunnel`.
+
+        Raises UserError as `tunnels.open_tunnel` does, and for a public link to a page whose backend testers would not
+        reach.
+        """
+        require_backend_for(provider, self._backend_url)
+        tunnel = open_tunnel(self.port, provider, name="page", domain=domain)
+        print(told_page(tunnel, self._access_code))
+
+    def show(self, height: int = 720) -> None:
+        """Show the page in the notebook; it loads itself again when its files change."""
+        show_page(self.port, self._access_code, height)
+
+
+def serve_page(backend_url: str = "", *, port: int = 8000, access_code: str = "") -> ServedPage:
+    """Serve the page in the background. The page that this process served before is stopped first; its link stays.
+
+    Args:
+        backend_url: the link of the backend; empty follows the one that notebook 2 left, at each load.
+        port: 0 takes any free port.
+        access_code: the backend's, if it has one; the page's link then carries it.
+    """
+    return ServedPage(serve(create_page_app(backend_url), "page", port), backend_url, access_code)
