@@ -299,10 +299,11 @@ def test_requests_are_noted_where_the_notebook_says(classifier, name):
 
 def test_the_docs_explain_every_problem(client):
     page = client.get("/docs").text
-    assert "POST /predict" in page
+    assert page.index("POST /predict") < page.index("GET /healthz")
+    assert "<pre>curl -F images=@rex.jpg -F images=@tom.png http://localhost/predict</pre>" in page
     for slug in KINDS:
         assert f'id="{slug}"' in page
-    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "http://" not in page.replace("http://localhost/predict", "")
     assert "https://" not in page
 
 

@@ -31,6 +31,7 @@ from .schemas import (  # fmt: skip
     PhotoToExplain,
     Predictions,
     State,
+    described_calls,
     refusals,
 )
 from .service import Answerer, asked, service
@@ -174,7 +175,7 @@ def predict_original():
 @api.output(Alive)
 @api.doc(tags=["Service"])
 def healthz():
-    """Is the service alive?"""
+    """Whether the service is alive"""
     return link.alive()
 
 
@@ -182,7 +183,7 @@ def healthz():
 @api.output(State)
 @api.doc(tags=["Service"], responses=refusals("not-ready"))
 def readyz():
-    """Are photos answered?"""
+    """Whether photos are answered"""
     model = _model()
     if not service().readiness.check(lambda: try_a_photo(model)):
         raise Problem("not-ready", "Photos cannot be answered at the moment. Try again in a few seconds.")
@@ -222,7 +223,11 @@ def metrics() -> Response:
 @api.doc(hide=True)
 def docs():
     """The description at /openapi.json, to read."""
-    return render_template("docs.html", spec=current_app.spec, kinds=problems.KINDS.values())
+    address = f"{request.headers.get('X-Forwarded-Proto', request.scheme)}://{request.host}"
+    calls = described_calls(current_app.spec)
+    return render_template(
+        "docs.html", spec=current_app.spec, calls=calls, address=address, kinds=problems.KINDS.values()
+    )
 
 
 def _known(model: Model, label: str) -> str:

@@ -147,6 +147,17 @@ def refusals(*slugs: str, with_body: bool = False) -> dict[int, dict]:
     }
 
 
+def described_calls(spec: dict) -> list[tuple[str, str, dict]]:
+    """(path, method, operation) of each call in the description at /openapi.json, `POST /predict` first."""
+    calls = [
+        (path, method, operation)
+        for path, operations in spec["paths"].items()
+        for method, operation in operations.items()
+        if isinstance(operation, dict)
+    ]
+    return sorted(calls, key=lambda call: call[0] != "/predict")
+
+
 def complete_description(spec: dict) -> dict:
     """What decorators cannot say: `POST /` takes JSON under any content type, `GET /` is the page, and the access code
     is asked for only where one is set."""
