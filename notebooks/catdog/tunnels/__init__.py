@@ -88,7 +88,7 @@ def _settings(port: int, provider: str, token: str, domain: str, timing: Timing,
     if not found:
         raise UserError(
             "ngrok-token-missing",
-            f"{why_not or 'ngrok needs an authtoken.'} {authtoken.GET_ONE}, and run this cell again.",
+            f"{why_not or 'ngrok needs an authtoken.'} {authtoken.get_one()}",
         )
     return Settings(port, provider, found, _bare_host(domain), timing)
 

@@ -70,7 +70,7 @@ def run_with_ngrok(app, token: str = "") -> None:
     """
     found, _ = authtoken.find_token(token, ask=True)
     if not found:
-        raise UserError("ngrok-token-missing", f"ngrok needs an authtoken. {authtoken.GET_ONE}, and run this again.")
+        raise UserError("ngrok-token-missing", f"ngrok needs an authtoken. {authtoken.get_one()}")
     serve = app.run
     options: dict[str, object] = {}
     app.run = lambda: serve(**options)
