@@ -42,6 +42,8 @@ class FlaskNgrokConnection(Connection):
         UserError: the agent cannot be had, or another one runs on this machine.
     """
 
+    remark = WORD
+
     def __init__(self, port: int, token: str, domain: str, seconds: float):
         self._agent = _Agent(port, token, domain, seconds)
         _put_parts_around(self._agent)
