@@ -46,6 +46,7 @@ for name in (
     "NGROK_CA_CERT",
     "NGROK_PATH",
     "CLOUDFLARED_PATH",
+    "LAN_ADDRESS",
     "ACCESS_CODE",
     "MODEL",
     "MODEL_NAME",

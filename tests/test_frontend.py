@@ -231,11 +231,34 @@ def test_no_page_is_handed_out_whose_backend_testers_do_not_reach(own_places, mo
     assert backend_state("http://[abc").code == "silent"
 
 
+def test_a_page_for_the_same_wi_fi_needs_a_backend_there_or_for_everybody(own_places, monkeypatch):
+    page_preview.require_backend_for("lan")
+    link.publish("backend", "http://127.0.0.1:5000", public=False, provider="none")
+    for setting in ("", "http://127.0.0.1:5000"):
+        with refused("backend-not-public", "TUNNEL of notebook 2 to lan"):
+            page_preview.require_backend_for("lan", setting)
+    link.publish("backend", "http://192.168.1.5:5000", public=False, provider="lan")
+    assert 'data-backend="http://192.168.1.5:5000"' in page(create_page_app()).text
+    for setting in ("", "http://192.168.1.5:5000", "https://cats.example"):
+        page_preview.require_backend_for("lan", setting)
+    for setting in ("", "http://192.168.1.5:5000"):
+        with refused("backend-not-public", "cloudflared"):
+            page_preview.require_backend_for("cloudflared", setting)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("socket.gethostname", lambda: "another-machine")
+        with refused("backend-not-public"):
+            page_preview.require_backend_for("lan")
+    link.publish("backend", "https://cats.example", public=True, provider="ngrok")
+    page_preview.require_backend_for("lan")
+
+
 def test_where_the_page_is_told_for_whoever_reads_the_notebook(monkeypatch):
-    public = SimpleNamespace(url="https://page.example", public=True)
-    here = SimpleNamespace(url="http://127.0.0.1:8000", public=False)
+    public = SimpleNamespace(url="https://page.example", public=True, provider="ngrok")
+    here = SimpleNamespace(url="http://127.0.0.1:8000", public=False, provider="none")
     assert page_preview.told_page(public, "for-testers") == "Page: https://page.example/#code=for-testers"
     assert page_preview.told_page(here).endswith("(not public)")
+    near = SimpleNamespace(url="http://192.168.1.5:8000", public=False, provider="lan")
+    assert page_preview.told_page(near) == "Page: http://192.168.1.5:8000  (this Wi-Fi only, not encrypted)"
     monkeypatch.setattr(page_preview.paths, "on_colab", lambda: True)
     assert "127.0.0.1" not in page_preview.told_page(here)
 

@@ -49,6 +49,16 @@ def test_what_is_not_public_is_orange_and_has_nothing_to_scan(provider):
     assert "<svg" not in shown._repr_html_()
 
 
+def test_a_link_for_the_same_wi_fi_can_be_scanned_and_says_that_others_there_can_read_along():
+    shown = Panel(tunnel(public=False, provider="lan"), RequestLog(), "for-testers")
+    color, sentence = shown.state
+    assert color == "green"
+    assert sentence.startswith("The link works. ")
+    assert "without encryption" in sentence
+    assert "<svg" in shown._repr_html_()
+    assert shown.told == "Backend: https://my-cats.example/#code=for-testers  (this Wi-Fi only, not encrypted)"
+
+
 def test_what_comes_from_outside_is_text():
     request_log = RequestLog()
     request_log.add(RequestRecord(datetime.now(), "<img src=x>", "GET /<b>", 0, 404, 0.1))

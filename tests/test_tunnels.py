@@ -66,6 +66,17 @@ def test_without_a_token_the_sentence_says_where_to_get_one(page, provider):
         open_tunnel(page.port, provider)
 
 
+def test_where_the_token_goes_is_said_for_where_you_are(page, monkeypatch):
+    for say in (authtoken.get_one, lambda: ngrok_errors.explain("ERR_NGROK_107")):
+        assert "environment variable NGROK_AUTHTOKEN" in say()
+        assert "Jupyter asks" in say()
+        assert "secret" not in say()
+        with monkeypatch.context() as there:
+            there.setattr(authtoken.paths, "on_colab", lambda: True)
+            assert "Colab secret NGROK_AUTHTOKEN" in say()
+            assert "environment" not in say()
+
+
 def test_an_unknown_provider_is_refused_and_the_link_that_works_stays(page):
     tunnel = open_tunnel(page.port, "none")
     with refused("setting-tunnel", "auto, ngrok, cloudflared"):
@@ -96,6 +107,7 @@ def test_a_known_code_is_a_cause_and_an_action(number):
     cause, action = ngrok_errors.SENTENCES[number]
     assert cause.endswith(".")
     assert action.endswith(".")
+    action = action.format(what_to_do_with_it=authtoken.what_to_do_with_it())
     assert ngrok_errors.explain(f"ERR_NGROK_{number}", "theirs") == f"{cause} {action} (ERR_NGROK_{number})"
 
 

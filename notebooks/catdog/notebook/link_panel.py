@@ -10,9 +10,14 @@ from ..web import link
 from . import colab
 
 _ONLY_HERE = {
-    "none": "Only this machine reaches it. For testers, set TUNNEL to ngrok (free account) or cloudflared (none).",
+    "none": "Only this machine reaches it. For testers, set TUNNEL to ngrok (free account) or cloudflared (none), or, "
+    "outside Colab, to lan for those on the same Wi-Fi.",
     "colab": "Shown below, for you alone. For testers, set TUNNEL to ngrok or cloudflared.",
 }
+_ON_THE_WI_FI = (
+    "Devices on the same Wi-Fi reach it, without encryption: others there can read photos and the access code. If a "
+    "phone does not open it, look into docs/troubleshooting.md."
+)
 _BOX = "font-family:system-ui,sans-serif;display:flex;flex-wrap:wrap;gap:1.5em;align-items:center;padding:.5em 0"
 _showing = threading.Event()  # set to end the thread that keeps the panel fresh; each showing has its own
 
@@ -40,6 +45,8 @@ class Panel:
         status = self._tunnel.status
         if status.state != "up":
             return "red", f"{status.detail} (since {status.since:%H:%M:%S})"
+        if self._tunnel.provider == link.LAN:
+            return "green", f"{status.detail} {_ON_THE_WI_FI}"
         if not self._tunnel.public:
             return "orange", _ONLY_HERE[self._tunnel.provider]
         return "orange" if status.code == "unverified" else "green", status.detail
@@ -56,7 +63,11 @@ class Panel:
         """The link as a line of text."""
         if not self._leads_somewhere:
             return "Backend: for you alone, in this notebook."
-        return f"Backend: {self.shared_link}" + ("" if self._tunnel.public else "  (not public)")
+        return f"Backend: {self.shared_link}{link.remark(self._tunnel.public, self._tunnel.provider)}"
+
+    @property
+    def _is_shared(self) -> bool:
+        return link.is_shared(self._tunnel.public, self._tunnel.provider)
 
     @property
     def _leads_somewhere(self) -> bool:
@@ -74,7 +85,7 @@ class Panel:
         shown = f'<a href="{url}" target="_blank" rel="noopener">{url}</a>'
         shown = f'<p style="font-size:1.3em">{shown}</p>' if self._leads_somewhere else ""
         code = segno.make(self.shared_link, micro=False).svg_inline(scale=5, light="#fff")
-        scan = f'<div role="img" aria-label="QR code of the link">{code}</div>' if self._tunnel.public else ""
+        scan = f'<div role="img" aria-label="QR code of the link">{code}</div>' if self._is_shared else ""
         return (
             f'<div class="catdog-panel"><div style="{_BOX}">{scan}'
             f'<div style="flex:1;min-width:18em;overflow-wrap:anywhere">'

@@ -84,20 +84,30 @@ def _ago(time: str) -> str:
 
 
 def require_backend_for(provider: str, setting: str = "") -> None:
-    """Raises UserError for a public link to a page whose backend testers would not reach.
+    """Raises UserError for a link to a page whose backend testers would not reach.
 
     Args:
         provider: the page's, one of tunnels.PROVIDERS.
         setting: the backend's address, empty for the one in its link file.
     """
+    if provider in ("none", "colab") or _is_reached_from(provider, setting):
+        return
+    raise UserError(
+        "backend-not-public",
+        "Testers would get a page without a backend, for they do not reach the one that is there: set TUNNEL of "
+        f"notebook 2 to {'lan, too' if provider == link.LAN else 'ngrok or cloudflared'}, run its link cell, then this "
+        "cell again.",
+    )
+
+
+def _is_reached_from(provider: str, setting: str) -> bool:
+    """Whether testers of the page reach the backend, as far as is known: in a local network, what is there, too."""
+    if setting:
+        return not (link.is_local(setting) if provider == link.LAN else link.is_nearby(setting))
     known = link.read("backend")
-    hidden = link.is_local(setting) if setting else known.get("state") in ("up", "down") and not known.get("public")
-    if provider not in ("none", "colab") and hidden:
-        raise UserError(
-            "backend-not-public",
-            "Testers would get a page without a backend, which only its own machine reaches: set TUNNEL of notebook 2 "
-            "to ngrok or cloudflared, run its link cell, then this cell again.",
-        )
+    if known.get("public") or known.get("state") not in ("up", "down"):
+        return True
+    return provider == link.LAN == known.get("provider") and link.reached_from_here(known)
 
 
 def told_page(tunnel, code: str = "") -> str:
@@ -109,7 +119,7 @@ def told_page(tunnel, code: str = "") -> str:
     """
     if not tunnel.public and paths.on_colab():
         return "Page: shown below, for you alone. For testers, set TUNNEL to ngrok or cloudflared."
-    return f"Page: {link.with_code(tunnel.url, code)}" + ("" if tunnel.public else "  (not public)")
+    return f"Page: {link.with_code(tunnel.url, code)}{link.remark(tunnel.public, tunnel.provider)}"
 
 
 def show_page(port: int, code: str = "", height: int = 720) -> None:

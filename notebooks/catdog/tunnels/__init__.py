@@ -1,4 +1,4 @@
-"""A public link to a local port."""
+"""A link to a local port, for everybody or for a local network."""
 
 from .. import packages, paths
 from ..errors import UserError
@@ -20,7 +20,7 @@ __all__ = [
     "tunnel_of",
 ]
 
-PROVIDERS = ("auto", "ngrok", "cloudflared", "flask-ngrok", "colab", "none")
+PROVIDERS = ("auto", "ngrok", "cloudflared", "flask-ngrok", "lan", "colab", "none")
 _PUBLIC = ("ngrok", "cloudflared", "flask-ngrok")
 _WITH_TOKEN = ("ngrok", "flask-ngrok")
 _PATIENT = Timing()
@@ -39,12 +39,13 @@ def open_tunnel(
     """Open a link to `port` of this machine, and keep it open.
 
     Called again with the same arguments, the tunnel that works stays; otherwise the one before is closed first. A
-    public link is returned only when its URL has answered with the service's own mark.
+    link for others is returned only when its URL has answered with the service's own mark.
 
     Args:
         provider: "ngrok", through its SDK; "cloudflared", without an account; "flask-ngrok", the compatibility way;
-            "colab", a preview for the notebook's owner alone; "none", this machine only; or "auto": ngrok where there
-            is a token and it works, else the preview or this machine, with a line that says what to do.
+            "lan", for devices in this machine's local network, without encryption; "colab", a preview for the
+            notebook's owner alone; "none", this machine only; or "auto": ngrok where there is a token and it works,
+            else the preview or this machine, with a line that says what to do.
         name: whose link it is, "backend" or "page"; one process has one of each.
         token: ngrok's authtoken; empty looks for NGROK_AUTHTOKEN in the environment and in Colab's secrets, and with
             the provider "ngrok" or "flask-ngrok" asks for it where somebody sits at the notebook.
@@ -66,9 +67,14 @@ def open_tunnel(
 
 
 def require_provider(provider: str) -> None:
-    """Raises UserError for a provider that is unknown."""
+    """Raises UserError for a provider that is unknown, or that cannot work here."""
     if provider not in PROVIDERS:
         raise UserError("setting-tunnel", f'TUNNEL is "{provider}", but must be one of {", ".join(PROVIDERS)}.')
+    if provider == link.LAN and paths.on_colab():
+        raise UserError(
+            "setting-tunnel",
+            'TUNNEL is "lan", but other devices cannot reach Colab\'s machine: set TUNNEL to cloudflared or ngrok.',
+        )
 
 
 def tunnel_of(name: str = "backend") -> Tunnel | None:
@@ -94,7 +100,7 @@ def _settings(port: int, provider: str, token: str, domain: str, timing: Timing,
     if not found:
         raise UserError(
             "ngrok-token-missing",
-            f"{why_not or 'ngrok needs an authtoken.'} {authtoken.GET_ONE}, and run this cell again.",
+            f"{why_not or 'ngrok needs an authtoken.'} {authtoken.get_one()}",
         )
     return Settings(port, provider, found, _bare_host(domain), timing)
 
@@ -126,8 +132,8 @@ def _opened(name: str, settings: Settings) -> Tunnel:
             authtoken.forget()
         raise
     _open[name] = tunnel
-    if settings.provider == "flask-ngrok":
-        print(_flask_ngrok().WORD)
+    if tunnel.remark:
+        print(tunnel.remark)
     return tunnel
 
 
@@ -152,6 +158,10 @@ def _connected(settings: Settings) -> Connection:
             from .cloudflared import CloudflaredConnection
 
             return CloudflaredConnection(port, timing.program, timing.settle)
+        case link.LAN:
+            from .lan import LanConnection
+
+            return LanConnection(port)
         case "colab":
             from .local import ColabConnection
 

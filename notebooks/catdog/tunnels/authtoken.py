@@ -2,14 +2,26 @@
 
 import getpass
 
-from .. import settings
+from .. import paths, settings
 
 NAME = "NGROK_AUTHTOKEN"
-GET_ONE = (
-    "Get your free authtoken at dashboard.ngrok.com/get-started/your-authtoken, put it into the Colab secret (key "
-    f"icon on the left) or environment variable {NAME}"
-)
+PAGE = "dashboard.ngrok.com/get-started/your-authtoken"
 _last: list[str] = []  # for when Colab does not hand over its secret a second time, its tab being asleep
+
+
+def get_one() -> str:
+    """Where to get a token, and what to do with it here."""
+    return f"Get your free authtoken at {PAGE}: {what_to_do_with_it()}."
+
+
+def what_to_do_with_it() -> str:
+    """On Colab it is a secret; elsewhere an environment variable, or typed where Jupyter asks."""
+    if paths.on_colab():
+        return f"put it into the Colab secret {NAME} (key icon on the left), and run this cell again"
+    return (
+        f"set the environment variable {NAME} to it and start again, or run this cell again with TUNNEL set to ngrok "
+        "and paste it where Jupyter asks for it"
+    )
 
 
 def find_token(given: str = "", ask: bool = False) -> tuple[str, str]:
@@ -39,7 +51,7 @@ def _typed() -> tuple[str, str]:
         from IPython import get_ipython
 
         if getattr(get_ipython(), "kernel", None):  # elsewhere getpass would wait at a terminal for nobody
-            return settings.clean_token(getpass.getpass("Your ngrok authtoken (it will not be shown): "))
+            return settings.clean_token(getpass.getpass(f"Your authtoken from {PAGE} (it will not be shown): "))
     except Exception:  # nobody there: nbclient's kernels raise a class of ipykernel's own
         pass
     return "", ""

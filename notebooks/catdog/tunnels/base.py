@@ -50,6 +50,7 @@ class Connection:
     """What a provider has opened: `url` leads to this machine until `close()`, unless something happens to it."""
 
     registered = False  # whether the provider itself says that the link is up
+    remark = ""  # what to say to who opens it
 
     def __init__(self, url: str):
         self.url = url

@@ -42,6 +42,8 @@ class FlaskNgrokConnection(Connection):
         UserError: the agent cannot be had, or another one runs on this machine.
     """
 
+    remark = WORD
+
     def __init__(self, port: int, token: str, domain: str, seconds: float):
         self._agent = _Agent(port, token, domain, seconds)
         _put_parts_around(self._agent)
@@ -70,7 +72,7 @@ def run_with_ngrok(app, token: str = "") -> None:
     """
     found, _ = authtoken.find_token(token, ask=True)
     if not found:
-        raise UserError("ngrok-token-missing", f"ngrok needs an authtoken. {authtoken.GET_ONE}, and run this again.")
+        raise UserError("ngrok-token-missing", f"ngrok needs an authtoken. {authtoken.get_one()}")
     serve = app.run
     options: dict[str, object] = {}
     app.run = lambda: serve(**options)

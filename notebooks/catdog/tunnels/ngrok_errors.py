@@ -2,7 +2,9 @@
 
 import re
 
-_TOKEN = "Copy it anew from dashboard.ngrok.com/get-started/your-authtoken into the secret NGROK_AUTHTOKEN, and run this cell again."  # noqa: E501
+from . import authtoken
+
+_TOKEN = f"Copy it anew from {authtoken.PAGE}: {{what_to_do_with_it}}."
 _STOP_THE_OTHER = "Stop the other one (its Stop cell, or dashboard.ngrok.com/endpoints)"
 _OTHER_WAYS = "set NGROK_DOMAIN to a domain of its own, or TUNNEL to cloudflared"
 _UNTIL_NEXT_MONTH = "Wait for the next month, take a paid plan, or set TUNNEL to cloudflared."
@@ -72,7 +74,8 @@ def explain(code: str, words: str = "") -> str:
     """Cause and action for `code` ("ERR_NGROK_334"); for one that is not known here, ngrok's own `words`."""
     number = int(found[1]) if (found := re.fullmatch(r"ERR_NGROK_(\d+)", code)) else 0
     if number in SENTENCES:
-        return " ".join(SENTENCES[number]) + f" ({code})"
+        told = " ".join(SENTENCES[number]).format(what_to_do_with_it=authtoken.what_to_do_with_it())
+        return f"{told} ({code})"
     words = " ".join(words.replace(code, "").split()) or "no reason given"
     reference = f" See ngrok.com/docs/errors/{code.lower()}." if number else ""
     return f"ngrok says: {words.rstrip('.')}. ({code})".replace(" ()", "") + reference

@@ -48,7 +48,7 @@ class Status:
 class Tunnel:
     """An open link to a port of this machine.
 
-    The link file `name` says where it leads and whether it does. A public link is watched: when it breaks, another
+    The link file `name` says where it leads and whether it does. A link for others is watched: when it breaks, another
     connection is opened, and should its URL be another one then, that is said.
 
     Args:
@@ -67,7 +67,7 @@ class Tunnel:
         self._connection, told = self._opened(self._timing.first_answer)
         self._becomes(UP, *told)
         self._watchdog = threading.Thread(target=self._watch, name=f"watchdog of the {name}'s link", daemon=True)
-        if public:
+        if self.shared:
             self._watchdog.start()
 
     def __repr__(self) -> str:
@@ -87,13 +87,23 @@ class Tunnel:
         return self.settings.provider
 
     @property
+    def shared(self) -> bool:
+        """Whether the link is for others: for everybody, or for devices in the same local network."""
+        return link.is_shared(self.public, self.provider)
+
+    @property
+    def remark(self) -> str:
+        """What to say to who opens it, besides its URL."""
+        return self._connection.remark
+
+    @property
     def status(self) -> Status:
         return self._status
 
     @property
     def service_url(self) -> str:
-        """Where a program on this machine reaches the service: by the link, if it is for everyone and known here."""
-        is_known = self.public and self.status.code != _UNVERIFIED[0]
+        """Where a program on this machine reaches the service: by the link, if it is for others and known here."""
+        is_known = self.shared and self.status.code != _UNVERIFIED[0]
         return self.url if is_known else local_url(self.settings.port)
 
     def works(self) -> bool:
@@ -101,7 +111,7 @@ class Tunnel:
         if self.status.state != UP or self._connection.error():
             return False
         try:
-            if self.public:
+            if self.shared:
                 self._asked(self._connection, probe.expect, self._timing.quick_answer)
             else:
                 probe.expect(self.service_url, self._instance, self._timing.quick_answer)
@@ -123,7 +133,7 @@ class Tunnel:
     def _opened(self, seconds: float) -> tuple[Connection, tuple[str, str]]:
         """(a connection, what is to be said of it)."""
         connection, self._has_answered = self._connect(), False
-        if not self.public:
+        if not self.shared:
             return connection, _WORKS
         try:
             return connection, self._asked(connection, probe.wait_for, seconds)

@@ -16,6 +16,7 @@ from ..errors import UserError
 
 INSTANCE = secrets.token_hex(8)  # in every answer to /healthz: by it we know that a public link leads to us
 NAMES = ("backend", "page")
+LAN = "lan"  # the tunnel provider whose links lead to this machine's address in its local network
 _ANSWER_SECONDS = 3
 _MOST_LINKS = 5
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]+)?(?=[/?#]|$)")
@@ -49,21 +50,44 @@ def headers(code: str = "") -> dict[str, str]:
 
 
 def session(url: str) -> requests.Session:
-    """What asks `url`. A proxy leads out of this machine, not into it: local addresses are asked without one."""
+    """What asks `url`. A proxy leads out of the local network, not into it: addresses there are asked without one."""
     found = requests.Session()
-    found.trust_env = not is_local(url)
+    found.trust_env = not is_nearby(url)
     return found
 
 
 def is_local(url: str) -> bool:
     """Whether `url` leads to this machine alone."""
     with suppress(ValueError):
-        host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
+        host = _host(url)
         if host == "localhost" or host.endswith(".localhost"):
             return True
         address = ipaddress.ip_address(host)
         return address.is_loopback or address.is_unspecified
     return False
+
+
+def is_nearby(url: str) -> bool:
+    """Whether `url` leads to this machine, or by its address to one in a local network."""
+    with suppress(ValueError):
+        return is_local(url) or ipaddress.ip_address(_host(url)).is_private
+    return False
+
+
+def is_shared(public: bool, provider: str) -> bool:
+    """Whether a link is for others than the notebook's owner: for everybody, or for who is in the same network."""
+    return public or provider == LAN
+
+
+def remark(public: bool, provider: str) -> str:
+    """What to say behind a link of who reaches it; empty for one that is for everybody."""
+    if public:
+        return ""
+    return "  (this Wi-Fi only, not encrypted)" if provider == LAN else "  (not public)"
+
+
+def _host(url: str) -> str:
+    return urlsplit(url if "//" in url else f"//{url}").hostname or ""
 
 
 def publish(name: str, url: str, *, public: bool, provider: str = "none", domain: str = "") -> None:

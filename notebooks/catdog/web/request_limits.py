@@ -231,6 +231,8 @@ class _Refusal(WSGITask):
 
 
 class Channel(HTTPChannel):
+    is_leaving = False  # to be closed after the answer that is under way
+
     def __init__(self, server, sock, addr, adj, map=None):
         self.parser_class = functools.partial(LimitedRequestParser, address=addr[0])
         super().__init__(server, sock, addr, adj, map)
@@ -249,6 +251,12 @@ class Channel(HTTPChannel):
         if self.request:
             self.request.close()
         super().handle_close()
+
+    def readable(self) -> bool:
+        """Asked by the server's loop before each wait."""
+        if self.is_leaving and not self.is_answered:
+            self.will_close = True
+        return super().readable()
 
     @property
     def is_answered(self) -> bool:

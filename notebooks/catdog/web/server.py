@@ -16,6 +16,7 @@ from waitress import wasyncore
 from waitress.server import create_server
 
 from ..errors import UserError, first_line
+from .listener import Accepting, Listener
 from .request_limits import REJECTED_STATUS, Channel, RefusingChannel, Share
 
 _THREADS = 32
@@ -25,6 +26,7 @@ _SILENT_SECONDS, _LOOK_SECONDS = 8, 1  # without having begun one, looked at so 
 _UNDER_WAY = 100  # requests of one client: a class of pupils behind one address
 _SHARE_MADE_ROOM = 20  # one in so many goes at once, where there is no room for more
 _NO_FILE_SECONDS = 0.05
+_STILL_RUNS_SECONDS = 0.1  # between two looks whether the loop does, that something waits for
 _DRAIN_SECONDS = 5
 _LOGGER = logging.getLogger("waitress")
 _running: dict[str, "Server"] = {}
@@ -69,6 +71,7 @@ class Server:
         listener = socket.create_server((host, port))
         self.port = listener.getsockname()[1]
         self._sockets: dict = {}
+        self._listeners: dict[str, Listener] = {}  # besides the one at `host`, by address
         self._app, self._refuses, self._drain, self._silent = app, app_refuses, drain, silent
         self._most_connections, self._next_look = connections or _connections(), 0.0
         self._in_flight, self._changed, self._draining = 0, threading.Condition(), False
@@ -98,6 +101,60 @@ class Server:
     @property
     def running(self) -> bool:
         return self._thread.is_alive()
+
+    def listen_at(self, address: str) -> None:
+        """Listen at another address of this machine, too, on the same port. Twice is fine.
+
+        Who connects there is a client like any other, and never taken for this machine.
+
+        Raises OSError where the address is not this machine's or its port is taken, or the server has ended.
+        """
+        if self.listens_at(address):
+            return
+        listening = socket.create_server((address, self.port))
+        self._in_loop(lambda: self._add_listener(address, listening))
+        if not self.listens_at(address):
+            listening.close()
+            raise OSError("the server has ended")
+
+    def listens_at(self, address: str) -> bool:
+        """Whether `listen_at` holds for `address`."""
+        return self.running and address in self._listeners and self._listeners[address].accepting
+
+    def close_listener(self, address: str) -> None:
+        """Take `listen_at` back: nobody more is accepted there, and who is there gets the answer that is under way.
+        Twice is fine."""
+        if self.listens_at(address):
+            self._in_loop(self._listeners.pop(address).close)
+
+    def _add_listener(self, address: str, listening: socket.socket) -> None:
+        self._listeners[address] = Listener(listening, self._sockets, self._guarded_accept, self._connected)
+
+    def _connected(self, sock: socket.socket, client: tuple) -> Channel | None:
+        """As waitress does with what its own listener accepts."""
+        try:
+            self._server.set_socket_options(sock)
+        except OSError:  # macOS, where the other side has gone already
+            sock.close()
+            return None
+        return self._server.channel_class(self._server, sock, client, self._server.adj, map=self._sockets)
+
+    def _in_loop(self, work: Callable[[], None]) -> None:
+        """Have the server's only loop do it, and wait for that; nothing where the server is ending."""
+        done = threading.Event()
+
+        def work_and_tell() -> None:
+            try:
+                work()
+            finally:
+                done.set()
+
+        with self._changed:
+            if self._draining or not self.running:
+                return
+            self._server.trigger.pull_trigger(work_and_tell)
+        while not done.wait(_STILL_RUNS_SECONDS) and self.running:
+            pass
 
     def _guarded(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         """The app, and nothing new once the server is being stopped."""
@@ -140,9 +197,12 @@ class Server:
             self._cut_the_silent()
 
     def _accepted(self) -> tuple | None:
+        return self._guarded_accept(self._accept)
+
+    def _guarded_accept(self, accept: Accepting) -> tuple | None:
         """Who comes next; nobody where this process has no file left for them, until others have gone."""
         try:
-            return self._accept()
+            return accept()
         except OSError:
             self._make_room()
             time.sleep(_NO_FILE_SECONDS)  # or this would be tried without end
@@ -248,6 +308,11 @@ def _connections() -> int:
     except ImportError:  # Windows
         return 200
     return min(_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+
+
+def running_on(port: int) -> Server | None:
+    """What this process serves on `port`."""
+    return next((server for server in _running.values() if server.port == port and server.running), None)
 
 
 def stop_all() -> None:
