@@ -204,9 +204,9 @@ def test_whatever_colabs_tab_answers_the_panel_is_shown_and_asks_by_itself(colab
     panel = show_panel(tunnel, request_log, "for-testers")
     assert "preview.example" not in panel._repr_html_() + panel.told  # it opens nowhere but in the notebook
     assert 'invokeFunction("catdog.panel"' in shown[-1].data
-    assert "No visitors yet." in output._callbacks["catdog.panel"]().data["html"]
+    assert "No photos yet." in output._callbacks["catdog.panel"]().data["html"]
     request_log.add(RequestRecord(datetime.now(), "203.0.113.7", "POST /predict", 1, 200, 0.1))
-    assert "203.0.113.7" in output._callbacks["catdog.panel"]().data["html"]
+    assert "1 tester, 1 photo," in output._callbacks["catdog.panel"]().data["html"]
     said = capsys.readouterr().out
     assert ("An iframe of port 5000, /#code=for-testers" in said) == (tab in ("open", "closed"))
     assert "third-party cookies" in said

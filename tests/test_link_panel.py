@@ -31,7 +31,8 @@ def test_a_link_that_works_is_green_and_can_be_scanned():
     assert 'href="https://my-cats.example/#code=for-testers"' in html
     assert 'aria-label="QR code of the link"' in html
     assert "<svg" in html
-    assert "No visitors yet." in html
+    assert "No photos yet." in html
+    assert all(words in html for words in ("Send this link to your testers", ">Copy</button>", ">Share</button>"))
     assert str(shown).startswith("https://my-cats.example/#code=for-testers\n")
 
 
@@ -46,7 +47,22 @@ def test_what_is_not_public_is_orange_and_has_nothing_to_scan(provider):
     shown = Panel(tunnel(public=False, provider=provider), RequestLog())
     assert shown.state[0] == "orange"
     assert "cloudflared" in shown.state[1]
-    assert "<svg" not in shown._repr_html_()
+    assert not any(part in shown._repr_html_() for part in ("<svg", "Copy", "Send this link"))
+
+
+def test_while_a_link_is_down_its_qr_code_is_grey():
+    assert "opacity" not in Panel(tunnel(), RequestLog())._repr_html_()
+    assert "opacity" in Panel(tunnel("down"), RequestLog())._repr_html_()
+
+
+def test_testers_and_photos_are_counted_and_refused_requests_are_not():
+    request_log, told = RequestLog(), []
+    for client, photos, status in (("a", 3, 200), ("a", 2, 200), ("b", 1, 200), ("c", 5, 503), ("d", 0, 200)):
+        request_log.add(RequestRecord(datetime(2026, 1, 2, 3, 4, photos), client, "POST /predict", photos, status, 0.1))
+        request_log.add(RequestRecord(datetime(2026, 1, 2, 4, 4), client, "POST /corrections", 1, 200, 0.1))
+        told.append(request_log.summary())
+    assert told[0] == "1 tester, 3 photos, the last at 03:04:03."
+    assert told[2] == told[4] == "2 testers, 6 photos, the last at 03:04:01."
 
 
 def test_a_link_for_the_same_wi_fi_can_be_scanned_and_says_that_others_there_can_read_along():
@@ -72,7 +88,7 @@ def test_it_is_kept_fresh_until_another_is_shown(monkeypatch):
     monkeypatch.setattr(IPython.display, "display", lambda shown, display_id: handle)
     show_panel(tunnel(), request_log, seconds=0.02)
     request_log.add(a_request())
-    until(lambda: updates and "Last visitor: 203.0.113.7, POST /predict, at 03:04:05." in updates[-1])
+    until(lambda: updates and "1 tester, 3 photos, the last at 03:04:05." in updates[-1])
     assert len(updates) == 1
     show_panel(tunnel(), request_log)
     until(lambda: len([thread for thread in threading.enumerate() if thread.name == "link panel"]) == 1)

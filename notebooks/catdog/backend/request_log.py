@@ -4,7 +4,11 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
 
+from ..names import counted
+
 _KEPT = 200
+_ANSWERS = ("POST /predict", "POST /")
+_MOST_TESTERS = 10_000  # that are told apart
 
 
 @dataclass(frozen=True)
@@ -22,9 +26,22 @@ class RequestLog:
 
     def __init__(self) -> None:
         self._records: deque[RequestRecord] = deque(maxlen=_KEPT)
+        self._testers: set[str] = set()
+        self._photos, self._last_photo = 0, ""
 
     def add(self, record: RequestRecord) -> None:
         self._records.append(record)
+        if record.photos and record.status == 200 and record.request in _ANSWERS:
+            self._photos, self._last_photo = self._photos + record.photos, f"{record.time:%H:%M:%S}"
+            if len(self._testers) < _MOST_TESTERS:
+                self._testers.add(record.client)
+
+    def summary(self) -> str:
+        """Return in a sentence how many clients sent how many photos, and when the last one came."""
+        if not self._photos:
+            return "No photos yet."
+        testers, photos = counted(len(self._testers), "tester"), counted(self._photos, "photo")
+        return f"{testers}, {photos}, the last at {self._last_photo}."
 
     @property
     def last(self) -> RequestRecord | None:

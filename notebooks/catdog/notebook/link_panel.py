@@ -1,4 +1,4 @@
-"""The link panel of notebook 2: the link to send, as text and to scan, whether it works, and who came last."""
+"""The link panel of notebook 2: the link to send, as text and to scan, whether it works, and how many came."""
 
 import threading
 from html import escape
@@ -19,6 +19,17 @@ _ON_THE_WI_FI = (
     "phone does not open it, look into docs/troubleshooting.md."
 )
 _BOX = "font-family:system-ui,sans-serif;display:flex;flex-wrap:wrap;gap:1.5em;align-items:center;padding:.5em 0"
+# A frame of Colab's may not write to the clipboard by the newer way, and few desktop browsers share.
+_COPY = (
+    "const a = this.closest('.catdog-panel').querySelector('a'), done = () => (this.textContent = 'Copied'); "
+    "const old = () => { getSelection().selectAllChildren(a); document.execCommand('copy') && done(); }; "
+    "navigator.clipboard ? navigator.clipboard.writeText(a.href).then(done, old) : old()"
+)
+_SHARE = (
+    "const url = this.closest('.catdog-panel').querySelector('a').href; "
+    "navigator.share ? navigator.share({url}).catch(() => {}) : open('mailto:?body=' + encodeURIComponent(url))"
+)
+_BUTTONS = f'<p><button onclick="{_COPY}">Copy</button> <button onclick="{_SHARE}">Share</button></p>'
 _showing = threading.Event()  # set to end the thread that keeps the panel fresh; each showing has its own
 
 
@@ -52,13 +63,6 @@ class Panel:
         return "orange" if status.code == "unverified" else "green", status.detail
 
     @property
-    def last_visitor(self) -> str:
-        record = self._request_log.last
-        if not record:
-            return "No visitors yet."
-        return f"Last visitor: {record.client}, {record.request}, at {record.time:%H:%M:%S}."
-
-    @property
     def told(self) -> str:
         """The link as a line of text."""
         if not self._leads_somewhere:
@@ -75,7 +79,7 @@ class Panel:
         return self._tunnel.public or not paths.on_colab()
 
     def __str__(self) -> str:
-        return f"{self.shared_link}\n{self.state[1]}\n{self.last_visitor}"
+        return f"{self.shared_link}\n{self.state[1]}\n{self._request_log.summary()}"
 
     def _repr_pretty_(self, printer, cycle) -> None:
         printer.text(str(self))
@@ -84,13 +88,16 @@ class Panel:
         url, (color, sentence) = escape(self.shared_link), self.state
         shown = f'<a href="{url}" target="_blank" rel="noopener">{url}</a>'
         shown = f'<p style="font-size:1.3em">{shown}</p>' if self._leads_somewhere else ""
+        shown = f"<p><b>Send this link to your testers</b></p>{shown}{_BUTTONS}" if self._is_shared else shown
         code = segno.make(self.shared_link, micro=False).svg_inline(scale=5, light="#fff")
-        scan = f'<div role="img" aria-label="QR code of the link">{code}</div>' if self._is_shared else ""
+        faded = "opacity:.2" if self._tunnel.status.state != "up" else ""
+        scan = f'<div role="img" aria-label="QR code of the link" style="{faded}">{code}</div>'
+        scan = scan if self._is_shared else ""
         return (
             f'<div class="catdog-panel"><div style="{_BOX}">{scan}'
             f'<div style="flex:1;min-width:18em;overflow-wrap:anywhere">'
             f'{shown}<p><span style="color:{color}" aria-hidden="true">●</span> {escape(sentence)}</p>'
-            f"<p>{escape(self.last_visitor)}</p></div></div></div>"
+            f"<p>{escape(self._request_log.summary())}</p></div></div></div>"
         )
 
 
