@@ -21,7 +21,7 @@ ALLOWED = {
     "curation": {"training", "data"},
     "backend": {"models", "engines", "data", "web", "frontend"},
     "distributed": {"training", "backend", "models", "engines", "backbones", "data"},
-    "notebook": {"curation", "training", "data", "web", "frontend"},
+    "notebook": {"curation", "training", "models", "data", "web", "frontend"},
 }
 # What notebook 3 loads, and the set-up cell before anything is installed.
 _LIGHT = ("errors", "paths", "settings", "machine", "files", "moved", "web", "frontend", "tunnels")
