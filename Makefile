@@ -5,10 +5,10 @@ PYTEST := $(IN_VENV) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-r
 export PYTHONPATH := $(CURDIR)/notebooks
 
 .DEFAULT_GOAL := run
-.PHONY: help check run lab models ray-label ray-train ray-serve label fit serve scale-check test test-scale bench soak audit train backend frontend colab-check setup setup-tests lint address clean
+.PHONY: help check run lab models keep-version release-version delete-version ray-label ray-train ray-serve label fit serve scale-check test test-scale bench soak audit train backend frontend colab-check setup setup-tests lint address clean
 
 help:  ## this list
-	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup  ## fine-tune, then serve the backend and the page until Ctrl-C
 	@$(IN_VENV) -m catdog.notebook.runner run
@@ -18,6 +18,15 @@ lab: setup  ## the notebooks in JupyterLab
 
 models: setup  ## list the saved versions: when, of how many photos, how right, how large
 	@$(IN_VENV) -m catdog.models
+
+keep-version: setup  ## keep a version, perhaps with a label: VERSION=name/version LABEL=final
+	@$(IN_VENV) -m catdog.notebook.versions keep
+
+release-version: setup  ## let it go again: VERSION=name/version
+	@$(IN_VENV) -m catdog.notebook.versions release
+
+delete-version: setup  ## delete a version for good, unless it is kept or serves: VERSION=name/version
+	@$(IN_VENV) -m catdog.notebook.versions delete
 
 train: setup  ## execute notebook 1 alone
 	@$(IN_VENV) -m catdog.notebook.runner train

@@ -114,7 +114,7 @@ def trained(dataset, engines, name="pets"):
     """As notebook 1 does it: (data, head, the saved model)."""
     data = features_by_split(dataset, engines.chosen, engines.store)
     found = train_head(data, dataset.classes, frozen=not engines.backbone.fine_tuned)
-    model = save_model(name, dataset, found, engines, judgement=judge(dataset, data, found))
+    model = save_model(name, dataset, found, engines, save_keras=True, judgement=judge(dataset, data, found))
     return data, found.calibrated.head, model
 
 

@@ -50,7 +50,7 @@ from catdog.training.linear_head import FitResult, no_logits
 from catdog.training.metrics import evaluate
 from catdog.training.save import _golden, _is_the_same, golden_photos, save_model
 from catdog.training.trained_head import TrainedHead
-from conftest import EARLIER_MODEL, drawing, refused
+from conftest import EARLIER_MODEL, ROOT, drawing, refused
 
 
 def a_head(classes=2, seed=0):
@@ -265,15 +265,17 @@ def test_golden_photos_are_of_every_class_that_the_model_sees(classifier, dogs):
     assert (np.abs(probabilities[:, 0] - probabilities[:, 1]) >= 0.3).all()
 
 
-def test_a_save_that_breaks_off_leaves_no_version(saved):
-    first = saved()
+def test_a_save_that_breaks_off_leaves_no_version(saved, monkeypatch):
+    first, save = saved(), np.savez_compressed
 
-    def disk_full(folder):
-        (folder / "model.keras").write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+    def disk_full(path, **arrays):
+        save(path, **arrays)
+        if path.name == bundle.GOLDEN:
+            raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr(np, "savez_compressed", disk_full)
     with refused("model-not-saved", "No space left on device"):
-        publish("pets", first.card, first.head, first.golden_photos, first.golden_probabilities, add_files=disk_full)
+        publish("pets", first.card, first.head, first.golden_photos, first.golden_probabilities)
     assert [path.name for path in first.folder.parent.iterdir()] == [first.folder.name]
     assert bundle.find("pets") == first.folder
 
@@ -305,9 +307,71 @@ def test_saving_again_without_a_change_saves_nothing(trained, capsys):
     assert model.id in capsys.readouterr().out
     latest = save_model("", *changed, unless_worse=SimpleNamespace(is_worse=False))
     assert latest.id != model.id
+    assert not (latest.folder / "model.keras").exists()
     change_card(latest, loads_in={})  # as of a version whose model.keras older versions of Keras refuse
-    assert save_model("", *changed).id != latest.id
+    assert save_model("", *changed).id == latest.id  # which has none
+    again = save_model("", *changed, save_keras=True)
+    assert again.id != latest.id
+    assert (again.folder / "model.keras").exists()
     keeps_what_is_known_of_confidence(model, trained[1].calibrated)
+
+
+@pytest.mark.slow
+def test_the_complete_network_is_written_on_request_and_added_to_a_version_that_lacks_it(trained, capsys):
+    model = save_model("", *trained)
+    without = {path.name for path in model.folder.iterdir()}
+    assert not {"model.keras", "model.h5"} & without
+    card = (model.folder / CARD).read_bytes()
+    for options, added in (({"save_h5": True}, {"model.h5"}), ({"save_keras": True}, {"model.h5", "model.keras"})):
+        assert save_model("", *trained, **options).id == model.id
+        assert {path.name for path in model.folder.iterdir()} == without | added
+    written = {name: (model.folder / name).stat().st_mtime_ns for name in ("model.keras", "model.h5")}
+    assert save_model("", *trained, save_keras=True, save_h5=True).id == model.id
+    assert {name: (model.folder / name).stat().st_mtime_ns for name in written} == written
+    assert (model.folder / CARD).read_bytes() == card
+    assert capsys.readouterr().out.count("Nothing has changed") == 3
+    (model.folder / "model.keras").unlink()
+    (model.folder / ".keras-being-written").mkdir()  # of a process that was killed
+    assert save_model("", *trained, save_keras=True).id == model.id
+    assert {path.name for path in model.folder.iterdir()} == without | {"model.h5", "model.keras"}
+
+
+NO_KERAS = """
+import sys
+
+sys.modules["keras"] = sys.modules["tensorflow"] = None  # importing them would fail
+from types import SimpleNamespace
+import numpy as np
+from catdog.backbones.architectures import VGG16, Backbone
+from catdog.data.dataset import Dataset
+from catdog.models.head import Head
+from catdog.models.ood import OODDetector
+from catdog.training.calibration import CalibratedHead
+from catdog.training.linear_head import FitResult, no_logits
+from catdog.training.save import save_model
+from catdog.training.trained_head import TrainedHead
+
+backbone, size = Backbone(VGG16, {}, "f"), VGG16.size
+head = Head(np.random.default_rng(0).normal(size=(size, 2)).astype(np.float32), np.zeros(2, np.float32))
+detector = OODDetector(np.full((2, size), 0.01, np.float32), 0.5)
+calibrated = CalibratedHead(head, detector, 1.0, 0.75, 0.99, 0.9, 0.99, 0.98, 1.0, 100, True)
+engines = SimpleNamespace(
+    backbone=backbone, chosen=SimpleNamespace(name="another"), int8=None, parity_checks=lambda head: {},
+    exact_features=lambda photos: np.random.default_rng(1).normal(size=(len(photos), size)).astype(np.float32),
+)
+trained = TrainedHead(FitResult(head, no_logits(np.zeros(0, int), 2)), calibrated, {})
+dataset = Dataset("pets", ("cat", "dog"), (), ())
+first = save_model("pets", dataset, trained, engines)
+assert save_model("pets", dataset, trained, engines).id == first.id
+print(first.id)
+"""
+
+
+def test_a_save_that_writes_no_file_of_keras_loads_no_keras():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "notebooks")}
+    done = subprocess.run([sys.executable, "-c", NO_KERAS], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert bundle.read(bundle.find("pets")).id == done.stdout.splitlines()[-1]
 
 
 def keeps_what_is_known_of_confidence(model, calibrated):
@@ -321,9 +385,8 @@ def keeps_what_is_known_of_confidence(model, calibrated):
 
 
 @pytest.fixture
-def saved_card(stand_in, monkeypatch):
-    """saved_card(photos, …): the card of a model that so many photos trained, saved without its complete network."""
-    monkeypatch.setattr("catdog.models.keras_export.save_complete", lambda *others: None)
+def saved_card(stand_in):
+    """saved_card(photos, …): the model that so many photos trained."""
 
     def save(train, valid=0, judgement=None, seed=0, **options):
         numbers = {"train": range(train), "valid": range(10**6, 10**6 + valid), "test": range(2 * 10**6, 2 * 10**6 + 3)}
@@ -388,7 +451,7 @@ for file in sys.argv[2:]:
 
 @pytest.mark.slow
 def test_plain_keras_gives_the_same_probabilities_from_raw_rgb(trained, tmp_path):
-    model = save_model("", *trained, save_h5=True)
+    model = save_model("", *trained, save_keras=True, save_h5=True)
     assert model.card.loads_in == LOADS_IN
     with zipfile.ZipFile(model.folder / "model.keras") as file:
         told = json.loads(file.read("metadata.json"))
@@ -444,7 +507,7 @@ def test_a_model_for_288_pixels_is_saved_read_and_served(drawings, slim, slim_28
 
     small = save_model("", *trained_on(drawings, slim))
     arguments = trained_on(drawings, slim_288, OPENVINO_INT8)
-    model = bundle.read(save_model("", *arguments).folder)
+    model = bundle.read(save_model("", *arguments, save_keras=True).folder)
     assert save_model("", *arguments).id == model.id != small.id
     for backbone, same in ((slim, True), (slim_288, False)):
         engines = SimpleNamespace(backbone=backbone, int8=None)
@@ -468,7 +531,7 @@ def test_versions_are_listed_with_what_one_chooses_by(saved, shipped):
     good, bad = saved("birds"), saved("birds")
     (bad.folder / CARD).write_text("{")
     lines = versions_table().splitlines()
-    assert lines[0].split() == ["version", "saved", "(UTC)", "photos", "right", "judged", "by", "MB"]
+    assert lines[0].split() == ["version", "saved", "(UTC)", "photos", "right", "judged", "by", "MB", "kept"]
     assert [line.split()[0] for line in lines[1:]] == [f"birds/{bad.folder.name}", good.id, shipped.id]
     assert "cannot be read [model-damaged]" in lines[1]
     assert "98.0%" in lines[3]

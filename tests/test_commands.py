@@ -14,6 +14,7 @@ import ray_serve
 import requests
 from catdog.data.synthetic import draw_folder
 from catdog.distributed import __main__
+from catdog.models.writer import publish
 from conftest import ROOT, drawing, refused
 from PIL import Image
 from test_server import port_is_free
@@ -144,6 +145,36 @@ def test_commands_by_their_names_of_before_say_the_new_one_and_run(before, today
     assert f"make {today} now" in first
     assert runs in others[-1]
     assert f"make {before} " not in subprocess.check_output([*make, "help"], cwd=ROOT, text=True)
+
+
+def make(target, **variables):
+    """Runs a target of the Makefile but for its set-up, which is done where tests run."""
+    command = ["make", "--no-print-directory", "--old-file=setup", target, "IN_VENV=" + sys.executable]
+    command += [f"{name}={value}" for name, value in variables.items()]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_versions_are_kept_listed_released_and_deleted_from_the_command_line(own_places, shipped):
+    model = publish("pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities)
+    done = make("keep-version", VERSION=model.id, LABEL="before summer")
+    assert f"{model.id} is kept" in done.stdout
+    assert re.search(rf"{model.id} .* before-summer$", make("models").stdout, flags=re.M)
+    done = make("delete-version", VERSION="pets/before-summer")
+    assert done.returncode
+    assert "[version-kept]" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert model.folder.exists()
+    assert "can be deleted" in make("release-version", VERSION="pets/before-summer").stdout
+    assert f"Deleted: {model.id}" in make("delete-version", VERSION=model.id).stdout
+    assert not model.folder.exists()
+    assert "[version-missing]" in make("delete-version").stderr
+
+
+def test_the_list_of_commands_is_in_columns():
+    lines = subprocess.check_output(["make", "help"], cwd=ROOT, text=True).splitlines()
+    assert any(line.startswith("make release-version ") for line in lines)
+    (width,) = {re.match(r"make [a-z-]+ +", line).end() for line in lines}
+    assert width < 24
 
 
 def test_photos_to_train_on_are_called_as_in_notebook_1(monkeypatch, capsys):

@@ -23,10 +23,14 @@ from catdog.models import bundle
 from catdog.models.bundle import Bundle
 from catdog.models.card import BackboneOfCard, Card, DataOfCard
 from catdog.models.head import Head
+from catdog.models.housekeeping import keep_version
+from catdog.models.writer import publish
 from catdog.notebook import plots
+from catdog.statistics import wilson
 from catdog.training.comparison import Comparison, compare
 from catdog.training.evaluation import CROSS_VALIDATION, Judgement
 from catdog.training.features import FeatureCache, compute_features
+from catdog.training.versions import versions_on
 from conftest import EARLIER_MODEL, drawing, encoded
 from PIL import Image
 
@@ -194,12 +198,117 @@ def test_photos_for_validation_count_as_training_photos(newest):
 )
 def test_what_else_differs_is_told(newest, monkeypatch, now, differences):
     newest(1)
-    monkeypatch.setattr("catdog.training.comparison._features", lambda newest, photos: features([1] * len(photos)))
+    monkeypatch.setattr("catdog.training.comparison.features_by", lambda version, photos: features([1] * len(photos)))
     found = compare("pets", PETS, a_head(1), features([1] * 12), now)
     assert found.differences == differences
     told = str(found).splitlines()[3:]
     assert len(told) == 1 + bool(differences)  # one says that it is not sure
     assert all(word in told[-1] for difference in differences for word in difference)
+
+
+# --- many versions ---
+
+
+@pytest.fixture
+def save(own_places, shipped):
+    """save(slope, …): a version of "pets" on disk that says "dog" where the first feature has the sign of `slope`; what
+    is not named here goes into its card."""
+
+    def save(slope, name="pets", fingerprint="f", preprocessing=VGG16.preprocessing.version, **changes):
+        backbone = BackboneOfCard("VGG16", fingerprint, VGG16.features)
+        card = dataclasses.replace(Card(("cat", "dog"), backbone, preprocessing), **changes)
+        return publish(name, card, a_head(slope), shipped.golden_photos, shipped.golden_probabilities)
+
+    return save
+
+
+def lines_of(table):
+    """The table's lines by the ids of versions, and what stands below it."""
+    heading, *lines = table.splitlines()
+    assert heading.split()[:3] == ["version", "saved", "(UTC)"]
+    is_version = [len(line.split()) > 5 and " cannot be judged: " not in line for line in lines]
+    return {line.split()[0]: line for line in lines[: sum(is_version)]}, lines[sum(is_version) :]
+
+
+def test_versions_are_judged_by_the_test_photos_of_today_that_did_not_train_them(save):
+    metrics = {"test": {"accuracy": 0.5, "low": 0.1, "high": 0.9, "photos": 2}}  # on other photos, when it was saved
+    worse = save(-1, trained_on=tuple(names(TRAINING)), metrics=metrics)
+    better = save(1, trained_on=tuple(names([*PHOTOS[:4], *TRAINING])), data=DataOfCard(photos={"train": {"cat": 7}}))
+    unsure, knows_all = save(1), save(1, trained_on=tuple(names(PHOTOS)))
+    keep_version(better.id, "final")
+    found, reasons = lines_of(versions_on(PETS, "pets", features([1] * 9 + [-1] * 3), BACKBONE))
+    assert list(found) == [knows_all.id, unsure.id, better.id, worse.id]
+    assert not reasons
+    low, high = wilson(3, 12)
+    assert f" 0 25.0% ({low:.1%} to {high:.1%}) 12 test photos 0.1" in " ".join(found[worse.id].split())
+    low, high = wilson(5, 8)
+    assert f" 7 62.5% ({low:.1%} to {high:.1%}) 8 of 12 test photos 0.1 final" in " ".join(found[better.id].split())
+    assert "75.0% (" in found[unsure.id]
+    assert "12 test photos, which may have trained it" in found[unsure.id]
+    assert "none: all test photos trained it" in found[knows_all.id]
+    assert versions_on(PETS, "", features([1] * 9 + [-1] * 3), BACKBONE).splitlines()[1].startswith(knows_all.id)
+
+
+def test_the_newest_ten_versions_with_the_same_classes_are_judged(save):
+    models = [save(1, classes=("cat", "owl") if number % 3 == 2 else ("cat", "dog")) for number in range(18)]
+    save(1, name="birds")
+    same = [model.id for model in models if model.classes == ("cat", "dog")]
+    found, _ = lines_of(versions_on(PETS, "pets", features([1] * 12), BACKBONE))
+    assert list(found) == same[:-11:-1]
+    assert versions_on(PETS, "cars", features([1] * 12), BACKBONE) == "There is no version with these classes."
+
+
+def test_versions_that_cannot_be_read_or_run_say_why_and_hide_no_other(save, monkeypatch):
+    cut, damaged, elsewhere, again, odd, good = (save(1, fingerprint=letter) for letter in "ffggff")
+    (cut.folder / "head.npz").write_bytes(b"cut")
+    (damaged.folder / "card.json").write_text("{")
+    tried = []
+
+    def no_weights(version, photos):
+        tried.append(version.id)
+        raise UserError("weights-missing", "They are nowhere.")
+
+    monkeypatch.setattr("catdog.training.versions.features_by", no_weights)
+    read = bundle.read
+
+    def breaks(folder):
+        if folder == odd.folder:
+            raise RuntimeError("nobody expected this\nat all")
+        return read(folder)
+
+    monkeypatch.setattr(bundle, "read", breaks)
+    found, reasons = lines_of(versions_on(PETS, "pets", features([1] * 12), BACKBONE))
+    assert list(found) == [model.id for model in (good, odd, again, elsewhere, damaged, cut)]
+    for model in (damaged, cut):
+        assert "cannot be judged [model-damaged]" in found[model.id]
+    assert "cannot be judged [weights-missing]" in found[elsewhere.id]
+    assert tried == [again.id]  # what takes a network to fail is not tried for each version
+    assert "100.0% (" in found[good.id]
+    assert len(reasons) == 5
+    assert f"{odd.id} cannot be judged: nobody expected this" in reasons
+    assert f"{elsewhere.id} cannot be judged: They are nowhere. [weights-missing]" in reasons
+
+
+def test_each_backbone_sees_the_photos_once_and_as_its_versions_were_trained(save, dark_in_the_middle, monkeypatch):
+    squeezed = VGG16.at(224, SQUEEZE).preprocessing.version
+    versions = [save(1), save(1, preprocessing=squeezed), save(-1, preprocessing=squeezed)]
+    opened = []
+    monkeypatch.setattr(
+        "catdog.training.comparison.open_engine",
+        lambda name, backbone, int8: opened.append(backbone.architecture) or Brightness(backbone),
+    )
+    monkeypatch.setattr(Bundle, "backbone", lambda self: Backbone(self.architecture, {}, "f"))
+    found, _ = lines_of(versions_on(dark_in_the_middle, "pets"))
+    assert ["100.0% (" in found[version.id] for version in versions] == [False, True, False]
+    assert opened == [VGG16.at(224, SQUEEZE), VGG16]
+    now = compute_features(dark_in_the_middle.of("test"), Brightness(BACKBONE), FeatureCache(BACKBONE))
+    assert lines_of(versions_on(dark_in_the_middle, "pets", now, BACKBONE))[0] == found
+    assert len(opened) == 3  # those of today's backbone were there
+
+
+def test_without_test_photos_nothing_is_judged(save):
+    save(1)
+    assert "no test photos" in versions_on(dataclasses.replace(PETS, photos=tuple(TRAINING)), "pets")
 
 
 # --- by cross-validation ---

@@ -49,7 +49,7 @@ def model(shipped, engine_of_slim, tmp_path_factory):
     model = dataclasses.replace(model, folder=folder, card=card)
     save_complete(
         folder, engine_of_slim.model, model.head, model.golden_photos, model.golden_probabilities,
-        described(card), h5=True,
+        described(card), ("model.keras", "model.h5"),
     )  # fmt: skip
     return model
 
@@ -254,6 +254,48 @@ def test_a_format_that_cannot_be_written_any_more_stays(export, exported, model,
     assert not before.exists()
 
 
+@pytest.fixture
+def copy(model, tmp_path):
+    """The same in another folder, without Keras' files and exports."""
+    leave_out = shutil.ignore_patterns("model.*", "exports")
+    return dataclasses.replace(model, folder=shutil.copytree(model.folder, tmp_path / "copy", ignore=leave_out))
+
+
+def test_an_export_writes_the_file_of_keras_that_is_missing(export, copy, engine_of_slim, monkeypatch):
+    monkeypatch.setattr(export, "FORMATS", ())
+    (found,) = export.export(copy, engine_of_slim.model)
+    assert (found.what, found.path) == ("Keras", copy.folder / "model.keras")
+    with zipfile.ZipFile(found.path) as file:
+        assert json.loads(file.read("metadata.json"))["model"] == copy.card.name  # without the version
+    written = found.path.stat().st_mtime_ns
+    export.export(copy, engine_of_slim.model)
+    assert found.path.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("file", ["model.keras", "model.h5"])
+def test_a_file_of_keras_appears_whole_or_not_at_all(copy, engine_of_slim, monkeypatch, file):
+    from catdog.models import keras_export
+
+    before, rewrite = content(copy.folder), keras_export.rewrite
+
+    def disk_full(path, about):
+        rewrite(path, about)
+        assert not (copy.folder / file).exists()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(keras_export, "rewrite", disk_full)
+        with refused("model-file-not-written", file, "No space left on device"):
+            keras_export.add_keras_files(copy, engine_of_slim.model, [file])
+    assert content(copy.folder) == before
+    wrong = dataclasses.replace(copy, golden_probabilities=copy.golden_probabilities[:, ::-1])
+    with refused("export-answers-differ"):
+        keras_export.add_keras_files(wrong, engine_of_slim.model, [file])
+    assert content(copy.folder) == before
+    keras_export.add_keras_files(copy, engine_of_slim.model, [file])
+    assert content(copy.folder).keys() - before.keys() == {Path(file)}
+
+
 def test_what_answers_otherwise_is_refused(model, engine_of_slim, tmp_path):
     from catdog.models.keras_export import save_complete
 
@@ -273,6 +315,6 @@ def test_an_h5_that_cannot_hold_the_network_is_left_out(tmp_path, capsys):
     made = getattr(keras.applications, SMALL)
     network = made(include_top=False, weights=None, input_shape=(224, 224, 3), pooling="avg")
     head = Head(np.zeros((960, 2), np.float32), np.zeros(2, np.float32))
-    save_complete(tmp_path, network, head, photos, np.full((1, 2), 0.5, np.float32), {}, h5=True)
+    save_complete(tmp_path, network, head, photos, np.full((1, 2), 0.5, np.float32), {}, ("model.keras", "model.h5"))
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
     assert "model.h5" in capsys.readouterr().out

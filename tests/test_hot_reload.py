@@ -27,6 +27,7 @@ from catdog.models.arrays import sealed
 from catdog.models.card import CARD, Card
 from catdog.models.classifier import Classifier, _run_alike, load_classifier
 from catdog.models.head import Head
+from catdog.models.housekeeping import delete_version
 from catdog.models.writer import publish
 from catdog.notebook.page_preview import backend_state
 from catdog.paths import SHIPPED_MODEL
@@ -471,6 +472,68 @@ def test_a_look_that_breaks_is_followed_by_the_next(app, save, classifier, monke
     monkeypatch.setattr(bundle, "versions", breaks_once)
     saved = save(1)
     until(lambda: broken.is_set() and versions.serving.id == saved.id)
+
+
+def test_a_service_goes_on_when_its_version_is_deleted_and_follows_its_model_as_before(app, save, classifier):
+    versions = ModelWatcher(app, "pets", classifier.engine.name)
+    save(1)
+    newest = save(2)
+    assert versions.poll()
+    save(3, name="flowers")
+    delete_version(newest.id)
+    assert not versions.poll()  # neither for an older version nor for another model
+    assert "Not taken" not in str(versions)
+    answer = app.test_client().post("/predict", data={"images": [(io.BytesIO(PHOTOS[0]), "x")]})
+    assert answer.json["model"] == newest.id == versions.serving.id
+    save(4)  # which may get the time of the one that was deleted
+    latest = save(5)
+    assert versions.poll()
+    assert versions.serving.id == latest.id
+
+
+def test_what_was_served_before_and_is_deleted_is_passed_over_on_the_way_back(app, save, classifier):
+    versions = ModelWatcher(app, "pets", classifier.engine.name)
+    first = versions.serving
+    second = save(1)
+    assert versions.poll()
+    third = save(2)
+    assert versions.poll()
+    delete_version(second.id)
+    versions.roll_back()
+    assert (versions.serving.id, third.folder.exists()) == (first.id, True)
+    assert not versions.poll()
+    assert "Not taken" not in str(versions)
+
+
+def test_a_version_that_waits_and_is_deleted_waits_no_more(app, save, classifier):
+    versions = ModelWatcher(app, "", classifier.engine.name)
+    flowers = [save(number, name="flowers") for number in (1, 2)]
+    assert not versions.poll()
+    assert versions.waiting.id == flowers[1].id
+    delete_version(flowers[1].id)
+    assert "waits" not in str(versions)
+    with refused("version-none-waiting"):
+        versions.take_over()
+    flowers += [save(number, name="flowers") for number in (3, 4)]
+    assert not versions.poll()
+    versions.take_over()
+    assert versions.serving.id == flowers[-1].id
+
+
+def test_a_version_that_is_deleted_while_it_is_looked_at_is_not_taken(app, save, classifier, monkeypatch):
+    versions, newest, read_card = ModelWatcher(app, "pets", classifier.engine.name), save(1), bundle.read_card
+
+    def too_late(folder):
+        if folder == newest.folder and folder.exists():
+            delete_version(newest.id)
+        return read_card(folder)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(bundle, "read_card", too_late)
+        assert not versions.poll()
+    assert not newest.folder.exists()
+    assert not versions.poll()
+    assert "Not taken" not in str(versions)
 
 
 def test_a_version_whose_files_are_gone_goes_on(app, save, classifier):

@@ -75,10 +75,11 @@ def saved(folder, network, head, photos, h5=True):
     from catdog.models.keras_export import complete_model, save_complete
 
     folder.mkdir()
+    names = ("model.keras", "model.h5") if h5 else ("model.keras",)
     probabilities = complete_model(network, head).predict_on_batch(photos.astype(np.float32))
     assert np.ptp(probabilities, axis=0).max() > 0.1
-    save_complete(folder, network, head, photos, probabilities, {"class_names": ["a", "b"]}, h5)
-    paths = [folder / "model.keras", *([folder / "model.h5"] if h5 else [])]
+    save_complete(folder, network, head, photos, probabilities, {"class_names": ["a", "b"]}, names)
+    paths = [folder / name for name in names]
     for path in paths:
         np.savez(f"{path}.npz", photos=photos.astype(np.float32), probabilities=probabilities)
     return paths

@@ -184,12 +184,8 @@ def passing(candidate, **changes):
 
 @pytest.fixture(scope="module")
 def _saved(trained, tmp_path_factory):
-    """Without the complete network, which is none of the pruned model's."""
     arguments, trade_off = trained
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "catdog.models.keras_export.save_complete", lambda folder, *others: (folder / "model.keras").touch()
-        )
         patch.setenv("MODELS_DIR", str(tmp_path_factory.mktemp("models")))
         yield save_model(*arguments, passing(trade_off.candidates[0]))
 

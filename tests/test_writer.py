@@ -29,12 +29,12 @@ from catdog.paths import SHIPPED_MODEL
 from catdog.models.writer import publish
 
 shipped = bundle.read(SHIPPED_MODEL)
-complete = np.random.default_rng(0).bytes(20 << 20)  # what stands for model.keras
+large = np.frombuffer(np.random.default_rng(0).bytes(6 << 20), np.uint8)  # what stands for block 5
 
 def save():
     model = publish(
         "pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities, shipped.int8,
-        add_files=lambda folder: (folder / "model.keras").write_bytes(complete),
+        fine_tuned={"large": large},
     )
     print(model.folder.name, flush=True)
 
@@ -111,8 +111,7 @@ def test_killed_at_twenty_moments(saving):
         versions = [path for path in pets().iterdir() if not path.name.startswith(".")]
         assert bundle.read(bundle.find("pets")).folder == max(versions, key=bundle.age)
         for version in versions:
-            assert (version / "model.keras").stat().st_size == 20 << 20
-            bundle.read(version)
+            assert bundle.read(version).fine_tuned["large"].nbytes == 6 << 20
         for part in sorted(pets().iterdir())[:-1]:
             shutil.rmtree(part)
     assert broken_off > 12
@@ -211,10 +210,8 @@ def test_files_of_other_tools_are_never_loaded(own_places, name, tmp_path):
 
 def test_a_model_beside_the_card_is_never_opened(own_places, shipped, tmp_path):
     flag = tmp_path / "executed"
-    model = writer.publish(
-        "pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities,
-        add_files=lambda folder: keras_file_that_runs_code(folder / "model.keras", flag),
-    )  # fmt: skip
+    model = writer.publish("pets", shipped.card, shipped.head, shipped.golden_photos, shipped.golden_probabilities)
+    keras_file_that_runs_code(model.folder / "model.keras", flag)
     bundle.read(bundle.find("pets"))
     assert (model.folder / "model.keras").exists()
     assert not flag.exists()

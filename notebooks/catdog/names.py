@@ -79,9 +79,24 @@ def model_name(text: str) -> str:
 
     Accents of Latin letters are dropped. A name too long for a folder ends in a digest, so that two names stay two.
     """
+    return _hyphenated(text) or "photos"
+
+
+def label_name(text: str) -> str:
+    """The same as the label of a model's version; empty where nothing is left that could be one."""
+    name = _hyphenated(text)
+    return name if is_label(name) else ""
+
+
+def is_label(text: str) -> bool:
+    """Whether `text` can be the label of a version: as a model's name, with a letter, which the time of one lacks."""
+    return _can_be_a_models(text) and any(unicodedata.category(letter)[0] == "L" for letter in text)
+
+
+def _hyphenated(text: str) -> str:
     name = class_name(text).lower()
     plain = "".join(map(_without_accent, name.translate(_IN_ASCII)))
-    kept = "-".join("".join(letter if _fits_a_model(letter) else " " for letter in plain).split()) or "photos"
+    kept = "-".join("".join(letter if _fits_a_model(letter) else " " for letter in plain).split())
     if len(kept.encode()) <= _MODEL_BYTES:
         return kept
     digest = hashlib.sha256(name.encode()).hexdigest()[:6]
@@ -98,10 +113,13 @@ def _fits_a_model(letter: str) -> bool:
     return unicodedata.category(letter)[0] in "LMN" and letter == letter.lower()
 
 
+def _can_be_a_models(text: str) -> bool:
+    return all(letter == "-" or _fits_a_model(letter) for letter in text) and len(text.encode()) <= _MODEL_BYTES
+
+
 def require_model_name(text: str, or_none: bool = False) -> None:
     """Raises UserError for a name that cannot be a model's; an empty one may stand, where `or_none`, for none."""
-    fits = all(letter == "-" or _fits_a_model(letter) for letter in text) and len(text.encode()) <= _MODEL_BYTES
-    if not (fits if text else or_none):
+    if not (_can_be_a_models(text) if text else or_none):
         raise UserError(
             "model-name",
             f'A model cannot be called "{printable(text)}": use lower-case letters, digits and hyphens, such as '

@@ -56,6 +56,11 @@ class ModelWatcher:
     def serving(self) -> Bundle:
         return self._answerer.bundle
 
+    @property
+    def waiting(self) -> Bundle | None:
+        """The version that waits for `take_over`, unless it was deleted since."""
+        return self._waiting if self._waiting and self._waiting.folder.exists() else None
+
     def poll(self) -> bool:
         """Look for a newer version once; whether one took over."""
         with self._one_at_a_time:
@@ -81,7 +86,7 @@ class ModelWatcher:
             self._known.add(folder)
             self._refused.pop(folder, None)
             if not self._has_our_subject(found):
-                self._waiting = max(self._waiting or found, found, key=lambda one: bundle.age(one.folder))
+                self._waiting = max(self.waiting or found, found, key=lambda one: bundle.age(one.folder))
                 return False
             self._take_over(found)
         except BundleRefused as refusal:
@@ -102,9 +107,10 @@ class ModelWatcher:
     def take_over(self) -> None:
         """Serve the version that waits because it has another subject. Raises UserError where none waits."""
         with self._one_at_a_time:
-            if self._waiting is None:
+            waiting = self.waiting
+            if waiting is None:
                 raise UserError("version-none-waiting", f"No other version waits: {self.serving.id} goes on.")
-            self._take_over(self._waiting)
+            self._take_over(waiting)
 
     def roll_back(self) -> None:
         """Serve what was served before, else the version before this one; the one that is left stays aside.
@@ -143,11 +149,10 @@ class ModelWatcher:
             lines.append("MODEL names this very version: no newer one takes over.")
         elif not self._ended.is_set():
             lines.append("A newer one takes over within seconds of being saved.")
-        if self._waiting:
-            others = listed(self._waiting.classes)
-            lines.append(
-                f"A newer version waits: {self._waiting.id}, with the classes {others}. Set TAKE_OVER to serve it."
-            )
+        waiting = self.waiting
+        if waiting:
+            others = listed(waiting.classes)
+            lines.append(f"A newer version waits: {waiting.id}, with the classes {others}. Set TAKE_OVER to serve it.")
         return "\n".join(lines + [f"Not taken: {why}" for why in self._refused.values()])
 
     def _repr_pretty_(self, printer, cycle) -> None:

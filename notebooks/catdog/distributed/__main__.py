@@ -43,6 +43,7 @@ def _settings() -> tuple[str, str, str, str, dict]:
     backbone, pixels, how = environment_first(BACKBONE=VGG16.name, PIXELS=VGG16.pixels, FIT=VGG16.preprocessing.fit)
     seed, target, labels = environment_first(SEED=0, TARGET_ACCURACY=0.99, LABELS=AUTO_LABELS)
     settings = {"labels": labels, "backbone": backbone, "pixels": pixels, "how": how, "seed": seed, "target": target}
+    (settings["save_keras"],) = environment_first(SAVE_KERAS=False)
     return photos, features, name, engine, settings
 
 

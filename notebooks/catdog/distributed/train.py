@@ -48,6 +48,7 @@ def fine_tune(
     how: str = PREPROCESSING.fit,
     seed: int = 0,
     target: float = 0.99,
+    save_keras: bool = False,
 ) -> Bundle:
     """Notebook 1 without its pictures, for photos in storage: the features that the table lacks, the last layer, a new
     version of the model. It is the last layer of notebook 1, by the same arithmetic; of more than 20,000 photos, that
@@ -62,6 +63,7 @@ def fine_tune(
         name: the model's; with nothing, that of the folder of photos.
         labels: where the classes stand, as in notebook 1; see `layout_reader.read_layout`.
         backbone, pixels, how, seed, target: as in notebook 1 (`how` is its FIT, `target` its TARGET_ACCURACY).
+        save_keras: write the complete network, too, as `model.keras`.
         engine: as in notebook 1; "auto" is `tensorflow-mixed` where the cluster has GPUs.
 
     Raises UserError for what a person can mend.
@@ -85,7 +87,7 @@ def fine_tune(
         data = {**stored.for_training, TEST: _some(*stored.by_split[TEST])}
         trained = train_head(data, layout.classes, target=target, seed=seed)
         print(trained.reports[TEST].summary())
-        return save_model(name, counted, trained, engines)
+        return save_model(name, counted, trained, engines, save_keras=save_keras)
 
 
 def find_layout(source: StorageFolder, paths: Collection[str], labels: str = AUTO_LABELS) -> Layout:

@@ -7,7 +7,8 @@
     class_means.npz  centers float32 (classes, size) and perhaps kernel float32 (size,), see ood.py
     int8.npz       how to run the backbone in int8 (see engines/int8.py); where it is missing or damaged, it cannot be
     pruned.npz     the pruned model (see pruned.py); where it is missing or damaged, there is none
-    model.keras    the complete network for other tools (see keras_export.py); nothing here ever reads it
+    model.keras    the complete network for other tools, where it was asked for (see keras_export.py); never read here
+    kept.json      where the version is kept: that, and its label (see kept.py)
 
 Only plain arrays are loaded, never anything that a file could have executed.
 """
@@ -31,6 +32,7 @@ from ..names import listed
 from .arrays import INSTEAD, BundleRefused, read_arrays, refused_if_damaged
 from .card import CARD, CLASS_MEANS, FINE_TUNED, GOLDEN, HEAD, INT8, PRUNED, Card, read_card
 from .head import Head
+from .kept import is_labelled
 from .ood import OODDetector
 from .pruned import PrunedModel
 
@@ -164,8 +166,9 @@ def find(model: str = "") -> Path:
     """The folder of the model that `model` names.
 
     Args:
-        model: "<name>" for its newest version, "<name>/<version>", the path of a version's folder, or nothing:
-            the newest version of any model that was trained on photos (one trained on drawings must be named).
+        model: "<name>" for its newest version, "<name>/<version>" or "<name>/<label>", the path of a version's
+            folder, or nothing: the newest version of any model that was trained on photos (one trained on drawings must
+            be named).
 
     Raises UserError where there is no such model; the message lists those that are there.
     """
@@ -246,7 +249,9 @@ def versions(model: str = "") -> Iterator[Path]:
 
 def _fits(folder: Path, model: str) -> bool:
     if model:
-        return model in (folder.parent.name, f"{folder.parent.name}/{folder.name}")
+        name, slash, version = model.partition("/")
+        is_named = not slash or version == folder.name or is_labelled(folder, version)
+        return name == folder.parent.name and is_named
     try:
         return not read_card(folder).synthetic
     except BundleRefused:

@@ -73,7 +73,7 @@ class Card:
         training, calibration: settings and results of fitting, as plain JSON values.
         metrics: by split, see `metrics.Metrics.as_card`; `judged_by`: which of them counts.
         judged: what was answered to which photo; `trained_on`: which photos trained, None where that is not known.
-        loads_in: complete models by file, with what can load them.
+        loads_in: files for other tools, whether they are there or not, with what can load them. Some are added later.
         files: digests by the names of the files.
     """
 

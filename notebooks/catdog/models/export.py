@@ -17,11 +17,10 @@ from ..quiet_keras import keras
 from . import export_examples
 from .bundle import TOLERANCE, Bundle
 from .export_formats import FORMATS, Run, read_keras
-from .export_metadata import as_files, described
-from .keras_export import H5, KERAS, complete_model
+from .export_metadata import EXPORTS, H5, KERAS, as_files, described
+from .keras_export import add_keras_files, complete_model
 
-FOLDER = "exports"
-_KERAS_FILES = {"Keras": KERAS, "HDF5": H5}  # which `keras_export.save_complete` has written beside the card
+_KERAS_FILES = {"Keras": KERAS, "HDF5": H5}  # which lie beside the card
 
 
 @dataclass(frozen=True)
@@ -48,22 +47,23 @@ class Exported:
 def export(model: Bundle, network: keras.Model) -> list[Exported]:
     """Write a saved model as SavedModel (for TensorFlow Serving), ONNX, LiteRT and OpenVINO into its folder `exports/`,
     each with an example; the folder has the class names in `labels.txt` and all that they must know in `model.json`.
+    Where the model lacks `model.keras`, that is written, too, beside its card.
 
-    Everything is written beside and takes the folder's place at the end, so an export that fails leaves the one before
-    as it was. A format whose library is not installed is passed over, which is said; if an earlier export has it, it
-    stays.
+    The folder is written beside and takes its place at the end, so an export that fails leaves the one before as it
+    was. A format whose library is not installed is passed over, which is said; if an earlier export has it, it stays.
 
     Args:
         network: the base as a Keras model, `engine_selection.EngineSelection.reference.model`.
 
     Returns:
-        Keras' own files, where the model has them, and the four.
+        `model.keras`, `model.h5` where the model has it, and the four.
 
     Raises UserError when what was written answers the golden inputs otherwise than the model.
     """
     packages.install_packages("onnx", "openvino", "tf2onnx")
-    complete, about, home = complete_model(network, model.head), described(model.card), model.folder / FOLDER
-    part = home.with_name(f".{FOLDER}-being-written")
+    add_keras_files(model, network)
+    complete, about, home = complete_model(network, model.head), described(model.card), model.folder / EXPORTS
+    part = home.with_name(f".{EXPORTS}-being-written")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
@@ -114,7 +114,7 @@ def _checked(
         )
     script = f"example_{what.lower()}.py"
     (part / script).write_text(export_examples.as_file(what, file, about), encoding="utf-8")
-    home = model.folder / FOLDER
+    home = model.folder / EXPORTS
     kept = path if path.parent == model.folder else home / file
     return Exported(what, kept, _size(path), apart, export_examples.as_cell(what, kept, about), home / script)
 
@@ -134,7 +134,7 @@ def _remove(path: Path) -> None:
 def _take_the_place(part: Path, home: Path) -> None:
     """Folders cannot be exchanged in one step: a process that is killed between the two leaves the one before under
     another name, and the next export finishes it."""
-    before = home.with_name(f".{FOLDER}-before")
+    before = home.with_name(f".{EXPORTS}-before")
     _finish(home, before)
     if home.exists():
         home.rename(before)

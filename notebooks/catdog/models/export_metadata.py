@@ -9,11 +9,12 @@ from ..data.preprocessing import CROP, SQUEEZE, Preprocessing
 from .card import Card
 
 LABELS, METADATA = "labels.txt", "model.json"
+KERAS, H5, EXPORTS = "model.keras", "model.h5", "exports"
 # Tried with real versions: tests/test_older_keras.py, docs/exports.md.
 LOADS_IN = {
-    "model.keras": "Keras 3.6 and newer",
-    "model.h5": "Keras 3.6 and newer",
-    "exports/saved_model": "TensorFlow 2.15 and newer",
+    KERAS: "Keras 3.6 and newer",
+    H5: "Keras 3.6 and newer",
+    f"{EXPORTS}/saved_model": "TensorFlow 2.15 and newer",
 }
 _FITTED_IN_WORDS = {
     SQUEEZE: "Resize it to {0}×{0} pixels; the aspect ratio is not kept.",

@@ -1,36 +1,59 @@
 """The saved versions, as a table to choose from."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from ..names import printable
 from .arrays import BundleRefused
 from .bundle import age, saved_versions
-from .card import Card, read_card
+from .card import read_card
+from .housekeeping import remove_rests, size_of
+from .kept import read_kept
 
-_HEADINGS = ("version", "saved (UTC)", "photos", "right", "judged by", "MB")
+_HEADINGS = ("version", "saved (UTC)", "photos", "right", "judged by", "MB", "kept")
 
 
 def versions_table(name: str = "") -> str:
     """A line for each saved version, the newest first: when it was saved, how many photos trained it, how right it is,
-    and how much room it takes. One that cannot be read says so.
+    how much room it takes, and whether it is kept, with its label. One that cannot be read says so.
+
+    What a deletion left that was killed is removed first.
 
     Args:
         name: of a model; empty lists all.
     """
+    remove_rests()
     folders = [folder for folder in saved_versions() if name in ("", folder.parent.name)]
-    rows = [_HEADINGS, *(_row(folder) for folder in sorted(folders, key=age, reverse=True))]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)
+    return table([row(folder, *_judged(folder)) for folder in sorted(folders, key=age, reverse=True)])
 
 
-def _row(folder: Path) -> tuple[str, ...]:
-    where, size = f"{folder.parent.name}/{folder.name}", f"{_bytes(folder) / 1e6:.1f}"
+def table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows from `row` in columns, below their headings."""
+    lines = [_HEADINGS, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def row(folder: Path, right: str, by: str) -> tuple[str, ...]:
+    """A version's line.
+
+    Args:
+        right: how right it is; `by`: on what.
+    """
+    saved, photos = _trained(folder)
+    size, kept = f"{size_of(folder) / 1e6:.1f}", str(read_kept(folder) or "")
+    return printable(f"{folder.parent.name}/{folder.name}"), saved, photos, right, by, size, kept
+
+
+def _trained(folder: Path) -> tuple[str, str]:
+    """(when a version was saved, how many photos trained it), empty where that cannot be read."""
     try:
         card = read_card(folder)
-    except BundleRefused as refusal:
-        return where, "", "", "", f"cannot be read [{refusal.code}]", size
+    except BundleRefused:
+        return "", ""
     trained = sum(count for split, counts in card.data.photos.items() if split != "test" for count in counts.values())
-    return where, _time(card.created), f"{trained:,}", *_judged(card), size
+    return _time(card.created), f"{trained:,}"
 
 
 def _time(created: str) -> str:
@@ -40,13 +63,14 @@ def _time(created: str) -> str:
         return ""
 
 
-def _judged(card: Card) -> tuple[str, str]:
+def _judged(folder: Path) -> tuple[str, str]:
+    """(how right a version was when it was saved, by what that was judged)."""
+    try:
+        card = read_card(folder)
+    except BundleRefused as refusal:
+        return "", f"cannot be read [{refusal.code}]"
     by, metrics = card.judged_on
     if not metrics.get("photos"):
         return "", "no photos" + (" (drawings)" if card.synthetic else "")
     by = "test photos" if by == "test" else by
     return f"{metrics.get('accuracy', 0):.1%}", f"{metrics['photos']:,} {by}"
-
-
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

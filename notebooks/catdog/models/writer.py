@@ -6,7 +6,6 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +21,7 @@ from .arrays import digest, sealed
 from .bundle import Bundle, is_version, read
 from .card import CARD, CLASS_MEANS, FILES, FINE_TUNED, GOLDEN, HEAD, INT8, PRUNED, Card
 from .head import Head
+from .housekeeping import remove_rests
 from .ood import OODDetector
 from .pruned import PrunedModel
 
@@ -40,7 +40,6 @@ def publish(
     ood_detector: OODDetector | None = None,
     fine_tuned: Weights | None = None,
     pruned: PrunedModel | None = None,
-    add_files: Callable[[Path], None] = lambda folder: None,
 ) -> Bundle:
     """Save a model as the newest version of `name` under `paths.models_dir()`.
 
@@ -52,7 +51,6 @@ def publish(
         card: what is known of the model; name, version, time and files are added here.
         fine_tuned: arrays of the backbone that are not ImageNet's, if any.
         pruned: the pruned model, if any; the card knows of it.
-        add_files: puts further files (the complete model) into the folder it is given.
 
     Raises:
         UserError: the name does not do as a folder's name, or the files cannot be written.
@@ -62,6 +60,7 @@ def publish(
     try:
         home.mkdir(parents=True, exist_ok=True)
         _clear_away_abandoned(home)
+        remove_rests()
         part = Path(tempfile.mkdtemp(prefix=_PART, dir=home))
         try:
             np.savez_compressed(part / HEAD, kernel=head.kernel, bias=head.bias)
@@ -74,7 +73,6 @@ def publish(
                 np.savez_compressed(part / INT8, **int8.arrays)
             if pruned:
                 np.savez_compressed(part / PRUNED, **pruned.arrays)
-            add_files(part)
             return _published(part, name, card)
         finally:
             shutil.rmtree(part, ignore_errors=True)

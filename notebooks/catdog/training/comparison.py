@@ -111,10 +111,8 @@ def compare(
         return None
     if judgement is not None and judgement.by == CROSS_VALIDATION:
         return _by_cross_validation(newest, dataset, judgement, backbone)
-    trained_on = _trained_on(newest, dataset)
-    photos = dataset.of(TEST)
-    unseen = np.array([short(photo.identity) not in (trained_on or ()) for photo in photos], bool)
-    photos = [photo for photo, one in zip(photos, unseen) if one]
+    unseen, is_known = unseen_by(newest, dataset)
+    photos = [photo for photo, one in zip(dataset.of(TEST), unseen) if one]
     trained_before = len(unseen) - len(photos)
     if trained_before and not photos:
         print(f"{newest.id} was trained on all {trained_before:,} test photos, so it cannot be compared.")
@@ -122,7 +120,7 @@ def compare(
     features = features[unseen]
     try:
         same = backbone is not None and newest.is_on(backbone.fingerprint, backbone.architecture)
-        features_before = features if same else _features(newest, photos)
+        features_before = features if same else features_by(newest, photos)
     except UserError as error:
         print(f"{newest.id} cannot be compared: {error} [{error.code}]")
         return None
@@ -131,7 +129,7 @@ def compare(
     now = head.logits(features).argmax(axis=1) == targets
     return dataclasses.replace(
         _compared(newest, dataset, photos, before, now, backbone),
-        is_unseen=trained_on is not None,
+        is_unseen=is_known,
         trained_before=trained_before,
     )
 
@@ -140,6 +138,13 @@ def _incomparable(newest: Bundle | None) -> str:
     if newest is None:
         return "There is no earlier version to compare with."
     return f"{newest.id} has other classes ({listed(newest.classes)}), so it cannot be compared."
+
+
+def unseen_by(version: Bundle, dataset: Dataset) -> tuple[np.ndarray, bool]:
+    """(which test photos did not train a saved version, bool (n,); whether its card tells). Where it does not, all."""
+    trained_on = _trained_on(version, dataset)
+    unseen = [short(photo.identity) not in (trained_on or ()) for photo in dataset.of(TEST)]
+    return np.array(unseen, bool), trained_on is not None
 
 
 def _trained_on(newest: Bundle, dataset: Dataset) -> frozenset[str] | None:
@@ -204,10 +209,14 @@ def _differences(newest: Bundle, backbone: Backbone) -> tuple[tuple[str, str, st
     return tuple((what, before[what], now[what]) for what in now if before[what] != now[what])
 
 
-def _features(newest: Bundle, photos: list[Photo]) -> np.ndarray:
-    backbone = newest.backbone()
+def features_by(version: Bundle, photos: list[Photo]) -> np.ndarray:
+    """What a saved version sees in `photos`, float32 (n, size): by the engine that trained it, or else by TensorFlow.
+
+    Raises UserError where it cannot run here.
+    """
+    backbone = version.backbone()
     try:
-        engine = open_engine(newest.card.backbone.engine or TENSORFLOW, backbone, newest.int8)
+        engine = open_engine(version.card.backbone.engine or TENSORFLOW, backbone, version.int8)
     except EngineUnavailable:
         engine = open_engine(TENSORFLOW, backbone)
-    return compute_features(photos, engine, FeatureCache(backbone), f"Test photos by {newest.id}")
+    return compute_features(photos, engine, FeatureCache(backbone), f"Test photos by {version.id}")

@@ -39,6 +39,6 @@ def save_model(
     name: str, dataset: Dataset, fit: FitResult, confidence: CalibratedHead, reports: dict[str, Metrics],
     engines: EngineSelection, compact: Candidate | None = None, save_h5: bool = False, **options: Any,
 ) -> Bundle:  # fmt: skip
-    """See `save.save_model`."""
+    """See `save.save_model`; with `model.keras`, which always was there."""
     trained = TrainedHead(fit, confidence, reports, not engines.backbone.fine_tuned)
-    return save.save_model(name, dataset, trained, engines, compact, save_h5=save_h5, **options)
+    return save.save_model(name, dataset, trained, engines, compact, save_keras=True, save_h5=save_h5, **options)

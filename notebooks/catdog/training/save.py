@@ -1,6 +1,5 @@
 """From the results of training to a saved model: its card, its golden photos, its files."""
 
-import dataclasses
 import io
 import platform
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from ..errors import UserError
 from ..models import bundle
 from ..models.bundle import Bundle
 from ..models.card import BackboneOfCard, Card, DataOfCard
-from ..models.export_metadata import LOADS_IN, described
+from ..models.export_metadata import H5, KERAS, LOADS_IN
 from ..models.head import Head
 from ..models.writer import publish
 from .calibration import CalibratedHead
@@ -73,58 +72,69 @@ def save_model(
     engines: EngineSelection,
     pruned: Candidate | None = None,
     *,
+    save_keras: bool = False,
     save_h5: bool = False,
     unless_worse: Comparison | None = None,
     judgement: Judgement | None = None,
 ) -> Bundle:
-    """Save a trained head as a new version of `name`, with the complete network beside it.
+    """Save a trained head as a new version of `name`.
 
-    Where the newest version has the same data and the same last layer, that one is returned and nothing is written.
+    Where the newest version has the same data and the same last layer, that one is returned, and gets no more than the
+    complete network that is asked for and that it lacks.
 
     Args:
         name: the model's name; with nothing, the dataset's.
         engines: they compute the golden photos, and are checked once more as seen through the new last layer.
         pruned: the pruned model to save with it, if any.
-        save_h5: write the complete network as `model.h5`, too.
+        save_keras: write the complete network for other tools, as `model.keras`; `save_h5`: as `model.h5`.
         unless_worse: than the version before it; then that one stays the newest, and it is said. A comparison by photos
             that may have trained that version keeps nothing from being saved.
         judgement: whose answers the next version may be compared with. With one, the card also names the photos that
             trained, so that the next comparison can leave them out.
 
     Raises:
-        UserError: a model trained on drawings was to be saved under the name of a model of photos.
+        UserError: a model trained on drawings was to be saved under the name of a model of photos; or something cannot
+            be written.
     """
     name = name or dataset.name
     newest = bundle.newest(name)
+    complete = [file for file, is_wanted in ((KERAS, save_keras), (H5, save_h5)) if is_wanted]
     if newest and newest.card.synthetic != dataset.synthetic:
         kinds = ("photos", "drawings") if dataset.synthetic else ("drawings", "photos")
         raise UserError(
             "model-name-taken",
             "The model {} was trained on {}, these are {}: set MODEL_NAME to another name.".format(name, *kinds),
         )
-    if (
-        newest
-        and _is_the_same(newest, dataset, trained.calibrated, engines, pruned)
-        and (not save_h5 or (newest.folder / "model.h5").exists())
-    ):
+    if newest and _is_the_same(newest, dataset, trained.calibrated, engines, pruned) and _may_hold(newest, complete):
         print(f"Nothing has changed since {newest.id}: it stays the newest version.")
-        return newest
+        return _with_files(newest, engines, complete)
     if newest and unless_worse and unless_worse.is_worse and unless_worse.is_unseen:
         print(
             f"Not saved: it is worse than {newest.id} by more than chance explains. Set SAVE_WHEN to always to save it."
         )
         return newest
-    from ..models.keras_export import save_complete  # which takes Keras along, seconds that nothing above needs
-
-    head, network = trained.calibrated.head, engines.reference.model
+    head = trained.calibrated.head
     photos, probabilities = _golden(engines, head)
     card = _card(dataset, trained, engines, pruned, judgement)
-    about = described(dataclasses.replace(card, name=name))
-    return publish(
+    model = publish(
         name, card, head, photos, probabilities, engines.int8, trained.calibrated.ood_detector,
         engines.backbone.fine_tuned, pruned.model(photos) if pruned else None,
-        add_files=lambda folder: save_complete(folder, network, head, photos, probabilities, about, save_h5),
     )  # fmt: skip
+    return _with_files(model, engines, complete)
+
+
+def _may_hold(version: Bundle, files: Sequence[str]) -> bool:
+    """Whether `files` may be added: the card says what can load them, and that of another release may say otherwise."""
+    return not files or version.card.loads_in == LOADS_IN
+
+
+def _with_files(version: Bundle, engines: EngineSelection, files: Sequence[str]) -> Bundle:
+    """`version`, with the complete network as those of `files` that it lacks."""
+    if not all((version.folder / file).exists() for file in files):
+        from ..models.keras_export import add_keras_files  # which takes Keras along, seconds that nothing else needs
+
+        add_keras_files(version, engines.reference.model, files)
+    return version
 
 
 def golden_photos(preprocessing: Preprocessing = PREPROCESSING) -> np.ndarray:
@@ -165,8 +175,6 @@ def _is_the_same(
         newest.card.data.digest == dataset.digest()
         and newest.classes == dataset.classes
         and newest.is_on(engines.backbone.fingerprint, engines.backbone.architecture)
-        and (newest.folder / "model.keras").exists()
-        and newest.card.loads_in == LOADS_IN
         and (newest.int8 and newest.int8.digest) == (engines.int8 and engines.int8.digest)
         and (newest.pruned and newest.pruned.network.digest) == (pruned and pruned.network.digest)
         and newest.ood_detector is not None

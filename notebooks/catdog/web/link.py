@@ -134,8 +134,13 @@ def read(name: str) -> dict:
 
 def published_url(name: str = "backend") -> str:
     """Where `name` is reached from here; empty when it was stopped, or only another machine reaches it."""
+    return next(iter(published_urls(name)), "")
+
+
+def published_urls(name: str = "backend") -> list[str]:
+    """The same of every notebook that serves, the one that was opened last in front."""
     running = (one for one in _entries(name) if one["state"] != "stopped" and reached_from_here(one))
-    return next((one["url"] for one in running if origin(one["url"])), "")
+    return [one["url"] for one in running if origin(one["url"])]
 
 
 def origin(url: str) -> str:
