@@ -70,7 +70,7 @@ def delete_version(version: str, served: Callable[[], Iterable[str]] = tuple) ->
     """Delete a version for good, and say what was deleted and how large it was.
 
     Its folder first gets a hidden name, in one step. So whoever looks for versions finds it whole or not at all, also
-    where this is killed; what is left is removed by the next save, listing or deletion.
+    where this is killed; what is left is removed by the next save or listing.
 
     Args:
         version: as for `keep_version`.
