@@ -29,6 +29,7 @@ COMMANDS = {
 }
 _PATHS = ("DATA", "MODEL", "VGG16_WEIGHTS", "MODELS_DIR", "DATA_DIR", "CATDOG_CACHE", "TEST_PHOTO", "PHOTO")
 _ALIVE_SECONDS = 2
+_SHOWN_SECONDS = 0.05
 _DRAIN_SECONDS = 10
 
 
@@ -132,9 +133,9 @@ def fine_tune() -> None:
     with _kernel(FINE_TUNE) as client:
         client.run_cells()
     print("\nTime by section:")
-    for section, seconds in client.seconds.items():
-        if section:
-            print(f"  {section:24} {seconds:7.1f} s")
+    shown = {section: seconds for section, seconds in client.seconds.items() if section and seconds >= _SHOWN_SECONDS}
+    for section, seconds in shown.items():
+        print(f"  {section:{max(map(len, shown))}} {seconds:7.1f} s")
 
 
 def serve(*names: str) -> None:
