@@ -360,7 +360,7 @@ def test_where_nothing_can_be_checked_nothing_is_made(trained, drawings, capsys)
     arguments, _ = trained
     few = check(PhotoFolder(drawings, "few"))
     assert prune("auto", few, arguments[3], arguments[2]).candidates == ()
-    assert "it takes 30" in capsys.readouterr().out
+    assert "30 are needed" in capsys.readouterr().out
 
 
 def test_another_backbone_has_none(pets):
