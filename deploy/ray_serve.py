@@ -2,11 +2,11 @@
 
     make ray-serve                                   on this machine, until Ctrl-C
     RAY_ADDRESS=auto make ray-serve                  called on a machine of a cluster
-    serve run ray_serve:build MODEL=cats-and-dogs    or by Ray's own command, with notebooks/ and deploy/ in PYTHONPATH
+    serve run ray_serve:build MODEL=cats-and-dogs    by Ray's own command, with notebooks/ and deploy/ in PYTHONPATH
 
-Knobs, from the environment or as arguments: MODEL, ENGINE, ACCESS_CODE, CORS_ORIGINS, LIMITS as in notebook 2;
-MAX_REPLICAS of the network (0: one a GPU, or a processor), MIN_REPLICAS, how many while nobody asks; PORT for
-`make ray-serve` alone.
+Settings, from the environment or as arguments: MODEL, ENGINE, ACCESS_CODE, CORS_ORIGINS, LIMITS as in notebook 2;
+MAX_REPLICAS of the network (0: one per GPU, or per processor); MIN_REPLICAS, the number while idle; PORT for
+`make ray-serve` only.
 """
 
 import threading
@@ -24,11 +24,11 @@ KNOBS = {
 
 
 def build(settings: dict | None = None):
-    """What `serve.run` runs. Raises UserError for settings that cannot be."""
+    """Build the application for `serve.run`. Raises UserError for invalid settings."""
     settings = by_names_of_today(settings or {}, KNOBS)
     unknown = set(settings) - set(KNOBS)
     if unknown:
-        raise UserError("setting-unknown", f"There is no knob {unknown.pop()}: there are {', '.join(KNOBS)}.")
+        raise UserError("setting-unknown", f"There is no setting {unknown.pop()}: choose from {', '.join(KNOBS)}.")
     knobs = {name: as_typed(name, settings.get(name), value) for name, value in KNOBS.items()}
     model, engine, code, origins, limits, replicas, fewest = environment_first(**knobs)
     from catdog.distributed.cluster import connect
@@ -53,7 +53,7 @@ def main() -> None:
         from catdog.distributed.serve import served
 
         with served(app, port) as url:
-            print(f"The service is at {url}. Ctrl-C ends it.", flush=True)
+            print(f"The service is at {url}. Press Ctrl-C to stop it.", flush=True)
             threading.Event().wait()
 
 

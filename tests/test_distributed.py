@@ -52,7 +52,7 @@ def test_rows_say_what_the_service_says_and_only_new_photos_are_looked_at(photos
     (photos / ".hidden.jpg").write_bytes(drawing())
     out = tmp_path / "labels.parquet"
     assert str(label(str(photos), str(out), engine=OPENVINO_INT8)) == (
-        "60 photos done, 1 refused, each with its reason."
+        "60 photos done, 1 refused (reasons in the column refused)."
     )
     first = rows(out)
     assert [row["path"] for row in first] == sorted(map(str, photos.rglob("[!.]*.*")))
@@ -227,7 +227,7 @@ def bucket(photos):
 
 def test_photos_and_table_in_object_storage(bucket):
     out = bucket.replace("/photos", "/labels.parquet")
-    assert str(label(bucket, out, engine=OPENVINO_INT8)) == "60 photos done, 0 refused, each with its reason."
+    assert str(label(bucket, out, engine=OPENVINO_INT8)) == "60 photos done, 0 refused (reasons in the column refused)."
     assert label(bucket, out).before == 60
     found = [path for table in StorageFolder.of(out).tables(["path"]) for path in table["path"].to_pylist()]
     assert sorted(found) == StorageFolder.of(bucket).files()
@@ -282,7 +282,7 @@ def test_odd_files_are_told(tmp_path):
     place = StorageFolder.of(str(tmp_path))
     (tmp_path / "film.jpg").touch()
     os.truncate(tmp_path / "film.jpg", 300 << 20)
-    with pytest.raises(OSError, match="more than 256 MB"):
+    with pytest.raises(OSError, match="larger than 256 MB"):
         place.read(f"{tmp_path}/film.jpg")
     (tmp_path / "photo.jpg.gz").write_bytes(gzip.compress(b"photo"))
     assert place.read(f"{tmp_path}/photo.jpg.gz").startswith(b"\x1f\x8b")

@@ -220,7 +220,7 @@ def test_make_ray_serve_obeys_its_knobs_refuses_what_is_too_much_and_ends(model)
         text=True,
     )
     try:
-        assert process.stdout.readline() == f"The service is at http://127.0.0.1:{port}. Ctrl-C ends it.\n"
+        assert process.stdout.readline() == f"The service is at http://127.0.0.1:{port}. Press Ctrl-C to stop it.\n"
         url = f"http://127.0.0.1:{port}/predict"
         assert requests.post(url, files={"images": drawing()}).json()["type"] == "/docs#code-missing"
 

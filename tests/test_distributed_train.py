@@ -139,7 +139,8 @@ def test_the_model_is_that_of_memory_and_only_new_photos_are_computed(own_places
     assert fitted().id == model.id
     (photos / "cat" / "new.jpg").write_bytes(drawing("cat", 98))
     assert fitted().id != model.id
-    assert "1 photos done, 0 refused, each with its reason; 64 were there already." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 photos done, 0 refused (reasons in the column refused); 64 were already in the table." in said
 
 
 def test_what_cannot_be_is_told_in_a_sentence(tmp_path):

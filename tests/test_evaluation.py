@@ -131,15 +131,15 @@ def test_where_each_class_has_one_photo_nobody_is_judged():
 def test_a_model_that_is_no_better_than_one_answer_is_told_so():
     report = evaluate(np.eye(2)[[0] * 12 + [1] * 17], np.array([0] * 28 + [1]), ("cat", "dog"))
     assert report.commonest == ("cat", pytest.approx(28 / 29))
-    assert "Always saying cat would be right for 96.6%" in report.summary()
-    assert "no better" in report.summary()
+    assert "Always answering cat would be right on 96.6%" in report.summary()
+    assert "not significantly better" in report.summary()
     chance = evaluate(
         np.eye(2)[[0] * 31 + [1] * 29 + [1] * 31 + [0] * 29], np.array([0] * 60 + [1] * 60), ("cat", "dog")
     )
     assert chance.accuracy > chance.commonest[1]
-    assert "no better" in chance.summary()
+    assert "not significantly better" in chance.summary()
     good = evaluate(np.eye(2)[[0] * 20 + [1] * 10], np.array([0] * 20 + [1] * 10), ("cat", "dog"))
-    assert "no better" not in good.summary()
+    assert "not significantly better" not in good.summary()
 
 
 def test_a_class_without_photos_has_no_figures():

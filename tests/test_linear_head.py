@@ -389,7 +389,7 @@ def test_the_report_counts_right():
 
 def test_without_test_photos_the_report_says_so():
     report = evaluate(np.empty((0, 2)), np.empty(0, int), ("cat", "dog"))
-    assert "no photos to judge by" in report.summary()
+    assert "no photos to judge the model on" in report.summary()
     assert "accuracy" not in report.as_card()
     assert plots.confusion_matrix(report)
 

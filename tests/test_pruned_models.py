@@ -127,7 +127,7 @@ def test_arrays_of_nonsense_are_refused(network, damage):
             arrays[f"{LAYERS[-1]}/{part}"] = arrays[f"{LAYERS[-1]}/{part}"][..., :-1]
     else:
         arrays["block1_conv1/bias"][0] = np.nan
-    with pytest.raises(ValueError, match="make no sense"):
+    with pytest.raises(ValueError, match="are invalid"):
         PrunedNetwork(arrays)
 
 
@@ -145,12 +145,12 @@ def test_a_parity_check_needs_accuracy_and_agreement():
     assert judged().failure == ""
     assert judged(lost=1).failure == ""
     assert (judged(lost=1).agreement, judged(lost=1).accuracy_drop) == (0.995, 0.5)
-    assert "1.0 points fewer are right" in judged(lost=2).failure
+    assert "accuracy is 1.0 points lower" in judged(lost=2).failure
     assert judged(lost=2, allowed=1.0).failure == ""
     assert "agrees with the whole model on 98.5%" in judged(lost=1, won=2).failure
     assert "98.5%" in judged(elsewhere=3).failure
     assert judged(elsewhere=3).accuracy_drop == 0
-    assert "too few to check it by" in judged(photos=29).failure
+    assert "too few for a parity check" in judged(photos=29).failure
     assert "too few" in judged(photos=0).failure
 
 
@@ -278,7 +278,7 @@ def test_it_must_pass_its_check(load, trained, model, monkeypatch, capsys):
     monkeypatch.setattr(selection, "seconds_per_photo", lambda engine: 0.01 if engine.name == OPENVINO_PRUNED else 0.02)
     assert load(model).engine.name == OPENVINO_INT8
     assert (
-        "openvino-pruned is skipped: on 100 photos that neither was trained on it agrees with the whole model on"
+        "openvino-pruned is skipped: on 100 photos that neither was trained on, it agrees with the whole model on"
         " 98.0%" in (capsys.readouterr().out)
     )
     with refused("engine-unusable", "openvino-pruned", "98.0%"):
@@ -356,7 +356,7 @@ def test_where_nothing_can_be_checked_nothing_is_made(trained, drawings, capsys)
     arguments, _ = trained
     few = check(PhotoFolder(drawings, "few"))
     assert prune("auto", few, arguments[3], arguments[2]).candidates == ()
-    assert "it takes 30" in capsys.readouterr().out
+    assert "30 are needed" in capsys.readouterr().out
 
 
 def test_another_backbone_has_none(pets):

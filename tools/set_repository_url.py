@@ -1,7 +1,7 @@
-"""One place for the repository's address (pyproject.toml): put it into the README's buttons and the notebooks.
+"""Copy the repository's address from pyproject.toml, its only place, into the README's buttons and the notebooks.
 
-python tools/set_repository_url.py                               the address that stands in pyproject.toml
-python tools/set_repository_url.py https://github.com/me/mine    another one, which is put there, too
+python tools/set_repository_url.py                               the address in pyproject.toml
+python tools/set_repository_url.py https://github.com/me/mine    another address, also written to pyproject.toml
 """
 
 import re
@@ -16,17 +16,17 @@ _PROJECT = ROOT / "pyproject.toml"
 
 
 def repository() -> str:
-    """The address as pyproject.toml gives it."""
+    """Read the address from pyproject.toml."""
     return tomllib.loads(_PROJECT.read_text())["tool"]["catdog"]["repository"]
 
 
 def carriers() -> list[Path]:
-    """The files that carry the address."""
+    """List the files that contain the address."""
     return [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
 
 
 def with_address(text: str, address: str) -> str:
-    """`text` with `address` in its Colab buttons and set-up cells."""
+    """Return `text` with `address` in its Colab buttons and set-up cells."""
     path = address.removeprefix("https://github.com/")
     text = re.sub(_COLAB, f"https://colab.research.google.com/github/{path}/blob/", text)
     return re.sub(rf'(PUBLISHED_AT = \\?"){_GITHUB}(\\?")', rf"\g<1>{address}\g<2>", text)

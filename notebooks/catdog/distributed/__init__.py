@@ -1,1 +1,1 @@
-"""Past one machine: the same code on Ray, for very many photos. Needs requirements-scale.txt."""
+"""Beyond one machine: the same code on Ray, for very many photos. Needs requirements-scale.txt."""

@@ -1,4 +1,4 @@
-"""`make ray-label` and `make ray-train`: their knobs come from the environment."""
+"""`make ray-label` and `make ray-train`, with settings from the environment."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ def _label() -> None:
     if not photos or not out:
         raise UserError(
             "table-places-missing",
-            "Say where the photos are and where the result goes: make ray-label LABEL_PHOTOS=… LABELS_OUT=….parquet.",
+            "Set the folders of the photos and of the result: make ray-label LABEL_PHOTOS=… LABELS_OUT=….parquet.",
         )
     from .label import label
 
@@ -27,7 +27,7 @@ def _train() -> None:
     if not photos or not features:
         raise UserError(
             "table-places-missing",
-            "Say where the photos are and where features are kept: make ray-train DATA=… FEATURES=….parquet.",
+            "Set the folders of the photos and of the features: make ray-train DATA=… FEATURES=….parquet.",
         )
     from .train import fine_tune
 
@@ -48,7 +48,7 @@ def _settings() -> tuple[str, str, str, str, dict]:
 
 
 def main() -> None:
-    with for_the_command_line("Stopped. What is done is kept: the same command goes on from here."):
+    with for_the_command_line("Stopped. Finished work is kept: run the same command again to continue."):
         {"label": _label, "train": _train}[sys.argv[1]]()
 
 

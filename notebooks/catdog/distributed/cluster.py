@@ -1,4 +1,4 @@
-"""Ray, on this machine alone or on the cluster that `RAY_ADDRESS` names."""
+"""Ray, on this machine alone or on the cluster at `RAY_ADDRESS`."""
 
 import logging
 import os
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from ..errors import UserError
 from ..paths import ROOT
 
-os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")  # the suite has a bar of its own
+os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")  # catdog has its own bar
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # or Ray reports every use to its makers
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray reports every use to its makers
 try:
     import ray
     import ray.data
@@ -20,18 +20,18 @@ except ImportError:
     raise UserError(
         "ray-not-installed",
         "Ray is not installed: run `pip install -r requirements-scale.txt`, or in Colab's cells "
-        "`from catdog.notebook import install_for_scale; install_for_scale()`, which moves nothing that Colab has.",
+        "`from catdog.notebook import install_for_scale; install_for_scale()`, which keeps Colab's packages.",
     ) from None
 
 _KNOCK_SECONDS = 10
 
 
 def connect() -> None:
-    """Join the cluster that `RAY_ADDRESS` names, else start Ray on this machine; where it runs already, nothing.
+    """Join the cluster at `RAY_ADDRESS`, or start Ray on this machine. Does nothing if Ray runs already.
 
-    Machines of a cluster get this package sent; what requirements.txt names must be installed there.
+    Sends this package to the machines of a cluster; the packages of requirements.txt must be installed there.
 
-    Raises UserError where no cluster answers.
+    Raises UserError if no cluster answers.
     """
     if ray.is_initialized():
         return
@@ -51,7 +51,7 @@ def connect() -> None:
 
 
 def _knock_at(address: str) -> None:
-    """Where nobody answers, Ray would go on asking for minutes."""
+    """Try to reach the cluster first, since Ray would keep trying for minutes."""
     named = re.fullmatch(r"(?:ray://)?(.+):(\d+)", address)
     if named:
         try:
@@ -67,10 +67,10 @@ def _nobody_at(address: str) -> UserError:
 
 
 def _for_workers(elsewhere: bool) -> dict:
-    """Ray's runtime environment: how workers come by this package, and few heaps.
+    """Return Ray's runtime environment for workers: how they get this package, and a limit on heaps.
 
-    Left alone, glibc gives each new thread a heap of its own, where something stays: over 7,000 photos a worker grew
-    from 615 to 670 MB; with two heaps it stays between 573 and 578.
+    By default, glibc gives each new thread its own heap, which is never quite freed: over 7,000 photos, a worker grew
+    from 615 to 670 MB; with two heaps, it stays between 573 and 578 MB.
     """
     here = ROOT / "notebooks"
     few_heaps = {"MALLOC_ARENA_MAX": "2"}
@@ -82,7 +82,7 @@ def _for_workers(elsewhere: bool) -> dict:
 
 @contextmanager
 def unwrap_ray_errors() -> Iterator[None]:
-    """A UserError of a worker is one here, too, instead of Ray's page about it."""
+    """Raise a worker's UserError as a UserError, without Ray's long report around it."""
     try:
         yield
     except ray.exceptions.RayError as error:
@@ -94,11 +94,11 @@ def unwrap_ray_errors() -> Iterator[None]:
 
 
 def has_gpus() -> bool:
-    """Whether there is any GPU in the cluster."""
+    """Tell whether the cluster has any GPU."""
     return ray.cluster_resources().get("GPU", 0) > 0
 
 
 def workers() -> int:
-    """How many can compute at a time: one a GPU, where there are any, else one a processor."""
+    """Return how many workers can compute at the same time: one per GPU if there are any, else one per processor."""
     resources = ray.cluster_resources()
     return max(1, int(resources.get("GPU" if has_gpus() else "CPU", 1)))

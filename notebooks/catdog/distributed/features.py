@@ -1,4 +1,4 @@
-"""Features of very many photos as a table, and from the table to rows in a file that training reads in batches."""
+"""Features of very many photos: a table, and from it a file of rows that training reads in batches."""
 
 import functools
 import hashlib
@@ -21,9 +21,9 @@ from .storage import StorageFolder
 
 
 class FeatureColumns:
-    """A photo's features, and by which arithmetic. See `parquet_table.Columns`.
+    """A photo's features, and the arithmetic that computed them. See `parquet_table.Columns`.
 
-    Its class and split are not in the table: folders say them anew each time, so that a photo that was moved counts as
+    Class and split are not in the table. They are read from the folders each time, so a photo that was moved counts as
     what it is now.
     """
 
@@ -37,7 +37,7 @@ class FeatureColumns:
 
     @property
     def read(self) -> Callable[[bytes], np.ndarray]:
-        """What reads a photo's bytes, in another process, too."""
+        """Reader of a photo's bytes; can be sent to another process."""
         return functools.partial(read_training_photo, preprocessing=self._architecture.preprocessing)
 
     def opened(self) -> "FeatureColumns":
@@ -51,18 +51,18 @@ class FeatureColumns:
 
 
 class StoredFeatures:
-    """The features of a table by split, in a file, in the order that the photos have in `dataset.check`: in memory the
-    rows would be the same, whichever files of the table they stand in.
+    """The features of a table by split, in a file. The rows are those that `dataset.check` would give in memory, in the
+    same order, however the table's files divide them.
 
-    Copies of a file count once, and none of one that lies in two classes, by the rule of `dataset.check`, which also
-    knows copies whose bytes differ, and those in `none-of-these`. In memory there are some 160 bytes a photo
-    (measured), most of them for its path.
+    By the rule of `dataset.check`, copies of a file count once, and not at all if they lie in two classes.
+    `dataset.check` also finds copies whose bytes differ, and copies in `none-of-these`; this class does not. It takes
+    about 160 bytes of memory per photo (measured), most of them for the path.
 
     Attributes:
         by_split: split → (features, `np.memmap` (n, size); class numbers, int32 (n,)).
-        for_training: as `by_split`, with the photos for validation behind those for training.
-        n_excluded: how many were refused, or are copies.
-        digest: identifies the photos with their classes and splits, sha256, hex.
+        for_training: as `by_split`, with the validation photos appended to the training photos.
+        n_excluded: number of photos that were refused, or are copies.
+        digest: SHA-256 of the photos with their classes and splits, hex.
     """
 
     def __init__(
@@ -74,8 +74,12 @@ class StoredFeatures:
         folder: Path,
         size: int,
     ):
-        """Of the photos `paths` in `source`, which `layout` sorts, from `table` into files in `folder`; `size` is how
-        many features each has."""
+        """Copy features from `table` into files in `folder`.
+
+        Args:
+            paths: the photos, files of `source`; `layout` gives their classes and splits.
+            size: number of features per photo.
+        """
         paths = sorted(paths)
         keys, rows_of_table = _keys(table, paths)
         targets, given = _sorted_by(layout, source.relative(paths))
@@ -87,7 +91,7 @@ class StoredFeatures:
         self.digest = hashlib.sha256(b"".join(map(bytes, (keys[kept], targets[kept], splits)))).hexdigest()
         by_split = np.argsort(splits, kind="stable")
         kept, ends = kept[by_split], np.searchsorted(splits[by_split], np.arange(len(SPLITS) + 1))
-        row_of = np.full(len(paths) + 1, -1, np.int64)  # the last one is that of rows without a photo
+        row_of = np.full(len(paths) + 1, -1, np.int64)  # the last entry is for rows without a photo
         row_of[kept] = np.arange(len(kept))
         rows = np.memmap(folder / "features", np.float32, "w+", shape=(max(1, len(kept)), size))
         _fill(rows, table, row_of[rows_of_table])
@@ -100,8 +104,8 @@ class StoredFeatures:
 
 
 def _keys(table: StorageFolder, paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(the first eight bytes of each photo's digest, uint64; for each row of the table the index of its photo among
-    `paths`, int64, -1 for one that was refused or is no longer there)."""
+    """Return (the first eight bytes of each photo's digest, uint64; for each row of the table the index of its photo in
+    `paths`, int64, -1 for a photo that was refused or no longer exists)."""
     index_of = {path: index for index, path in enumerate(paths)}
     keys, rows = np.zeros(len(paths), np.uint64), [np.empty(0, np.int64)]
     for found in table.tables(["path", "digest"]):
@@ -115,7 +119,7 @@ def _keys(table: StorageFolder, paths: Sequence[str]) -> tuple[np.ndarray, np.nd
 
 
 def _sorted_by(layout: Layout, paths: Collection[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(class numbers, int32, -1 for no class; the splits that folders give, int8, -1 where none does)."""
+    """Return (class numbers, int32, -1 for no class; split numbers given by the folders, int8, -1 for none)."""
     classes: dict[str | None, int] = {label: index for index, label in enumerate(layout.classes)}
     targets = (classes.get(layout.class_of(path), -1) for path in paths)
     given = (SPLITS.index(split) if (split := layout.split(path)) else -1 for path in paths)
@@ -135,7 +139,7 @@ def _fill(rows: np.ndarray, table: StorageFolder, row_of: np.ndarray) -> None:
 
 
 def _without_copies(usable: np.ndarray, keys: np.ndarray, targets: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Of the indexes `usable` those of the photos that count, each where the first of its copies stands."""
+    """Return the indexes in `usable` of the photos that count, each at the position of its first copy."""
     if not len(usable):
         return usable
     order = usable[np.argsort(keys[usable], kind="stable")]
@@ -151,11 +155,11 @@ def _without_copies(usable: np.ndarray, keys: np.ndarray, targets: np.ndarray, g
 
 
 def _splits(keys: np.ndarray, targets: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """What `splitting.deal` gives for these photos, int8 (n,): of a class with many, a photo's content alone decides,
-    and none of them needs to be in memory with the others."""
+    """Assign splits as `splitting.deal` does, int8 (n,). In a large class, a photo's content alone decides, so its
+    photos need not be in memory together."""
     splits = np.empty(len(keys), np.int8)
     all_given = {split for number in np.unique(given) if (split := _name(number)) is not None}
-    groups = np.lexsort((given, targets))  # of one class and one folder's split
+    groups = np.lexsort((given, targets))  # by class, then by the folder's split
     is_first = np.diff(targets[groups], prepend=-1).astype(bool) | np.diff(given[groups], prepend=-2).astype(bool)
     for rows in np.split(groups, np.flatnonzero(is_first)[1:]):
         digests = (f"{key:016x}" for key in map(int, keys[rows]))

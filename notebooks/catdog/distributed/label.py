@@ -1,4 +1,4 @@
-"""Label photos by the hundred thousand."""
+"""Label hundreds of thousands of photos."""
 
 import functools
 
@@ -16,28 +16,27 @@ from .storage import StorageFolder
 
 
 def label(photos: str, out: str, model: str = "", engine: str = AUTO) -> TableSummary:
-    """Write what a model says of every photo in a folder, as Parquet.
+    """Label every photo in a folder and write the results as Parquet.
 
-    A row a file (see `parquet_table.make_table`): `label`, the most probable class; `confident` and `in_distribution`,
-    as the service has them, and beside them for a release by their earlier names `sure` and `familiar`;
-    `probabilities`, one a class; `model` and `engine`. Called again with the same `out`, photos that are there are left
-    alone.
+    Writes one row per file (see `parquet_table.make_table`): `label`, the most probable class; `confident` and
+    `in_distribution`, as in the service, and for one release their earlier names `sure` and `familiar`;
+    `probabilities`, one per class; `model` and `engine`. A second call with the same `out` skips photos that have a
+    row.
 
     Args:
-        photos: a folder, or a URI such as s3://bucket/photos or gs://bucket/photos; all files in it are looked at, with
-            those of its sub-folders.
-        out: a folder, or a URI, for the files of the result.
+        photos: a folder, or a URI such as s3://bucket/photos or gs://bucket/photos; includes files in sub-folders.
+        out: a folder or a URI for the result.
         model: as for `bundle.find`.
         engine: as for `load_classifier`; each worker has one, on its GPU or on one processor.
 
-    Raises UserError where there are no photos or no such model, or `out` holds what another model said.
+    Raises UserError if there are no photos or no such model, or if `out` holds another model's results.
     """
     source, target, saved = StorageFolder.of(photos), StorageFolder.of(out), bundle.read(bundle.find(model))
     return make_table(source, target, source.files(but=target), _Labels(saved, engine), "Labelling")
 
 
 class _Labels:
-    """See `parquet_table.Columns`."""
+    """Columns of a table of labels, see `parquet_table.Columns`."""
 
     def __init__(self, saved: Bundle, engine: str):
         text, yes = pyarrow.string(), pyarrow.bool_()

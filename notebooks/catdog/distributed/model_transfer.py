@@ -1,4 +1,4 @@
-"""Models travel to machines that do not see the folder they lie in."""
+"""Models as bytes, for machines that cannot see the models' folder."""
 
 import tempfile
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ..models.classifier import Classifier, load_classifier
 
 @dataclass(frozen=True)
 class SerializedModel:
-    """A model's files by name, and what of it serves: the engine, as for `load_classifier`."""
+    """A model's files by name, and the engine to serve it, as for `load_classifier`."""
 
     files: dict[str, bytes]
     engine: str
@@ -23,7 +23,7 @@ class SerializedModel:
         return cls({path.name: path.read_bytes() for path in paths if path.is_file()}, engine)
 
     def loaded(self) -> Classifier:
-        """Raises what `bundle.read` and `load_classifier` raise."""
+        """Load the classifier. Raises what `bundle.read` and `load_classifier` raise."""
         with tempfile.TemporaryDirectory() as folder:
             for name, data in self.files.items():
                 (Path(folder) / name).write_bytes(data)

@@ -1,7 +1,7 @@
-"""A table of very many photos: a folder in, Parquet out, a row a photo, whatever is killed on the way.
+"""A table of very many photos: reads a folder and writes Parquet, one row per photo, and survives any kill.
 
-What is done stands in the table and nowhere else: each file of it appears whole or not at all, and a photo that is in
-one is not looked at again. (Ray Data's own checkpoints, alpha in 2.60, keep a second list beside the result.)
+The table itself is the only record of progress. Each of its files appears whole or not at all, and photos that have a
+row are skipped. (Ray Data's own checkpoints, alpha in 2.60, keep a second list beside the result.)
 """
 
 import functools
@@ -24,8 +24,8 @@ from .cluster import connect, has_gpus, ray, unwrap_ray_errors, workers
 from .storage import StorageFolder
 
 _LEAST, _MOST = 128, 8192  # photos in a file
-_FILES, _FILES_A_WORKER = 2000, 20  # that there shall be about: at the end, workers wait for the last ones
-_PATIENCE_SECONDS = 60  # for a photo among those that a worker has died of
+_FILES, _FILES_A_WORKER = 2000, 20  # to aim for: with few files, workers idle at the end, waiting for the last ones
+_PATIENCE_SECONDS = 60  # for each photo of a file during which a worker died
 _TEXT = pyarrow.string()
 
 Reader = Callable[[bytes], np.ndarray]  # see `Columns.read`
@@ -33,7 +33,7 @@ Reader = Callable[[bytes], np.ndarray]  # see `Columns.read`
 
 @dataclass(frozen=True)
 class DecodedPhoto:
-    """A prepared photo: `pixels`, uint8 (pixels, pixels, 3), and the file's `digest` (sha256, hex)."""
+    """A prepared photo: `pixels`, uint8 (pixels, pixels, 3), and the file's `digest` (SHA-256, hex)."""
 
     path: str
     digest: str
@@ -41,11 +41,11 @@ class DecodedPhoto:
 
 
 class Columns(Protocol):
-    """What a table says of each photo, beside `path`, `digest` and `refused`. It travels to the workers.
+    """The columns of a table besides `path`, `digest` and `refused`, and how to compute them. Sent to the workers.
 
     Attributes:
         schema: of these columns.
-        made_by: (one of them, its value in every row), by which it is seen that a table is another's.
+        made_by: (one of the columns, its value in every row); shows whether another model or recipe made a table.
     """
 
     schema: pyarrow.Schema
@@ -53,40 +53,40 @@ class Columns(Protocol):
 
     @property
     def read(self) -> Reader:
-        """A file's bytes → pixels, uint8 (224, 224, 3). Raises PhotoRefused."""
+        """Function from a file's bytes to pixels, uint8 (pixels, pixels, 3). Raises PhotoRefused."""
         ...
 
     def opened(self) -> "Columns":
-        """On a worker: the same, ready to compute."""
+        """Return these columns ready to compute; called on a worker."""
         ...
 
     def rows(self, photos: list[DecodedPhoto]) -> list[dict]:
-        """A row each, in the same order."""
+        """Compute one row per photo, in the same order."""
         ...
 
 
 @dataclass(frozen=True)
 class TableSummary:
-    """What was done: photos that got their row or were refused now, and those that were in the table `before`."""
+    """Counts of a run: `photos` done and `refused` now, and photos that were in the table `before`."""
 
     photos: int
     refused: int
     before: int
 
     def __str__(self) -> str:
-        again = f"; {self.before:,} were there already" if self.before else ""
-        return f"{self.photos:,} photos done, {self.refused:,} refused, each with its reason{again}."
+        again = f"; {self.before:,} were already in the table" if self.before else ""
+        return f"{self.photos:,} photos done, {self.refused:,} refused (reasons in the column refused){again}."
 
 
 def make_table(
     source: StorageFolder, target: StorageFolder, paths: list[str], columns: Columns, what: str
 ) -> TableSummary:
-    """Write a row for each of `paths` in `source` to Parquet files in `target`, but for those that are there already.
+    """Write a row for each of `paths` in `source` to Parquet files in `target`, except for paths that have one already.
 
-    Beside `columns` a row has `path`; `digest`, of the file; and `refused`, why it is no photo that can be read: then
-    the others are null. Only one call at a time may write to a target.
+    Besides `columns`, a row has `path`; `digest`, of the file; and `refused`, the reason if the file cannot be read as
+    a photo: the other columns are then null. Only one call at a time may write to a target.
 
-    Raises UserError where there are no photos, or the target was made by something else.
+    Raises UserError if there are no files, or if another model or recipe made the target.
     """
     if not paths:
         raise UserError("photos-missing", f"There are no files in {source.name}.")
@@ -96,7 +96,7 @@ def make_table(
     if missing:
         connect()
         target.create()
-        with bar(what=f"{what} ({before:,} there)", unit="photos", total=len(missing)) as progress:
+        with bar(what=f"{what} ({before:,} already done)", unit="photos", total=len(missing)) as progress:
             for found in _run(missing, source, target, columns):
                 counts += found
                 progress.update(int(found.sum()))
@@ -105,7 +105,7 @@ def make_table(
 
 
 def photos_a_file(photos: int, workers: int) -> int:
-    """So few that each worker has its share of files, so many that the table does not have too many."""
+    """Return how many photos to put in a file: few enough to keep all workers busy, enough to keep files few."""
     return int(np.clip(photos // max(_FILES, _FILES_A_WORKER * workers), _LEAST, _MOST))
 
 
@@ -122,11 +122,11 @@ def _done(target: StorageFolder, column: str, value: str) -> set[str]:
 
 
 def _run(paths: list[str], source: StorageFolder, target: StorageFolder, columns: Columns) -> Iterator[np.ndarray]:
-    """(done, refused) for each file of the table as it is written."""
+    """Yield (done, refused) for each file of the table as it is written."""
     per_file = photos_a_file(len(paths), workers())
     blocks = [pyarrow.table({"path": paths[start : start + per_file]}) for start in range(0, len(paths), per_file)]
     most = min(workers(), len(blocks))
-    kept = [ray.put(columns)]  # here, so that a worker that is started again finds it
+    kept = [ray.put(columns)]  # owned by the driver, so that a restarted worker finds it
     work = ray.data.from_arrow(blocks).map_batches(
         _Worker,
         fn_constructor_args=(source, target, kept),
@@ -142,13 +142,13 @@ def _run(paths: list[str], source: StorageFolder, target: StorageFolder, columns
 
 
 class _Worker:
-    """An engine, and the photos of one file of the table after the other."""
+    """A worker with an engine; each call computes one file of the table."""
 
     def __init__(self, source: StorageFolder, target: StorageFolder, kept: list):
         if not source.is_there:
             raise UserError(
                 "cluster-folder-unseen",
-                f"A machine of the cluster does not see {source.name}: use storage that all of them reach.",
+                f"A machine of the cluster cannot see {source.name}: use storage that all its machines can reach.",
             )
         self._source, self._target = source, target
         self._columns = ray.get(kept[0]).opened()
@@ -190,7 +190,7 @@ class _Worker:
 
 @contextmanager
 def in_subprocess(read: Reader) -> Iterator[Reader]:
-    """`read` in a process of its own: PhotoRefused for a photo that it dies of, or takes a minute for."""
+    """Run `read` in a separate process. Raises PhotoRefused for a photo that crashes it or takes a minute."""
     with ProcessPool(1, context=multiprocessing.get_context("spawn")) as pool:
 
         def apart(data: bytes) -> np.ndarray:

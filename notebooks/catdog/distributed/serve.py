@@ -1,8 +1,8 @@
-"""The backend on Ray Serve: its app as it is, before as many replicas of the network as there is work for.
+"""The backend on Ray Serve: the same Flask app, in front of replicas of the network that scale with the load.
 
     request → proxy → Backend: the Flask app (limits, decoding, problems) → Network: batches through the classifier
 
-Each Backend counts clients and limits for itself, as each service of notebook 2 does.
+Each Backend counts clients and applies limits on its own, like each service of notebook 2.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ from ray.serve.handle import DeploymentHandle
 
 APP = "catdog"
 _NETWORK = "Network"
-_TRIES = 3  # of a photo whose replica was lost
-_QUIET_SECONDS = 300  # until replicas that nobody needs are given back
+_TRIES = 3  # for a photo whose replica was lost
+_QUIET_SECONDS = 300  # until idle replicas are removed
 Given = TypeVar("Given")
 _LOST = (ray.exceptions.RayActorError, ray.exceptions.ActorUnavailableError)
 
@@ -43,19 +43,20 @@ _LOST = (ray.exceptions.RayActorError, ray.exceptions.ActorUnavailableError)
 def application(
     saved: Bundle, engine: str, limits: Limits, *, replicas: int = 0, fewest: int = 1, **config
 ) -> serve.Application:
-    """What `serve.run` runs.
+    """Build the application for `serve.run`.
 
     Args:
-        saved, engine: the model, and what runs it, as for `load_classifier`.
+        saved: the model.
+        engine: as for `load_classifier`.
         limits: of each Backend.
-        replicas: of the network, at most: one a GPU or a processor where it is 0.
-        fewest: how many of them there are while nobody asks.
+        replicas: largest number of replicas of the network; 0 for one per GPU or processor.
+        fewest: number of replicas while idle.
         config: as for `create_app`.
     """
     most = max(fewest, replicas or workers())
     network = serve.deployment(
         name=_NETWORK,
-        max_ongoing_requests=2 * MAX_BATCH_SIZE,  # photos: one batch is computed while the next one gathers
+        max_ongoing_requests=2 * MAX_BATCH_SIZE,  # photos: one batch runs while the next one fills
         max_queued_requests=limits.max_queue,
         ray_actor_options={"num_cpus": 1, **({"num_gpus": 1} if has_gpus() else {})},
         autoscaling_config={
@@ -81,7 +82,7 @@ def application(
 
 
 class Network:
-    """A classifier. Photos of many requests go through it together."""
+    """A replica of the network: a classifier that answers photos of several requests in one batch."""
 
     def __init__(self, sent: SerializedModel):
         self._classifier = sent.loaded()
@@ -96,19 +97,19 @@ class Network:
     def _answers(self, photos: np.ndarray) -> list[Answer | Exception]:
         try:
             return [*self._classifier.answer(photos)]
-        except Exception as error:  # one photo may be to blame, not the others
+        except Exception as error:  # a single photo may be the cause
             return [error] if len(photos) == 1 else [self._answers(photo[None])[0] for photo in photos]
 
 
 def _backend(saved: Bundle, limits: Limits, config: dict) -> WSGIMiddleware:
     app = create_app(None, limits=limits, **config)
-    network = serve.get_deployment_handle(_NETWORK)  # of the application that this Backend is part of
+    network = serve.get_deployment_handle(_NETWORK)  # in this Backend's own application
     answer_with(
         app, Model(RemoteClassifier(saved, network, limits.request_timeout), Replicas(network, limits.max_queue))
     )
 
     def with_an_end(environ: dict, start_response: Callable) -> Iterable[bytes]:
-        environ["wsgi.input_terminated"] = True  # a body that says nothing of its length, too, ends
+        environ["wsgi.input_terminated"] = True  # a body without Content-Length has an end, too
         return app(environ, start_response)
 
     return WSGIMiddleware(with_an_end, workers=limits.max_concurrent + SPARE_THREADS)
@@ -116,20 +117,20 @@ def _backend(saved: Bundle, limits: Limits, config: dict) -> WSGIMiddleware:
 
 @dataclass(frozen=True)
 class _Engine:
-    """What the log says that a model runs on."""
+    """The engine's name in the log."""
 
     name: str
 
 
 class RemoteClassifier:
-    """What the service asks of a model, of replicas of the network: see `service.Answerer`."""
+    """A model behind replicas of the network, see `service.Answerer`."""
 
     def __init__(self, saved: Bundle, network: DeploymentHandle, seconds: float):
         self.bundle, self.engine = saved, _Engine("replicas")
         self._network, self._seconds = network, seconds
 
     def explain(self, photo: np.ndarray, label: str = "") -> tuple[Answer, np.ndarray]:
-        """See `Classifier.explain`."""
+        """Explain an answer, see `Classifier.explain`."""
         sent = _RemoteFuture[tuple[Answer, np.ndarray]](self._network.explain, photo, label)
         error = sent.exception(self._seconds)
         if error:
@@ -138,9 +139,10 @@ class RemoteClassifier:
 
 
 class Replicas:
-    """Photos wait for whichever replica has least to do, within Serve's own bound: see `batching.PhotoQueue`.
+    """A queue for replicas: Serve sends each photo to the least busy one, within its own bound. See
+    `batching.PhotoQueue`.
 
-    Places count only until the photos in them are sent. How many of them are answered in time nobody here knows.
+    A place is taken only until its photo is sent. This queue cannot know how many photos are answered in time.
 
     Args:
         max_queue_size: photos that may be decoded at the same time.
@@ -164,7 +166,7 @@ class Replicas:
             self._give_back(reservation.empty)
 
     def note_decoding(self, seconds: float, photos: int) -> None:
-        """Nothing here depends on it."""
+        """Do nothing: this queue does not use the duration."""
 
     def put(self, photos: np.ndarray) -> list["_RemoteFuture[Answer]"]:
         sent = [_RemoteFuture[Answer](self._network.answer, photo) for photo in photos]
@@ -172,13 +174,13 @@ class Replicas:
         return sent
 
     def cancel(self, outcomes: Sequence[Outcome]) -> int:
-        """None of them is known not to have begun."""
+        """Cancel the requests and return 0: any of them may have begun."""
         for one in outcomes:
             one.cancel()
         return 0
 
     def await_beginning(self, outcome: Outcome, seconds: float) -> None:
-        """When a replica begins nobody here knows."""
+        """Return at once: this queue cannot know when a replica begins."""
 
     def run(self, task: Callable[[], Given]) -> Future[Given]:
         return self._worker.submit(task)
@@ -189,7 +191,7 @@ class Replicas:
 
 
 class _RemoteFuture(Generic[Given]):
-    """What a replica was asked for, with the face of a future; asked of another one where the first is lost."""
+    """A request to a replica, with the interface of a future; sent to another replica if the first is lost."""
 
     def __init__(self, ask: DeploymentHandle, *what: object):
         self._ask = functools.partial(ask.remote, *what)
@@ -197,7 +199,7 @@ class _RemoteFuture(Generic[Given]):
         self._answer: Given | None = None
 
     def exception(self, timeout: float) -> BaseException | None:
-        """Raises TimeoutError, and QueueFull where too many wait already."""
+        """Wait for the answer and return the error, if any. Raises TimeoutError, and QueueFull if the queue is full."""
         left = Deadline(timeout)
         error: BaseException | None = None
         for _ in range(_TRIES):
@@ -214,7 +216,7 @@ class _RemoteFuture(Generic[Given]):
         return error
 
     def result(self) -> Given:
-        assert self._answer is not None  # asked for once `exception` gave None
+        assert self._answer is not None  # `exception` returned None before
         return self._answer
 
     def cancel(self) -> None:
@@ -222,8 +224,8 @@ class _RemoteFuture(Generic[Given]):
 
 
 def start(app: serve.Application, port: int) -> str:
-    """Serve `app` on `port` of every machine of the cluster, until `serve.shutdown`; its address on this one. Where
-    Serve runs on the cluster already, it keeps the port that it has."""
+    """Serve `app` on `port` of every machine of the cluster, until `serve.shutdown`; return the address on this one.
+    If Serve runs on the cluster already, it keeps its port."""
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(proxy_location="EveryNode", http_options={"host": "0.0.0.0", "port": port})
     serve.run(app, name=APP, logging_config={"log_level": "WARNING"})
@@ -232,7 +234,7 @@ def start(app: serve.Application, port: int) -> str:
 
 @contextmanager
 def served(app: serve.Application, port: int) -> Iterator[str]:
-    """As `start`, to the end of the block. Other applications of a cluster go on."""
+    """Serve `app` as `start` does, until the end of the block. Other applications of a cluster keep running."""
     try:
         yield start(app, port)
     finally:

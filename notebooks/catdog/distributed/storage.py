@@ -1,4 +1,4 @@
-"""Folders, on a disk or in object storage (`s3://`, `gs://`), through pyarrow's file systems."""
+"""Folders on a disk or in object storage (`s3://`, `gs://`), through pyarrow's file systems."""
 
 import itertools
 import re
@@ -15,8 +15,8 @@ from ..data.folders import list_files
 from ..errors import UserError, first_line
 
 _PART = ".part"
-_LARGEST = 256 << 20  # bytes of a photo's file: whatever is larger is a film
-_LISTED_AT_A_TIME = 16  # folders: object storage gives 1,000 names a call, one call after the other
+_LARGEST = 256 << 20  # bytes of a photo's file: anything larger is a film
+_LISTED_AT_A_TIME = 16  # folders: object storage lists 1,000 names per call, and calls for one folder are sequential
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class StorageFolder:
     """A folder.
 
     Attributes:
-        name: as it was given.
-        system: that reads and writes there; it travels to other machines.
+        name: path or URI, as given.
+        system: file system to read and write it; can be sent to other machines.
         path: within `system`.
     """
 
@@ -35,23 +35,21 @@ class StorageFolder:
 
     @classmethod
     def of(cls, name: str) -> "StorageFolder":
-        """The folder that `name` names: a path, or a URI such as s3://bucket/photos. Raises UserError."""
+        """Open the folder `name`: a path, or a URI such as s3://bucket/photos. Raises UserError."""
         try:
             if "://" in name:
                 return cls(name, *fs.FileSystem.from_uri(name))
             return cls(name, fs.LocalFileSystem(), str(Path(name).expanduser().resolve()))
-        except (OSError, ValueError) as error:  # pyarrow's errors are of these
-            raise UserError(
-                "folder-unusable", f"{name} is not a folder that can be used ({first_line(error)})."
-            ) from None
+        except (OSError, ValueError) as error:  # pyarrow's errors derive from these
+            raise UserError("folder-unusable", f"{name} cannot be used as a folder ({first_line(error)}).") from None
 
     @property
     def is_there(self) -> bool:
         return self.system.get_file_info(self.path).type == fs.FileType.Directory
 
     def files(self, but: "StorageFolder | None" = None) -> list[str]:
-        """Paths of all files below, sorted; hidden ones are left out, and so is the folder `but`. Raises UserError
-        where there is no such folder."""
+        """Return the paths of all files below, sorted, without hidden ones and without the folder `but`. Raises
+        UserError if the folder does not exist."""
         try:
             found = _on_this_disk(self.path) if isinstance(self.system, fs.LocalFileSystem) else self._in_storage()
             paths = sorted(found)
@@ -63,7 +61,7 @@ class StorageFolder:
         if but.path == self.path:
             raise UserError(
                 "folder-holds-photos",
-                f"{self.name} holds the photos: choose a folder for the table that holds nothing else.",
+                f"{self.name} holds the photos: choose a separate folder for the table.",
             )
         return [path for path in paths if not path.startswith(f"{but.path}/")]
 
@@ -77,31 +75,31 @@ class StorageFolder:
 
     @property
     def above(self) -> int:
-        """How many letters of the path of each of `files` lead to this folder."""
+        """Length of this folder's prefix in the paths of `files`."""
         return len(self.path.rstrip("/")) + 1
 
     def inside(self, path: str) -> str:
-        """`path`, one of `files`, relative to this folder."""
+        """Return `path`, one of `files`, relative to this folder."""
         return path[self.above :]
 
     def relative(self, paths: Collection[str]) -> Collection[str]:
-        """Each of `paths` as `inside` gives it, without a copy of them: there may be millions."""
+        """Return a view of `paths` relative to this folder, without a copy: there may be millions."""
         return _Relative(self.above, paths)
 
     def read(self, path: str) -> bytes:
-        """The bytes of a photo's file. Raises OSError, for one that is too large to be a photo, too."""
+        """Read the bytes of a photo's file. Raises OSError, also for a file that is too large to be a photo."""
         with self.system.open_input_file(path) as file:
             if file.size() > _LARGEST:
-                raise OSError(f"it has more than {_LARGEST >> 20} MB")
+                raise OSError(f"it is larger than {_LARGEST >> 20} MB")
             return file.read()
 
     def create(self) -> None:
-        """Make the folder where there is none. Raises UserError."""
+        """Make the folder if it does not exist. Raises UserError."""
         with self._writing():
             self.system.create_dir(self.path, recursive=True)
 
     def mark(self, name: str) -> bool:
-        """Leave a hidden mark; whether there was none before. Raises UserError."""
+        """Leave a hidden mark, and tell whether there was none before. Raises UserError."""
         path = self._marked(name)
         if self.system.get_file_info(path).type == fs.FileType.File:
             return False
@@ -116,7 +114,7 @@ class StorageFolder:
         return f"{self.path}/.{name}.begun"
 
     def write(self, name: str, table: pyarrow.Table) -> None:
-        """A Parquet file `name` that appears whole or not at all. Raises UserError."""
+        """Write the Parquet file `name`, which appears whole or not at all. Raises UserError."""
         path = f"{self.path}/{name}"
         with self._writing():
             parquet.write_table(table, path + _PART, filesystem=self.system)
@@ -130,8 +128,8 @@ class StorageFolder:
             raise UserError("folder-not-writable", f"{self.name} cannot be written to ({first_line(error)}).") from None
 
     def tables(self, columns: list[str]) -> Iterator[pyarrow.Table]:
-        """`columns` of each Parquet file, one file after the other; of none where nothing was written yet. Raises
-        UserError for files that lack them."""
+        """Yield `columns` of each Parquet file, one file after the other; nothing if the folder does not exist. Raises
+        UserError for a file that lacks them."""
         for path in self.files() if self.is_there else ():
             if path.endswith(".parquet"):
                 try:
@@ -139,13 +137,14 @@ class StorageFolder:
                 except pyarrow.ArrowException as error:
                     raise UserError(
                         "folder-other-files",
-                        f"{path} is not a file of such a table ({first_line(error)}): choose another folder for it.",
+                        f"{path} is not part of such a table ({first_line(error)}): choose another folder for the "
+                        "table.",
                     ) from None
                 yield table
 
 
 class _Relative(Collection):
-    """`paths` without their first letters, as many as are `above`."""
+    """A view of `paths` without their first `above` characters."""
 
     def __init__(self, above: int, paths: Collection[str]):
         self._above, self._paths = above, paths
@@ -167,7 +166,7 @@ def _on_this_disk(folder: str) -> Iterator[str]:
 
 
 def _require_text(paths: list[str]) -> None:
-    """Python hands on bytes that are no text as half of a surrogate pair, which nothing can store."""
+    """Raise UserError for a name that is not UTF-8: Python decodes it with lone surrogates, which nothing can store."""
     odd = next((path for path in paths if re.search("[\\ud800-\\udfff]", path)), None)
     if odd:
         raise UserError("photo-name", f"Rename {odd!a}: it is not UTF-8 text.")

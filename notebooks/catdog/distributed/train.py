@@ -1,4 +1,4 @@
-"""Fine-tune on more photos than fit in memory: features as a table, the last layer from batches of it."""
+"""Fine-tune on more photos than fit in memory: features in a table, and a last layer fitted in batches."""
 
 import hashlib
 import heapq
@@ -50,23 +50,23 @@ def fine_tune(
     target: float = 0.99,
     save_keras: bool = False,
 ) -> Bundle:
-    """Notebook 1 without its pictures, for photos in storage: the features that the table lacks, the last layer, a new
-    version of the model. It is the last layer of notebook 1, by the same arithmetic; of more than 20,000 photos, that
-    many choose its strength and judge its confidence, here as there.
+    """Do what notebook 1 does, without its pictures, for photos in storage: compute features that the table lacks, fit
+    the last layer, and save a new version of the model. The last layer is the same as in notebook 1; in both, 20,000
+    photos at most are used to choose C and to calibrate.
 
-    Of what notebook 1 does it leaves out the data doctor, corrections, unfreezing, pruned models, and the comparison
-    with the version before.
+    Leaves out notebook 1's data doctor, corrections, unfreezing, pruned models, and the comparison with the version
+    before.
 
     Args:
-        photos: a folder or a URI, with a sub-folder a class, within train, valid and test or without them.
-        features: a folder or a URI for the table. What is in it is not computed again.
-        name: the model's; with nothing, that of the folder of photos.
-        labels: where the classes stand, as in notebook 1; see `layout_reader.read_layout`.
+        photos: a folder or a URI with one sub-folder per class, inside train, valid and test or without them.
+        features: a folder or a URI for the table. Features in it are not computed again.
+        name: of the model; by default, that of the folder of photos.
+        labels: how classes are given, as in notebook 1; see `layout_reader.read_layout`.
         backbone, pixels, how, seed, target: as in notebook 1 (`how` is its FIT, `target` its TARGET_ACCURACY).
         save_keras: write the complete network, too, as `model.keras`.
-        engine: as in notebook 1; "auto" is `tensorflow-mixed` where the cluster has GPUs.
+        engine: as in notebook 1; "auto" is `tensorflow-mixed` if the cluster has GPUs.
 
-    Raises UserError for what a person can mend.
+    Raises UserError for what the user can fix.
     """
     source, table = StorageFolder.of(photos), StorageFolder.of(features)
     paths = source.files(but=table)
@@ -91,15 +91,15 @@ def fine_tune(
 
 
 def find_layout(source: StorageFolder, paths: Collection[str], labels: str = AUTO_LABELS) -> Layout:
-    """How `paths`, the files of `source`, are sorted, as `dataset.find_layout` says it of a folder on a disk. Raises
-    UserError where that is not clear."""
+    """Find the layout of `paths`, the files of `source`, as `dataset.find_layout` does for a folder on a disk. Raises
+    UserError if it is not clear."""
     root = source.path.rstrip("/")
     return read_layout(source.relative(paths), labels, lambda path: source.read(f"{root}/{path}"), source.name)
 
 
 @dataclass(frozen=True)
 class CountedPhotos:
-    """What a card says of photos of which none is held. See `save.TrainingPhotos`."""
+    """Counts of photos for a card, without the photos. See `save.TrainingPhotos`."""
 
     name: str
     classes: tuple[str, ...]
@@ -110,7 +110,7 @@ class CountedPhotos:
 
     @classmethod
     def of_table(cls, name: str, classes: tuple[str, ...], stored: StoredFeatures) -> "CountedPhotos":
-        """Raises UserError where a class has no photo to learn from."""
+        """Count the photos of a table. Raises UserError if a class has no photo to learn from."""
         numbers = {
             split: dict(zip(classes, np.bincount(targets, minlength=len(classes)).tolist()))
             for split, (_, targets) in stored.by_split.items()
@@ -129,7 +129,7 @@ class CountedPhotos:
 
 
 def _sample(source: StorageFolder, paths: list[str], layout: Layout, folder: Path) -> Dataset:
-    """Some training photos, copied here: the same ones each time, but for those that come or go."""
+    """Copy some training photos here: the same ones each time, except for photos added or removed."""
     chosen = heapq.nsmallest(4 * SAMPLES[-1], paths, key=lambda path: hashlib.sha256(path.encode()).digest())
     found: dict[str, Photo] = {}
     with in_subprocess(read_training_photo) as read:
@@ -159,6 +159,6 @@ def _copied(source: StorageFolder, path: str, layout: Layout, folder: Path, read
 
 
 def _some(features, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most `MOST_CROSS_VALIDATED` of them, evenly spread."""
+    """Return at most `MOST_CROSS_VALIDATED` rows, evenly spread."""
     rows = np.linspace(0, len(targets) - 1, min(len(targets), MOST_CROSS_VALIDATED)).astype(int)
     return features[rows], targets[rows]

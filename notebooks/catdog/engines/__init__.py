@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def open_engine(name: str, backbone: Backbone, params: "Int8Params | None" = None) -> Engine:
-    """Make an engine ready to run.
+    """Open an engine, ready to run.
 
     Args:
-        params: for the int8 engine; for the pruned one, a `engines.pruned.PrunedNetwork`.
+        params: for the int8 engine; for the pruned one, an `engines.pruned.PrunedNetwork`.
 
     Raises:
-        EngineUnavailable: it cannot run here.
-        UserError: there is no engine of this name.
+        EngineUnavailable: the engine cannot run here.
+        UserError: no engine has this name.
     """
     require_known(name)
     if name in (TENSORFLOW, TENSORFLOW_MIXED):

@@ -1,4 +1,4 @@
-"""What all engines have in common: their names, their protocol, and what this machine offers them."""
+"""What all engines share: names, protocol, and the resources of this machine."""
 
 import functools
 import os
@@ -21,11 +21,11 @@ NAMES = (TENSORFLOW, TENSORFLOW_MIXED, OPENVINO_FP32, OPENVINO_BF16, OPENVINO_IN
 
 
 class Engine(Protocol):
-    """One way to run the base. Safe to call from several threads.
+    """One way to run the backbone. Safe to call from several threads.
 
     Attributes:
         name: one of `NAMES`.
-        engine_id: names the arithmetic, which tells features computed by this engine from others'.
+        engine_id: identifies the arithmetic, and with it the features that this engine computes.
         fingerprint: of the backbone's weights.
         architecture: of the backbone.
     """
@@ -36,16 +36,17 @@ class Engine(Protocol):
     architecture: Architecture
 
     def features(self, photos: np.ndarray) -> np.ndarray:
-        """uint8 RGB (n, pixels, pixels, 3) from `images.read_photo` → float32 (n, size)."""
+        """Compute the features of photos: uint8 RGB (n, pixels, pixels, 3), from `images.read_photo`, → float32 (n,
+        size)."""
         ...
 
     def activations(self, photos: np.ndarray) -> np.ndarray:
-        """The same photos → what is pooled to features: float32 (n, grid_size, grid_size, channels)."""
+        """Compute the activations that are pooled into features: float32 (n, grid_size, grid_size, channels)."""
         ...
 
 
 def require_known(name: str, *others: str) -> None:
-    """Raises UserError where there is no engine called `name`, and it is not one of the `others`."""
+    """Raise UserError unless `name` is an engine or one of the `others`."""
     if name not in (*NAMES, *others):
         raise UserError(
             "engine-unknown", f'There is no engine "{name}": set ENGINE to auto or to one of {", ".join(NAMES)}.'
@@ -53,17 +54,17 @@ def require_known(name: str, *others: str) -> None:
 
 
 class EngineUnavailable(UserError):
-    """This machine, or this model, cannot run an engine. The message says why."""
+    """An engine that this machine or this model cannot run; the message says why."""
 
 
 def is_exact(engine: Engine) -> bool:
-    """True when the engine computes in float32 throughout."""
+    """Tell whether the engine computes in float32 throughout."""
     return engine.engine_id.startswith("fp32")
 
 
 @functools.cache
 def has_gpu() -> bool:
-    """True where TensorFlow can use a GPU. Slow to load, it is asked only where NVIDIA's driver shows one."""
+    """Tell whether TensorFlow can use a GPU. Loads TensorFlow, which is slow, only if NVIDIA's driver is there."""
     if not machine.has_nvidia_driver():
         return False
     from ..quiet_keras import tf
@@ -72,18 +73,18 @@ def has_gpu() -> bool:
 
 
 def threads() -> int:
-    """How many an engine on the CPU may use: `OMP_NUM_THREADS`, by which Ray shares a machine among its workers, or one
-    for each of the `processors`."""
+    """Return how many threads an engine on the CPU may use: `OMP_NUM_THREADS`, by which Ray shares a machine among its
+    workers, or one for each of the `processors`."""
     allowed = os.environ.get("OMP_NUM_THREADS", "")
     return min(processors(), int(allowed)) if allowed.isdecimal() and int(allowed) else processors()
 
 
 def candidates() -> tuple[str, ...]:
-    """The engines worth measuring here: TensorFlow's on a GPU, OpenVINO's on a CPU."""
+    """Return the engines worth measuring here: TensorFlow's on a GPU, OpenVINO's on a CPU."""
     return (TENSORFLOW_MIXED, TENSORFLOW) if has_gpu() else (OPENVINO_INT8, OPENVINO_BF16, OPENVINO_FP32)
 
 
 def in_batches(run, photos: np.ndarray, *shape: int) -> np.ndarray:
-    """`run` over at most `BATCH` photos at a time: (n, pixels, pixels, 3) → float32 (n, *shape)."""
+    """Call `run` on at most `BATCH` photos at a time: (n, pixels, pixels, 3) → float32 (n, *shape)."""
     batches = [run(photos[start : start + BATCH]) for start in range(0, len(photos), BATCH)]
     return np.concatenate(batches) if batches else np.empty((0, *shape), np.float32)

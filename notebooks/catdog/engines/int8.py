@@ -1,4 +1,4 @@
-"""Parameters of an int8 network: how to quantize a backbone, in a few plain arrays. Its weights stay public."""
+"""Parameters that quantize a backbone to int8: a few plain arrays. The weights stay the public ones."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ QUANTIZABLE = {VGG16.name: LAYERS, lite0.NAME: lite0.NAMES}
 
 @dataclass(frozen=True)
 class Int8Params:
-    """For each convolution `<layer>/range` float32 (2,), lowest and highest value that enters it; `<layer>/scale`
-    float32 (out,), the size of one int8 step of its kernel; `<layer>/bias` float32 (out,).
+    """Three arrays for each convolution: `<layer>/range` float32 (2,), the lowest and highest value of its inputs;
+    `<layer>/scale` float32 (out,), the size of one int8 step of its kernel; `<layer>/bias` float32 (out,).
 
-    Raises ValueError when the arrays are not these.
+    Raises ValueError for any other arrays.
     """
 
     arrays: dict[str, np.ndarray]
@@ -29,23 +29,23 @@ class Int8Params:
             span, scale, bias = (self.arrays.get(f"{layer}/{part}", np.empty(0)) for part in ("range", "scale", "bias"))
             fits = span.shape == (2,) and scale.ndim == 1 and scale.shape == bias.shape and scale.size
             if not fits or not np.isfinite([*span, *scale, *bias]).all() or span[0] >= span[1] or scale.min() <= 0:
-                raise ValueError(f"the int8 parameters for {layer} make no sense")
+                raise ValueError(f"the int8 parameters for {layer} are invalid")
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names of the convolutions: of the backbone whose first one the arrays have, or of VGG16."""
+        """Names of the backbone's convolutions. The arrays' first layer tells the backbone; VGG16 by default."""
         return next((layers for layers in QUANTIZABLE.values() if f"{layers[0]}/range" in self.arrays), LAYERS)
 
     def steps(self, layer: str, weights: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The kernel of `layer` in whole steps of its scale, int8 in the shape of the kernel."""
+        """Round the kernel of `layer` to steps of its scale: int8, in the kernel's shape."""
         kernel, scale = weights[f"{layer}/kernel"], self.arrays[f"{layer}/scale"]
-        depthwise = kernel.shape[-1] != scale.size  # its channels come last but one
+        depthwise = kernel.shape[-1] != scale.size  # its channels are the last axis but one
         scaled = kernel / (scale[:, None] if depthwise else scale)
         return np.clip(np.floor(scaled + 0.5), -127, 127).astype(np.int8)
 
     @property
     def digest(self) -> str:
-        """Identifies the parameters: sha256 over its arrays, hex."""
+        """SHA-256 of the arrays, hex; identifies the parameters."""
         digest = hashlib.sha256()
         for name in sorted(self.arrays):
             digest.update(name.encode() + np.ascontiguousarray(self.arrays[name], dtype="<f4").tobytes())

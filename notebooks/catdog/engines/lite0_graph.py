@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as a graph of OpenVINO's own operations, for which no TensorFlow is needed."""
+"""EfficientNet-Lite0 as a graph of OpenVINO's own operations, without TensorFlow."""
 
 from collections.abc import Mapping
 
@@ -10,14 +10,14 @@ from .openvino_ops import op, ov, quantized
 
 
 def build_graph(weights: Mapping[str, np.ndarray], pixels: int, params: Int8Params | None = None) -> ov.Model:
-    """uint8 RGB (n, pixels, pixels, 3) → activations float32 (n, 1280, pixels/32, pixels/32).
+    """Build the graph uint8 RGB (n, pixels, pixels, 3) → activations float32 (n, 1280, pixels/32, pixels/32).
 
-    With int8 parameters, kernels are int8 and what enters each convolution is quantized to its range; OpenVINO turns
-    such a graph into int8 arithmetic.
+    With int8 parameters, kernels are int8 and each convolution's inputs are quantized to its range; OpenVINO runs such
+    a graph in int8 arithmetic.
 
     Args:
         weights: see `lite0_weights.load_weights`.
-        pixels: a side of the photos, a multiple of 32.
+        pixels: side of the photos, a multiple of 32.
     """
     photos = op.parameter([-1, pixels, pixels, 3], np.uint8, name="photo")
     channels_first = op.transpose(op.convert(photos, np.float32), op.constant([0, 3, 1, 2]))
@@ -36,13 +36,13 @@ def build_graph(weights: Mapping[str, np.ndarray], pixels: int, params: Int8Para
 
 
 def _convolution(values, layer: Layer, weights: Mapping[str, np.ndarray], params: Int8Params | None):
-    """With its bias."""
+    """Add a convolution and its bias to the graph."""
     convolve = op.group_convolution if layer.depthwise else op.convolution
     strides, no_pads, no_dilations = [layer.stride] * 2, [0, 0], [1, 1]
     kernel = _kernel(layer, weights, params)
     found = convolve(
         values, kernel, strides, no_pads, no_pads, no_dilations, auto_pad="same_upper", name=layer.name
-    )  # which pads as TensorFlow does: where a stride of 2 needs one row or column more, behind
+    )  # "same_upper" pads as TensorFlow does: a stride of 2 gets its extra row or column at the end
     bias = (params.arrays if params else weights)[f"{layer.name}/bias"]
     return op.add(found, op.constant(bias.reshape(1, -1, 1, 1)))
 
@@ -56,7 +56,7 @@ def _kernel(layer: Layer, weights: Mapping[str, np.ndarray], params: Int8Params 
 
 
 def _channels_first(kernel: np.ndarray, layer: Layer) -> np.ndarray:
-    """A kernel as OpenVINO keeps it: (out, in, side, side), of a depthwise layer (channels, 1, 1, side, side)."""
+    """Transpose a kernel to OpenVINO's layout: (out, in, side, side); depthwise (channels, 1, 1, side, side)."""
     if layer.depthwise:
         return np.ascontiguousarray(kernel.transpose(2, 3, 0, 1)[:, None])
     return np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))

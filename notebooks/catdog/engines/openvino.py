@@ -1,5 +1,5 @@
-"""OpenVINO on the CPU, in float32, bfloat16 or int8: VGG16 and EfficientNet-Lite0 as graphs of its own operations, for
-which no TensorFlow is needed; other backbones converted from TensorFlow's graph."""
+"""OpenVINO on the CPU, in float32, bfloat16 or int8. VGG16 and EfficientNet-Lite0 are graphs of its own operations,
+without TensorFlow; other backbones are converted from TensorFlow's graph."""
 
 import threading
 
@@ -13,21 +13,21 @@ from .openvino_ops import compiled, has_bfloat16, ov
 
 _ENGINE_ID = {OPENVINO_FP32: "fp32 openvino", OPENVINO_BF16: "bf16 openvino"}
 _QUANTIZED = {
-    OPENVINO_INT8: "the model has no int8 parameters, or damaged ones; notebook 1 makes them where there is no GPU.",
-    OPENVINO_PRUNED: "the model has no pruned model beside it, or a damaged one; notebook 1 makes one with PRUNE.",
+    OPENVINO_INT8: "the model's int8 parameters are missing or damaged. Notebook 1 makes them if there is no GPU.",
+    OPENVINO_PRUNED: "the pruned model is missing or damaged. Notebook 1 makes one if PRUNE is set.",
 }
 
 
 class OpenVINOEngine:
-    """See `engines.Engine`.
+    """An engine on OpenVINO, see `base.Engine`.
 
-    Raises EngineUnavailable when this processor has no bfloat16 for `openvino-bf16`, or `openvino-int8` or
-    `openvino-pruned` get no parameters for the backbone, or a backbone that they cannot run.
+    Raises EngineUnavailable if this processor lacks bfloat16 for `openvino-bf16`, or if `openvino-int8` or
+    `openvino-pruned` cannot run the backbone or get no parameters for it.
     """
 
     def __init__(self, name: str, backbone: Backbone, params: Int8Params | None = None):
         if name == OPENVINO_BF16 and not has_bfloat16():
-            raise EngineUnavailable("engine-processor", "this processor does not compute in bfloat16.")
+            raise EngineUnavailable("engine-processor", "this processor does not support bfloat16.")
         runs = {OPENVINO_INT8: tuple(QUANTIZABLE), OPENVINO_PRUNED: (VGG16.name,)}.get(name)
         if runs and backbone.architecture.name not in runs:
             raise EngineUnavailable("engine-vgg16-only", f"it runs {' and '.join(runs)} only.")
@@ -41,7 +41,7 @@ class OpenVINOEngine:
             graph = with_features(build_graph(backbone, params), self.architecture)
         else:
             graph = _converted(backbone)
-        self._one_at_a_time = threading.Lock()  # a request of OpenVINO's is none of several threads
+        self._one_at_a_time = threading.Lock()  # threads cannot share a request of OpenVINO's
         self._request = compiled(graph, "bf16" if name == OPENVINO_BF16 else "f32")
 
     def features(self, photos: np.ndarray) -> np.ndarray:
@@ -55,16 +55,16 @@ class OpenVINOEngine:
         return channels_first.transpose(0, 2, 3, 1)
 
     def _run(self, photos: np.ndarray, output: int) -> np.ndarray:
-        """The graph always gives both; only the one that is asked for is copied. Next to a graph that gives the
-        features alone: the same bits, 0 to 0.4 % slower."""
+        """Run the graph, which always computes both outputs, and copy one. Compared with a graph for the features
+        alone, the result is bit-identical and takes 0 to 0.4 % longer."""
         photos = np.ascontiguousarray(photos)
         with self._one_at_a_time:
             return self._request.infer({0: photos}, share_inputs=True, share_outputs=True)[output].copy()
 
 
 def let_tensorflow_be_converted() -> None:
-    """Work around OpenVINO 2026.4, which runs `exec("del tensorflow")` when it asks for TensorFlow's version: since
-    Python 3.13 `exec` cannot delete a function's names (PEP 667), so every conversion ends in a NameError."""
+    """Work around OpenVINO 2026.4, which runs `exec("del tensorflow")` after it read TensorFlow's version. Since
+    Python 3.13, `exec` cannot delete a function's local names (PEP 667), so every conversion ends in a NameError."""
     import tensorflow as tf
     from openvino.frontend.tensorflow import utils
 
@@ -72,17 +72,18 @@ def let_tensorflow_be_converted() -> None:
 
 
 def _converted(backbone: Backbone) -> ov.Model:
-    """uint8 RGB (n, pixels, pixels, 3) → features (n, size), activations (n, grid_size, grid_size, channels)."""
+    """Convert TensorFlow's graph: uint8 RGB (n, pixels, pixels, 3) → features (n, size), activations (n, grid_size,
+    grid_size, channels)."""
     from .tensorflow import TensorFlowEngine
 
     key = backbone.fingerprint, backbone.architecture
     if key not in _last_converted:
         let_tensorflow_be_converted()
         graph = ov.convert_model(TensorFlowEngine(backbone).compiled)
-        features_and_activations = graph.outputs[:2]  # behind them stand those of gradients
+        features_and_activations = graph.outputs[:2]  # the outputs after them are for gradients
         _last_converted.clear()
         _last_converted[key] = ov.Model(features_and_activations, graph.get_parameters(), backbone.architecture.name)
     return _last_converted[key]
 
 
-_last_converted: dict[tuple[str, Architecture], ov.Model] = {}  # it takes 3 to 13 seconds, and each precision is tried
+_last_converted: dict[tuple[str, Architecture], ov.Model] = {}  # converting takes 3 to 13 s; two precisions share it

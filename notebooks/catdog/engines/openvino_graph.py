@@ -1,4 +1,4 @@
-"""VGG16 and EfficientNet-Lite0 as graphs of OpenVINO's own operations, for which no TensorFlow is needed."""
+"""VGG16 and EfficientNet-Lite0 as graphs of OpenVINO's own operations, without TensorFlow."""
 
 import itertools
 
@@ -13,11 +13,11 @@ from .openvino_ops import op, ov, quantized
 
 
 def build_graph(backbone: Backbone, params: Int8Params | None = None) -> ov.Model:
-    """A backbone of `int8.QUANTIZABLE`: uint8 RGB (n, pixels, pixels, 3) → activations float32 (n, channels, cells,
-    cells).
+    """Build the graph of a backbone in `int8.QUANTIZABLE`: uint8 RGB (n, pixels, pixels, 3) → activations float32 (n,
+    channels, cells, cells).
 
-    With int8 parameters, kernels are int8 and what enters each convolution is quantized to its range; OpenVINO turns
-    such a graph into int8 arithmetic.
+    With int8 parameters, kernels are int8 and each convolution's inputs are quantized to its range; OpenVINO runs such
+    a graph in int8 arithmetic.
     """
     if backbone.architecture.name == lite0.NAME:
         return lite0_graph.build_graph(backbone.weights, backbone.architecture.pixels, params)
@@ -36,14 +36,15 @@ def _vgg16(backbone: Backbone, params: Int8Params | None) -> ov.Model:
         values = op.convolution(values, _kernel(backbone, layer, params), [1, 1], [1, 1], [1, 1], [1, 1], name=layer)
         values = op.relu(op.add(values, op.constant(bias.reshape(1, -1, 1, 1))))
         if following:
-            values = quantized(values, following, params)  # before pooling, which is then done in int8, too
+            values = quantized(values, following, params)  # before pooling, so that pooling runs in int8, too
         if following and following.split("_")[0] != layer.split("_")[0]:
             values = op.max_pool(values, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
     return ov.Model([values], [photos], backbone.architecture.name)
 
 
 def with_features(graph: ov.Model, architecture: Architecture) -> ov.Model:
-    """A graph that gives activations, (n, channels, cells, cells) → one that gives features (n, size) before them."""
+    """Pool the output of `graph`, activations (n, channels, cells, cells): return a graph with two outputs, features
+    (n, size) and these activations."""
     activations = graph.output(0).get_node().input_value(0)
     pools = {"max": op.reduce_max, "mean": op.reduce_mean}
     parts = [pools[part](activations, op.constant([2, 3]), False) for part in architecture.pooling]
@@ -62,6 +63,6 @@ def _kernel(backbone: Backbone, layer: str, params: Int8Params | None):
 
 
 def _channels_first(kernel: np.ndarray, layer: str) -> np.ndarray:
-    """A kernel as OpenVINO keeps it, (out, in, 3, 3); the first takes RGB where Keras' takes BGR."""
+    """Transpose a kernel to OpenVINO's layout, (out, in, 3, 3). The first layer's takes RGB; in Keras it takes BGR."""
     kernel = kernel.transpose(3, 2, 0, 1)
     return np.ascontiguousarray(kernel[:, ::-1] if layer == LAYERS[0] else kernel)

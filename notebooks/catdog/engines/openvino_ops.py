@@ -1,4 +1,4 @@
-"""OpenVINO itself, and what every graph of its operations needs."""
+"""OpenVINO, and helpers for graphs of its operations."""
 
 from .. import packages
 from ..machine import processors
@@ -14,25 +14,26 @@ except ImportError as error:
 
 
 def has_bfloat16() -> bool:
-    """Whether this processor computes in bfloat16."""
+    """Tell whether this processor supports bfloat16."""
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def compiled(graph: ov.Model, precision: str) -> ov.InferRequest:
-    """`graph` ready to run on the CPU, in "f32" or "bf16", for the shortest wait for each batch."""
+    """Compile `graph` for the CPU, in "f32" or "bf16", for the lowest latency per batch."""
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision, **_threads()}
     return ov.Core().compile_model(graph, "CPU", settings).create_infer_request()
 
 
 def _threads() -> dict[str, int | bool]:
-    """No more than whoever deals out the processors allows, and on whichever are free. By itself OpenVINO takes all, or
-    ties its threads to the first ones, where two workers would meet: together 4.7 photos a second, and 9.3 untied."""
+    """Limit the threads to `threads()` and leave them unpinned if the machine is shared. By default, OpenVINO uses all
+    processors or pins its threads to the first ones, where two workers collide: together they then process 4.7 photos
+    per second, and 9.3 unpinned."""
     shared = threads() < processors()
     return {"INFERENCE_NUM_THREADS": threads(), "ENABLE_CPU_PINNING": False} if shared else {}
 
 
 def quantized(values, layer: str, params: Int8Params | None):
-    """Without int8 parameters `values` as they are, else in the 256 steps of what enters `layer`."""
+    """Quantize `values` to the 256 steps of the inputs of `layer`; without int8 parameters, return them unchanged."""
     if not params:
         return values
     low, high = (op.constant(limit) for limit in params.arrays[f"{layer}/range"])

@@ -1,4 +1,4 @@
-"""Parity checks: does an engine answer as float32 TensorFlow does, and a pruned model as the whole one?"""
+"""Parity checks: does an engine answer like float32 TensorFlow, and a pruned model like the whole one?"""
 
 from dataclasses import asdict, dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 AGREEMENT = 0.995
 MEAN_DIFFERENCE = 0.03
 PRUNED_AGREEMENT = 0.99
-FEW = 30  # photos, below which they say too little
+FEW = 30  # photos: a check on fewer says too little
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class ParityCheck:
 
     Attributes:
         agreement: share of photos with the same top-1.
-        mean_difference: mean over the photos of the largest difference of a probability.
-        photos: how many there were.
+        mean_difference: mean over the photos of the largest difference between probabilities.
+        photos: number of photos.
     """
 
     agreement: float
@@ -26,13 +26,13 @@ class ParityCheck:
 
     @property
     def failure(self) -> str:
-        """Why the engine is not to be trusted; nothing when it is."""
+        """Reason not to trust the engine; empty if it passed."""
         if self.photos and self.agreement >= AGREEMENT and self.mean_difference <= MEAN_DIFFERENCE:
             return ""
         return (
             f"on {self.photos:,} photos it agrees with float32 TensorFlow on {self.agreement:.1%} "
-            f"({AGREEMENT:.1%} are needed), and probabilities differ by {self.mean_difference:.3f} "
-            f"(at most {MEAN_DIFFERENCE})."
+            f"(at least {AGREEMENT:.1%} is required), and probabilities differ by {self.mean_difference:.3f} "
+            f"(at most {MEAN_DIFFERENCE} is allowed)."
         )
 
     def as_card(self) -> dict:
@@ -40,7 +40,7 @@ class ParityCheck:
 
 
 def compare(probabilities: np.ndarray, reference: np.ndarray) -> ParityCheck:
-    """Two arrays of probabilities (n, classes) for the same photos."""
+    """Compare two arrays of probabilities (n, classes) for the same photos."""
     if not len(reference):
         return ParityCheck(0.0, 0.0, 0)
     agreement = (probabilities.argmax(axis=1) == reference.argmax(axis=1)).mean()
@@ -50,15 +50,15 @@ def compare(probabilities: np.ndarray, reference: np.ndarray) -> ParityCheck:
 
 @dataclass(frozen=True)
 class PrunedParityCheck:
-    """How a pruned model, which has a last layer of its own, compares with the whole model on photos that neither
-    was trained on (see `pruned_models.prune`).
+    """How a pruned model, which has its own last layer, compares with the whole model on photos that neither was
+    trained on (see `pruned_models.prune`).
 
     Attributes:
         agreement: share of photos with the same top-1.
-        accuracy_drop: by how many points fewer photos are right; below 0 it is the better one.
-        low, high: 95 % interval of that.
-        max_drop: how many points it may be.
-        photos: how many there were.
+        accuracy_drop: loss of accuracy in points; below 0 if the pruned model is better.
+        low, high: 95 % interval of `accuracy_drop`.
+        max_drop: largest allowed `accuracy_drop`.
+        photos: number of photos.
     """
 
     agreement: float
@@ -70,18 +70,22 @@ class PrunedParityCheck:
 
     @property
     def failure(self) -> str:
-        """Why it is not to be trusted; nothing when it is."""
+        """Reason not to trust the pruned model; empty if it passed."""
         if self.photos < FEW:
-            return f"{self.photos} photos are too few to check it by: it takes {FEW}."
+            return f"{self.photos} photos are too few for a parity check: {FEW} are needed."
         if self.agreement >= PRUNED_AGREEMENT and self.accuracy_drop <= self.max_drop:
             return ""
-        return f"{self} At least {PRUNED_AGREEMENT:.0%} and at most {self.max_drop:.1f} points are wanted."
+        return (
+            f"{self} At least {PRUNED_AGREEMENT:.0%} agreement is required, and at most {self.max_drop:.1f} points may "
+            "be lost."
+        )
 
     def __str__(self) -> str:
-        change = f"{abs(self.accuracy_drop):.1f} points {'fewer' if self.accuracy_drop >= 0 else 'more'} are right"
+        change = f"{abs(self.accuracy_drop):.1f} points {'lower' if self.accuracy_drop >= 0 else 'higher'}"
         return (
-            f"on {self.photos:,} photos that neither was trained on it agrees with the whole model on "
-            f"{self.agreement:.1%}, and {change} (95 % interval of what is lost: {self.low:+.1f} to {self.high:+.1f})."
+            f"on {self.photos:,} photos that neither was trained on, it agrees with the whole model on "
+            f"{self.agreement:.1%}, and accuracy is {change} (95 % interval of the loss: {self.low:+.1f} to "
+            f"{self.high:+.1f})."
         )
 
     def as_card(self) -> dict:
@@ -91,10 +95,10 @@ class PrunedParityCheck:
 def compare_pruned(
     logits: np.ndarray, reference: np.ndarray, targets: np.ndarray, max_drop: float
 ) -> PrunedParityCheck:
-    """The pruned model's logits (n, classes) against the whole model's, for photos of the classes `targets`.
+    """Compare the pruned model's logits (n, classes) with the whole model's, for photos of the classes `targets`.
 
-    The interval is that for matched pairs with half a photo added to each of the four kinds (Agresti & Min 2005,
-    https://doi.org/10.1002/sim.1781): it stays honest where hardly any photo is judged differently.
+    The interval is for matched pairs, with half a photo added to each of the four cells of the table (Agresti & Min
+    2005, https://doi.org/10.1002/sim.1781): it holds even if the two disagree on hardly any photo.
     """
     if not len(targets):
         return PrunedParityCheck(0.0, 0.0, -100.0, 100.0, max_drop, 0)

@@ -13,9 +13,10 @@ from .quantization import quantize
 
 @dataclass(frozen=True)
 class PrunedNetwork(Int8Params):
-    """For each convolution what `Int8Params` have, and `<layer>/kernel` int8 (3, 3, in, out), in steps of its scale.
+    """The arrays of `Int8Params`, and for each convolution `<layer>/kernel`: int8 (3, 3, in, out), in steps of its
+    scale.
 
-    Raises ValueError when the arrays are not these.
+    Raises ValueError for any other arrays.
     """
 
     def __post_init__(self):
@@ -27,11 +28,11 @@ class PrunedNetwork(Int8Params):
             for kernel, scale, entering in zip(kernels, scales, [3, *map(len, scales)])
         )
         if not fits or self.widths[-1] != VGG16.channels:
-            raise ValueError("the pruned network's arrays make no sense")
+            raise ValueError("the pruned network's arrays are invalid")
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Channels that each layer gives."""
+        """Output channels of each layer."""
         return tuple(len(self.arrays[f"{layer}/bias"]) for layer in LAYERS)
 
     def steps(self, layer: str, weights: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -39,7 +40,7 @@ class PrunedNetwork(Int8Params):
 
 
 def quantize_pruned(narrow: Weights, photos: Iterable[np.ndarray], architecture: Architecture = VGG16) -> PrunedNetwork:
-    """Quantize a narrow network, as `quantize` does the whole one (post-training quantisation: Nagel et al. 2021,
+    """Quantize a pruned network as `quantize` does the whole one (post-training quantization: Nagel et al. 2021,
     https://arxiv.org/abs/2106.08295).
 
     Raises EngineUnavailable: see `quantize`.

@@ -1,4 +1,4 @@
-"""Quantise a backbone to int8 after training, by NNCF."""
+"""Post-training quantization of a backbone to int8, by NNCF."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,10 +16,10 @@ CALIBRATION_PHOTOS = 32
 
 
 def quantize(backbone: Backbone, photos: Iterable[np.ndarray]) -> Int8Params:
-    """Quantize the base after training (NNCF, preset MIXED: kernels by channel, fast bias correction).
+    """Quantize a trained backbone (NNCF, preset MIXED: kernels per channel, fast bias correction).
 
-    Calibrated on 32, 64, 128 or 300 of 1,300 photos of cats and dogs, the int8 network gave the same answers as in
-    float32, and probabilities differed by 0.0015 on average: `CALIBRATION_PHOTOS` is enough.
+    Calibrated on 32, 64, 128 or 300 of 1,300 photos of cats and dogs, the int8 network gave the same answers as the
+    float32 one, and probabilities differed by 0.0015 on average: `CALIBRATION_PHOTOS` is enough.
 
     Args:
         photos: uint8 (pixels, pixels, 3) each, from `images.read_photo`.
@@ -27,7 +27,7 @@ def quantize(backbone: Backbone, photos: Iterable[np.ndarray]) -> Int8Params:
     Raises:
         EngineUnavailable: NNCF or OpenVINO is not installed.
     """
-    os.environ.setdefault("NNCF_CI", "1")  # or NNCF reports every use to Google Analytics
+    os.environ.setdefault("NNCF_CI", "1")  # else NNCF reports every use to Google Analytics
     packages.install_packages("nncf")
     from .openvino_graph import build_graph
 
@@ -36,7 +36,7 @@ def quantize(backbone: Backbone, photos: Iterable[np.ndarray]) -> Int8Params:
     except ImportError as error:
         raise EngineUnavailable("engine-not-installed", "NNCF is not installed (pip install nncf).") from error
     inputs = [photo[None] for photo in photos]
-    seen = bar(what="Quantizing", unit="photos", total=2 * len(inputs))  # NNCF looks at each twice
+    seen = bar(what="Quantizing", unit="photos", total=2 * len(inputs))  # NNCF reads each twice
     with seen, _without_richs_bars():
         quantized = nncf.quantize(
             build_graph(backbone),
@@ -50,7 +50,7 @@ def quantize(backbone: Backbone, photos: Iterable[np.ndarray]) -> Int8Params:
 
 @contextmanager
 def _without_richs_bars() -> Iterator[None]:
-    """NNCF's own bars are widgets of hundreds of messages, which Colab and saved notebooks show as empty boxes."""
+    """Hide NNCF's own bars: widgets of hundreds of messages, which Colab and saved notebooks show as empty boxes."""
     import rich
 
     console = rich.get_console()
@@ -63,7 +63,7 @@ def _without_richs_bars() -> Iterator[None]:
 
 
 class _Shown(Sequence):
-    """`items`, and each that is taken moves the bar."""
+    """`items` that advance the bar when they are read."""
 
     def __init__(self, items: Sequence, shown):
         self._items, self._shown = items, shown
@@ -77,11 +77,11 @@ class _Shown(Sequence):
 
 
 def _arrays(quantized) -> Iterable[tuple[str, np.ndarray]]:
-    """What NNCF decided, read from its graph: FakeQuantize → Convolution(Multiply(int8 kernel, scale)) → Add(bias).
+    """Read the parameters from NNCF's graph: FakeQuantize → Convolution(Multiply(int8 kernel, scale)) → Add(bias).
 
-    NNCF also quantizes values that enter no convolution, such as those that an addition takes; ours does not. Where
-    NNCF has a range for each channel, ours has one for all of them: on 1,300 photos EfficientNet-Lite0's features
-    then differ from float32's by 12.6 %, and by 14.8 % in NNCF's own graph.
+    NNCF also quantizes values that do not enter a convolution, such as the inputs of an addition; our graph does not.
+    If NNCF has a range per channel, ours has one for all channels: on 1,300 photos, EfficientNet-Lite0's features then
+    differ from float32's by 12.6 %, and by 14.8 % in NNCF's own graph.
     """
     for node in quantized.get_ordered_ops():
         layer = node.get_friendly_name()
@@ -91,7 +91,7 @@ def _arrays(quantized) -> Iterable[tuple[str, np.ndarray]]:
         while entering.get_type_name() == "MaxPool":
             entering = _source(entering, 0)
         (added,) = (target.get_node() for target in node.output(0).get_target_inputs())
-        low, high = (_source(entering, place).data for place in (1, 2))  # one for each channel, before depthwise ones
+        low, high = (_source(entering, place).data for place in (1, 2))  # one per channel in front of depthwise layers
         yield f"{layer}/range", np.array([low.min(), high.max()], np.float32)
         yield f"{layer}/scale", _source(kernel, 1).data.reshape(-1).astype(np.float32)
         yield f"{layer}/bias", _source(added, 1).data.reshape(-1).astype(np.float32)

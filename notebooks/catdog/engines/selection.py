@@ -1,4 +1,4 @@
-"""Which engine? The fastest on this machine that proves itself."""
+"""Which engine? The fastest on this machine that passes its parity check."""
 
 import contextlib
 import json
@@ -17,11 +17,11 @@ from .base import BEFORE, TENSORFLOW, Engine, EngineUnavailable, candidates, has
 
 AUTO = "auto"
 _ROUNDS = 3
-_DAYS_KEPT = 7  # should something else have slowed a measurement down
+_DAYS_KEPT = 7  # in case another program slowed a measurement down
 
 
 def require_engine(name: str) -> None:
-    """Raises UserError where there is no engine of this name, today or before."""
+    """Raise UserError unless an engine has this name, or had it in an earlier release."""
     require_known(name, AUTO, *BEFORE)
 
 
@@ -33,19 +33,19 @@ def select(
     backbone: Architecture = VGG16,
     own: Mapping[str, str] | None = None,
 ) -> Engine:
-    """Open the engine `wanted`, or for "auto" the fastest here that proves itself; say which, and which not and why.
+    """Open the engine `wanted`, or for "auto" the fastest here that passes its parity check.
 
-    TensorFlow, where it is no candidate for its speed, is what is left when the others fail.
+    If TensorFlow is too slow to be a candidate, it is still the fallback when all candidates fail.
 
     Args:
         opened: opens an engine by its name; may raise EngineUnavailable.
-        failure: "" for an engine whose answers can be trusted, else the reason against it.
-        say: told which one, and which not and why.
-        backbone: times are remembered for each.
-        own: further candidates that are made for one model, by name, each with what tells its time from others'.
+        failure: returns "" for an engine whose answers can be trusted, else the reason not to trust it.
+        say: is told which engine was chosen, and which were skipped and why.
+        backbone: measured times are kept for each backbone.
+        own: further candidates, made for one model, by name; each with the key under which its time is kept.
 
     Raises:
-        UserError: the engine that was wanted fails, or all do.
+        UserError: the engine `wanted` fails, or all engines fail.
     """
     if wanted != AUTO:
         found = _tried(wanted, opened, failure)
@@ -55,7 +55,7 @@ def select(
         return found
     names = {name: name for name in candidates()} | dict(own or {})
     speeds = _measured(names, opened, _memory(backbone))
-    fastest_first = sorted(names, key=lambda name: speeds.get(name, 0))  # unmeasured ones first: it is said why
+    fastest_first = sorted(names, key=lambda name: speeds.get(name, 0))  # unmeasured ones first, to report why
     for name in dict.fromkeys([*fastest_first, TENSORFLOW]):
         found = _tried(name, opened, failure)
         if not isinstance(found, str):
@@ -67,7 +67,7 @@ def select(
 
 
 def _tried(name: str, opened: Callable[[str], Engine], failure: Callable[[Engine], str]) -> Engine | str:
-    """The engine, or the reason against it."""
+    """Return the engine, or the reason not to use it."""
     try:
         engine = opened(name)
         return failure(engine) or engine
@@ -76,8 +76,8 @@ def _tried(name: str, opened: Callable[[str], Engine], failure: Callable[[Engine
 
 
 def _measured(names: Mapping[str, str], opened: Callable[[str], Engine], memory: Path) -> dict[str, float]:
-    """Seconds per photo of the engines that can be opened, by name: as remembered by what `names` calls them, or
-    measured now."""
+    """Return seconds per photo for each engine that can be opened, by name: kept under the keys in `names`, or measured
+    now."""
     known = _remembered(memory)
     for name, remembered_as in names.items():
         if remembered_as not in known:
@@ -88,7 +88,7 @@ def _measured(names: Mapping[str, str], opened: Callable[[str], Engine], memory:
 
 
 def seconds_per_photo(engine: Engine) -> float:
-    """Median of three batches of noise, after one to warm up. Noise takes as long as photos."""
+    """Return the median over three batches of noise, after one to warm up. Noise takes as long as photos."""
     pixels = engine.architecture.pixels
     photos = np.random.default_rng(0).integers(0, 256, (2, pixels, pixels, 3), dtype=np.uint8)
     engine.features(photos)
@@ -101,7 +101,7 @@ def seconds_per_photo(engine: Engine) -> float:
 
 
 def _remembered(memory: Path) -> dict[str, float]:
-    """Seconds per photo by engine, as they were measured on a machine like this one with these libraries."""
+    """Read seconds per photo by engine, as measured on a machine like this one with the same libraries."""
     try:
         if time.time() - memory.stat().st_mtime > _DAYS_KEPT * 86_400:
             return {}
@@ -118,7 +118,7 @@ def _memory(backbone: Architecture = VGG16) -> Path:
 
 
 def _processor() -> str:
-    """Model and abilities; virtual machines often hide the model but not what it can do."""
+    """Identify the processor by model and flags: virtual machines often hide the model, but not the flags."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

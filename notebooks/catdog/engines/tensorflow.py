@@ -1,4 +1,4 @@
-"""TensorFlow: compiled once, in float32 the reference, in mixed precision for GPUs."""
+"""TensorFlow, compiled once: in float32 the reference, in mixed precision for GPUs."""
 
 import numpy as np
 
@@ -9,9 +9,8 @@ from .base import TENSORFLOW, TENSORFLOW_MIXED, in_batches
 
 
 class TensorFlowEngine:
-    """See `engines.Engine`. `model` is the Keras network that it runs, `compiled` gives features and activations.
-
-    The signature leaves the number of photos open, so that no batch is traced or compiled a second time.
+    """An engine on TensorFlow, see `base.Engine`. `model` is the Keras network; `compiled` computes features and
+    activations. Its signature leaves the number of photos open, so no batch size is traced or compiled again.
     """
 
     def __init__(self, backbone: Backbone, mixed: bool = False):

@@ -4,5 +4,5 @@ from .. import moved
 
 
 def __getattr__(name: str):
-    """What was called `catdog.training` before."""
+    """Look up what earlier releases kept in `catdog.training`."""
     return moved.look_up("training", name)

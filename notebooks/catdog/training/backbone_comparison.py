@@ -1,4 +1,4 @@
-"""Which backbone, and at which size? Each is tried on your photos by cross-validation."""
+"""Which backbone, and at which size? Cross-validation on your photos compares them."""
 
 import dataclasses
 from collections import Counter
@@ -27,21 +27,21 @@ CANDIDATES = (
     (lite0.NAME, 224, CROP),
     (lite0.NAME, 288, CROP),
 )
-_MOST_PHOTOS = 2_000  # that each candidate looks at
-_FEWEST_JUDGED = 10  # photos: with fewer, one photo decides
+_MOST_PHOTOS = 2_000  # per candidate
+_FEWEST_JUDGED = 10  # photos: with fewer, a single photo decides
 _ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A backbone at one size, and what a last layer on it says of photos that it was not trained on.
+    """A backbone at one size, and its cross-validated results.
 
     Attributes:
-        backbone, pixels, fit: as the settings call them.
-        engine: what ran it, by name.
-        rate: photos a second on this machine, measured in turn with the others of the same comparison.
-        report: by cross-validation; `log_loss`: the mean cross-entropy of these answers.
-        judged, right: of each photo that was looked at, bool (n,).
+        backbone, pixels, fit: as in the settings.
+        engine: name of the engine that ran it.
+        rate: photos per second on this machine, measured in alternation with the other candidates.
+        report: metrics by cross-validation; `log_loss`: mean cross-entropy of the same answers.
+        judged, right: for each photo, whether it was judged and whether the answer is right, bool (n,).
     """
 
     backbone: str
@@ -55,8 +55,8 @@ class Tried:
     right: np.ndarray
 
     def p_against(self, other: "Tried") -> float:
-        """How likely chance alone makes so large a difference (see `mcnemar`), on photos that both were judged
-        by: what counts as a near copy, and with whom a photo is dealt, depends on the network."""
+        """Return the p-value of the difference (see `mcnemar`) on the photos that were judged for both. Which photos
+        are judged depends on the backbone: its features decide which are near copies, and so the folds."""
         both = self.judged & other.judged
         lost, won = int((both & other.right & ~self.right).sum()), int((both & self.right & ~other.right).sum())
         return mcnemar(lost, won)
@@ -65,9 +65,10 @@ class Tried:
 def compare_networks(
     dataset: Dataset, wanted: str, *, seed: int = 0, candidates: Sequence[tuple[str, int, str]] = CANDIDATES
 ) -> list[Tried]:
-    """Try each of `candidates`, (backbone, pixels, fit). Their features are kept, so a network that you then choose
-    starts from these. At most 2,000 photos are looked at, classes evenly. One whose weights cannot be had is left out;
-    with too few photos to judge by, all are, and that is said.
+    """Cross-validate each of `candidates`, (backbone, pixels, fit), on at most 2,000 photos, balanced by class.
+
+    Keeps their features, so training with the backbone that you choose starts from them. Skips a candidate whose
+    weights are unavailable, and all candidates if there are too few photos to judge by; says so.
 
     Args:
         wanted: the engine, as for `engine_selection.EngineSelection`.
@@ -82,14 +83,14 @@ def compare_networks(
         try:
             backbone = load_backbone(name, pixels, how)
         except UserError as error:
-            print(f"Left out: {error} [{error.code}]")
+            print(f"Skipped: {error} [{error.code}]")
             continue
         engines = EngineSelection(some, backbone, FeatureCache(backbone), wanted)
         data = features_by_split(some, engines.chosen, engines.store)
         fit, targets = fit_head(data, len(some.classes), seed=seed), train_and_valid(data)[1]
         judged = fit.judged
         if failure := _too_few(int(judged.sum())):
-            print(f"Left out: {failure}")
+            print(f"Skipped: {failure}")
             continue
         said = fit.out_of_fold[judged]
         right = judged.copy()
@@ -104,27 +105,27 @@ def _too_few(judged: int) -> str:
     if judged >= _FEWEST_JUDGED:
         return ""
     return (
-        f"Only {judged} photos can be judged by cross-validation, which is too few to compare networks: add photos, "
-        f"until there are {_FEWEST_JUDGED} or more."
+        f"Cross-validation can judge only {judged} photos, which is too few to compare networks: add photos until "
+        f"there are {_FEWEST_JUDGED} or more."
     )
 
 
 def _rates(engines: Sequence[Engine]) -> list[float]:
-    """Photos a second of each, at the end and in turn: what else keeps the machine busy then slows all of them."""
+    """Measure photos per second of each engine, in alternation, so that other load slows all of them alike."""
     rounds = [[seconds_per_photo(engine) for engine in engines] for _ in range(_ROUNDS)]
     return [1 / seconds for seconds in np.median(rounds, axis=0).tolist()]
 
 
 def table(tried: Sequence[Tried]) -> str:
-    """A line for each: how many are right, how sure that is, how fast; and whether it differs from the first by more
-    than chance explains. Nothing for none."""
+    """Format one line per candidate: accuracy and its interval, speed, and the p-value against the first. Empty for no
+    candidates."""
     if not tried:
         return ""
     wide = max(len(name) for name in ("backbone", *(one.backbone for one in tried)))
     of_engine = max(len(name) for name in ("engine", *(one.engine for one in tried)))
     lines = [
         f"{'backbone'.ljust(wide)} pixels fit     {'engine'.ljust(of_engine)}   right   95 % interval   log loss   "
-        "photos/s   p, against the first"
+        "photos/s   p vs. the first"
     ]
     for one in tried:
         interval = f"{one.report.low:.1%} to {one.report.high:.1%}"
@@ -136,14 +137,15 @@ def table(tried: Sequence[Tried]) -> str:
     return "\n".join(
         [
             *lines,
-            "Photos a second were measured in turn: compare them with each other, not with another run's.",
-            "Below p = 0.05 chance hardly explains the difference. Set BACKBONE, PIXELS and FIT to choose.",
+            "Compare photos/s within this table only: other runs find the machine under a different load.",
+            "Differences with p below 0.05 are unlikely to be chance. Set BACKBONE, PIXELS and FIT to choose.",
         ]
     )
 
 
 def _some(dataset: Dataset) -> Dataset:
-    """With at most `_MOST_PHOTOS` photos for training and validation, classes evenly, and none for the test."""
+    """Return a subset of at most `_MOST_PHOTOS` training and validation photos, balanced by class, without test
+    photos."""
     photos = sorted((*dataset.of(TRAIN), *dataset.of(VALID)), key=lambda photo: photo.digest)
     each = max(2, _MOST_PHOTOS // len(dataset.classes))
     chosen: dict[str, list[Photo]] = {label: [] for label in dataset.classes}

@@ -1,4 +1,4 @@
-"""How sure is the model, and is it right to be?"""
+"""Calibration: how confident is the model, and how often is it right?"""
 
 from dataclasses import dataclass
 
@@ -16,29 +16,29 @@ from ..statistics import wilson
 from .linear_head import Features, FitResult, out_of_fold, regression, train_and_valid
 
 BINS = 15
-_SPREAD = 0.4  # of the temperature's logarithm, before any photo was seen
-_AGAINST = 1.0  # strength of what tells photos of the classes from those in `none-of-these`
-_ANY_DISTANCE = 4.0  # the largest there is
+_SPREAD = 0.4  # prior standard deviation of the temperature's logarithm
+_AGAINST = 1.0  # C of the classifier that tells photos of the classes from those in `none-of-these`
+_ANY_DISTANCE = 4.0  # the largest possible
 _UNLIKELY = 0.05
 _FEWEST_NEGATIVES = 2
 
 
 @dataclass(frozen=True)
 class CalibratedHead:
-    """A head whose probabilities are meant, and from when on its answer counts.
+    """A head with calibrated probabilities, and the threshold from which its answers count as confident.
 
     Attributes:
-        head: as it was fitted, its logits divided by `temperature`.
-        ood_detector: tells photos that are unlike all that it was trained on.
-        temperature: over 1 where the model was too sure of itself, under 1 where it was not sure enough.
-        confidence_threshold: the probability from which on it is confident.
-        target: the share of right answers that `confidence_threshold` was chosen for, 0 to 1.
-        coverage: the share of photos that it is confident of, among those that judged it, which it was not trained on.
-        selective_accuracy: the share of these that are right; `low` and `high`: the 95 % interval of that.
-        photos: how many judged.
-        enough: whether these were enough to choose `confidence_threshold` by.
-        negatives: photos in `none-of-these`; `negatives_found`: that are called unlike without having been learned
-            from; `negatives_far`: that lie far enough from all classes for that.
+        head: the fitted head, its logits divided by `temperature`.
+        ood_detector: detects photos that are unlike the training data.
+        temperature: above 1 if the model was overconfident, below 1 if it was underconfident.
+        confidence_threshold: lowest probability that counts as confident.
+        target: share of right answers that `confidence_threshold` was chosen for, 0 to 1.
+        coverage: share of confident answers on held-out photos.
+        selective_accuracy: share of these that are right; `low`, `high`: its 95 % interval.
+        photos: number of held-out photos.
+        enough: whether these were enough to choose `confidence_threshold`.
+        negatives: number of photos in `none-of-these`; `negatives_found`: how many of them are detected as unlike when
+            held out; `negatives_far`: how many are detected by their distance alone.
     """
 
     head: Head
@@ -57,20 +57,20 @@ class CalibratedHead:
     negatives_far: int = 0
 
     def is_confident(self, features: np.ndarray) -> np.ndarray:
-        """Features (n, size) → bool (n,)."""
+        """Tell which answers are confident: features (n, size) → bool (n,)."""
         return (
             self.head.probabilities(features).max(axis=1) >= self.confidence_threshold
         ) & self.ood_detector.in_distribution(features)
 
     def summary(self) -> str:
-        """In a few sentences for a person."""
+        """Describe the calibration in a few sentences."""
         lines = [f"Calibrated with temperature {self.temperature:.2f}."]
         if self.enough:
             lines.append(f"Answers count as confident from {self.confidence_threshold:.1%}.")
         else:
             lines.append(
-                f"{self.photos:,} held-out photos do not show a threshold for {self.target:.1%}: there are too few, or "
-                "one of the most confident answers was wrong (see the worst mistakes). So answers count as confident "
+                f"{self.photos:,} held-out photos do not give a threshold for {self.target:.1%}: there are too few, or "
+                "one of the most confident answers is wrong (see the worst mistakes). Answers count as confident "
                 f"from {self.confidence_threshold:.1%}."
             )
         if self.photos:
@@ -87,37 +87,37 @@ class CalibratedHead:
         if not self.negatives:
             return []
         if self.negatives < _FEWEST_NEGATIVES:
-            return [f"{self.negatives} photo in {NONE_OF_THESE} is too few to learn from."]
+            return [f"{self.negatives} photo in {NONE_OF_THESE} is not enough to learn from."]
         return [
-            f"A model that was trained without them tells {self.negatives_found:,} of {self.negatives:,} photos in "
-            f"{NONE_OF_THESE} from the classes; without that folder it would tell {self.negatives_far:,}."
+            f"Of {self.negatives:,} photos in {NONE_OF_THESE}, a model that was not trained on them rejects "
+            f"{self.negatives_found:,}; without that folder it would reject {self.negatives_far:,}."
         ]
 
     def as_card(self) -> dict:
-        """The numbers as plain JSON values."""
+        """Return the numbers as plain JSON values."""
         names = ["temperature", "target", "coverage", "selective_accuracy", "low", "high", "photos", "enough"]
         names += ["negatives", "negatives_found", "negatives_far"] if self.negatives >= _FEWEST_NEGATIVES else []
         return {name: getattr(self, name) for name in names}
 
     @property
     def thresholds(self) -> Thresholds:
-        """As a card holds them."""
+        """Thresholds as stored in the card."""
         return Thresholds(self.confidence_threshold, self.ood_detector.limit)
 
 
 def calibrate(
     fit: FitResult, data: Features, *, target: float = 0.99, negatives: np.ndarray | None = None
 ) -> CalibratedHead:
-    """Temperature scaling (Guo et al. 2017, https://arxiv.org/abs/1706.04599), the threshold of "not sure" and the
-    limit of "unlike", all by what was said out of fold.
+    """Calibrate a head on its out-of-fold answers: temperature scaling (Guo et al. 2017,
+    https://arxiv.org/abs/1706.04599), the confidence threshold and the out-of-distribution limit.
 
     Args:
         fit: from `linear_head.fit_head`.
         data: what `fit` was fitted on.
-        target: of the answers that it is sure of, this share shall be right.
-        negatives: features (n, size) of photos that are none of the classes, if there are any.
+        target: share of the confident answers that must be right.
+        negatives: features (n, size) of photos of none of the classes, if any.
 
-    Raises UserError when `target` is no share.
+    Raises UserError if `target` is not a share.
     """
     require_target(target)
     features, targets = train_and_valid(data)
@@ -142,8 +142,8 @@ def calibrate(
 def _ood_detector(
     fit: FitResult, features: np.ndarray, targets: np.ndarray, judged: np.ndarray, negatives: np.ndarray | None
 ) -> tuple[OODDetector, np.ndarray, tuple[int, int, int]]:
-    """And which of the rows `judged` it knows, bool, as if it had not seen them; and how many photos of something else
-    there are, are found, and would be found by their distance alone."""
+    """Fit the out-of-distribution detector. Also return which of the rows `judged` are in distribution when held out,
+    bool; and the numbers of negatives: all, detected, and detected by their distance alone."""
     classes = len(fit.head.bias)
     trained = np.unique(np.concatenate([seen for seen, _ in fit.folds])) if fit.folds else np.arange(len(targets))
     centers = centers_of(features[trained], targets[trained], classes)
@@ -162,8 +162,8 @@ def _ood_detector(
 
 
 def _against(known: np.ndarray, negatives: np.ndarray, seed: int) -> tuple[np.ndarray, float, np.ndarray]:
-    """What tells photos of the classes from others: kernel, bias, and which photos, known ones first, would be taken
-    for others by one that had not seen them. Where those were over 2 % of the known ones, it is asked for more."""
+    """Fit a classifier of negatives against photos of the classes. Return kernel, bias, and which photos, known ones
+    first, it takes for negatives when they are held out. The bias limits these to about 2 % of the known ones."""
     features = np.concatenate([known, negatives])
     is_other = np.r_[np.zeros(len(known), np.int64), np.ones(len(negatives), np.int64)]
     said = out_of_fold(features, is_other, 2, _AGAINST, seed)
@@ -176,21 +176,21 @@ def _against(known: np.ndarray, negatives: np.ndarray, seed: int) -> tuple[np.nd
 
 
 def require_target(target: float) -> None:
-    """Raises UserError for what is not a share."""
+    """Raise UserError if `target` is not a share."""
     if not 0 < target <= 1:
         raise UserError(
             "setting-target-accuracy",
-            "TARGET_ACCURACY must be over 0 and at most 1, such as 0.99: change it in the settings cell.",
+            "TARGET_ACCURACY must be above 0 and at most 1, such as 0.99: change it in the settings cell.",
         )
 
 
 def temperature_of(logits: np.ndarray, targets: np.ndarray) -> float:
-    """That of the largest posterior: the likelihood of the photos, and a normal prior on the temperature's logarithm,
-    by which few photos hardly move it. Logits float (n, classes), class numbers int (n,).
+    """Estimate the temperature with the largest posterior: the likelihood of the photos times a normal prior on its
+    logarithm, so that a few photos hardly move it. Logits float (n, classes), class numbers int (n,).
 
-    A head that is regularised and solved to the end is nearly calibrated, and photos that are all right would ask for
-    a model that is sure beyond measure. Platt's smoothed targets (1999) keep it from that, too, but on 20 photos they
-    turn an error of calibration of 2.8 % into 7.5 %, and on 100 one of 0.8 % into 1.9 % (docs/accuracy.md).
+    A regularized head at its optimum is nearly calibrated, and without the prior, photos that are all right would ask
+    for unlimited confidence. Platt's smoothed targets (1999) prevent that, too, but on 20 photos they raise the
+    calibration error from 2.8 % to 7.5 %, and on 100 from 0.8 % to 1.9 % (docs/accuracy.md).
     """
     scaled = logits.astype(np.float64)
     rows = np.arange(len(targets))
@@ -203,12 +203,12 @@ def temperature_of(logits: np.ndarray, targets: np.ndarray) -> float:
 
 
 def _threshold(confidences: np.ndarray, right: np.ndarray, target: float) -> tuple[float, bool]:
-    """The lowest confidence from which on `target` of the answers are right, and whether the photos show one. One more
-    half is taken for wrong (Jeffreys' prior), or a few photos that are all right would promise what they cannot.
+    """Return the lowest confidence above which `target` of the answers are right, and whether the photos determine it.
+    Jeffreys' prior adds half a wrong answer, so that a few photos that are all right do not promise too much.
 
-    Where they show none, for they are few or one of the surest has a wrong label, it is `target` itself, since
-    confidences are calibrated; unless those above it are right less often by more than chance explains: then it is of
-    no use to anybody, just above all.
+    If they do not determine it, because they are few or one of the most confident has a wrong label, return `target`
+    itself, since confidences are calibrated. If answers above `target` are right significantly less often, no answer
+    can be trusted: return a threshold just below 1.
     """
     order = np.argsort(-confidences, kind="stable")
     wrong = np.cumsum(~right[order])
@@ -225,7 +225,7 @@ def _threshold(confidences: np.ndarray, right: np.ndarray, target: float) -> tup
 
 @dataclass(frozen=True)
 class Bin:
-    """Photos of about the same confidence: how many, their mean confidence, and the share that is right."""
+    """Photos of similar confidence: how many, their mean confidence, and the share of right answers."""
 
     photos: int
     confidence: float
@@ -233,7 +233,7 @@ class Bin:
 
 
 def reliability(probabilities: np.ndarray, targets: np.ndarray) -> list[Bin]:
-    """Photos by the probability of their class, in `BINS` bins of the same width, without the empty ones.
+    """Group photos by confidence into `BINS` bins of equal width, without the empty ones.
 
     Args:
         probabilities: float (n, classes); `targets`: class numbers, int (n,).
@@ -248,7 +248,7 @@ def reliability(probabilities: np.ndarray, targets: np.ndarray) -> list[Bin]:
 
 
 def calibration_error(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """Expected calibration error, 0 to 1 (Naeini et al. 2015, as in Guo et al. 2017): by how much confidence and share
-    of right answers differ, on average. NaN without photos."""
+    """Return the expected calibration error, 0 to 1 (Naeini et al. 2015, as in Guo et al. 2017): the mean difference
+    between confidence and share of right answers. NaN without photos."""
     bins = reliability(probabilities, targets)
     return sum(one.photos * abs(one.confidence - one.right) for one in bins) / len(targets) if bins else float("nan")

@@ -1,4 +1,4 @@
-"""Functions as notebooks call them that were saved before there was `catdog.notebook`, see `moved.py`."""
+"""Functions for notebooks saved before `catdog.notebook` existed, see `moved.py`."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from .trained_head import TrainedHead, measure
 def judge(
     dataset: Dataset, data: Features, fit: FitResult, confidence: CalibratedHead, *, frozen: bool = True
 ) -> Judgement:
-    """See `evaluation.judge`."""
+    """Judge a model, see `evaluation.judge`."""
     reports = measure(fit, confidence, data, dataset.classes, frozen=frozen)
     return evaluation.judge(dataset, data, TrainedHead(fit, confidence, reports, frozen))
 
@@ -27,7 +27,7 @@ def compact_twins(
     wanted: str, dataset: Dataset, engines: EngineSelection, fit: FitResult, *,
     may_lose: float = 0.5, target: float = 0.99, seed: int = 0,
 ) -> TradeOff:  # fmt: skip
-    """See `pruned_models.prune`; `seed` is that of `fit`."""
+    """Prune a model, see `pruned_models.prune`. `seed` is ignored: the seed of `fit` counts."""
     data, frozen = features_by_split(dataset, engines.chosen, engines.store), not engines.backbone.fine_tuned
     calibrated = calibrate(fit, data, target=target)
     reports = measure(fit, calibrated, data, dataset.classes, frozen=frozen)
@@ -39,6 +39,6 @@ def save_model(
     name: str, dataset: Dataset, fit: FitResult, confidence: CalibratedHead, reports: dict[str, Metrics],
     engines: EngineSelection, compact: Candidate | None = None, save_h5: bool = False, **options: Any,
 ) -> Bundle:  # fmt: skip
-    """See `save.save_model`; with `model.keras`, which always was there."""
+    """Save a model, see `save.save_model`; with `model.keras`, which used to be written always."""
     trained = TrainedHead(fit, confidence, reports, not engines.backbone.fine_tuned)
     return save.save_model(name, dataset, trained, engines, compact, save_keras=True, save_h5=save_h5, **options)

@@ -1,4 +1,4 @@
-"""Notebook 1 chooses an engine: candidates are held against float32 TensorFlow on training photos."""
+"""Notebook 1 chooses an engine: candidates must agree with float32 TensorFlow on training photos."""
 
 import contextlib
 import functools
@@ -28,17 +28,17 @@ if TYPE_CHECKING:  # they load TensorFlow, which is not always needed
     from ..engines.tensorflow import TensorFlowEngine
     from ..quiet_keras import keras
 
-SAMPLES = (100, 400)  # where not all of the first agree, the second says whether that was chance
+SAMPLES = (100, 400)  # if an engine fails on the first sample, the second tells whether that was chance
 
 
 class EngineSelection:
-    """The engines that may compute this dataset's features, the one that does, and what is known of them.
+    """The engines for this dataset's features, and the one that was chosen.
 
     Attributes:
         backbone: what they run; `store`: where its features are kept.
         chosen: the engine that is used.
-        reference: float32 TensorFlow, loaded when it is first needed.
-        int8: the int8 parameters that are kept for these photos, or are made now, on a CPU or where they are wanted.
+        reference: float32 TensorFlow, loaded when first needed.
+        int8: the int8 parameters kept for these photos; made now on a CPU, or if the int8 engine is wanted.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class EngineSelection:
     ):
         """Choose the engine `wanted`, or for "auto" the fastest on this machine that passes its parity check.
 
-        A new last layer does not exist yet, so the parity check looks through that of the model that ships, or
-        for another backbone through one that is fitted for it.
+        The new last layer does not exist yet, so the parity check uses the one of the shipped model, or for another
+        backbone one that is fitted for the check.
 
-        Raises UserError when the engine that was wanted cannot be used.
+        Raises UserError if the engine `wanted` cannot be used.
         """
         self.backbone, self.store = backbone, store
         self._dataset, self._photos = dataset, first(dataset.of(TRAIN), SAMPLES[-1])
@@ -69,7 +69,7 @@ class EngineSelection:
         try:
             return self.check_parity(engine, self._head).failure
         except bundle.BundleRefused as refusal:
-            return f"there is nothing to check it by. {refusal}"
+            return f"there is no reference model to check it with. {refusal}"
 
     @functools.cached_property
     def _head(self) -> Head:
@@ -81,8 +81,8 @@ class EngineSelection:
         return regularized_head(features, self._dataset.targets(photos), len(self._dataset.classes))
 
     def check_parity(self, engine: Engine, head: Head) -> ParityCheck:
-        """Hold `engine` against the reference on the first 100 training photos, as seen through `head`; where it
-        fails on those, on the first 400."""
+        """Compare the answers of `head` on features by `engine` and by the reference, for the first 100 training
+        photos; if it fails on those, for the first 400."""
         for size in SAMPLES:
             probabilities = [
                 head.probabilities(compute_features(self._photos[:size], one, self.store, f"Parity check: {one.name}"))
@@ -94,7 +94,7 @@ class EngineSelection:
         return parity
 
     def parity_checks(self, head: Head) -> dict[str, ParityCheck]:
-        """By name, for the engine that was chosen and for int8, as seen through a new last layer."""
+        """Return parity checks by name, of the chosen engine and of int8, with a new last layer."""
         engines = {self.chosen.name: self.chosen}
         if self.int8:
             with contextlib.suppress(EngineUnavailable):
@@ -106,7 +106,7 @@ class EngineSelection:
         return parity_checks
 
     def exact_features(self, photos: np.ndarray) -> np.ndarray:
-        """The reference's features of uint8 (n, pixels, pixels, 3) → float32 (n, size), kept by the pixels."""
+        """Return the reference's features, uint8 (n, pixels, pixels, 3) → float32 (n, size); cached by pixels."""
         digests = [hashlib.sha256(photo.tobytes()).hexdigest() for photo in photos]
         known = self.store.digests(self.reference.engine_id)
         missing = [number for number, digest in enumerate(digests) if digest not in known]
@@ -121,8 +121,8 @@ class EngineSelection:
 
 
 class _Reference:
-    """Float32 TensorFlow as an `Engine` that is loaded only when there is something to compute. `model` is the Keras
-    network that it runs."""
+    """Float32 TensorFlow as an `Engine`, loaded only when there is something to compute. `model` is the Keras
+    network."""
 
     name, engine_id = TENSORFLOW, "fp32 tensorflow"
 
@@ -134,7 +134,7 @@ class _Reference:
     def _engine(self) -> "TensorFlowEngine":
         key = self.fingerprint, self.architecture
         if key not in _loaded:
-            _loaded[key] = cast("TensorFlowEngine", open_engine(TENSORFLOW, self._backbone))  # by that name
+            _loaded[key] = cast("TensorFlowEngine", open_engine(TENSORFLOW, self._backbone))  # this name opens one
         return _loaded[key]
 
     @property
@@ -148,37 +148,37 @@ class _Reference:
         return self._engine.activations(photos)
 
 
-# Or TensorFlow would trace it anew for every re-run of a cell, and warn of that.
+# Else TensorFlow would trace it again for each re-run of a cell, and warn about that.
 _loaded: dict[tuple[str, Architecture], "TensorFlowEngine"] = {}
 
 
 def _cached_int8_params(dataset: Dataset, backbone: Backbone, may_make: bool) -> Int8Params | None:
-    """The int8 parameters for photos of this name: kept by an earlier run, or made now from a few training photos; for
-    backbones that can have them.
+    """Return the int8 parameters for this dataset's name: kept by an earlier run, or made now from a few training
+    photos. None for a backbone that cannot be quantized.
 
-    Those that saw less than half as many photos as they could see now are made again.
+    Parameters from less than half as many photos as are available now are made again.
     """
     if backbone.architecture.name not in QUANTIZABLE:
         return None
     preprocessing = backbone.architecture.preprocessing
     photos = first(dataset.of(TRAIN), CALIBRATION_PHOTOS)
     made_for = f"{preprocessing.version} {backbone.fingerprint} {dataset.name}"
-    path = paths.cache_file("twin", made_for, ".npz")  # as it was called before: what is kept stays of use
+    path = paths.cache_file("twin", made_for, ".npz")  # name of earlier releases: their files stay usable
     kept = load_cached_arrays(path)
     if kept and 2 * int(kept.pop("photos")) >= len(photos):
         return Int8Params(kept)
     if not may_make:
         return None
     try:
-        print(f"Quantizing the network with {len(photos)} training photos, once: ten to forty seconds.", flush=True)
+        print(f"Quantizing the network with {len(photos)} training photos, once; takes 10 to 40 seconds.", flush=True)
         int8 = quantize(backbone, (prepared(photo.path, photo.digest, preprocessing) for photo in photos))
     except EngineUnavailable as unavailable:
-        print(f"There will be no int8 engine: {unavailable}")
+        print(f"The int8 engine is not available: {unavailable}")
         return None
     files.write_if_possible(path, lambda file: np.savez(file, **int8.arrays, photos=len(photos)))
     return int8
 
 
 def first(photos: list[Photo], number: int) -> list[Photo]:
-    """`number` of them, by digest: the same ones each time, whatever is added, but for those that come before."""
+    """Return the first `number` photos by digest. Adding photos changes the choice only where new ones sort first."""
     return sorted(photos, key=lambda photo: photo.digest)[:number]

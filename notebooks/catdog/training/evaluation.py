@@ -1,4 +1,4 @@
-"""How good is the new model? Test photos tell; where a class has few of them, all photos do, by cross-validation."""
+"""How good is the new model? Judged on test photos, or by cross-validation if a class has few of them."""
 
 from dataclasses import dataclass
 
@@ -14,26 +14,25 @@ from .linear_head import MOST_CROSS_VALIDATED, Features, out_of_fold
 from .metrics import Metrics, evaluate
 from .trained_head import CROSS_VALIDATION, TrainedHead
 
-ENOUGH = 25  # test photos of a class: of so many, one more wrong is four points
-_FEW = 10  # photos of a class
-_REPEATS = 3  # of dealing the photos into folds
-_REMEMBERED = 5_000  # photos whose answers a card holds
+ENOUGH = 25  # test photos per class: one wrong answer more then costs four points
+_FEW = 10  # photos per class
+_REPEATS = 3  # of cross-validation, with different folds
+_REMEMBERED = 5_000  # photos at most whose answers a card stores
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Answers of a model, or of ones like it, to photos that it was not trained on.
+    """Answers of a model, or of models like it, to photos that they were not trained on.
 
     Attributes:
         by: `TEST` or `CROSS_VALIDATION`.
-        photos: that were judged.
+        photos: the photos that were judged.
         targets: their class numbers, int (n,).
-        as_trained: probabilities before they were corrected by the temperature, float (n, classes); `probabilities`:
-            after that.
-        reports: split → report, and that of cross-validation under its name. Validation photos have one only where
-            they trained nothing.
-        accuracies: of each repeat, dealt into folds anew.
-        unjudged: classes of which no photo was judged.
+        as_trained: probabilities before temperature scaling, float (n, classes); `probabilities`: after it.
+        reports: split → report, and the report by cross-validation under `CROSS_VALIDATION`. Validation photos have one
+            only if they trained nothing.
+        accuracies: one per repeat, each with different folds.
+        unjudged: classes without a judged photo.
     """
 
     by: str
@@ -47,7 +46,7 @@ class Judgement:
 
     @property
     def report(self) -> Metrics:
-        """That of the photos that were judged."""
+        """Report on the photos that were judged."""
         return self.reports[self.by]
 
     @property
@@ -56,7 +55,7 @@ class Judgement:
         return self.probabilities.argmax(axis=1) == self.targets
 
     def summary(self) -> str:
-        """How good the model is, how that was judged, and what would help."""
+        """Describe how good the model is, how that was judged, and what would help."""
         lines = [self.report.headline(), self._how(), *self.report.details(), *self._few()]
         if len(self.accuracies) > 1:
             low, high = min(self.accuracies), max(self.accuracies)
@@ -64,12 +63,12 @@ class Judgement:
         if self.by == TEST and CROSS_VALIDATION in self.reports:
             lines.append(f"By cross-validation: {self.reports[CROSS_VALIDATION].headline()}")
         if self.unjudged:
-            lines.append(f"Too small to be judged, with one photo each: {listed(self.unjudged)}.")
+            lines.append(f"Classes with too few photos to be judged: {listed(self.unjudged)}.")
         return "\n".join(lines)
 
     def as_card(self) -> dict:
-        """What was answered to each photo, by what it is recognised by, for the next version to be compared with;
-        nothing where there are very many. A class number and not whether it was right: labels may be corrected."""
+        """Return the answer to each photo by its identity, to compare the next version with; empty for very many
+        photos. Stores class numbers instead of right or wrong, since labels may be corrected later."""
         if self.by != CROSS_VALIDATION or len(self.photos) > _REMEMBERED:
             return {}
         answers = self.probabilities.argmax(axis=1).tolist()
@@ -80,28 +79,29 @@ class Judgement:
         if (counts > 0).sum() == 1:
             (only,) = np.flatnonzero(counts)
             return [
-                f"Only photos of {self.report.classes[only]} could be judged: that says nothing of telling them apart."
+                f"Only photos of {self.report.classes[only]} could be judged, so it is unknown whether the model can "
+                "tell the classes apart."
             ]
         few = [f"{label} ({count})" for label, count in zip(self.report.classes, counts) if 0 < count < _FEW]
-        return [f"Few photos judge {listed(few)}: do not rely on their figures."] if few else []
+        return [f"Only a few photos were judged of {listed(few)}: do not rely on these figures."] if few else []
 
     def _how(self) -> str:
         if self.by == TEST:
-            return f"Judged by {len(self.photos):,} test photos, which took no part in training."
+            return f"Judged on {len(self.photos):,} test photos, which took no part in training."
         return (
-            f"A class has fewer than {ENOUGH} test photos, so all {len(self.photos):,} photos judge, by five-fold "
-            "cross-validation: each is answered by a model like yours that was trained without it."
+            f"A class has fewer than {ENOUGH} test photos, so all {len(self.photos):,} photos are used, by five-fold "
+            "cross-validation: each is classified by a model like yours that was trained without it."
         )
 
 
 def judge(dataset: Dataset, data: Features, trained: TrainedHead) -> Judgement:
-    """Judge a model by test photos where each class has `ENOUGH`, else by repeated cross-validation.
+    """Judge a model on test photos if each class has `ENOUGH`, else by repeated cross-validation.
 
-    Where the backbone was fine-tuned on these photos, only test photos can judge.
+    If the backbone was fine-tuned on these photos, only test photos can judge.
 
     Args:
         data: split → (features, float32 (n, size); class numbers, int (n,)), from `features.features_by_split`.
-        trained: by `data`.
+        trained: the head trained on `data`.
     """
     fewest = np.bincount(data[TEST][1], minlength=len(dataset.classes)).min()
     if fewest < ENOUGH and trained.frozen and len(dataset.photos) <= MOST_CROSS_VALIDATED:

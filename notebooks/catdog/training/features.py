@@ -1,4 +1,4 @@
-"""One feature vector per photo, computed once and kept on disk."""
+"""One feature vector per photo, computed once and cached on disk."""
 
 import shutil
 import sqlite3
@@ -27,23 +27,23 @@ Read = TypeVar("Read")
 
 
 class FeaturesDamaged(UserError):
-    """The file of features could not be read and has been set aside."""
+    """An unreadable cache file, which has been renamed and set aside."""
 
 
 class FeatureCache:
-    """Features on disk by the photo's digest and the engine's id, all in one file.
+    """Features on disk, in one file, by the photo's digest and the engine's id.
 
-    The file's name carries preprocessing and backbone, so features made in another way are never found here.
-    SQLite keeps what was written before a kill. Vectors lie apart from the index, so that 100,000 photos are
-    looked up without reading 200 MB. A database on a mounted Drive would be slow and soon broken: there, it is a copy
-    that is kept, fetched when this machine has none.
+    The file's name carries preprocessing and backbone, so features from different ones never mix. SQLite keeps what was
+    written before a kill. The index does not contain the vectors, so looking up 100,000 photos does not read 200 MB. A
+    database on a mounted Drive would be slow and soon corrupt: Drive gets a copy, which is fetched if this machine has
+    no file.
 
     Args:
-        backbone: what computes the features, or an engine of it.
-        folder: where they lie, if not in the cache.
-        keep_seconds: between two copies to Drive while features are computed.
+        backbone: the backbone of the features, or an engine that runs it.
+        folder: where the file is kept, if not in the cache.
+        keep_seconds: time between two copies to Drive while features are computed.
 
-    All methods raise UserError where the file cannot be used, FeaturesDamaged when it has been set aside.
+    All methods raise UserError if the file cannot be used, and FeaturesDamaged if it has been set aside.
     """
 
     def __init__(self, backbone: Backbone | Engine, folder: Path | None = None, keep_seconds: float = 300):
@@ -62,13 +62,13 @@ class FeatureCache:
             print(damaged.shown())
 
     def digests(self, engine_id: str = "") -> set[str]:
-        """Digests of the photos whose features are here, by `engine_id` or by any."""
+        """Return the digests of photos with features by `engine_id`, or by any engine."""
         with self._open() as db:
             rows = db.execute("SELECT digest FROM features WHERE recipe = ?1 OR ?1 = ''", (engine_id,))
             return {digest.hex() for (digest,) in rows}
 
     def read(self, digests: Sequence[str], engine_id: str) -> np.ndarray:
-        """Features in the order asked for, float32 (n, size). Raises KeyError for a digest that is not here."""
+        """Read features in the given order, float32 (n, size). Raises KeyError for a digest that is not here."""
         with self._open() as db:
             find = "SELECT vector FROM features WHERE digest = ? AND recipe = ?"
             rows = [db.execute(find, (bytes.fromhex(digest), engine_id)).fetchone() for digest in digests]
@@ -78,7 +78,7 @@ class FeatureCache:
         return np.frombuffer(b"".join(vector for (vector,) in rows), dtype="<f4").reshape(-1, self._size).copy()
 
     def write(self, digests: Sequence[str], engine_id: str, features: np.ndarray) -> None:
-        """Keep features (n, size), whole or not at all."""
+        """Write features (n, size), all or none."""
         rows = [
             (bytes.fromhex(digest), engine_id, vector.astype("<f4").tobytes())
             for digest, vector in zip(digests, features)
@@ -89,7 +89,7 @@ class FeatureCache:
             self.keep()
 
     def keep(self) -> None:
-        """Make what is here outlive this machine, where that takes a copy."""
+        """Copy the file to Drive, if Drive is in use, so that it outlives this machine."""
         self._kept_at = time.monotonic()
         if self._kept != self.path:
             _copy(self.path, self._kept)
@@ -103,14 +103,14 @@ class FeatureCache:
         except sqlite3.OperationalError as error:
             raise UserError(
                 "features-not-writable",
-                f"Features cannot be kept in {self.path} ({error}): set CATDOG_CACHE to a folder that can be written.",
+                f"Features cannot be saved in {self.path} ({error}): set CATDOG_CACHE to a writable folder.",
             ) from error
         except sqlite3.DatabaseError as error:
             self.path.replace(self.path.with_suffix(".damaged"))
             raise FeaturesDamaged(
                 "features-damaged",
-                f"The file of features was damaged ({error}); it now ends in .damaged. "
-                "Should this cell have stopped, run it again: features are computed anew.",
+                f"The file of features was damaged ({error}). It was renamed to end in .damaged. "
+                "If this cell stopped, run it again: features are recomputed.",
             ) from error
 
 
@@ -129,9 +129,9 @@ def _copy(source: Path, target: Path) -> None:
 def compute_features(
     photos: Sequence[Photo], engine: Engine, store: FeatureCache, what: str = "Features"
 ) -> np.ndarray:
-    """Features of `photos`, float32 (n, size): read from `store`, and computed and kept where they are missing.
+    """Return the features of `photos`, float32 (n, size). Reads them from `store`; computes and stores missing ones.
 
-    Shows a bar with photos per second. Stopped half-way, the next call goes on where this one was.
+    Shows a progress bar. After an interruption, the next call continues where this one stopped.
     """
     known = store.digests(engine.engine_id)
     missing = [photo for photo in photos if photo.digest not in known]
@@ -139,7 +139,7 @@ def compute_features(
         kept = len(photos) - len(missing)
         with ExitStack() as work:
             work.callback(store.keep)
-            progress = work.enter_context(bar(what=f"{what} ({kept:,} kept)", unit="photos", total=len(missing)))
+            progress = work.enter_context(bar(what=f"{what} ({kept:,} cached)", unit="photos", total=len(missing)))
             for batch, pixels in decoded_ahead(missing, engine.architecture.preprocessing):
                 store.write([photo.digest for photo in batch], engine.engine_id, engine.features(pixels))
                 progress.update(len(batch))
@@ -149,7 +149,7 @@ def compute_features(
 def features_by_split(
     dataset: Dataset, engine: Engine, store: FeatureCache
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Split → (features, float32 (n, size); class numbers, int64 (n,)), in the order of `dataset.of(split)`."""
+    """Return split → (features, float32 (n, size); class numbers, int64 (n,)), in the order of `dataset.of(split)`."""
     compute_features(dataset.photos, engine, store)
     return {
         split: (
@@ -163,13 +163,13 @@ def features_by_split(
 def decoded_ahead(
     photos: Sequence[Photo], preprocessing: Preprocessing
 ) -> Iterator[tuple[Sequence[Photo], np.ndarray]]:
-    """Batches with their pixels, uint8 (n, pixels, pixels, 3), as `read_ahead` gives them."""
+    """Yield batches of photos with their pixels, uint8 (n, pixels, pixels, 3), decoded as in `read_ahead`."""
     for batch, pixels in read_ahead(photos, lambda photo: prepared(photo.path, photo.digest, preprocessing)):
         yield batch, np.stack(pixels)
 
 
 def read_ahead(items: Sequence[Item], read: Callable[[Item], Read]) -> Iterator[tuple[Sequence[Item], list[Read]]]:
-    """Batches with what `read` gives for each; the next is read while the network works on this one."""
+    """Yield batches of items with the results of `read`; the next batch is read while the caller works on this one."""
     batches = [items[i : i + BATCH] for i in range(0, len(items), BATCH)]
     with thread_pool(threads()) as pool:
         ahead = [pool.submit(read, item) for item in batches[0]]

@@ -1,4 +1,4 @@
-"""For those with a GPU: VGG16's last block is trained on your photos, too, before the last layer is."""
+"""Fine-tuning, on a GPU: VGG16's last block is trained on your photos before the last layer."""
 
 import numpy as np
 
@@ -12,24 +12,25 @@ from .features import FeatureCache
 
 NOTHING, BLOCK5 = "nothing", "block5"
 _EPOCHS = 10
-_METHOD = "block5 3"  # changes when last_block.py gives other weights
+_METHOD = "block5 3"  # to change whenever last_block.py computes different weights
 
 
 def fine_tuned(
     frozen: EngineSelection, what: str, dataset: Dataset, wanted: str, seed: int = 0, epochs: int = _EPOCHS
 ) -> EngineSelection:
-    """Engines for the backbone with `what` of it trained on the dataset's training photos; for "nothing", `frozen`.
+    """Train `what` of the backbone on the dataset's training photos, and return engines for it; for "nothing",
+    `frozen`.
 
-    What comes before is still frozen and sees each photo once. The same photos with the same seed give the same
-    weights; they are kept, and not trained again.
+    The layers before stay frozen and see each photo once. The same photos and seed give the same weights, which are
+    kept and not trained again.
 
     Args:
-        frozen: the engines of the backbone as it is.
+        frozen: the engines of the frozen backbone.
         what: "nothing" or "block5".
         wanted: the engine, as for `EngineSelection`.
         epochs: at most this many.
 
-    Raises UserError for another `what`, and for another backbone than VGG16.
+    Raises UserError for any other `what`, and for any backbone but VGG16.
     """
     require_unfreeze(what)
     if what == NOTHING:
@@ -44,7 +45,7 @@ def fine_tuned(
 
 
 def require_unfreeze(what: str) -> None:
-    """Raises UserError for what cannot be trained."""
+    """Raise UserError unless `what` can be trained."""
     if what not in (NOTHING, BLOCK5):
         raise UserError(
             "setting-unfreeze",
@@ -53,7 +54,7 @@ def require_unfreeze(what: str) -> None:
 
 
 def require_epochs(epochs: int) -> None:
-    """Raises UserError for fewer than one."""
+    """Raise UserError for fewer than one epoch."""
     if epochs < 1:
         raise UserError("setting-training", "EPOCHS must be 1 or more: change it in the settings cell.")
 
@@ -61,7 +62,7 @@ def require_epochs(epochs: int) -> None:
 def _kept_or_trained(frozen: EngineSelection, dataset: Dataset, seed: int, epochs: int) -> Weights:
     prepared = frozen.backbone.architecture.preprocessing.version
     made_for = f"{_METHOD} {prepared} {frozen.backbone.fingerprint} {dataset.digest()} {seed}"
-    made_for += f" {epochs} epochs" if epochs != _EPOCHS else ""  # names that earlier releases gave stay
+    made_for += f" {epochs} epochs" if epochs != _EPOCHS else ""  # else the name of earlier releases
     path = paths.cache_file("unfrozen", made_for, ".npz")
     if kept := load_cached_arrays(path):
         return kept

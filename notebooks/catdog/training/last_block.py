@@ -1,4 +1,4 @@
-"""Training VGG16's last block, by Keras."""
+"""Training of VGG16's last block, by Keras."""
 
 import tempfile
 from pathlib import Path
@@ -25,11 +25,11 @@ _LEARNING_RATE, _PATIENCE = 1e-5, 2
 
 
 def train_block5(frozen: EngineSelection, dataset: Dataset, seed: int, epochs: int) -> Weights:
-    """The arrays of block 5, trained on the dataset's training photos.
+    """Train block 5 on the dataset's training photos, and return its arrays.
 
-    Adam at a rate that moves weights a little, all classes counting the same, until validation no longer
-    improves, for `epochs` at most.
-    The last layer begins as it is for the frozen backbone (Kumar et al. 2022, https://arxiv.org/abs/2202.10054).
+    Adam with a low learning rate and balanced class weights, until the validation loss stops improving, for at most
+    `epochs`. The last layer starts as fitted for the frozen backbone (Kumar et al. 2022,
+    https://arxiv.org/abs/2202.10054).
     """
     keras.utils.set_random_seed(seed)
     classes, data = len(dataset.classes), features_by_split(dataset, frozen.chosen, frozen.store)
@@ -44,14 +44,14 @@ def train_block5(frozen: EngineSelection, dataset: Dataset, seed: int, epochs: i
                 train, validation_data=valid if len(valid) else None, epochs=epochs, callbacks=[shown, stop],
                 class_weight=class_weights(data[TRAIN][1], classes), verbose=0,
             )  # fmt: skip
-            progress.total = progress.n  # stopped early is done, not broken off
+            progress.total = progress.n  # early stopping is complete, not interrupted
     return {
         name: array for layer in _LAYERS for name, array in zip(_names(layer), network.get_layer(layer).get_weights())
     }
 
 
 def _end(backbone: Backbone, head: Head) -> keras.Model:
-    """From what block 4 gives, float (n, cells, cells, 512), to probabilities (n, classes)."""
+    """Build the end of the network: outputs of block 4, float (n, cells, cells, 512), → probabilities (n, classes)."""
     values = entry = keras.Input(_shape(backbone))
     for layer in _LAYERS:
         width = backbone.weights[f"{layer}/bias"].size
@@ -66,7 +66,7 @@ def _end(backbone: Backbone, head: Head) -> keras.Model:
 
 
 def _shape(backbone: Backbone) -> tuple[int, int, int]:
-    """Of what block 4 gives: (14, 14, 512) for photos of 224 pixels a side."""
+    """Return the shape of block 4's output: (14, 14, 512) for photos of 224×224 pixels."""
     grid_size = backbone.architecture.grid_size
     return grid_size, grid_size, backbone.weights[f"{_LAYERS[0]}/kernel"].shape[2]
 
@@ -76,7 +76,7 @@ def _names(layer: str) -> tuple[str, str]:
 
 
 class _Batches(keras.utils.PyDataset):
-    """What block 4 gives for the photos of one split, computed once and kept in a file, in another order each epoch."""
+    """Outputs of block 4 for the photos of one split, computed once, kept in a file, and reshuffled each epoch."""
 
     def __init__(self, split: str, frozen: EngineSelection, dataset: Dataset, folder: Path, seed: int):
         super().__init__()
@@ -87,7 +87,7 @@ class _Batches(keras.utils.PyDataset):
             self._kept = np.lib.format.open_memmap(
                 folder / split, "w+", np.float16, (len(photos), *_shape(frozen.backbone))
             )
-            self._fill(photos, frozen.reference.model, f"What block 4 gives ({split})")
+            self._fill(photos, frozen.reference.model, f"Outputs of block 4 ({split})")
 
     def _fill(self, photos: list[Photo], model: keras.Model, what: str) -> None:
         before = tf.function(keras.Model(model.input, model.get_layer(_BEFORE).output), reduce_retracing=True)

@@ -8,16 +8,16 @@ from ..progress import bar
 from ..statistics import wilson
 from .linear_head import Features, FitResult, regression, train_and_valid
 
-_FEWEST = 3  # photos a class that the smallest part has
+_FEWEST = 3  # photos per class in the smallest part
 _MOST_POINTS = 6
-_ALL_FOLDS = 5_000  # photos up to which every fold judges the parts, too
-_UNEVEN = 3  # times as many photos of one class as of another
-_FLAT = 0.05  # an exponent from which on more photos help
+_ALL_FOLDS = 5_000  # photos up to which all folds are used; above, only the first
+_UNEVEN = 3  # largest class to smallest
+_FLAT = 0.05  # lowest slope at which more photos help
 
 
 @dataclass(frozen=True)
 class Point:
-    """So many photos a class on average trained, and this share of the `judged` ones was right."""
+    """A head trained on `photos` per class on average, which got `right` of the `judged` photos right."""
 
     photos: float
     right: int
@@ -29,22 +29,22 @@ class Point:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 %, see `significance.wilson`."""
+        """95 % interval of the accuracy, see `statistics.wilson`."""
         return wilson(self.right, self.judged)
 
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Points from few photos to all, judged by photos that trained none of them; whether classes are `uneven`."""
+    """Points from few training photos to all, judged on held-out photos; whether classes are `uneven`."""
 
     points: tuple[Point, ...]
     uneven: bool = False
 
     @property
     def slope(self) -> float:
-        """The power by which the share of errors falls with the number of photos: errors ~ photos ** -slope (Cortes et
-        al. 1993, https://proceedings.neurips.cc/paper/1993/hash/1aa48fc4880bb0c9b8a3bf979d3b917e-Abstract.html). Half
-        an error is added to each point, so that none is free of them. NaN for a single point."""
+        """Exponent of the power law by which errors fall with the number of photos: errors ~ photos ** -slope (Cortes
+        et al. 1993, https://proceedings.neurips.cc/paper/1993/hash/1aa48fc4880bb0c9b8a3bf979d3b917e-Abstract.html).
+        Half an error is added to each point, so that none has zero. NaN for a single point."""
         if len(self.points) < 2:
             return float("nan")
         photos = np.log([point.photos for point in self.points])
@@ -52,34 +52,36 @@ class LearningCurve:
         return -float(np.polyfit(photos, errors, 1)[0])
 
     def expected(self, photos: float) -> float:
-        """The accuracy that so many photos a class may give."""
+        """Extrapolate the accuracy to `photos` per class."""
         last = self.points[-1]
         return 1 - (1 - last.accuracy) * (photos / last.photos) ** -max(0.0, self.slope)
 
     def advice(self) -> str:
-        """In a sentence or two, for a person."""
+        """Say in a sentence or two whether more photos would help."""
         if len(self.points) < 2:
-            return "There are too few photos to tell how much more would help."
+            return "There are too few photos to tell how much more of them would help."
         before, last = self.points[-2:]
         told = (
-            f"With {before.photos:.0f} photos a class {before.accuracy:.1%} were right, with {last.photos:.0f} "
-            f"{last.accuracy:.1%}."
+            f"With {before.photos:.0f} photos per class, {before.accuracy:.1%} of the answers are right; with "
+            f"{last.photos:.0f}, {last.accuracy:.1%}."
         )
         if self.uneven:
-            return f"{told} Add photos of the smaller classes first: of these, each new one teaches most."
+            return f"{told} Add photos of the smaller classes first: they help most."
         if self.slope < _FLAT or last.right == last.judged or last.accuracy <= before.accuracy:
-            return f"{told} More photos of the same kind would hardly help; other ones may."
+            return f"{told} More photos of the same kind would hardly help; different ones may."
         return (
-            f"{told} With twice as many it may be about {self.expected(2 * last.photos):.1%}, with four times as many "
-            f"{self.expected(4 * last.photos):.1%}."
+            f"{told} With twice as many, expect about {self.expected(2 * last.photos):.1%}; with four times as many, "
+            f"about {self.expected(4 * last.photos):.1%}."
         )
 
 
 def learning_curve(data: Features, fit: FitResult) -> LearningCurve:
-    """Fit heads on halves, quarters, … of what trained each fold's head, classes evenly, and judge them by the fold.
+    """Fit heads on a half, a quarter, … of each fold's training photos, stratified by class, and judge them on
+    the fold.
 
     Args:
-        data, fit: as `linear_head.fit_head` got and gave them.
+        data: what `fit` was fitted on.
+        fit: from `linear_head.fit_head`.
     """
     features, targets = train_and_valid(data)
     folds = fit.folds if len(targets) <= _ALL_FOLDS else fit.folds[:1]
@@ -90,7 +92,7 @@ def learning_curve(data: Features, fit: FitResult) -> LearningCurve:
     shares = [2.0**-power for power in range(_MOST_POINTS - 1, -1, -1) if most * 2.0**-power >= _FEWEST]
     tried = [(share, fold) for share in shares or [1.0] for fold in folds]
     counts: dict[float, list[tuple[float, int, int]]] = {share: [] for share in shares or [1.0]}
-    for share, (seen, unseen) in bar(tried, what="With fewer photos", unit="fits"):
+    for share, (seen, unseen) in bar(tried, what="Learning curve", unit="fits"):
         some = _part(seen, targets, share, fit.seed)
         said = fit.out_of_fold[unseen]
         if share < 1:
@@ -101,7 +103,7 @@ def learning_curve(data: Features, fit: FitResult) -> LearningCurve:
 
 
 def _part(rows: np.ndarray, targets: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """A `share` of `rows`, at least one of each class."""
+    """Draw a `share` of `rows`, at least one of each class."""
     shuffled = np.random.default_rng(seed).permutation(rows)
     by_class = [shuffled[targets[shuffled] == number] for number in np.unique(targets[rows])]
     return np.sort(np.concatenate([some[: -int(-share * len(some) // 1)] for some in by_class]))

@@ -1,4 +1,4 @@
-"""Numbers about a trained model: how often it is right, how sure that is, and where it fails."""
+"""Metrics of a trained model: how often it is right, how certain that figure is, and where it fails."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from ..data.dataset import Photo
 from ..statistics import wilson
 
-_MOST_CLASSES = 30  # that a table shows
+_MOST_CLASSES = 30  # in a table
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """What one set of labelled photos says about a model.
+    """Metrics of a model on one set of labelled photos.
 
     Attributes:
         classes: class names.
         confusion: int (classes, classes), true class by row, predicted class by column.
-        precision, recall: float (classes,), 0 where nothing was predicted or there was no photo.
+        precision, recall: float (classes,), 0 for a class without predictions or without photos.
         low, high: 95 % interval of the accuracy (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953).
     """
 
@@ -45,35 +45,34 @@ class Metrics:
 
     @property
     def commonest(self) -> tuple[str, float]:
-        """(the class with most photos, the share that is right for whoever always says that)."""
+        """(the class with most photos, the accuracy of always answering it)."""
         counts = self.confusion.sum(axis=1)
         return self.classes[int(counts.argmax())], float(counts.max() / max(1, self.total))
 
     def summary(self) -> str:
-        """Accuracy with its interval, next to that of always the same answer, and precision and recall by class."""
+        """Describe the accuracy with its interval, the accuracy of always the same answer, and precision and recall by
+        class."""
         return "\n".join([self.headline(), *self.details()])
 
     def details(self) -> list[str]:
-        """Lines below the headline."""
+        """Return the lines below the headline."""
         if not self.total:
             return []
         label, share = self.commonest
-        lines = [f"Always saying {label} would be right for {share:.1%}."]
+        lines = [f"Always answering {label} would be right on {share:.1%}."]
         if self.low <= share:
-            lines.append(
-                "The model is no better than that by more than chance explains. Check the labels, or add photos."
-            )
+            lines.append("The model is not significantly better than that. Check the labels, or add photos.")
         return [*lines, *self._by_class()]
 
     def headline(self) -> str:
-        """Accuracy with its interval, in one line."""
+        """Format the accuracy with its interval in one line."""
         if not self.total:
-            return "There are no photos to judge by: add more."
+            return "There are no photos to judge the model on: add some."
         interval = f"95 % interval {self.low:.1%} to {self.high:.1%}"
         return f"Right on {self.correct:,} of {self.total:,} photos: {self.accuracy:.1%} ({interval})."
 
     def _by_class(self) -> list[str]:
-        """A line for each, the worst first where there are many."""
+        """Format one line per class; if there are many, only the worst."""
         shown: Sequence[int] = range(len(self.classes))
         if len(self.classes) > _MOST_CLASSES:
             shown = sorted((number for number in shown if self.confusion[number].any()), key=lambda n: self.recall[n])
@@ -88,7 +87,7 @@ class Metrics:
         return [*lines, *([f"… and {more:,} more classes, none of them worse"] if more > 0 else [])]
 
     def as_card(self) -> dict:
-        """The numbers as plain JSON values."""
+        """Return the numbers as plain JSON values."""
         by_class = {
             label: {"precision": float(precision), "recall": float(recall), "photos": int(row.sum())}
             for label, precision, recall, row in zip(self.classes, self.precision, self.recall, self.confusion)
@@ -98,7 +97,7 @@ class Metrics:
 
 
 def evaluate(probabilities: np.ndarray, targets: np.ndarray, classes: Sequence[str]) -> Metrics:
-    """Judge probabilities (n, classes) against class numbers, int (n,). Works with no photos, too."""
+    """Compute the metrics of probabilities (n, classes) against class numbers, int (n,); n may be 0."""
     predicted, numbers = probabilities.argmax(axis=1), np.arange(len(classes))
     if not len(targets):
         nothing = np.zeros(len(classes))
@@ -110,7 +109,7 @@ def evaluate(probabilities: np.ndarray, targets: np.ndarray, classes: Sequence[s
 
 @dataclass(frozen=True)
 class Misclassification:
-    """A photo that was taken for something else; `probability` is that of the wrong class."""
+    """A misclassified photo; `probability` is that of the wrong class."""
 
     photo: Photo
     predicted: str
@@ -120,7 +119,7 @@ class Misclassification:
 def worst_mistakes(
     photos: Sequence[Photo], probabilities: np.ndarray, classes: Sequence[str], most: int = 8
 ) -> list[Misclassification]:
-    """Wrong predictions, the most confident first; `probabilities` (n, classes) in the order of `photos`."""
+    """Return the wrong predictions, the most confident first; `probabilities` (n, classes) in the order of `photos`."""
     mistakes = [
         Misclassification(photo, classes[row.argmax()], float(row.max()))
         for photo, row in zip(photos, probabilities)

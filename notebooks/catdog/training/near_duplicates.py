@@ -1,4 +1,4 @@
-"""Which photos are almost the same, by their features? A photo cut or saved anew, or the next of a burst."""
+"""Near duplicates by features: photos that were cropped or saved again, or shots of one burst."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,10 @@ import numpy as np
 from ..backbones.architectures import at_length_1
 from ..progress import bar
 
-# Cosine of two photos' features. Of 200 photos that were cropped by up to 4 % a side, brightened by 15 %, or compressed
-# to a quality of 50, all are as near to the original; of those scaled to half 96 %; cropped, scaled to 70 %, brightened
-# and compressed at once 94 %. Of the 844,350 pairs of 1,300 photos of cats and dogs none is: the nearest have 0.897, at
-# 288 pixels 0.908, by EfficientNet-Lite0 0.840.
+# Cosine similarity of two photos' features. Of 200 photos cropped by up to 4 % per side, brightened by 15 %, or
+# compressed to a quality of 50, all reach it with the original; scaled to half, 96 % do; cropped, scaled to 70 %,
+# brightened and compressed at once, 94 %. Of the 844,350 pairs of 1,300 photos of cats and dogs, none does: the largest
+# is 0.897, 0.908 at 288 pixels, 0.840 by EfficientNet-Lite0.
 NEAR = 0.92
 _ROWS = 2000
 _FEW_COPIES = 8
@@ -18,8 +18,9 @@ _SAMPLE, _SHARE = 500, 0.15  # of the median squared distance
 
 
 def near_before(vectors: np.ndarray, most: float) -> Iterator[tuple[int, int]]:
-    """(row of a vector that is near one before it, row of the nearest before it), of float (n, size). Each is held
-    against all before it, many at a time, since that is quadratic: 100,000 take a minute or two.
+    """Yield (row of a vector that is near an earlier one, row of the nearest earlier one), for vectors float (n, size).
+
+    Compares each with all earlier ones, in blocks. This is quadratic: 100,000 vectors take a minute or two.
 
     Args:
         most: squared distance up to which vectors are near.
@@ -29,22 +30,23 @@ def near_before(vectors: np.ndarray, most: float) -> Iterator[tuple[int, int]]:
     for start in bar(starts, what="Near duplicates", unit=f"× {_ROWS} photos") if len(starts) > 1 else starts:
         here, before = slice(start, start + _ROWS), slice(0, start + _ROWS)
         distances = squares[here, None] + squares[before] - 2 * vectors[here] @ vectors[before].T
-        distances[:, start:][np.triu_indices(distances.shape[0])] = np.inf  # itself, and what comes after it
+        distances[:, start:][np.triu_indices(distances.shape[0])] = np.inf  # itself and later ones
         nearest = distances.argmin(axis=1)
         for row in np.flatnonzero(distances[np.arange(len(nearest)), nearest] <= most):
             yield start + int(row), int(nearest[row])
 
 
 def near_copies(features: np.ndarray) -> Iterator[tuple[int, int]]:
-    """As `near_before`, of photos whose features, float (n, size), have a cosine of `NEAR` or more."""
+    """Yield pairs as `near_before` does, for features float (n, size) with a cosine similarity of at least `NEAR`."""
     return near_before(at_length_1(features), 2 * (1 - NEAR))
 
 
 def groups_of(features: np.ndarray) -> np.ndarray:
-    """For each photo the number of its group, int (n,): near copies, and theirs, share one. Features float (n, size).
+    """Return the group number of each photo, int (n,): near copies, and their near copies, share one. Features float
+    (n, size).
 
-    How near that is the photos say: where all are alike, as drawings or parts on one table are, copies must be so much
-    nearer to each other. For photos of cats and dogs it is about what `NEAR` says.
+    The distance limit adapts to the photos: if all are alike, such as drawings or parts on one table, copies must be
+    closer to each other. For photos of cats and dogs it is about the same as `NEAR`.
     """
     centered = (features - features.mean(axis=0)).astype(np.float32)
     some = centered[np.linspace(0, len(centered) - 1, min(len(centered), _SAMPLE)).astype(int)]
@@ -55,8 +57,8 @@ def groups_of(features: np.ndarray) -> np.ndarray:
     pairs = np.triu_indices(len(some), 1)
     distances = (squares[:, None] + squares - 2 * some @ some.T)[pairs]
     for row, before in near_before(centered, _SHARE * float(np.median(distances))):
-        group[row] = group[before]  # which comes first, so its own group is known
+        group[row] = group[before]  # which is earlier, so its own group is final
     _, places, sizes = np.unique(group, return_inverse=True, return_counts=True)
-    too_many = sizes[places] > max(_FEW_COPIES, len(group) // 10)  # alike, and no copies
+    too_many = sizes[places] > max(_FEW_COPIES, len(group) // 10)  # alike, but not copies
     group[too_many] = np.flatnonzero(too_many) + len(group)
     return group

@@ -1,4 +1,4 @@
-"""Pruned models: networks with fewer channels that answer as the whole one does, each checked before it is used."""
+"""Pruned models: networks with fewer channels that answer like the whole one; each is checked before it is used."""
 
 import functools
 import json
@@ -33,16 +33,16 @@ if TYPE_CHECKING:  # it needs OpenVINO
     from ..pruning import Pruner
 
 NO, AUTO, ALL = "no", "auto", "all"
-TIMES = ("1.5", "1.75", "2", "2.25", "2.5", "3")  # less arithmetic than the whole network
-_FIRST, _THEN, _ELSE = "2", "2.25", "1.75"  # that "auto" tries: the first, and then another by how that one did
-PHOTOS = 320  # that are looked at: with 192, half of the arithmetic lost 0.8 points on new photos, with 320 0.3
-_METHOD = "compact 1"  # changes when pruning/ gives other networks
+TIMES = ("1.5", "1.75", "2", "2.25", "2.5", "3")  # times less arithmetic than the whole network
+_FIRST, _THEN, _ELSE = "2", "2.25", "1.75"  # for "auto": the first, then the second if it passes, else the third
+PHOTOS = 320  # for pruning: at half of the arithmetic, 192 lost 0.8 points on new photos, 320 lost 0.3
+_METHOD = "compact 1"  # to change whenever pruning/ makes different networks
 
 
 @dataclass(frozen=True)
 class TradeOffPoint:
-    """A network between speed and accuracy: `macs_reduction` times less arithmetic than the whole one, `rate` photos a
-    second on this machine, and how many photos are right by cross-validation."""
+    """Speed and accuracy of a network: `macs_reduction` times less arithmetic than the whole one, `rate` photos per
+    second on this machine, and the cross-validated `report`."""
 
     macs_reduction: str
     rate: float
@@ -51,13 +51,13 @@ class TradeOffPoint:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A pruned model, and what is known of it.
+    """A pruned model and its parity check.
 
     Attributes:
-        macs_reduction: how many times less arithmetic than the whole network it takes.
-        network: its arrays; `engine`: that runs them.
-        trained: its last layer, on its own features.
-        parity: with the whole model, by photos that neither has seen.
+        macs_reduction: how many times less arithmetic than the whole network it needs.
+        network: its arrays; `engine`: runs them.
+        trained: its last layer, trained on its own features.
+        parity: parity check against the whole model, on photos that neither has seen.
         made: how the network was made.
     """
 
@@ -69,13 +69,13 @@ class Candidate:
     made: dict
 
     def model(self, golden_photos: np.ndarray) -> PrunedModel:
-        """For a model with these golden photos, uint8 (n, pixels, pixels, 3)."""
+        """Return what is saved with a model that has these golden photos, uint8 (n, pixels, pixels, 3)."""
         known = self.trained.calibrated
         golden = known.head.probabilities(self.engine.features(golden_photos))
         return PrunedModel(self.network, known.head, known.ood_detector, known.confidence_threshold, golden)
 
     def as_card(self) -> PrunedCard:
-        """What a model's card says of it."""
+        """Return its entry in the model's card."""
         calibrated = self.trained.calibrated
         about = {
             **self.made,
@@ -89,14 +89,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class TradeOff:
-    """Accuracy against speed: pruned models from slow to fast, and where the whole one and they stand."""
+    """Accuracy against speed: one point each for the whole network and the pruned ones, and the candidates, slow to
+    fast."""
 
     points: tuple[TradeOffPoint, ...] = ()
     candidates: tuple[Candidate, ...] = ()
 
     @property
     def chosen(self) -> Candidate | None:
-        """The fastest that passes its parity check."""
+        """The fastest candidate that passes its parity check; None if none does."""
         passed = [one for one in self.candidates if not one.parity.failure]
         return passed[-1] if passed else None
 
@@ -122,29 +123,29 @@ def prune(
     photos_at_most: int = PHOTOS,
     pruning: Mapping = MappingProxyType({}),
 ) -> TradeOff:
-    """Prune a model's network, check each pruned model against the whole one, and take the fastest that passes.
+    """Prune a model's network, check each pruned model against the whole one, and choose the fastest that passes.
 
-    They are made from the pixels of some training photos alone and kept, like the int8 parameters; the last layer, its
-    calibration and the check need labels. The check is by photos that neither network nor last layer has seen: those
-    that the network was not made from, as seen by heads that were not trained on them.
+    Pruning needs only the pixels of some training photos; its result is kept, like the int8 parameters. The last
+    layer, its calibration and the check need labels. The check uses photos that were not used for pruning, and heads
+    that were not trained on them.
 
     Args:
         wanted: "no"; how many times less arithmetic, one of `TIMES`; "all" of these; or "auto": 2, and then 2.25
             if that passes, else 1.75.
         engines: of the whole network.
-        trained: the whole network's last layer; the pruned models' are trained alike.
+        trained: the whole network's last layer; the pruned models' last layers are trained with the same settings.
         max_drop: points of accuracy that a pruned model may lose.
-        make: gives the network for one of `TIMES`, and what is to be known of how it was made; without it, `pruning`.
-        photos_at_most: that it is made from.
+        make: returns the network for one of `TIMES`, and how it was made; `pruning.Pruner` by default.
+        photos_at_most: number of photos to prune with.
         pruning: further arguments of `pruning.Pruner`.
 
-    Raises UserError where `wanted` or `max_drop` makes no sense, or the network cannot be pruned.
+    Raises UserError if `wanted` or `max_drop` is invalid, or the network cannot be pruned.
     """
     _check(wanted, max_drop, engines)
     photos = [*dataset.of(TRAIN), *dataset.of(VALID)]
     number = len(photos) - len(dataset.of(TRAIN)) // 2
     if wanted != NO and number < FEW:
-        print(f"No pruned model was made: {number} photos are too few to check one; it takes {FEW}.")
+        print(f"No pruned model was made: {number} photos are too few for a parity check; {FEW} are needed.")
     if wanted == NO or number < FEW:
         return TradeOff()
     targets, networks = (
@@ -175,18 +176,18 @@ def prune(
 
 
 def _report(trained: TrainedHead) -> Metrics:
-    """By photos that did not train it."""
+    """Return the report on held-out photos."""
     return trained.reports.get(CROSS_VALIDATION) or trained.reports[VALID]
 
 
 def require_prune(wanted: str) -> None:
-    """Raises UserError for what is not a choice."""
+    """Raise UserError unless `wanted` is a choice for PRUNE."""
     if wanted not in (NO, AUTO, ALL, *TIMES):
         raise UserError("setting-prune", f'PRUNE must be one of {", ".join((NO, AUTO, ALL, *TIMES))}, not "{wanted}".')
 
 
 def require_max_drop(max_drop: float) -> None:
-    """Raises UserError for what are not points of accuracy."""
+    """Raise UserError unless `max_drop` is a number of percentage points."""
     if not 0 <= max_drop <= 100:
         raise UserError(
             "setting-prune", "PRUNE_MAX_DROP must be 0 or more points, such as 0.5: change it in the settings cell."
@@ -206,7 +207,7 @@ def _check(wanted: str, max_drop: float, engines: EngineSelection) -> None:
 
 
 class _Networks:
-    """Narrow networks for photos of this name, kept by an earlier run or made now."""
+    """Pruned networks for this dataset's name, kept by an earlier run or made now."""
 
     def __init__(
         self,
@@ -224,11 +225,11 @@ class _Networks:
         self._pruner: Pruner | None = None
 
     def of(self, times: str) -> tuple[PrunedNetwork, set[str], dict]:
-        """The network with `times` less arithmetic, digests of the photos that it was made from, and how it was made.
-        One that saw less than half as many photos as it could see now is made again."""
+        """Return the network with `times` less arithmetic, the digests of the photos it was made from, and how it was
+        made. One from less than half as many photos as are available now is made again."""
         prepared = self._backbone.architecture.preprocessing.version
         made_for = f"{_METHOD} {prepared} {self._backbone.fingerprint} {self._name} {times} {self._seed}"
-        path = paths.cache_file("compact", made_for, ".npz")  # as it was called before: what is kept stays of use
+        path = paths.cache_file("compact", made_for, ".npz")  # name of earlier releases: their files stay usable
         if kept := load_cached_arrays(path):
             seen, made = set(kept.pop("seen").tolist()), json.loads(str(kept.pop("made")))
             made = {"macs_reduction" if name == "times_less" else name: value for name, value in made.items()}
@@ -262,7 +263,7 @@ class _Networks:
 
     @functools.cached_property
     def _pixels(self) -> np.ndarray:
-        """Of few photos, mirrored ones too: of 224 a side, whatever the network will see."""
+        """Pixels to prune with, 224 a side whatever the network sees; if photos are few, mirrored ones are added."""
         pixels = _pixels(self._photos, PREPROCESSING)
         return np.concatenate([pixels, pixels[:, :, ::-1]])[: self._most]
 

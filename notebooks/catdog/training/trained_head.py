@@ -1,4 +1,4 @@
-"""From features to a last layer that is fitted, calibrated and measured: the chain that every training runs."""
+"""From features to a last layer that is fitted, calibrated and measured: the steps of every training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ CROSS_VALIDATION = "cross-validation"
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """A last layer, and what is known of it.
+    """A fitted and calibrated last layer, and its metrics.
 
     Attributes:
-        fit: as it was fitted; `calibrated`: its probabilities corrected, with its thresholds.
-        reports: split → report, and that of cross-validation under its name. Validation photos have one only where
-            they trained nothing.
+        fit: the layer as fitted; `calibrated`: the same with calibrated probabilities and thresholds.
+        reports: split → report, and the report by cross-validation under `CROSS_VALIDATION`. Validation photos have one
+            only if they trained nothing.
         frozen: False for a backbone that was fine-tuned on these photos.
     """
 
@@ -42,17 +42,17 @@ def train_head(
     target: float = 0.99,
     seed: int = 0,
 ) -> TrainedHead:
-    """Fit a last layer, calibrate it, and measure it by test photos and by what was said out of fold.
+    """Fit a last layer, calibrate it, and measure it on test photos and out of fold.
 
     Args:
         data: split → (features, float32 (n, size); class numbers, int (n,)), from `features.features_by_split`.
-        classes: their names.
-        negatives: features (n, size) of photos that are none of the classes, if there are any.
-        frozen: False for a backbone that was fine-tuned on the photos for training, see `linear_head.fit_head`.
+        classes: class names.
+        negatives: features (n, size) of photos of none of the classes, if any.
+        frozen: False for a backbone that was fine-tuned on the training photos, see `linear_head.fit_head`.
         target: share of right answers among the confident ones, see `calibration.calibrate`.
-        seed: deals the photos into folds.
+        seed: of the split into folds.
 
-    Raises UserError where `target` or `seed` cannot be.
+    Raises UserError if `target` or `seed` is invalid.
     """
     fit = fit_head(data, len(classes), seed=seed, frozen=frozen)
     calibrated = calibrate(fit, data, target=target, negatives=negatives)
@@ -62,7 +62,7 @@ def train_head(
 def measure(
     fit: FitResult, calibrated: CalibratedHead, data: Features, classes: Sequence[str], *, frozen: bool = True
 ) -> dict[str, Metrics]:
-    """Reports on a head, see `TrainedHead.reports`."""
+    """Compute the reports on a head, see `TrainedHead.reports`."""
     reports = {
         split: evaluate(calibrated.head.probabilities(data[split][0]), data[split][1], classes)
         for split in ((TEST,) if frozen else (TEST, VALID))
@@ -71,7 +71,7 @@ def measure(
 
 
 def train_like(trained: TrainedHead, dataset: Dataset, engine: Engine, store: FeatureCache) -> TrainedHead:
-    """Train a head on the features that another engine gives for the same photos, with the same settings."""
+    """Train a head with the same settings, on another engine's features of the same photos."""
     data = features_by_split(dataset, engine, store)
     negatives = compute_features(dataset.negatives, engine, store, "None of these")
     target, seed = trained.calibrated.target, trained.fit.seed
@@ -79,7 +79,7 @@ def train_like(trained: TrainedHead, dataset: Dataset, engine: Engine, store: Fe
 
 
 def _out_of_fold(fit: FitResult, data: Features, classes: Sequence[str]) -> dict[str, Metrics]:
-    """That of the photos for training, as they were judged without having trained."""
+    """Compute the report by cross-validation; empty if no photo was judged."""
     judged = fit.judged
     if not judged.any():
         return {}
