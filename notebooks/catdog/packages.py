@@ -68,7 +68,7 @@ def is_satisfied(line: Requirement) -> bool:
 
 
 def _pins(keep_out: set[str]) -> str:
-    """Return a constraints file that pins every installed package.
+    """Return a constraints file that pins every installed package not in `keep_out`.
 
     Ask pip for the list: Colab has older, unused copies of some packages further down its path.
     """

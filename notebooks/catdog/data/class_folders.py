@@ -25,7 +25,7 @@ class Unclear(Exception):
 
 
 class Findings:
-    """Collects what is skipped, and what else a user should know."""
+    """What is skipped, and what else a user should know, collected during the search."""
 
     def __init__(self) -> None:
         self.skipped: list[Skipped] = []

@@ -141,8 +141,7 @@ def _opened(source: bytes | Path, max_pixels: int = OWN_PIXELS) -> Image.Image:
 
 
 def _identified(data: bytes) -> Image.Image:
-    """Open an image; if a PNG fails to open, for example since its texts or profile are too large, open it without
-    them."""
+    """Open an image. If a PNG fails to open, for example because of oversized texts or profile, open it without them."""
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception:
@@ -184,7 +183,7 @@ def _read(path: Path) -> bytes:
 def _decode_reduced(image: Image.Image, pixels: int) -> None:
     """Let libjpeg halve or quarter large JPEGs while it decodes: 25 ms instead of 70 ms for 12 megapixels.
 
-    If six times the pixels per side that are needed remain, a prepared photo differs by at most 1 of 255 (measured on
+    As long as six times the needed pixels per side remain, a prepared photo differs by at most 1 of 255 (measured on
     natural images of 12 to 24 megapixels; with artificial edges of one pixel, a thousandth of the values differ by up
     to 4). With four times it is 3 of 255. Photos under 7 megapixels are not reduced.
     """

@@ -32,7 +32,7 @@ def gmacs(weights: Weights) -> float:
 
 
 class Pruner:
-    """Runs the full network once, and can then prune it to any number of sizes.
+    """A pruner for VGG16: it runs the full network once, and can then prune it to any number of sizes.
 
     Args:
         weights: VGG16's, or others of the same shapes (see `vgg16_weights.load_weights`).
