@@ -177,7 +177,7 @@ def test_a_link_to_a_folder_in_a_tar_costs_nothing_else(tmp_path, capsys):
         file.addfile(link)
     found = find_photos(str(tmp_path / "pets.tar"))
     assert set(there(found.path).values()) == set(MEMBERS.values())
-    assert "1 file of pets.tar could not be written, such as kittens" in capsys.readouterr().out
+    assert "1 file of pets.tar could not be written, for example kittens" in capsys.readouterr().out
 
 
 def test_a_damaged_archive_within_another_costs_no_other(tmp_path, capsys):

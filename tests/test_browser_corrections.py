@@ -104,7 +104,7 @@ def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
         expect_data(page.locator("#correction-words"), code="sent", label=really)
 
         fix = "suggestions = review.suggestions"
-        assert f"{first} said {said}, a tester {really} → {really}" in run(fix, until="DECIDE =")
+        assert f"{first} said {said}, a tester said {really} → {really}" in run(fix, until="DECIDE =")
         letters = value("suggestions[0].photo.digest[:8]")
         assert really in run("DECIDE =", until="COMPARE_NETWORKS", DECIDE=f"{letters} {really}")
         run("from catdog.notebook import FeatureCache")

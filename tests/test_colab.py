@@ -160,9 +160,9 @@ def test_after_a_restart_a_cell_says_which_one_to_run_first(colab):
     ("error", "why"),
     [
         ("SecretNotFoundError", "Colab has no secret NGROK_AUTHTOKEN."),
-        ("NotebookAccessError", "This notebook may not see the secret NGROK_AUTHTOKEN: switch on"),
-        ("TimeoutException", "Colab did not hand over its secret NGROK_AUTHTOKEN in time: allow it"),
-        ("KeyError", "Colab did not give its secret NGROK_AUTHTOKEN."),
+        ("NotebookAccessError", "This notebook cannot access the secret NGROK_AUTHTOKEN: turn on"),
+        ("TimeoutException", "Colab did not provide the secret NGROK_AUTHTOKEN in time: allow"),
+        ("KeyError", "Colab did not provide the secret NGROK_AUTHTOKEN."),
     ],
 )
 def test_why_a_secret_is_not_there(colab_package, monkeypatch, error, why):

@@ -181,7 +181,7 @@ def test_photos_to_train_on_are_called_as_in_notebook_1(monkeypatch, capsys):
     monkeypatch.delenv("DATA", raising=False)
     monkeypatch.setenv("PHOTOS", "before")
     assert __main__._settings()[0] == "before"
-    assert "The setting PHOTOS is called DATA now" in capsys.readouterr().out
+    assert "The setting PHOTOS is now called DATA" in capsys.readouterr().out
     monkeypatch.setenv("DATA", "today")
     with refused("table-places-missing", "DATA", "PHOTOS"):  # which of them is meant?
         __main__._settings()
@@ -198,7 +198,7 @@ def test_photos_to_train_on_are_called_as_in_notebook_1(monkeypatch, capsys):
 def test_settings_of_the_service_on_ray_are_taken_by_their_names_of_before(before, today, capsys):
     with refused("setting-type", today, '"some"'):
         ray_serve.build({before: "some"})
-    assert (f"The setting {before} is called {today} now" in capsys.readouterr().out) == (before != today)
+    assert (f"The setting {before} is now called {today}" in capsys.readouterr().out) == (before != today)
     with refused("setting-unknown", "PHOTO"):  # a setting of another command
         ray_serve.build({"PHOTO": "x"})
 

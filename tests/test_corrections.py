@@ -193,7 +193,7 @@ def test_accepted_ones_join_training_and_rejected_ones_are_removed(places):
     corrections = Corrections("pets", "pets", decisions)
     sent = corrections.suggestions()
     assert [one.suggested for one in sent] == ["dog", "dog", OUT, "cat"]
-    assert sent[0].why == "pets/1 said cat, a tester dog"
+    assert sent[0].why == "pets/1 said cat, a tester said dog"
     accept, relabel, _, _ = names_of(sent)
     decisions.record(f"{accept} dog, {relabel} cat, {names_of(sent)[2]} out", sent, ("cat", "dog"))
     corrections.process()

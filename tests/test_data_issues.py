@@ -96,7 +96,7 @@ def test_labels_that_are_wrong_are_found_and_put_right(folder, examined_by_vgg16
 def test_a_photo_that_is_almost_in_the_test_leaves_training(folder, examined, change):
     change(draw("cat", 200).convert("RGB")).save(folder / "train" / "cat" / "near.jpg", quality=80)
     dataset, found, decisions = examined()
-    assert told(found)["near.jpg"] == ("almost the same as cat200.png in test", OUT)
+    assert told(found)["near.jpg"] == ("nearly identical to cat200.png in test", OUT)
     assert "cat200.png" not in told(found)
     assert len(found) == len(told(found))  # each photo once
     decisions.record("as suggested", found, dataset.classes)
@@ -140,7 +140,7 @@ def test_real_photos_are_near_to_their_copies_and_to_no_others(real_photos, fast
 
 def test_what_is_almost_in_the_test_never_trains_whatever_else_is_wrong_with_it(folder, examined):
     draw("cat", 200).resize((180, 180)).save(folder / "train" / "dog" / "near.png")
-    assert told(examined()[1])["near.png"] == ("almost the same as cat200.png in test, which is a cat", OUT)
+    assert told(examined()[1])["near.png"] == ("nearly identical to cat200.png in test, which is a cat", OUT)
 
 
 def test_odd_looks(folder, examined_by_vgg16):
@@ -290,7 +290,8 @@ def test_uneven_classes_are_told(folder, examined):
     assert not uneven_classes(examined()[0])
     for path in sorted((folder / "train" / "dog").iterdir())[:12]:
         path.unlink()
-    assert uneven_classes(examined()[0]) == "Few training photos of dog (4), next to 16 of another class: add some."
+    told = uneven_classes(examined()[0])
+    assert told == "Few training photos of dog (4), compared with 16 of another class: add more."
 
 
 def test_suggestions_are_shown_with_what_they_are_like(folder, examined):

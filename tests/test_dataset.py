@@ -159,7 +159,7 @@ def test_what_a_name_says_of_the_content_costs_no_photo(tmp_path):
     dataset = check(folder(tmp_path))
     assert not dataset.excluded
     assert others.keys() <= {photo.path.name for photo in dataset.photos}
-    assert "1 of 30: content is PNG, name says .jpg" in dataset.summary()
+    assert "1 of 30 files, used anyway: content is PNG, name says .jpg" in dataset.summary()
 
 
 def test_a_photo_that_was_cut_off_is_used_as_far_as_it_is_there_and_that_is_said(tmp_path):
@@ -167,7 +167,7 @@ def test_a_photo_that_was_cut_off_is_used_as_far_as_it_is_there_and_that_is_said
     (tmp_path / "cat" / "cut.jpg").write_bytes(drawing("cat", 900)[:-300])
     dataset = check(folder(tmp_path))
     assert "cut.jpg" in {photo.path.name for photo in dataset.photos}
-    assert "1 of 25: cut off" in dataset.summary()
+    assert "1 of 25 files, used anyway: incomplete" in dataset.summary()
 
 
 def test_photos_that_lose_most_of_their_length_are_told(tmp_path):
@@ -182,7 +182,7 @@ def test_photos_that_lose_most_of_their_length_are_told(tmp_path):
     told = {note.partition(" of ")[0]: note for note in dataset.notes}
     assert len(dataset.notes) == 2  # one of each photo, and what is lost comes first
     assert "twice as long as wide" in told["3"]
-    assert "cut off" in told["1"]
+    assert "incomplete" in told["1"]
 
 
 def test_copies_stay_on_one_side(tmp_path):
@@ -333,4 +333,4 @@ def test_other_classes_under_a_name_are_told(tmp_path):
     fill(tmp_path, ("cat", "dog", "owl"))
     dataset = check(PhotoFolder(tmp_path, "pets"))
     assert dataset.name == "pets"
-    assert 'The classes of "pets" were cat, dog before; now they are cat, dog, owl.' in dataset.summary()
+    assert 'The classes of "pets" used to be cat, dog; now they are cat, dog, owl.' in dataset.summary()

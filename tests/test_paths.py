@@ -23,7 +23,7 @@ def test_an_old_name_of_a_setting_is_taken_and_the_new_one_said(monkeypatch, cap
     monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(old, "before")
     assert environment_first(**{name: ""}) == ("before",)
-    assert f"The setting {old} is called {name} now" in capsys.readouterr().out
+    assert f"The setting {old} is now called {name}" in capsys.readouterr().out
     monkeypatch.setenv(name, "now")
     assert environment_first(**{name: "", old: ""}) == ("now", "before")
     assert capsys.readouterr().out == ""
@@ -220,7 +220,7 @@ def test_what_can_be_computed_again_may_fail_to_be_written(tmp_path, capsys):
     files.write_if_possible(tmp_path / "kept", lambda file: file.write(b"whole"))
     assert (tmp_path / "kept").read_bytes() == b"whole"
     files.write_if_possible(tmp_path / "no such folder" / "kept", lambda file: file.write(b"nowhere"))
-    assert "was not written (No such file or directory)" in capsys.readouterr().out
+    assert "could not be written (No such file or directory)" in capsys.readouterr().out
 
 
 def test_an_error_for_people_shows_no_traceback_in_a_notebook():

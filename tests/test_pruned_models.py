@@ -379,14 +379,14 @@ def slender(slim, own_cache, pets):
 def test_auto_goes_on_from_how_the_first_did_and_what_was_made_is_kept(slender, capsys):
     options = {"max_drop": 100.0, "photos_at_most": 16, "pruning": {"patches": 1600}}
     trade_off = prune("auto", *slender, **options)
-    assert "Narrowing to 50%" in capsys.readouterr().out
+    assert "Pruning to 50%" in capsys.readouterr().out
     halves = {one.macs_reduction: one for one in trade_off.candidates}
     assert set(halves) == ({"1.75", "2"} if halves["2"].parity.failure else {"2", "2.25"})
     half = halves["2"]
     assert half.made["gmacs"] <= half.made["gmacs_of_whole"] / 2
     assert json.loads(json.dumps(half.as_card().about))["channels"] == list(half.network.widths)
     again = prune("2", *slender, **options)
-    assert "Narrowing" not in capsys.readouterr().out
+    assert "Pruning to" not in capsys.readouterr().out
     assert again.candidates[0].network.digest == half.network.digest
     assert again.candidates[0].trained.fit.head.kernel.tolist() == half.trained.fit.head.kernel.tolist()
     (kept, *_) = paths.cache_dir().glob("compact-*.npz")

@@ -47,7 +47,7 @@ def test_testers_and_the_doctor_speak_in_one_list_and_are_answered_in_one_field(
     found = suggested(review, dataset, monkeypatch, [out(odd)])
     assert [one.suggested for one in found] == ["dog", OUT]
     told = review.decide("as suggested", found, dataset)
-    assert "decided about 2 photos" in told
+    assert "decided on 2 photos" in told
     assert f"{odd.digest[:4]:8} {'out':12} {odd.path.parent.name}/{odd.path.name}" in told
     again, after = reviewed(folder)
     assert odd.path not in {photo.path for photo in after.photos}
@@ -65,12 +65,12 @@ def test_what_was_decided_is_taken_back(folder, monkeypatch):
     review.decide("as suggested", [*suggested(review, dataset, monkeypatch), out(odd)], dataset)
     review, dataset = reviewed(folder)
     told = review.decide(f"{odd.digest[:6]} undo, {correction.digest[:6]} undo", [], dataset)
-    assert told == "Nothing is decided."
+    assert told == "No decisions yet."
     review, dataset = reviewed(folder)
     assert odd.path in {photo.path for photo in dataset.photos}
     (back,) = suggested(review, dataset, monkeypatch)
     assert back.photo.path.is_file()
-    assert "took back" in back.why
+    assert "undid" in back.why
     review.decide(f"{back.photo.digest[:6]} cat", [back], dataset)
     assert back.photo.path in {photo.path for photo in reviewed(folder)[1].photos}
 
@@ -97,7 +97,7 @@ def test_no_decision_may_leave_nothing_of_a_class(folder, review):
     with refused("photos-class-empty", "cat"):
         review.decide("as suggested", every, dataset)
     assert len(reviewed(folder)[1].photos) == len(dataset.photos)
-    assert str(review) == "Nothing is decided."
+    assert str(review) == "No decisions yet."
 
 
 def test_a_photo_of_none_of_the_classes_stays_as_an_example_of_something_else(folder, review):

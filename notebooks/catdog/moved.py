@@ -1,6 +1,6 @@
-"""Modules that have moved, by their old names: notebooks that were saved before there was `catdog.notebook` use them.
+"""Old names of modules that have moved. Notebooks saved before `catdog.notebook` existed import them.
 
-To be removed with the next number of `catdog.API`.
+To be removed when `catdog.API` next changes.
 """
 
 import importlib
@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 _PACKAGE = __name__.rpartition(".")[0]
-# Old names, and where what they held lies now.
+# Old module → the modules that hold its content now.
 _NOW = {
     "applications": "backbones.keras_applications",
     "archives": "data.archives",
@@ -121,7 +121,7 @@ _NOW = {
 }
 
 
-# What was called otherwise there; before a colon the module that holds it alone.
+# Renamed objects; before a colon, the one module that holds it now.
 _CALLED_NOW = {
     ("backend.following", "follow"): "watch",
     ("backend.following", "unfollow"): "stop_watching",
@@ -137,7 +137,7 @@ _CALLED_NOW = {
     ("trial", "ask"): "predict",
     ("unfreezing", "unfrozen"): "fine_tuned",
 }
-# Members that were called otherwise, by the class that has them.
+# Renamed members, by class.
 _MEMBERS_NOW = {
     "curation.corrections:Corrections": {"settle": "process", "join": "merge_into"},
     "curation.decisions:Decisions": {"take": "record"},
@@ -146,18 +146,18 @@ _MEMBERS_NOW = {
 
 
 class _Old(ModuleType):
-    """A module under its old name: what it held is looked up where it lies now."""
+    """A module under its old name, which looks its content up in the new place."""
 
     def __init__(self, name: str):
         super().__init__(name)
-        self.__path__ = []  # what lies below it has an old name, too
+        self.__path__ = []  # submodules have old names, too
 
     def __getattr__(self, name: str):
         return look_up(self.__name__.removeprefix(f"{_PACKAGE}."), name)
 
 
 def look_up(old: str, name: str):
-    """What the module `old` held under `name`. Raises AttributeError where nobody holds it any more."""
+    """Return what the module `old` held under `name`. Raises AttributeError if it no longer exists."""
     module, _, name = _CALLED_NOW.get((old, name), name).rpartition(":")
     if not name.startswith("__"):
         for now in (module or _NOW[old]).split():
@@ -165,7 +165,7 @@ def look_up(old: str, name: str):
             _keep_old_members(now, vars(found))
             if name in vars(found):
                 return vars(found)[name]
-    raise AttributeError(f"catdog.{old} has no {name} any more: open the notebook anew from the repository.")
+    raise AttributeError(f"catdog.{old} no longer has {name}: open a new copy of the notebook from the repository.")
 
 
 def _keep_old_members(module: str, found: Mapping[str, Any]) -> None:
@@ -188,6 +188,6 @@ class _OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def keep_old_names() -> None:
-    """Let modules be imported by the names that they had. They come after all that are there."""
+    """Let old module names be imported. Modules that exist take precedence."""
     if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
         sys.meta_path.append(_OldNames())

@@ -1,4 +1,4 @@
-"""Names as people give them: of classes, of models, of files from other alphabets and other machines."""
+"""Names of classes, models and files, in any script and from any machine."""
 
 import contextlib
 import hashlib
@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from .errors import UserError
 
 _IN_ASCII = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d"})
-_MODEL_BYTES = 120  # of the 255 that file systems take
+_MODEL_BYTES = 120  # file systems allow 255
 
-# What Windows writes names in, undeclared. Of detectors, charset-normalizer and chardet fail on names this short.
+# Encodings in which Windows writes names, undeclared. charset-normalizer and chardet fail on names this short.
 _CODE_PAGES = {
     "utf-8": "Unicode", "cp932": "Japanese", "gb18030": "Chinese", "cp949": "Korean", "big5": "traditional Chinese",
     "cp1251": "Cyrillic", "cp866": "Cyrillic, DOS", "cp1253": "Greek", "cp737": "Greek, DOS", "cp874": "Thai",
@@ -19,7 +19,7 @@ _CODE_PAGES = {
     "cp850": "Western European, DOS", "cp437": "DOS", "cp1250": "Central European", "cp852": "Central European, DOS",
     "cp1254": "Turkish", "cp857": "Turkish, DOS",
 }  # fmt: skip
-# Letters that names are made of. Two alphabets may both make sense of the same bytes: the usual letters tell.
+# Common characters of names. The same bytes can be valid in two scripts: the common characters decide.
 _CHINESE = frozenset(
     "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事成方多经么去法学如都同现当没"
     "动面起看定天分还进好小部其些主样理心本前开但因只从想实日军者意无力它与长把机十民第公此已工使情明性知全三又关点正业外将两高间由问很最重并物手应战"
@@ -39,21 +39,21 @@ _KOREAN = frozenset(
 
 
 def class_name(text: str) -> str:
-    """A folder's or table's word as the name of a class: printable, composed (NFC), no blanks around or doubled."""
+    """Return a folder's or table's text as a class name: printable, composed (NFC), without surplus blanks."""
     readable = unicodedata.normalize("NFC", printable(text).translate(_INVISIBLE))
     return " ".join(readable.split())
 
 
 def same(text: str) -> str:
-    """What two spellings of a class's name have in common: `Cat`, `cat ` and `CAT` are one."""
+    """Return the key under which spellings of a class name are equal: `Cat`, `cat ` and `CAT` share one."""
     return unicodedata.normalize("NFKC", class_name(text)).casefold()
 
 
 def printable(text: object) -> str:
-    """`text` for print, JSON and pictures: bytes that are not UTF-8 are read by `decoded`, and what is neither a letter
-    nor a sign becomes a blank."""
+    """Return `text` ready for print, JSON and images: `decoded` reads bytes that are not UTF-8; control characters and
+    line separators become blanks."""
     text = str(text)
-    with contextlib.suppress(UnicodeEncodeError):  # for halves of pairs that stand for no byte
+    with contextlib.suppress(UnicodeEncodeError):  # lone surrogates that do not stand for a byte
         data = text.encode("utf-8", "surrogateescape")
         text = data.decode() if data.isascii() or text.isprintable() else decoded([data])[0][0]
     return "".join(" " if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text)
@@ -63,21 +63,21 @@ _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200e\u200f\u202a\u202b\u202c\
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:
-    """Names in a sentence: the first of them, and how many more there are."""
+    """Return names for use in a sentence: the first `most`, and how many more there are."""
     names = [printable(name) for name in names]
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def counted(count: int, noun: str) -> str:
-    """A count with its noun: "1 photo", "2,000 photos"."""
+    """Return a count with its noun: "1 photo", "2,000 photos"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def model_name(text: str) -> str:
-    """Lower-case letters of any script, digits and single hyphens, as the name of a folder.
+    """Turn `text` into a folder name of lower-case letters of any script, digits and single hyphens.
 
-    Accents of Latin letters are dropped. A name too long for a folder ends in a digest, so that two names stay two.
+    Latin letters lose their accents. A name that is too long ends in a digest, so that different names stay different.
     """
     return _hyphenated(text) or "photos"
 
@@ -109,7 +109,7 @@ def _without_accent(letter: str) -> str:
 
 
 def _fits_a_model(letter: str) -> bool:
-    """Letters, the marks without which some scripts are not read, and digits."""
+    """Tell whether a model's name may contain it: letters, digits, and the combining marks that some scripts need."""
     return unicodedata.category(letter)[0] in "LMN" and letter == letter.lower()
 
 
@@ -118,7 +118,7 @@ def _can_be_a_models(text: str) -> bool:
 
 
 def require_model_name(text: str, or_none: bool = False) -> None:
-    """Raises UserError for a name that cannot be a model's; an empty one may stand, where `or_none`, for none."""
+    """Raise UserError for a name that a model cannot have; with `or_none`, an empty name is allowed."""
     if not (_can_be_a_models(text) if text else or_none):
         raise UserError(
             "model-name",
@@ -128,13 +128,13 @@ def require_model_name(text: str, or_none: bool = False) -> None:
 
 
 def decoded(names: Sequence[bytes]) -> tuple[list[str], str]:
-    """Names whose encoding nobody declared, as text, and which encoding makes the most sense of all, in words."""
+    """Decode names of undeclared encoding with the most plausible one; return them and that encoding in words."""
     best = max(_CODE_PAGES, key=lambda code_page: _sense(names, code_page))
     return [name.decode(best, "replace") for name in names], _CODE_PAGES[best]
 
 
 def _sense(names: Iterable[bytes], code_page: str) -> float:
-    """How much sense the letters that are not ASCII make in `code_page`, from -1 to 1, on average."""
+    """Return how plausible the non-ASCII letters are in `code_page`, from -1 to 1 on average."""
     try:
         texts = [name.decode(code_page) for name in names]
     except UnicodeDecodeError:
@@ -146,7 +146,7 @@ def _sense(names: Iterable[bytes], code_page: str) -> float:
     sense = sum(found.values()) / max(1, len(found))
     mixed = code_page not in _LATIN and any(letter.isascii() for run in runs for letter in run)
     if mixed and not all("\u3040" <= letter <= "\u30ff" for letter in found):
-        return 0.3 * sense  # but for kana, no name mixes alphabets
+        return 0.3 * sense  # names do not mix scripts, except with kana
     return sense if all(run in (run.lower(), run.upper(), run.capitalize()) for run in runs) else sense - 0.5
 
 
@@ -182,7 +182,7 @@ _SCRIPTS = {
     "cp1251": _CYRILLIC, "cp866": _CYRILLIC, "cp1253": _GREEK, "cp737": _GREEK,
     "cp874": _THAI, "cp1255": _HEBREW, "cp862": _HEBREW, "cp1256": _ARABIC,
 }  # fmt: skip
-_FIRST_LEVELS = {  # lead bytes of the signs that the standards call the usual ones
+_FIRST_LEVELS = {  # lead bytes of the standards' most common characters (level 1)
     "cp932": ("euc_jp", 0xB0, 0xCF),
     "gb18030": ("gb2312", 0xB0, 0xD7),
     "cp949": ("euc_kr", 0xB0, 0xC8),

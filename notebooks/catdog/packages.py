@@ -1,4 +1,4 @@
-"""Packages that are missing are installed, and nothing moves that is there."""
+"""Install missing packages without changing installed ones."""
 
 import importlib
 import subprocess
@@ -15,29 +15,29 @@ from .paths import ROOT, on_colab
 
 
 def install_packages(*names: str) -> None:
-    """On Colab, those of requirements.txt that only some settings need; elsewhere they are there. Raises UserError."""
+    """Install packages of requirements.txt that only some settings need; only on Colab. Raises UserError."""
     if on_colab():
         install([line for line in requirements() if line.name in names])
 
 
 def install_for_scale() -> None:
-    """What labelling very many photos needs, while everything that is there stays at its version.
+    """Install requirements-scale.txt, which work on very many photos needs; installed packages keep their versions.
 
-    Raises UserError when that cannot be had.
+    Raises UserError if that fails.
     """
     install(requirements("requirements-scale.txt"))
 
 
 def requirements(file: str = "requirements.txt") -> list[Requirement]:
-    """The lines of a file of requirements."""
+    """Return the lines of a requirements file."""
     lines = (line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines())
     return [Requirement(line) for line in lines if line]
 
 
 def install(wanted: list[Requirement]) -> None:
-    """Install those of `wanted` that are missing or too old, while everything else stays at its version.
+    """Install those of `wanted` that are missing or too old; all other packages keep their versions.
 
-    Raises UserError when that cannot be had, with pip's reason.
+    Raises UserError with pip's reason if that fails.
     """
     missing = [line for line in wanted if not is_satisfied(line)]
     if not missing:
@@ -53,11 +53,11 @@ def install(wanted: list[Requirement]) -> None:
         reason = " ".join(line for line in done.stderr.splitlines() if line.startswith("ERROR"))[:400]
         raise UserError(
             "install-failed",
-            f"Installing failed: {reason or done.stderr.strip()[-400:]} Look at the network and run this cell again; "
+            f"Installation failed: {reason or done.stderr.strip()[-400:]} Check the network and run this cell again; "
             "if it fails again, use Runtime → Disconnect and delete runtime.",
         )
     importlib.invalidate_caches()
-    print(f"Installed in {time.monotonic() - began:.0f} s; nothing that was there has changed.")
+    print(f"Installed in {time.monotonic() - began:.0f} s; other packages are unchanged.")
 
 
 def is_satisfied(line: Requirement) -> bool:
@@ -68,9 +68,9 @@ def is_satisfied(line: Requirement) -> bool:
 
 
 def _pins(keep_out: set[str]) -> str:
-    """All that is installed, at its version, for pip to leave alone.
+    """Return a constraints file that pins every installed package not in `keep_out`.
 
-    As pip sees it: Colab has older copies of some packages further down its path, which nothing uses.
+    Ask pip for the list: Colab has older, unused copies of some packages further down its path.
     """
     command = [sys.executable, "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"]
     listed = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()

@@ -1,4 +1,4 @@
-"""Where photos, models and caches lie: in the repository, on Colab's disk or on Drive."""
+"""Where photos, models and caches are stored: in the repository, on Colab's disk or on Drive."""
 
 import hashlib
 import os
@@ -14,14 +14,14 @@ DRIVE = "/content/drive/MyDrive"
 
 
 def on_colab() -> bool:
-    """True inside a Google Colab kernel."""
+    """Tell whether this is a Google Colab kernel."""
     return "google.colab" in sys.modules
 
 
 def mount_drive(wanted: bool = True) -> None:
     """Mount Google Drive on Colab, if `wanted`, so that models and link outlive the machine; elsewhere do nothing.
 
-    Raises UserError when access to Drive is refused.
+    Raises UserError if Drive cannot be mounted.
     """
     if not wanted or not on_colab() or _drive().is_dir():
         return
@@ -31,7 +31,7 @@ def mount_drive(wanted: bool = True) -> None:
 
     try:
         drive.mount(str(_drive().parent))
-    except Exception as error:  # refused, timed out and a closed tab are unrelated classes there
+    except Exception as error:  # refusal, time-out and a closed tab raise unrelated classes
         raise UserError(
             "drive-not-mounted",
             f"Google Drive was not mounted ({error}). Allow access when asked, or set USE_DRIVE to False.",
@@ -43,7 +43,7 @@ def _drive() -> Path:
 
 
 def drive_folder() -> Path | None:
-    """The suite's folder on a mounted Drive (`DRIVE_DIR`, else where Colab mounts it), None where there is no Drive."""
+    """Return the suite's folder on a mounted Drive (`DRIVE_DIR`, else Colab's mount point); None without a Drive."""
     return _drive() / "catdog" if _drive().is_dir() else None
 
 
@@ -61,15 +61,15 @@ def _made(folder: Path, setting: str) -> Path:
 
 
 def not_writable(folder: Path, setting: str, error: OSError) -> UserError:
-    """What to raise where `folder`, which `setting` names, takes nothing."""
+    """Return the error to raise if `folder`, which `setting` names, is not writable."""
     return UserError(
         "folder-not-writable",
-        f"{folder} cannot be written to ({error.strerror}): set {setting} to a folder that can be.",
+        f"{folder} is not writable ({error.strerror}): set {setting} to a folder that is.",
     )
 
 
 def require_writable() -> None:
-    """Raises UserError where data, models or what is computed could not be kept: before anything is computed."""
+    """Raise UserError if the folder for data, models or caches is not writable. Call it before anything is computed."""
     for setting, folder in {"DATA_DIR": data_dir, "MODELS_DIR": models_dir, "CATDOG_CACHE": cache_dir}.items():
         path = folder()
         try:
@@ -80,54 +80,54 @@ def require_writable() -> None:
 
 
 def models_dir() -> Path:
-    """Where trained models are saved: `MODELS_DIR`, else on Drive, else the repository's models/."""
+    """Return the folder of saved models: `MODELS_DIR`, else on Drive, else the repository's models/."""
     drive = drive_folder()
     return _from_environment("MODELS_DIR", drive / "models" if drive else ROOT / "models")
 
 
 def data_dir() -> Path:
-    """Where photos are downloaded and unpacked: `DATA_DIR`, else the repository's data/ (on Colab a local disk)."""
+    """Return the folder for downloads and unpacked photos: `DATA_DIR`, else the repository's data/ (local on Colab)."""
     return _from_environment("DATA_DIR", ROOT / "data")
 
 
 def unpacked_dir() -> Path:
-    """Where archives are unpacked: data/unpacked/, a folder each, which holds nothing else."""
+    """Return data/unpacked/, which holds one folder per unpacked archive and nothing else."""
     return _made(data_dir() / "unpacked", "DATA_DIR")
 
 
 def notes_dir(kind: str, name: str) -> Path:
-    """data/<kind>/<name>/ for what people say of photos: in `DATA_DIR`, else on Drive, else in the repository."""
+    """Return data/<kind>/<name>/, the folder for notes on photos: in `DATA_DIR`, else on Drive or in the repository."""
     drive = drive_folder()
     return _made(_from_environment("DATA_DIR", drive / "data" if drive else ROOT / "data") / kind / name, "DATA_DIR")
 
 
 def outlasting(path: str) -> str:
-    """A relative path of something to keep, on Colab with Drive in the suite's folder there; others as they are."""
+    """Return a relative `path` inside the suite's folder on Drive, if there is one; any other path unchanged."""
     drive = drive_folder()
     return str(drive / path) if drive and "://" not in path and not Path(path).expanduser().is_absolute() else path
 
 
 def cache_dir() -> Path:
-    """Where what was computed is at hand: `CATDOG_CACHE`, else ~/.cache/catdog, on a disk of this machine."""
+    """Return the cache on a local disk: `CATDOG_CACHE`, else ~/.cache/catdog."""
     return _from_environment("CATDOG_CACHE", Path("~/.cache/catdog"))
 
 
 def persistent_cache_dir() -> Path:
-    """Where what was computed outlives the machine: the cache, or on Colab with Drive a folder there."""
+    """Return the cache that outlives the machine: `CATDOG_CACHE`, else a folder on Drive, else `cache_dir()`."""
     drive = drive_folder()
     return _from_environment("CATDOG_CACHE", drive / "cache" if drive else cache_dir())
 
 
 def cache_file(kind: str, made_for: str, suffix: str, folder: Path | None = None) -> Path:
-    """The file in `folder`, or else in `persistent_cache_dir()`, that holds what was made for `made_for` alone."""
+    """Return the cache file for the key `made_for`, in `folder` or else in `persistent_cache_dir()`."""
     return (folder or persistent_cache_dir()) / f"{kind}-{hashlib.sha256(made_for.encode()).hexdigest()[:16]}{suffix}"
 
 
 def keras_models_dir() -> Path:
-    """Where Keras keeps downloaded weights: `KERAS_HOME`, else ~/.keras, and there models/."""
+    """Return the folder where Keras caches weights: models/ in `KERAS_HOME`, else in ~/.keras."""
     return _from_environment("KERAS_HOME", Path("~/.keras")) / "models"
 
 
 def link_file(name: str) -> Path:
-    """The file by which `name` ("backend" or "page") tells its address; beside the models, so that Drive carries it."""
+    """Return the file with the address of `name` ("backend" or "page"); it is with the models, so also on Drive."""
     return models_dir() / f"link-{name}.json"

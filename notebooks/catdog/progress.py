@@ -1,4 +1,4 @@
-"""The one look of all progress bars: what, how far, how fast, how long still."""
+"""The common format of all progress bars: task, progress, speed and time left."""
 
 import sys
 from collections.abc import Iterable
@@ -7,9 +7,9 @@ from tqdm import tqdm
 
 
 def bar(items: Iterable | None = None, *, what: str, unit: str, total: int | None = None, scale: bool = False) -> tqdm:
-    """A text bar on standard output (plain text reads the same in Colab, in a terminal and in CI).
+    """Return a text progress bar on standard output (plain text looks the same in Colab, a terminal and CI).
 
-    Wraps `items`, or without them is moved on by `.update(n)`; `scale` writes bytes as kB and MB.
+    It wraps `items`; without them, call `.update(n)`. `scale` shows bytes as kB and MB.
     """
     return tqdm(
         items,

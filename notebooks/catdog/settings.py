@@ -1,4 +1,4 @@
-"""Who set what: a notebook's form, the environment, or Colab's secrets."""
+"""Settings and secrets: from a notebook's form, the environment, or Colab's secrets."""
 
 import os
 import re
@@ -11,13 +11,13 @@ from .paths import on_colab
 
 _WHY_NO_SECRET = {  # by the names of google.colab.userdata's errors
     "SecretNotFoundError": "Colab has no secret {name}.",
-    "NotebookAccessError": "This notebook may not see the secret {name}: switch on its notebook access (key icon).",
+    "NotebookAccessError": "This notebook cannot access the secret {name}: turn on its notebook access (key icon).",
     "TimeoutException": (
-        "Colab did not hand over its secret {name} in time: allow it where Colab asks, keep this tab open, and run "
-        "this cell again. In VS Code, which hands over none, set TUNNEL to cloudflared, or to ngrok and type the token."
+        "Colab did not provide the secret {name} in time: allow access when Colab asks, keep this tab open, and run "
+        "this cell again. VS Code cannot read secrets: set TUNNEL to cloudflared there, or to ngrok and type the token."
     ),
 }
-# Settings by their names today, and what they were called before. To be removed with the next number of `catdog.API`.
+# Current setting name → previous name. To be removed when `catdog.API` next changes.
 OLD_NAMES = {
     "CORS_ORIGINS": "ORIGINS",
     "LABELS_OUT": "OUT",
@@ -31,14 +31,14 @@ OLD_NAMES = {
     "TEST_PHOTO": "PHOTO",
 }
 _AROUND = " \t\r\"'`“”„‘’«»<>()[]{}.,;"
-_TOKEN = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z0-9]{20,}_[A-Za-z0-9]{15,}(?![A-Za-z0-9_])")  # as ngrok makes them today
+_TOKEN = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z0-9]{20,}_[A-Za-z0-9]{15,}(?![A-Za-z0-9_])")  # ngrok's current format
 _NAMED_TOKEN = re.compile(r"(?i:authtoken|auth_token)[\W]+([A-Za-z0-9_-]+)")
 
 
 def find_secret(name: str) -> tuple[str, str]:
-    """(a token by name from the environment, else from Colab's secrets; why there is none, as a sentence).
+    """Return (a token from the environment or else from Colab's secrets, a sentence that says why there is none).
 
-    Colab waits ten seconds for a person who still reads its question: where that was too short, it is asked once more.
+    Colab waits ten seconds for the user to answer its question. If that was too short, ask once more.
     """
     if os.environ.get(name):
         return clean_token(os.environ[name])
@@ -49,17 +49,19 @@ def find_secret(name: str) -> tuple[str, str]:
     for is_last in (False, True):
         try:
             return clean_token(userdata.get(name) or "")
-        except Exception as error:  # three unrelated classes, of which one is a plain Exception
+        except Exception as error:  # three unrelated classes, one of them a plain Exception
             kind = type(error).__name__
             if kind != "TimeoutException" or is_last:
-                return "", _WHY_NO_SECRET.get(kind, "Colab did not give its secret {name}.").format(name=name)
+                return "", _WHY_NO_SECRET.get(kind, "Colab did not provide the secret {name}.").format(name=name)
     return "", ""
 
 
 def clean_token(text: str) -> tuple[str, str]:
-    """(the token in what people paste, why there is none in it): a command of ngrok's, a line of a shell or of Python,
-    quotes and letters that cannot be seen around it."""
-    text = re.sub(r"\x1b\[20[01]~", "", text)  # around what was pasted into a terminal
+    """Return (the ngrok token in pasted text, a sentence that says why there is none).
+
+    The text may be an ngrok command, a line of shell or Python, or have quotes and invisible characters around it.
+    """
+    text = re.sub(r"\x1b\[20[01]~", "", text)  # terminals wrap pasted text in these
     plain = "".join(letter for letter in text if unicodedata.category(letter) not in ("Cf", "Cc") or letter in "\n\t")
     lines = [line.strip(_AROUND) for line in plain.split("\n") if line.strip(_AROUND)]
     if not lines:
@@ -68,11 +70,11 @@ def clean_token(text: str) -> tuple[str, str]:
     words += _NAMED_TOKEN.findall(plain) or (lines if len(lines) == 1 else [])
     if words and re.fullmatch(r"(?!ak_|cr_)[A-Za-z0-9_-]+", words[0]):
         return words[0], ""
-    return "", "What was pasted is not an ngrok authtoken (an API key begins with ak_, an authtoken does not)."
+    return "", "The pasted text is not an ngrok authtoken (an API key begins with ak_, an authtoken does not)."
 
 
 def as_typed(name: str, text: str | None, default):
-    """`text` with the type of `default`; that where there is none. Raises UserError for text that does not fit."""
+    """Convert `text` to the type of `default`; return `default` if there is no text. Raises UserError if it cannot."""
     if text is None or (text == "" and not isinstance(default, str)):
         return default
     if isinstance(default, bool):
@@ -89,20 +91,20 @@ def as_typed(name: str, text: str | None, default):
 
 
 def environment_first(**settings) -> tuple:
-    """The given settings in order, each replaced by the environment variable of its name where that is set.
+    """Return the given settings in order, each replaced by the environment variable of the same name if that is set.
 
-    Text from the environment takes the type of the value it replaces (bool, int, float or str; only text can be
-    set to nothing). So a Colab form, a test and a command line turn the same knobs. An old name is taken, too, and
-    the new one is said. Raises UserError for text that does not fit.
+    A value from the environment gets the type of the value it replaces (bool, int, float or str; only a str can be
+    empty). So a Colab form, a test and a command line use the same settings. Previous names also work, with a printed
+    hint at the current one. Raises UserError for a value of the wrong type.
     """
     return tuple(as_typed(name, in_environment(name), default) for name, default in settings.items())
 
 
 def in_environment(name: str, old: str = "") -> str | None:
-    """What the environment holds for the setting `name`, under that name or the one that it had before.
+    """Return the environment's value of the setting `name`, under its current or its previous name.
 
     Args:
-        old: the name before, where it is not that of `OLD_NAMES`.
+        old: the previous name, if it is not the one in `OLD_NAMES`.
     """
     old = old or OLD_NAMES.get(name, "")
     if name not in os.environ and old in os.environ:
@@ -112,7 +114,7 @@ def in_environment(name: str, old: str = "") -> str | None:
 
 
 def by_names_of_today(given: dict, names: Iterable[str]) -> dict:
-    """`given` settings; one that goes by the name that one of `names` had before, by that of today, which is said."""
+    """Return the settings `given` with previous names of `names` replaced by current ones; print each replacement."""
     today = {OLD_NAMES[name]: name for name in names if name in OLD_NAMES}
     for old in today.keys() & given.keys():
         _say_name_of_today(old, today[old])
@@ -120,9 +122,9 @@ def by_names_of_today(given: dict, names: Iterable[str]) -> dict:
 
 
 def _say_name_of_today(old: str, name: str) -> None:
-    print(f"The setting {old} is called {name} now: please use that name.")
+    print(f"The setting {old} is now called {name}: please use the new name.")
 
 
 def __getattr__(name: str):
-    """What was called `catdog.settings` before."""
+    """Look up what the former module `catdog.settings` held."""
     return moved.look_up("settings", name)

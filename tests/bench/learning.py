@@ -64,7 +64,7 @@ def _measure_doctor(report, folder: Path, dealt: list[Dataset], features_of) -> 
         suggestions = find_issues(harmed, features_of(harmed), decisions)
         decisions.record(AS_SUGGESTED, suggestions, harmed.classes)
         for kind, words, really in (
-            ("labels", "probably no", wrong), ("copies", "almost the same", {photo.digest for photo in planted}),
+            ("labels", "probably no", wrong), ("copies", "nearly identical", {photo.digest for photo in planted}),
         ):  # fmt: skip
             said = {one.photo.digest for one in suggestions if one.why.startswith(words)}
             found[kind].append(len(said & really) / len(really))

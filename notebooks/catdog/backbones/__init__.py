@@ -1,1 +1,1 @@
-"""Pretrained networks and their weights."""
+"""Pretrained backbones and their weights."""

@@ -1,4 +1,4 @@
-"""The frozen backbone as arrays: which ones there are, what every engine computes, and what identifies it."""
+"""The frozen backbones as arrays: their architectures, features and fingerprints."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,23 +11,23 @@ from ..errors import UserError
 from . import lite0, lite0_weights
 from .vgg16_weights import Weights, fingerprint, load_weights
 
-# Means of ImageNet's training photos that keras.applications.vgg16.preprocess_input takes off, here in RGB order.
+# ImageNet means that keras.applications.vgg16.preprocess_input subtracts, here in RGB order.
 RGB_MEAN = (123.68, 116.779, 103.939)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What is known of a backbone before it has weights.
+    """A backbone without its weights.
 
-    VGG16's features are the maximum and the mean of its last activations over the picture, each scaled to length 1 (see
-    docs/accuracy.md for what was measured). Those of the others are the mean that their authors take.
+    VGG16's features are the maximum and the mean of its last activations over the image, each scaled to length 1 (for
+    measurements see docs/accuracy.md). The others use the mean, as their authors do.
 
     Attributes:
-        name: as keras.applications calls it, where it has it.
-        activations: the layer of the Keras network whose output is pooled to features.
+        name: as in keras.applications, if it is there.
+        activations: the layer of the Keras model whose output is pooled to features.
         channels: of the activations.
-        stride: pixels a side for each cell of the activations.
-        pooling: how the activations are pooled over the picture, "max" or "mean" for each part of the features.
+        stride: pixels per cell of the activations, in each direction.
+        pooling: how the activations are pooled over the image, "max" or "mean" for each part of the features.
         unit_length: whether each part is scaled to length 1.
         preprocessing: of the photos.
     """
@@ -42,42 +42,42 @@ class Architecture:
 
     @property
     def features(self) -> str:
-        """What they are, in words."""
+        """Description of the features, which identifies them in saved models."""
         unit = " at length 1" if self.unit_length else ""
         return ", ".join(f"{part}({self.activations}){unit}" for part in self.pooling)
 
     @property
     def size(self) -> int:
-        """How many features there are."""
+        """Number of features."""
         return self.channels * len(self.pooling)
 
     @property
     def pixels(self) -> int:
-        """A side of the square that the network sees."""
+        """Side of the square input image."""
         return self.preprocessing.pixels
 
     @property
     def grid_size(self) -> int:
-        """A side of the activations."""
+        """Side of the grid of activations."""
         return -(-self.pixels // self.stride)
 
     @property
     def is_vgg16(self) -> bool:
-        """Whether it is VGG16, of whatever size and pooling: only that is pruned and unfrozen."""
+        """True for VGG16 of any size and pooling, the only backbone that can be pruned and fine-tuned."""
         return self.name == VGG16.name
 
     def pool(self, activations: np.ndarray) -> np.ndarray:
-        """Activations (n, grid_size, grid_size, channels) → features (n, size)."""
+        """Pool activations (n, grid_size, grid_size, channels) to features (n, size)."""
         parts = [getattr(activations, part)(axis=(1, 2)) for part in self.pooling]
         return np.concatenate([at_length_1(part) for part in parts] if self.unit_length else parts, axis=1)
 
     def at(self, pixels: int, fit: str = CROP) -> "Architecture":
-        """The same on photos of so many pixels a side. Raises UserError for a preprocessing that is not offered."""
+        """Return the same architecture for photos of other preprocessing. Raises UserError if it is not offered."""
         return dataclasses.replace(self, preprocessing=require_preprocessing(pixels, fit))
 
 
 def at_length_1(rows: np.ndarray) -> np.ndarray:
-    """Float (n, size), each row scaled to length 1; rows of zeros stay so."""
+    """Scale each row of a float array (n, size) to length 1; rows of zeros stay zero."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
@@ -92,16 +92,16 @@ ARCHITECTURES = {
         Architecture("ConvNeXtTiny", "activations", 768, 32),
     )
 }
-# By what a saved model tells of its own: those above, and what models up to 2026-11 were trained on.
+# By the name and features in saved models: the architectures above, and the one of models until 2026-11.
 _SAVED = {(one.name, one.features): one for one in ARCHITECTURES.values()} | {
     (VGG16.name, "max(block5_pool)"): dataclasses.replace(VGG16, pooling=("max",), unit_length=False)
 }
 
 
 def architecture_of(name: str, features: str, preprocessing: str) -> Architecture:
-    """The architecture that a saved model names, including one that new models no longer use.
+    """Return the architecture that a saved model names, also one that new models no longer use.
 
-    Raises ValueError for a name, features or a preprocessing that are unknown here.
+    Raises ValueError if the name, the features or the preprocessing are unknown.
     """
     if (name, features) not in _SAVED:
         raise ValueError(f'the backbone "{name}" with the features "{features}" is unknown')
@@ -115,8 +115,8 @@ class Backbone:
     Attributes:
         architecture: see there.
         weights: arrays by name, see `load_weights` of vgg16_weights.py, lite0_weights.py and keras_applications.py.
-        fingerprint: identifies them (see `vgg16_weights.fingerprint`).
-        fine_tuned: those of them that were trained on photos of yours (see fine_tuning.py) and are not ImageNet's.
+        fingerprint: identifies the weights (see `vgg16_weights.fingerprint`).
+        fine_tuned: the weights that were trained on the user's photos (see fine_tuning.py) and are not ImageNet's.
     """
 
     architecture: Architecture
@@ -125,17 +125,17 @@ class Backbone:
     fine_tuned: Weights = field(default_factory=dict)
 
     def with_fine_tuned(self, fine_tuned: Mapping[str, np.ndarray]) -> "Backbone":
-        """The same with other arrays in the place of some. Raises ValueError where they do not fit."""
+        """Return the backbone with some arrays replaced by `fine_tuned` ones. Raises ValueError if they do not fit."""
         for name, array in fine_tuned.items():
             public = self.weights.get(name, np.empty(0))
             if array.shape != public.shape or array.dtype != public.dtype or not np.isfinite(array).all():
-                raise ValueError(f"the fine-tuned array {name} makes no sense")
+                raise ValueError(f"the fine-tuned array {name} is not valid")
         weights = {**self.weights, **fine_tuned}
         return dataclasses.replace(self, weights=weights, fingerprint=fingerprint(weights), fine_tuned=dict(fine_tuned))
 
 
 def require_backbone(name: str) -> None:
-    """Raises UserError where there is no backbone of this name."""
+    """Raise UserError if there is no backbone of this name."""
     if name not in ARCHITECTURES:
         raise UserError(
             "backbone-unknown", f'There is no backbone "{name}": set BACKBONE to one of {", ".join(ARCHITECTURES)}.'
@@ -143,9 +143,9 @@ def require_backbone(name: str) -> None:
 
 
 def load_backbone(name: str = VGG16.name, pixels: int = PREPROCESSING.pixels, fit: str = CROP) -> Backbone:
-    """A backbone with ImageNet's weights, for photos of `pixels` a side that are brought to a square by `fit`.
+    """Load a backbone with ImageNet weights, for photos of `pixels` per side that are made square by `fit`.
 
-    Raises UserError: there is none of this name or for this preprocessing, or its weights cannot be had (see
+    Raises UserError if the name or the preprocessing is unknown, or the weights cannot be loaded (see
     `vgg16_weights.load_weights`).
     """
     require_backbone(name)

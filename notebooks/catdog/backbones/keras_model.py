@@ -1,4 +1,4 @@
-"""The backbone as a Keras network: the reference that other engines are held against, and what is exported."""
+"""The backbone as a Keras model: the reference for the other engines, and the source of exports."""
 
 import itertools
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from .vgg16_weights import LAYERS
 
 
 def build_network(backbone: Backbone, mixed: bool = False) -> keras.Model:
-    """Raw RGB 0–255 (n, pixels, pixels, 3) in, features float32 (n, size) out, preprocessing inside.
+    """Build the model: raw RGB 0–255 (n, pixels, pixels, 3) in, features float32 (n, size) out, preprocessing included.
 
     Args:
-        mixed: compute the convolutions in float16, as GPUs do several times faster.
+        mixed: compute the convolutions in float16, which is several times faster on GPUs.
     """
     with _policy("mixed_float16" if mixed else "float32"):
         model = _vgg16(backbone) if backbone.architecture.is_vgg16 else _other(backbone)
@@ -25,10 +25,10 @@ def build_network(backbone: Backbone, mixed: bool = False) -> keras.Model:
 
 
 def _vgg16(backbone: Backbone) -> keras.Model:
-    """keras.applications.VGG16 without its dense layers, as wide as the arrays are.
+    """Build keras.applications.VGG16 without its dense layers, as wide as the arrays are.
 
-    One flat graph: a nested one hides its last convolution from Grad-CAM (tensorflow #44462). Of plain layers only,
-    preprocessing as a 1×1 convolution: Keras' .h5 files cannot hold `keras.ops`.
+    The graph is flat: a nested model hides its last convolution from Grad-CAM (tensorflow #44462). It has plain layers
+    only, with preprocessing as a 1×1 convolution, since Keras' .h5 files cannot hold `keras.ops`.
     """
     pixels = backbone.architecture.pixels
     photos = keras.Input((pixels, pixels, 3), name="photo")
@@ -59,7 +59,7 @@ def _other(backbone: Backbone) -> keras.Model:
 
 
 def pooled(activations, architecture: Architecture):
-    """What `architecture.pool` gives, as layers: (n, cells, cells, channels) → (n, size), in float32."""
+    """Apply `architecture.pool` as Keras layers: (n, cells, cells, channels) → (n, size), in float32."""
     pools = {"max": keras.layers.GlobalMaxPooling2D, "mean": keras.layers.GlobalAveragePooling2D}
     parts = [pools[part](dtype="float32", name=f"{part}_pool")(activations) for part in architecture.pooling]
     if architecture.unit_length:

@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0: its layers, and the Keras network of them (Tan & Le 2019, https://arxiv.org/abs/1905.11946).
+"""EfficientNet-Lite0: its layers, and its Keras model (Tan & Le 2019, https://arxiv.org/abs/1905.11946).
 
 Google's variant of EfficientNet-B0 for phones, without squeeze-and-excitation and with ReLU6: 0.4 billion
-multiplications a photo at 224 × 224 pixels, where VGG16 has 15.3. Each layer is a convolution with SAME padding, batch
-normalisation folded in.
+multiplications per photo at 224 × 224 pixels, compared with 15.3 for VGG16. Each layer is a convolution with SAME
+padding and folded batch normalisation.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ NAME = "EfficientNet-Lite0"
 CHANNELS = 1280  # of the last layer
 MEAN, SCALE = 127.0, 128.0  # (x - MEAN) / SCALE enters the first layer
 
-# Of each stage: side of the depthwise kernel, stride of its first block, expansion, channels, blocks.
+# For each stage: side of the depthwise kernel, stride of its first block, expansion, channels, blocks.
 _STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
@@ -35,11 +35,11 @@ class Layer:
         name: of its arrays and of the Keras layer.
         side: of its kernel.
         stride: in both directions.
-        entering, leaving: channels.
-        depthwise: one kernel for each channel.
-        clipped: ReLU6 follows.
-        begins: what enters it enters a residual block.
-        ends: what entered the block is added to its output.
+        entering, leaving: input and output channels.
+        depthwise: whether it has one kernel per channel.
+        clipped: whether ReLU6 follows.
+        begins: whether it is the first layer of a residual block.
+        ends: whether the input of the residual block is added to its output.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Layer:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of its kernel as Keras keeps it."""
+        """Shape of the kernel in Keras."""
         return (self.side, self.side, self.entering, 1 if self.depthwise else self.leaving)
 
 
@@ -78,15 +78,15 @@ NAMES = tuple(layer.name for layer in LAYERS)
 
 
 def build(weights: Mapping[str, np.ndarray], pixels: int):
-    """The Keras network: raw RGB 0–255 (n, pixels, pixels, 3) in, activations (n, pixels/32, pixels/32, 1280) out.
+    """Build the Keras model: raw RGB 0–255 (n, pixels, pixels, 3) in, activations (n, pixels/32, pixels/32, 1280) out.
 
-    Of plain layers only, so that Keras' .h5 files and every export can hold it.
+    It has plain layers only, so that Keras' .h5 files and all export formats can hold it.
 
     Args:
         weights: `<layer>/kernel` and `<layer>/bias`, see `lite0_weights.load_weights`.
-        pixels: a side of the photos, a multiple of 32.
+        pixels: side of the photos, a multiple of 32.
     """
-    from ..quiet_keras import keras  # which serving by OpenVINO does without
+    from ..quiet_keras import keras  # serving with OpenVINO does not need it
 
     photos = keras.Input((pixels, pixels, 3), name="photo")
     values = keras.layers.Rescaling(1 / SCALE, -MEAN / SCALE, name="to_unit", dtype="float32")(photos)

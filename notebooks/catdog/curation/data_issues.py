@@ -1,4 +1,4 @@
-"""What in a dataset may hurt, found with CleanVision and cleanlab. What becomes of it, you decide."""
+"""Find likely problems of a dataset with CleanVision and cleanlab. The user decides what to do about them."""
 
 import json
 import warnings
@@ -25,8 +25,8 @@ from ..training.linear_head import cross_validated
 from ..training.near_duplicates import near_copies
 from .decisions import KEEP, OUT, Decisions, Suggestion
 
-_UNEVEN = 3  # times as many photos of one class as of another
-_SURE = 0.8  # of another class, from which on that one is suggested
+_UNEVEN = 3  # ratio of the largest class to a small one that is worth a warning
+_SURE = 0.8  # probability of another class from which that class is suggested
 _LOOKS = {"low_information": "almost blank", "dark": "very dark", "light": "very bright", "blurry": "blurry"}
 _SUGGESTED = {"low_information": OUT}
 
@@ -34,7 +34,7 @@ _SUGGESTED = {"low_information": OUT}
 def find_issues(
     dataset: Dataset, data: dict[str, tuple[np.ndarray, np.ndarray]], decisions: Decisions
 ) -> list[Suggestion]:
-    """What is odd about single photos, those aside that you have decided about. Takes seconds where features are kept.
+    """Return the problems of single photos that the user has not decided on yet. It takes seconds with cached features.
 
     Args:
         data: from `features.features_by_split`, for `dataset`.
@@ -44,36 +44,39 @@ def find_issues(
     alike = list(_near_duplicates(photos, features))
     found = [
         one for one in alike if one.duplicate_of and one.photo.split != one.duplicate_of.split
-    ]  # it must not train, anyhow
+    ]  # leakage between splits comes first
     found += _wrong_labels(photos, features, targets, dataset.classes)
     found += [*alike, *_odd_looks(photos, _looks(photos))]
     once: dict[str, Suggestion] = {}
-    for one in found:  # for each photo the first of what there is to say
+    for one in found:  # only the first problem of each photo
         once.setdefault(one.photo.digest, one)
     return [one for one in once.values() if one.photo not in decisions]
 
 
 def uneven_classes(dataset: Dataset) -> str:
-    """In sentences, classes with far fewer training photos than others, and those of one photo; nothing where there are
-    none."""
+    """Name in sentences the classes with far fewer training photos than others, and those with a single photo.
+
+    Returns an empty string if there are none.
+    """
     counts = dataset.counts()[TRAIN]
     most = max(counts.values())
     few = [f"{label} ({count:,})" for label, count in counts.items() if _UNEVEN * count <= most]
     single = [label for label, count in Counter(photo.label for photo in dataset.photos).items() if count == 1]
-    told = [f"Few training photos of {listed(few)}, next to {most:,} of another class: add some."] if few else []
-    told += [f"With one photo, {listed(single)} cannot be checked for a wrong label."] if single else []
+    told = [f"Few training photos of {listed(few)}, compared with {most:,} of another class: add more."] if few else []
+    told += [f"Labels cannot be checked in classes with a single photo: {listed(single)}."] if single else []
     return "\n".join(told)
 
 
 def _wrong_labels(
     photos: Sequence[Photo], features: np.ndarray, targets: np.ndarray, classes: Sequence[str]
 ) -> Iterator[Suggestion]:
-    """Confident learning (Northcutt et al. 2021, https://arxiv.org/abs/1911.00068), the least plausible first."""
+    """Yield likely wrong labels, the least plausible first, by confident learning (Northcutt et al. 2021,
+    https://arxiv.org/abs/1911.00068)."""
     probabilities = cross_validated(features, targets, len(classes))
     judged = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
     if not _tells_them_apart(probabilities[judged], targets[judged]):
         return
-    with warnings.catch_warnings(action="ignore"):  # of classes that nobody judged
+    with warnings.catch_warnings(action="ignore"):  # about classes without predictions
         order = find_label_issues(
             targets[judged], probabilities[judged], return_indices_ranked_by="self_confidence", n_jobs=1
         )
@@ -85,8 +88,8 @@ def _wrong_labels(
 
 
 def _tells_them_apart(probabilities: np.ndarray, targets: np.ndarray) -> bool:
-    """Whether heads are right more often than by saying the commonest class, by more than chance explains: what they
-    say of labels is worth nothing else."""
+    """Tell whether the predictions are significantly better than always the commonest class. Otherwise they say nothing
+    about labels."""
     if len(set(targets.tolist())) < 2:
         return False
     right, commonest = int((probabilities.argmax(axis=1) == targets).sum()), int(np.bincount(targets).max())
@@ -94,18 +97,18 @@ def _tells_them_apart(probabilities: np.ndarray, targets: np.ndarray) -> bool:
 
 
 def _near_duplicates(photos: Sequence[Photo], features: np.ndarray) -> Iterator[Suggestion]:
-    """Each photo that is like another before it; test and validation photos come before training photos."""
+    """Yield each photo that is nearly identical to one before it, in the order test, validation, training photos."""
     order = sorted(range(len(photos)), key=lambda number: -SPLITS.index(photos[number].split))
     for place, likest in near_copies(features[order]):
         photo, other = photos[order[place]], photos[order[likest]]
-        why = f"almost the same as {other.path.name} in {other.split}"
+        why = f"nearly identical to {other.path.name} in {other.split}"
         why += f", which is a {other.label}" if photo.label != other.label else ""
         harmless = (photo.split, photo.label) == (other.split, other.label)
         yield Suggestion(photo, why, KEEP if harmless else OUT, other)
 
 
 def _looks(photos: Sequence[Photo]) -> pd.DataFrame:
-    """What CleanVision measures, by digest. Kept, since it takes a fifth as long as the network does."""
+    """Return CleanVision's measurements by digest. They are cached, since they take a fifth of the network's time."""
     path = paths.cache_file("looks", f"{PREPROCESSING.version} cleanvision", ".json")
     known = _kept(path)
     missing = [photo for photo in photos if photo.digest not in known]
@@ -119,7 +122,7 @@ def _looks(photos: Sequence[Photo]) -> pd.DataFrame:
 
 
 def _look(photo: Photo) -> dict[str, float]:
-    """As the network sees it; CleanVision itself looks for blur in 64 pixels."""
+    """Measure the preprocessed photo; CleanVision itself reduces it to 64 pixels to detect blur."""
     image = as_picture(prepared(photo.path, photo.digest, PREPROCESSING))
     found: dict[str, float | str] = {}
     looks = ImagePropertyIssueManager().image_properties

@@ -1,4 +1,4 @@
-"""What you decided about single photos: kept in data/notes/<name>/, applied at every run, no file deleted."""
+"""The user's decisions about single photos: stored in data/notes/<name>/, applied in every run. No photo is deleted."""
 
 import dataclasses
 import json
@@ -21,13 +21,13 @@ _PICTURES = "pictures.json"
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Something about a photo for you to decide.
+    """A suggested decision about a photo.
 
     Attributes:
         photo: which one.
-        why: in words.
+        why: the reason, in words.
         suggested: `OUT`, `KEEP` or a class.
-        duplicate_of: the photo that it is nearly the same as, if any.
+        duplicate_of: the photo that it is nearly identical to, if any.
     """
 
     photo: Photo
@@ -37,9 +37,9 @@ class Suggestion:
 
 
 class Decisions:
-    """Of the photos called `name`: digest → `OUT`, `KEEP` or the class that it really is.
+    """Decisions about the photos called `name`: digest → `OUT`, `KEEP` or the true class.
 
-    Raises UserError where the file is damaged.
+    Raises UserError if the file is damaged.
     """
 
     def __init__(self, name: str):
@@ -47,20 +47,20 @@ class Decisions:
         self.path = paths.notes_dir("notes", name) / "decisions.json"
         self._made: dict[str, Decision] = _read(self.path)
         self._pictures: dict[str, str] = _read_pictures(self.path)
-        self._seen: dict[str, Path] = {}  # where the photos lie that were decided about
+        self._seen: dict[str, Path] = {}  # paths of the photos with decisions
 
     def __str__(self) -> str:
         made = Counter(self._made.values())
-        told = [f"{count:,} {'to be left out' if what is OUT else 'kept' if what is KEEP else f'to be {what}'}"
+        told = [f"{count:,} {'left out' if what is OUT else 'kept' if what is KEEP else f'labelled {what}'}"
                 for what, count in made.items()]  # fmt: skip
         return (
-            f"You have decided about {counted(len(self._made), 'photo')}: {', '.join(told)}."
+            f"You have decided on {counted(len(self._made), 'photo')}: {', '.join(told)}."
             if made
-            else "Nothing is decided."
+            else "No decisions yet."
         )
 
     def table(self, most: int = 20) -> str:
-        """A line for each decision: the letters that name the photo, what was decided, and where it lies."""
+        """Return a line for each decision: the photo's id, the decision, and the photo's path."""
         named = short_names(self._made)
         lines = [
             f"{named[digest]:8} {decision!s:12} {_short_path(self._seen.get(digest))}"
@@ -69,11 +69,11 @@ class Decisions:
         return "\n".join(lines + _and_more(len(self._made) - most))
 
     def of(self, digest: str) -> Decision | None:
-        """What was decided about the photo with this digest."""
+        """Return the decision about the photo with this digest, if any."""
         return self._made.get(digest)
 
     def about(self, photo: Photo) -> Decision | None:
-        """What was decided about a photo, also where a program has written into its file since."""
+        """Return the decision about a photo, if any, also if a program has changed its file's metadata since."""
         digest = photo.digest if photo.digest in self._made else self._pictures.get(photo.picture, "")
         if digest in self._made:
             self._seen[digest] = photo.path
@@ -83,12 +83,12 @@ class Decisions:
         return self.about(photo) is not None
 
     def apply(self, dataset: Dataset) -> Dataset:
-        """The dataset without the photos that are out, the others in the class that they really are, or among those of
-        none. One whose class is no longer there is left out, too, until you decide again.
+        """Return the dataset with all decisions applied: photos are left out, or moved to their true class or to the
+        negatives. A photo whose class no longer exists is left out until the user decides again.
 
-        Where these photos had another name before, what was decided under that holds.
+        If these photos had another name before, the decisions under that name apply.
 
-        Raises UserError where nothing would be left of a class.
+        Raises UserError if a class would have no training photos.
         """
         if not self.path.exists():
             self._take_over(dataset)
@@ -106,7 +106,7 @@ class Decisions:
             elif is_none_of_these(decision):
                 negatives.append(dataclasses.replace(photo, label=NONE_OF_THESE, split=TRAIN))
             else:
-                why = f"You decided that it is of the class {decision}, which is not there any more: decide again."
+                why = f"You gave it the class {decision}, which no longer exists: decide again."
                 excluded.append(Excluded(photo.path, "photo-class-gone", why))
         require_training_photos(dataset.classes, photos, f"After your decisions ({self.path}) {dataset.name}")
         excluded = [*dataset.excluded, *excluded]
@@ -115,11 +115,11 @@ class Decisions:
     def record(
         self, words: str, suggestions: Iterable[Suggestion], classes: Iterable[str], dataset: Dataset | None = None
     ) -> int:
-        """Remember what `words` say of `suggestions`, see `decision_words.parse`, and forget what they take back.
-        Returns how many photos they spoke of.
+        """Store the decisions in `words` about `suggestions`, see `decision_words.parse`, and remove undone ones.
+        Returns the number of photos in `words`.
 
-        Raises UserError for words that make no sense, or that would leave nothing of a class of `dataset`, and changes
-        nothing then.
+        Raises UserError if the words are invalid, or would leave a class of `dataset` without training photos; nothing
+        changes then.
         """
         suggestions = list(suggestions)
         suggested = {one.photo.digest: one.suggested for one in suggestions}
@@ -151,7 +151,7 @@ class Decisions:
         files.write_if_possible(self.path.with_name(_PICTURES), lambda file: file.write(content))
 
     def _take_over(self, dataset: Dataset) -> None:
-        """Decisions, and accepted corrections, of the set that has these photos under another name."""
+        """Copy decisions and accepted corrections from the set that has these photos under another name, if any."""
         digests = {known_sets.short(photo.identity) for photo in dataset.photos}
         for known in known_sets.others(self._name):
             earlier = paths.notes_dir("notes", known.name)
@@ -161,17 +161,17 @@ class Decisions:
                 self._write()
                 if (earlier / "corrections").is_dir():
                     shutil.copytree(earlier / "corrections", self.path.parent / "corrections", dirs_exist_ok=True)
-                print(f'These photos were called "{known.name}" before: what you decided then holds here, too.')
+                print(f'These photos used to be called "{known.name}": your decisions from then also apply here.')
                 return
 
 
 def names(suggestions: Iterable[Suggestion]) -> dict[str, str]:
-    """Digest → the first letters of it that name the photo among the suggestions."""
+    """Return digest → the photo's id among the suggestions."""
     return short_names(one.photo.digest for one in suggestions)
 
 
 def table(suggestions: Sequence[Suggestion], most: int = 40) -> str:
-    """A line for each: the letters that name the photo, where it lies, what is odd, what is suggested."""
+    """Return a line for each suggestion: the photo's id, its split and path, the reason and the suggested decision."""
     named = names(suggestions)
     lines = [
         f"{named[one.photo.digest]:8} {one.photo.split:6} {one.photo.path.parent.name}/{one.photo.path.name}: "
@@ -190,7 +190,7 @@ def _short_path(path: Path | None) -> str:
 
 
 def _as_json(decision: Decision) -> str | dict:
-    """A class as its name; as an object where it is called as an action is."""
+    """Return a decision for JSON: a class as its name, or as an object if it has the name of an action."""
     if isinstance(decision, Action):
         return decision.value
     return {"class": decision} if decision in (OUT.value, KEEP.value) else decision
@@ -205,7 +205,7 @@ def _from_json(found: object) -> Decision | None:
 
 
 def _read_pictures(path: Path) -> dict[str, str]:
-    """What each photo that was decided about shows → its digest."""
+    """Read image digest → file digest of the photos with decisions."""
     try:
         return dict(json.loads(path.with_name(_PICTURES).read_text()))
     except (OSError, ValueError, TypeError):
@@ -220,5 +220,5 @@ def _read(path: Path) -> dict[str, Decision]:
         return {}
     except (OSError, ValueError, AttributeError):
         raise UserError(
-            "decisions-damaged", f"{path} is damaged: repair or remove it; without it, all photos count as they lie."
+            "decisions-damaged", f"{path} is damaged: repair or remove it. Without it, no decisions are applied."
         ) from None

@@ -1,1 +1,1 @@
-"""Photos, from where they lie to what the network sees."""
+"""Photos: finding, reading, checking, splitting and preprocessing them."""

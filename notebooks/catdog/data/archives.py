@@ -1,4 +1,4 @@
-"""Zips, tars and their like: what is in them, whatever names and programs they come from."""
+"""Unpack zips, tars and other archives, from any program and with file names in any encoding."""
 
 import contextlib
 import errno
@@ -40,19 +40,19 @@ _DEPTH = 3  # of archives within archives
 
 
 def is_readable(path: Path) -> bool:
-    """Whether `path` is an archive that can be unpacked here, by its content."""
+    """Tell by its content whether `path` is an archive that Python can unpack."""
     return zipfile.is_zipfile(path) or _is_tar(path)
 
 
 def kind_of(path: Path) -> str:
-    """`7z` or `RAR` for an archive that other programs unpack; nothing for other files."""
+    """Return `7z` or `RAR` for an archive that needs another program, an empty string for other files."""
     with path.open("rb") as file:
         start = file.read(8)
     return next((kind for magic, kind in _OTHERS.items() if start.startswith(magic)), "")
 
 
 def stem(path: Path) -> str:
-    """`pets` of `pets.tar.gz`."""
+    """Return the name without endings: `pets` of `pets.tar.gz`."""
     name = path.name
     while is_archive(name) or name.lower().endswith((".tar", ".part")):
         name = name.rpartition(".")[0]
@@ -60,7 +60,7 @@ def stem(path: Path) -> str:
 
 
 def identity(archives: Sequence[Path]) -> str:
-    """Of the contents: a zip's list of members tells them, for others their size and time of change stand."""
+    """Identify the contents: a zip by its list of members, another archive by its size and modification time."""
     digest = hashlib.sha256()
     for path in archives:
         digest.update(path.name.encode(errors="surrogateescape"))
@@ -76,13 +76,13 @@ def identity(archives: Sequence[Path]) -> str:
 
 
 class _Member(NamedTuple):
-    name: str | bytes  # bytes where nobody says what they mean
-    open: Callable[[], IO[bytes] | None]  # None for a link to a folder; raises KeyError for one to nowhere
+    name: str | bytes  # bytes if their encoding is not declared
+    open: Callable[[], IO[bytes] | None]  # None for a link to a folder; raises KeyError for a broken link
 
 
 @contextlib.contextmanager
 def _opened(archive: Path) -> Iterator[list[_Member]]:
-    """The members that are files, or links."""
+    """Yield the members that are files or links."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
             infos = [info for info in zipped.infolist() if not info.filename.endswith(("/", "\\"))]
@@ -94,8 +94,10 @@ def _opened(archive: Path) -> Iterator[list[_Member]]:
 
 
 def _raw(info: zipfile.ZipInfo) -> str | bytes:
-    """The name as it stands in the zip, where neither the flag for UTF-8 nor a field of its own (APPNOTE 4.6.9) says
-    what it is: Python reads it as cp437 then."""
+    """Return a member's name: text if the UTF-8 flag or an extra field (APPNOTE 4.6.9) declares it, else its bytes.
+
+    Python decodes undeclared names as cp437, which is undone here.
+    """
     if info.flag_bits & 0x800:
         return info.orig_filename
     place, extra = 0, info.extra
@@ -115,7 +117,7 @@ def _is_tar(path: Path) -> bool:
 
 
 def unpack(archive: Path, folder: Path) -> list[str]:
-    """Unpack into `folder`; what a person should know, in sentences."""
+    """Unpack `archive` into `folder`; return what a user should know, in sentences. Raises UserError."""
     try:
         if not is_readable(archive):
             return _by_a_program(archive, folder / stem(archive))
@@ -125,12 +127,12 @@ def unpack(archive: Path, folder: Path) -> list[str]:
         return _by_a_program(archive, folder / stem(archive))
     except UserError:
         raise
-    except Exception as error:  # what reads archives fails in many ways on damaged ones: every one is a refusal
+    except Exception as error:  # libraries raise many kinds of errors on damaged archives
         what, remedy = first_line(error), "Make or download the archive again."
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             remedy = "Make room on the disk, or set DATA_DIR to a folder on another one."
         if isinstance(error, RuntimeError) and "password" in what:
-            what, remedy = "it asks for a password", "Unpack it on your computer, and set DATA to the folder."
+            what, remedy = "it needs a password", "Unpack it on your computer, and set DATA to the folder."
         raise UserError("photos-zip-damaged", f"{archive} could not be unpacked ({what}). {remedy}") from error
 
 
@@ -138,7 +140,7 @@ def _written(archive: Path, members: list[_Member], folder: Path) -> list[str]:
     names, notes = _readable([member.name for member in members])
     paths = [_inside(name) for name in names]
     if any(len(path.parts) == 1 for path in paths if path):
-        folder = folder / stem(archive)  # or what several parts hold directly would be mixed
+        folder = folder / stem(archive)  # or the top-level files of several parts would mix
     skipped = []
     for member, path in zip(bar(members, what=f"Unpacking {archive.name}", unit="files"), paths):
         if path is None or is_of_a_program(path.parts[0]):
@@ -149,7 +151,7 @@ def _written(archive: Path, members: list[_Member], folder: Path) -> list[str]:
                 continue
             with content:
                 write_beside(content, folder / path)
-        except KeyError:  # a link to what is not in the archive
+        except KeyError:  # a link to a file that is not in the archive
             skipped.append(path.name)
         except OSError as error:
             if error.errno not in _OF_THE_NAME:
@@ -157,7 +159,7 @@ def _written(archive: Path, members: list[_Member], folder: Path) -> list[str]:
             skipped.append(path.name)
     if skipped:
         number = f"{len(skipped):,} file{'s' * (len(skipped) > 1)}"
-        notes.append(f"{number} of {archive.name} could not be written, such as {printable(skipped[0])[:60]}.")
+        notes.append(f"{number} of {archive.name} could not be written, for example {printable(skipped[0])[:60]}.")
     return notes
 
 
@@ -175,8 +177,8 @@ def _readable(raw: list[str | bytes]) -> tuple[list[str], list[str]]:
         return found, []
     shown = ", ".join(map(printable, words[:4]))
     return found, [
-        f"The archive does not say how its names are written. They were read as {language}: {shown}. Should that be "
-        "wrong, unpack it on your computer and set DATA to the folder."
+        f"The archive does not declare the encoding of its file names. They were read as {language}: {shown}. If that "
+        "is wrong, unpack it on your computer and set DATA to the folder."
     ]
 
 
@@ -185,14 +187,14 @@ def _part(part: bytes, names: dict[bytes, str]) -> str:
 
 
 def _inside(name: str) -> PurePosixPath | None:
-    """A member's path: never outside the folder, whatever it says, and with "/" for Windows' backslashes."""
+    """Turn a member's name into a path that never leaves the folder, with "/" for Windows' backslashes."""
     text = name.replace("\\", "/").split("\0")[0]
     parts = [part for part in text.split("/") if part not in ("", ".", "..") and not part.endswith(":")]
     return PurePosixPath(*parts) if parts else None
 
 
 def write_beside(content: IO[bytes], path: Path) -> None:
-    """At `path`, or beside what lies there with other content."""
+    """Write `content` to `path`, or under a numbered name if another file is there. Skip it if that file is equal."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         with path.open("xb") as file:
@@ -209,7 +211,7 @@ def write_beside(content: IO[bytes], path: Path) -> None:
 
 
 def _by_a_program(archive: Path, folder: Path) -> list[str]:
-    """For what Python does not unpack: 7z, RAR, and zips in Windows' Deflate64."""
+    """Unpack with another program what Python cannot: 7z, RAR, and zips in Windows' Deflate64."""
     folder.mkdir(parents=True, exist_ok=True)
     for program, options in _PROGRAMS.items():
         if path := shutil.which(program):
@@ -227,7 +229,7 @@ def _by_a_program(archive: Path, folder: Path) -> list[str]:
 
 
 def unpack_inner(folder: Path, depth: int = _DEPTH) -> list[str]:
-    """Archives within archives; what a person should know. A damaged one stays as it is, and so do the others."""
+    """Unpack archives within archives; return what a user should know. Damaged ones are hidden, not deleted."""
     if not depth:
         return []
     inner = [path for path in folder.rglob("*") if path.is_file() and is_archive(path.name) and is_readable(path)]
@@ -237,7 +239,7 @@ def unpack_inner(folder: Path, depth: int = _DEPTH) -> list[str]:
             try:
                 notes += unpack(path, Path(place))
             except UserError as damaged:
-                notes.append(f"{printable(path.name)}, within the archive, is left out: {CODES[damaged.code]}.")
+                notes.append(f"{printable(path.name)}, inside the archive, is skipped: {CODES[damaged.code]}.")
                 path.rename(path.with_name(f".{path.name}"))
                 continue
             path.unlink()

@@ -1,4 +1,4 @@
-"""Which folders of a tree are classes, and of which split: the rules for sets that are sorted into folders."""
+"""Find the class folders of a tree, and their splits: the rules for data sets that are sorted into folders."""
 
 from collections.abc import Iterator
 
@@ -21,35 +21,35 @@ from .layout import Skipped
 
 
 class Unclear(Exception):
-    """These folders can be read in more than one way, or in none."""
+    """The layout of these folders is ambiguous or unknown."""
 
 
 class Findings:
-    """What is skipped, and what else a person should know, as it is found."""
+    """What is skipped, and what else a user should know, collected during the search."""
 
     def __init__(self) -> None:
         self.skipped: list[Skipped] = []
         self.notes: list[str] = []
 
     def skip(self, where: str, files: int, reason: str) -> None:
-        """So many files of the folder `where` are not used."""
+        """Note that so many `files` of the folder `where` are not used."""
         self.skipped.append(Skipped(where or ".", files, reason))
 
     def skip_loose(self, path: str, folder: Folder) -> None:
-        """Photos in `folder` itself, beside folders of classes, are not used."""
+        """Note that photos directly in `folder`, beside class folders, are not used."""
         if folder.photos:
-            self.skip(path, folder.photos, "photos beside the folders of the classes")
+            self.skip(path, folder.photos, "photos beside the class folders")
 
 
 def class_folders(path: str, folder: Folder, findings: Findings) -> Iterator[tuple[str, str, str | None]]:
-    """(folder, its name, split) of each class."""
+    """Yield (folder, class, split) for each class folder."""
     kids = {name: kid for name, kid in folder.inner.items() if not is_none_of_these(name)}
     yield from ((joined(path, name), name, None) for name in folder.inner.keys() - kids.keys())
     named = splits_named(kids)
     if TRAIN in named.values():
         yield from _below_splits(findings, path, kids, named)
     elif named and len(named) == len(kids):
-        raise Unclear(f"{listed(named)} are named after splits, and none of them is for training")
+        raise Unclear(f"{listed(named)} are named after splits, but none of them is for training")
     elif all(is_split_in_itself(kid) for kid in kids.values()):
         yield from _splits_in_classes(findings, path, kids)
     else:
@@ -66,13 +66,13 @@ def _below_splits(
     if others and (not known or (len(named) == 1 and not are_copies)):
         raise Unclear(f"{listed(named)} could be a split, but {listed(others)} beside it could not")
     for name in others:
-        findings.skip(joined(path, name), kids[name].files, f"it stands beside {listed(named)}, but is not a split")
+        findings.skip(joined(path, name), kids[name].files, f"it is next to {listed(named)}, but is not a split")
     for name, split in named.items():
         where, split_folder = inner[name]
         inside = split_folder.inner
         labels = {label for label in inside if split == TRAIN or same(label) in known}
         if split == UNLABELLED or not labels:
-            findings.skip(joined(path, name), kids[name].files, "its photos have no class that can be learned")
+            findings.skip(joined(path, name), kids[name].files, "its photos belong to none of the classes in training")
             continue
         findings.skip_loose(where, split_folder)
         _note_nested(findings, {label: kid for label, kid in inside.items() if label in labels})
@@ -80,7 +80,7 @@ def _below_splits(
             if label in labels:
                 yield joined(where, label), label, split
             else:
-                findings.skip(joined(where, label), kid.files, "no photo of it is for training")
+                findings.skip(joined(where, label), kid.files, "this class has no training photos")
 
 
 def _splits_in_classes(findings: Findings, path: str, kids: dict[str, Folder]) -> Iterator[tuple[str, str, str | None]]:
@@ -95,12 +95,12 @@ def _plain_classes(
 ) -> Iterator[tuple[str, str, str | None]]:
     classes = {name: kid for name, kid in kids.items() if name not in named}
     for name in [name for name, kid in classes.items() if is_a_copy_of(kid, classes.keys() - {name})]:
-        findings.skip(joined(path, name), classes.pop(name).files, "it holds the other folders once more")
+        findings.skip(joined(path, name), classes.pop(name).files, "it contains copies of the other folders")
     nested = {name: kid for name, kid in classes.items() if kid.inner}
     if len(nested) == 1 and len(classes) == 2 and len(next(iter(nested.values())).inner) > 1:
-        raise Unclear(f"{listed(nested)} has folders of its own, {listed(classes.keys() - nested)} has none")
+        raise Unclear(f"{listed(nested)} has subfolders, but {listed(classes.keys() - nested)} has none")
     for name in named:
-        findings.skip(joined(path, name), kids[name].files, "it is named after a split, and the others are not")
+        findings.skip(joined(path, name), kids[name].files, "it is named after a split, but the others are not")
     _note_nested(findings, classes)
     findings.skip_loose(path, folder)
     for name in classes:
@@ -108,10 +108,10 @@ def _plain_classes(
 
 
 def _note_nested(findings: Findings, classes: dict[str, Folder]) -> None:
-    """Say which classes have folders of their own. Where these have the same names, they may be the classes."""
+    """Note which classes have subfolders. Raises Unclear if a name repeats there: the subfolders may be the classes."""
     nested = {name: kid for name, kid in classes.items() if kid.inner}
     if repeated := repeated_below(nested.values()):
-        raise Unclear(f"{listed(repeated)} lie in several of {listed(nested)}: either may be the classes")
+        raise Unclear(f"{listed(repeated)} appear in several of {listed(nested)}: either could be the classes")
     for name, kid in nested.items():
         label = printable(name)
-        findings.notes.append(f"{label}: what lies in its folders {listed(kid.inner)} counts as {label}, too.")
+        findings.notes.append(f"{label}: photos in its subfolders {listed(kid.inner)} also count as {label}.")

@@ -1,4 +1,4 @@
-"""Folders of labelled photos: find the files, check them, split them into train, valid and test."""
+"""Datasets from folders of labelled photos: list the files, check them, split them into train, valid and test."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -28,8 +28,9 @@ _NAMED_EACH, _NAMED_CLASSES, _MOST_CLASSES = 3, 10, 50  # files of a reason, cla
 
 @dataclass(frozen=True)
 class Photo:
-    """One usable photo. `digest` is the sha256 (hex) of the file, by which features and people's decisions are kept;
-    `picture` tells what it shows, see `pictures.picture_of`, which stays when a program writes into the file's header.
+    """One usable photo. `digest` is the sha256 (hex) of the file, the key of cached features and users' decisions;
+    `picture` identifies the image content, see `pictures.picture_of`, even after a program has changed the file's
+    header.
     """
 
     path: Path
@@ -40,13 +41,13 @@ class Photo:
 
     @property
     def identity(self) -> str:
-        """What the photo is recognised by from one time to the next."""
+        """Key by which the photo is recognised in later runs."""
         return self.picture or self.digest
 
 
 @dataclass(frozen=True)
 class Excluded:
-    """A file that is not used, and why: `code` is one of `errors.CODES`. It stays where it is."""
+    """A file that is not used, and why: `code` is one of `errors.CODES`. The file itself is left alone."""
 
     path: Path
     code: str
@@ -59,12 +60,12 @@ class Dataset:
 
     Attributes:
         name: what the photos are called.
-        classes: class names in alphabetical order; a class's number is its place here.
-        photos: every usable photo of a class once.
-        negatives: photos that are none of the classes, from the folder `NONE_OF_THESE`; most sets have none.
+        classes: class names in alphabetical order; a class's number is its index here.
+        photos: the usable photos of the classes, without duplicates.
+        negatives: photos that are none of the classes, from the folder `NONE_OF_THESE`; usually empty.
         excluded: the files that are not used, each with the reason.
         synthetic: True for the suite's own drawings.
-        notes: what else a person should know of the files, in sentences.
+        notes: what else a user should know about the files, in sentences.
     """
 
     name: str
@@ -77,29 +78,29 @@ class Dataset:
 
     @property
     def n_excluded(self) -> int:
-        """How many files are not used."""
+        """Number of files that are not used."""
         return len(self.excluded)
 
     def of(self, split: str) -> list[Photo]:
-        """The photos of one split, in a fixed order."""
+        """Return the photos of one split, in a fixed order."""
         return [photo for photo in self.photos if photo.split == split]
 
     def targets(self, photos: Iterable[Photo]) -> np.ndarray:
-        """Class numbers of `photos`, int64 (n,)."""
+        """Return the class numbers of `photos`, int64 (n,)."""
         return np.array([self.classes.index(photo.label) for photo in photos], dtype=np.int64)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Split → class → number of photos."""
+        """Return the number of photos by split and class."""
         seen = Counter((photo.split, photo.label) for photo in self.photos)
         return {split: {label: seen[split, label] for label in self.classes} for split in SPLITS}
 
     def digest(self) -> str:
-        """Identifies the photos with their labels and splits, whatever their names: sha256, hex."""
+        """Return a sha256 (hex) of the photos, their labels and splits; file names do not matter."""
         lines = sorted(f"{photo.digest} {photo.label} {photo.split}" for photo in (*self.photos, *self.negatives))
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def summary(self) -> str:
-        """A table of the counts, and in words what is too little."""
+        """Return a table of the counts, with a warning about classes with few test photos."""
         counts, width = self.counts(), max(len(label) for label in (*self.classes, "class"))
         lines = ["class".ljust(width) + "".join(f"{split:>8}" for split in SPLITS)]
         lines += [
@@ -111,20 +112,20 @@ class Dataset:
         lines += [f"{NONE_OF_THESE}: {len(self.negatives):,}"] if self.negatives else []
         scarce = [f"{label} ({counts[TEST][label]})" for label in self.classes if counts[TEST][label] < FEW]
         if scarce:
-            lines.append(f"Few test photos of {listed(scarce)}: the more you add, the more sure the judgement below.")
+            lines.append(f"Few test photos of {listed(scarce)}: the more you add, the more reliable the evaluation.")
         lines += self.notes
         if self.excluded:
             lines.append(f"Skipped: {counted(len(self.excluded), 'file')}, for these reasons:")
         return "\n".join(lines)
 
     def excluded_table(self, most: int = 20) -> str:
-        """The files that are left out by reason, with how many share it."""
+        """Return a table of the reasons for skipping files: the count and the first files of each."""
         return "\n".join(_by_reason(self.excluded, most))
 
 
 @dataclass(frozen=True)
 class _Labelled:
-    """A file with the class and the split that its folder, its name or a table gives."""
+    """A file with its class and split, from its folder, its name or a table."""
 
     path: Path
     label: str
@@ -132,22 +133,22 @@ class _Labelled:
 
 
 def find_layout(folder: PhotoFolder) -> tuple[Layout, list[str]]:
-    """How the photos of `folder` are sorted, and the paths of all its files relative to it.
+    """Return the layout of `folder`, and the paths of all its files relative to it.
 
-    Raises UserError where that is not clear, or the folder cannot be listed.
+    Raises UserError if the layout is unclear, or the folder cannot be listed.
     """
     paths = list_files(folder.path)
     return read_layout(paths, folder.labels, lambda path: (folder.path / path).read_bytes(), str(folder.path)), paths
 
 
 def describe_layout(folder: PhotoFolder) -> str:
-    """What was understood of `folder`, as a table; no photo is read. Raises UserError as `find_layout` does."""
+    """Return the layout of `folder` as a table, without reading a photo. Raises UserError as `find_layout` does."""
     layout, paths = find_layout(folder)
     return layout.describe(layout.counted(paths))
 
 
 def list_photos(folder: PhotoFolder) -> list[tuple[Path, str]]:
-    """(path, class) of every file that has a class, unchecked. Raises UserError as `find_layout` does."""
+    """Return (path, class) of every file that has a class, unchecked. Raises UserError as `find_layout` does."""
     return [(file.path, file.label) for file in _files(folder, *find_layout(folder))]
 
 
@@ -161,21 +162,20 @@ def _files(folder: PhotoFolder, layout: Layout, paths: Iterable[str]) -> list[_L
 
 
 def check(folder: PhotoFolder, known: Collection[str] = (), preprocessing: Preprocessing = PREPROCESSING) -> Dataset:
-    """Read every file once, leave out what cannot be used, and split the rest by content.
+    """Read every file once, skip unusable ones, and split the rest by content.
 
-    Folders for train, valid and test are kept; where one is missing, it is taken from another by content. Otherwise a
-    photo's content decides its split, and each class gets its share (see `splitting.deal`). What was dealt once stays,
-    so photos added later never move an old one. Files that cannot be read or are smaller than `inspection.MIN_SIDE`
-    pixels are left out. So are further copies of a photo (the one in test stays, before valid, before train) and all
-    copies of one that lies in two classes.
+    Folders for train, valid and test are kept; a missing split is taken from another one by content. Otherwise a
+    photo's content decides its split, and each class gets its share (see `splitting.deal`). Splits are permanent: new
+    photos never move old ones. Files that cannot be read or are smaller than `inspection.MIN_SIDE` pixels are skipped.
+    So are duplicates (the copy in test is kept first, then valid, then train), and photos that are in two classes.
 
     Args:
         folder: from `sources.find_photos`.
-        known: digests of photos whose features are kept, so that they need no decoding.
-        preprocessing: by which the others are needed next, see `prepared.py`.
+        known: digests of photos with cached features, which need no decoding.
+        preprocessing: that the other photos need next, see `prepared.py`.
 
     Raises:
-        UserError: the folders are not understood, or a class has no photo to learn from.
+        UserError: the layout is unclear, or a class has no training photos.
     """
     layout, paths = find_layout(folder)
     files = _files(folder, layout, paths)
@@ -202,12 +202,14 @@ def check(folder: PhotoFolder, known: Collection[str] = (), preprocessing: Prepr
 
 def _notes_on_files(results: Sequence[tuple[_Labelled, Look]]) -> tuple[str, ...]:
     notes = Counter(look.note for _, look in results if look.note)
-    return tuple(f"{count:,} of {len(results):,}: {note}. They are used." for note, count in notes.most_common())
+    return tuple(f"{count:,} of {len(results):,} files, used anyway: {note}." for note, count in notes.most_common())
 
 
 def _without_copies(found: list[tuple[_Labelled, Look]]) -> tuple[list[tuple[_Labelled, Look]], list[Excluded]]:
-    """Of files that show the same picture one: copies with other bytes around it must not be on two sides of the
-    split."""
+    """Keep one of several files with the same image, even if their bytes differ: copies must not be in two splits.
+
+    Returns (the files kept, the others).
+    """
     by_picture = defaultdict(list)
     for file, look in found:
         by_picture[look.picture].append((file, look))
@@ -215,7 +217,7 @@ def _without_copies(found: list[tuple[_Labelled, Look]]) -> tuple[list[tuple[_La
     for files in by_picture.values():
         index = copy_that_counts([Given(look.digest, file.label, file.split) for file, look in files])
         if index is None:
-            why = f"The same photo lies in {' and in '.join(sorted({file.label for file, _ in files}))}."
+            why = f"The same photo is in {' and in '.join(sorted({file.label for file, _ in files}))}."
             excluded += [Excluded(file.path, "photo-two-classes", why) for file, _ in files]
             continue
         first = files.pop(index)
@@ -226,7 +228,7 @@ def _without_copies(found: list[tuple[_Labelled, Look]]) -> tuple[list[tuple[_La
 
 
 def _split(found: Sequence[tuple[_Labelled, Look]], known: KnownSet) -> list[Photo]:
-    """Dealt as they were before, and what is new by content; it is remembered."""
+    """Keep the splits of known photos, split new ones by content, and remember the result."""
     given = [Given(look.digest, file.label, file.split) for file, look in found]
     dealt = {look.digest: known.splits[short(look.picture)] for _, look in found if short(look.picture) in known.splits}
     splits = deal(given, dealt)
@@ -250,14 +252,14 @@ def _by_reason(excluded: Iterable[Excluded], most: int = 20) -> list[str]:
 def require_training_photos(
     classes: Iterable[str], photos: Iterable[Photo], where: str, excluded: Iterable[Excluded] = ()
 ) -> None:
-    """Raises UserError where a class has no photo to learn from; it tells why files were left out."""
+    """Raise UserError if a class has no training photo. The message says why files were skipped."""
     require_classes(classes, {photo.label for photo in photos if photo.split == TRAIN}, where, excluded)
 
 
 def require_classes(
     classes: Iterable[str], trained: Iterable[str], where: str, excluded: Iterable[Excluded] = ()
 ) -> None:
-    """Raises UserError for classes that are not among those with a photo to learn from."""
+    """Raise UserError if one of `classes` is not among the `trained` ones, which have training photos."""
     missing = sorted(set(classes) - set(trained))
     if missing:
         reasons = "".join(f"\n{line}" for line in _by_reason(excluded, 5))

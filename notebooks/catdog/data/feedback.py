@@ -1,4 +1,4 @@
-"""Corrections that testers sent: a bounded number, each as the network saw the photo, and nothing as it was sent."""
+"""Testers' corrections: a limited number, each with the preprocessed photo. The original files are not kept."""
 
 import hashlib
 import json
@@ -15,18 +15,18 @@ MOST = 500  # photos, of up to 150 kB each at 224 pixels a side
 
 
 class FeedbackFull(Exception):
-    """There is no room for more corrections."""
+    """The limit on corrections is reached."""
 
 
 @dataclass(frozen=True)
 class Correction:
-    """What a tester said of a photo.
+    """A tester's correction of one answer.
 
     Attributes:
-        path: the photo, as a PNG file, as the network saw it.
+        path: the preprocessed photo, a PNG file.
         digest: sha256 of the file, hex.
-        label: the class that it really is; None where it is none of them.
-        said: what the model had said: "model", "label" and "probabilities".
+        label: the true class; None if it is none of the classes.
+        said: the model's answer: "model", "label" and "probabilities".
     """
 
     path: Path
@@ -36,9 +36,9 @@ class Correction:
 
 
 class Feedback:
-    """The corrections of the photos that go with the models called `name`, in data/feedback/<name>/.
+    """The corrections for the models called `name`, in data/feedback/<name>/.
 
-    Raises UserError where the folder cannot be used, or the name is not a model's.
+    Raises UserError if the folder is not writable, or the name is not a model's.
     """
 
     def __init__(self, name: str, most: int = MOST):
@@ -47,16 +47,17 @@ class Feedback:
         self._most, self._lock = most, threading.Lock()
 
     def add(self, photo, label: str | None, said: dict) -> bool:
-        """Keep a photo, uint8 (pixels, pixels, 3), with what it really is and what the model `said`. The same once
-        more replaces what was said of it.
+        """Store a photo, uint8 (pixels, pixels, 3), with its true class and what the model `said`. A second correction
+        of the same photo replaces the first.
 
-        Returns whether it is a new one. Raises FeedbackFull; OSError where it cannot be written, and keeps nothing.
+        Returns whether the photo is new. Raises FeedbackFull, and OSError if it cannot be written; nothing is stored
+        then.
         """
         data = as_png(photo)
         path = self.folder / f"{hashlib.sha256(data).hexdigest()}.png"
         record = {"label": label, "said": said, "when": datetime.now(UTC).isoformat(timespec="microseconds")}
         with self._lock:
-            self.folder.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
+            self.folder.mkdir(parents=True, exist_ok=True)  # someone may have deleted it
             is_new = not path.exists()
             if is_new and len(list(self.folder.glob("*.png"))) >= self._most:
                 raise FeedbackFull
@@ -66,13 +67,13 @@ class Feedback:
                 with files.written_whole(path.with_suffix(".json")) as file:
                     file.write(json.dumps(record, ensure_ascii=False).encode())
             except OSError:
-                if is_new:  # a photo of which nothing is said would take a place for ever
+                if is_new:  # a photo without a record would count towards the limit for ever
                     path.unlink(missing_ok=True)
                 raise
             return is_new
 
     def all(self) -> list[Correction]:
-        """Those that are whole, the oldest first."""
+        """Return the complete corrections, oldest first."""
         found = [(path, _read(path)) for path in self.folder.glob("*.json") if path.with_suffix(".png").is_file()]
         ordered = sorted(((path, record) for path, record in found if record), key=lambda pair: pair[1].get("when", ""))
         return [
@@ -80,7 +81,7 @@ class Feedback:
         ]
 
     def remove(self, correction: Correction) -> None:
-        """The photo and what was said of it. What is gone already is no trouble."""
+        """Delete the photo and its record. Missing files are ignored."""
         for path in (correction.path, correction.path.with_suffix(".json")):
             path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""A tree of folders with photos, and what the names of folders and files say."""
+"""A tree of folders with photos, and the meaning of folder and file names."""
 
 import errno
 import os
@@ -28,13 +28,13 @@ _AROUND = (
 )
 _NOISE = frozenset({"jpg", "jpeg", "png", "tif", "v", "t", "z"})
 
-# What programs and file servers make for themselves: no person's photos lie there.
+# Folders that programs and file servers create for themselves. They hold no photos of a user.
 _PROGRAMS = re.compile(
     r"\..*|[@#~$]\w*?(ea ?dir|recycle|snapshot|te?mp|thumb|syno|trash|cache|share ?bin|appstore|database).*|@__.*|"
     r"~.*\.tmp|__MACOSX|__pycache__|lost\+found|System Volume Information|RECYCLER|Thumbs",
     re.IGNORECASE,
 )
-# Where data sets keep photos, and what they keep beside them: folders of these names are no classes of each other.
+# Folder names for photos, and for what data sets keep beside them. Two such folders are not two classes.
 _OF_PHOTOS = re.compile(
     r"(jpeg|png|rgb|raw|color|original)?[ _-]*(images?|imgs?|photos?|pictures?|pics?)", re.IGNORECASE
 )
@@ -57,25 +57,29 @@ _NO_PHOTOS = frozenset(_OTHER_ENDINGS.split())
 
 
 def is_none_of_these(label: str) -> bool:
-    """Whether a folder of this name holds photos that are none of the classes: `NONE_OF_THESE`, or "None of these"."""
+    """Tell whether this folder name means photos of none of the classes: `NONE_OF_THESE`, or "None of these"."""
     return re.sub("[ _]+", "-", same(label)) == NONE_OF_THESE
 
 
 def is_of_a_program(name: str) -> bool:
-    """Whether a folder of this name is a program's own."""
+    """Tell whether a program, not a user, creates folders of this name."""
     return bool(_PROGRAMS.fullmatch(name))
 
 
 def split_named(name: str, but: Collection[str] = ()) -> str | None:
-    """`TRAIN`, `VALID`, `TEST` or `UNLABELLED` for a folder named after one, such as `Train_data` or `seg_test`; the
-    words `but` do not count."""
+    """Return `TRAIN`, `VALID`, `TEST` or `UNLABELLED` for a folder named after it, such as `Train_data` or `seg_test`.
+
+    Words in `but` are ignored.
+    """
     left = [word for word in map(_bare, _words(name)) if word and word not in but]
     return _SPLIT_OF.get(left[0]) if len(left) == 1 else None
 
 
 def splits_named(names: Iterable[str]) -> dict[str, str]:
-    """Folder → split, of those of these siblings that are named after one. Words that all of them share, as in
-    `asl_alphabet_train` and `asl_alphabet_test`, and parts with numbers do not count."""
+    """Return folder → split for those of these sibling folders that are named after a split.
+
+    Ignore parts with numbers, and words that all names share, as in `asl_alphabet_train` and `asl_alphabet_test`.
+    """
     names = list(names)
     plain = {name: split for name in names if (split := split_named(name))}
     if len(plain) == len(names) or len(names) < 2:
@@ -93,7 +97,7 @@ def _words(name: str) -> list[str]:
 
 
 def _bare(word: str) -> str:
-    """`trainingset` → `training`, `images` → nothing."""
+    """Remove filler words: `trainingset` → `training`, `images` → an empty string."""
     if word in _SPLIT_OF:
         return word
     cut = re.sub(rf"^({_AROUND})+|({_AROUND})+$", "", word)
@@ -101,33 +105,35 @@ def _bare(word: str) -> str:
 
 
 def may_be_a_photo(name: str) -> bool:
-    """Whether a file of this name counts when folders are judged; its content decides later."""
+    """Tell by its name whether a file may be a photo, to find the layout; its content decides later."""
     if "." not in name:
         return not _TEXTS.fullmatch(name)
     return name.rpartition(".")[2].lower() not in _NO_PHOTOS
 
 
 def list_files(root: Path) -> list[str]:
-    """Those of `files_below`, sorted."""
+    """Return the paths of `files_below`, sorted."""
     return sorted(files_below(root))
 
 
 def files_below(root: Path) -> Iterator[str]:
-    """Paths below `root`, "/" between names; those of folders without files end in "/". Links are followed, but never
-    in a circle. Raises UserError where a folder cannot be listed."""
+    """Yield paths below `root`, "/" between names; an empty folder's path ends in "/". Follow links, but no cycles.
+
+    Raises UserError if a folder cannot be listed.
+    """
     try:
         yield from _files_below(os.fspath(root), "", frozenset())
     except OSError as error:
         raise UserError(
             "folder-unusable",
-            f"{printable(error.filename or root)} cannot be listed ({error.strerror}): the disk or Drive may be away. "
-            "Run this cell again.",
+            f"{printable(error.filename or root)} cannot be listed ({error.strerror}): the disk or Drive may be "
+            "disconnected. Run this cell again.",
         ) from error
 
 
 @contextmanager
 def _tolerated(name: str) -> Iterator[None]:
-    """A link that leads to itself is nothing, and a program may lock its own folder."""
+    """Suppress the errors of a link to itself, and of a folder that a program has locked for itself."""
     try:
         yield
     except OSError as error:
@@ -155,7 +161,7 @@ def _files_below(folder: str, path: str, above: frozenset[tuple[int, int]]) -> I
 
 
 class Folder:
-    """Sub-folders, and how many photos and other files lie in it directly."""
+    """A folder: its subfolders, and the number of photos and of other files directly in it."""
 
     __slots__ = ("folders", "others", "photos")
 
@@ -177,7 +183,7 @@ class Folder:
 
 
 def tree_of(paths: Iterable[str]) -> tuple[Folder, Counter[str]]:
-    """(the tree of what people put there, programs' own folders → number of files in them)."""
+    """Return (the tree of users' folders, folders created by programs → number of files in them)."""
     root = Folder()
     of_programs: Counter[str] = Counter()
     for path in paths:
@@ -197,8 +203,10 @@ def tree_of(paths: Iterable[str]) -> tuple[Folder, Counter[str]]:
 
 
 def below_wrappers(path: str, folder: Folder) -> tuple[str, Folder]:
-    """Archives often hold one folder around everything: look inside it, unless it is a class among none. Fewer photos
-    beside it, such as a cover, do not count."""
+    """Descend through folders that only wrap everything, as archives often have; return the (path, folder) inside.
+
+    A wrapper has subfolders, and fewer photos beside it (such as a cover) than in it.
+    """
     while len(folder.inner) == 1:
         ((name, only),) = folder.inner.items()
         if not only.inner or folder.photos >= only.total:
@@ -208,7 +216,7 @@ def below_wrappers(path: str, folder: Folder) -> tuple[str, Folder]:
 
 
 def beside_photos(folder: Folder) -> list[str]:
-    """Names of folders with what belongs to the photos in another one, such as annotations beside `images`."""
+    """Return the names of folders that accompany a folder of photos, such as annotations beside `images`."""
     names = list(folder.inner)
     return [name for name in names if _BESIDE_PHOTOS.fullmatch(name)] if any(map(_OF_PHOTOS.fullmatch, names)) else []
 
@@ -234,12 +242,12 @@ def is_archive(path: str) -> bool:
 
 
 def labels_below(folder: Folder) -> set[str]:
-    """Also those of the splits below it: a copy of everything may lie beside the splits."""
+    """Return the names of subfolders, also one level deeper: a copy of everything may be beside the splits."""
     return {same(name) for name in folder.inner} | {same(n) for kid in folder.inner.values() for n in kid.inner}
 
 
 def is_a_copy_of(kid: Folder, names: Collection[str]) -> bool:
-    """Whether `kid` holds, below folders around everything, folders of these names and no others."""
+    """Tell whether `kid`, apart from wrapper folders, contains only folders of these names."""
     inner = {same(name) for name in below_wrappers("", kid)[1].inner}
     return len(inner) > 1 and inner <= {same(name) for name in names}
 
@@ -250,7 +258,7 @@ def is_split_in_itself(kid: Folder) -> bool:
 
 
 def repeated_below(folders: Iterable[Folder]) -> list[str]:
-    """Names that lie in more than one of `folders`."""
+    """Return the names of subfolders that occur in more than one of `folders`."""
     inner = [below_wrappers("", folder)[1].inner for folder in folders]
     seen = Counter(same(name) for names in inner for name in names)
     spelt = {same(name): name for names in inner for name in names}
@@ -258,7 +266,7 @@ def repeated_below(folders: Iterable[Folder]) -> list[str]:
 
 
 def tree_in_lines(root: Folder, paths: Iterable[str], most: int = 20) -> list[str]:
-    """What lies below `root`, two folders deep, with the archives among `paths`: a line for each."""
+    """Return one line for each folder below `root`, two levels deep, and for each archive among `paths`."""
     path, root = below_wrappers("", root)
     lines = [f"  {printable(path) or '.'}/  {root.photos:,} photos"] if root.photos or path else []
     for name, kid in root.inner.items():

@@ -1,6 +1,6 @@
-"""Read photos: bytes or a path in, an upright RGB array out, or a clear refusal.
+"""Read photos: bytes or a path in, an upright RGB array out, or a PhotoRefused that says why.
 
-Training and serving both read here, so the network never sees pixels in the one that it would not see in the other.
+Training and serving both read photos here, so the network sees the same pixels in both.
 Whatever changes the pixels must change `Preprocessing.version` too.
 """
 
@@ -20,12 +20,12 @@ from .salvage import png_without_extras, rows_there
 
 register_heif_opener()
 
-_KEPT_WHEN_REDUCING = 6  # times as many pixels a side as are needed
+_KEPT_WHEN_REDUCING = 6  # times the pixels per side that are needed
 UNTRUSTED_PIXELS = 25_000_000
 OWN_PIXELS = 400_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 FORMATS_IN_WORDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
-_OTHERS = {  # how files begin that are often taken for photos
+_OTHERS = {  # first bytes of files that users often take for photos
     b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL", b"\0\0\0\x0cjP  ": "JPEG 2000", b"%PDF": "PDF",
     b"<svg": "SVG", b"<?xml": "SVG or XML", b"<!DOC": "web page", b"<html": "web page", b"8BPS": "Photoshop",
     b"PK\3\4": "zip", b"\0\0\1\0": "icon",
@@ -39,22 +39,22 @@ _ORIENTATION, _SUB_FILES, _DNG_VERSION = 0x0112, 330, 50706  # tags
 _UPRIGHT = 1
 _DEEP_BITS = (8, 10, 12, 14, 16)
 
-Image.MAX_IMAGE_PIXELS = None  # `max_pixels` is asked for at each photo, by its header, before anything is decoded
+Image.MAX_IMAGE_PIXELS = None  # `max_pixels` is checked for each photo, from its header, before decoding
 
 _SRGB = ImageCms.createProfile("sRGB")
 
 
 class PhotoRefused(UserError):
-    """A photo that cannot come in. The message says it to a person."""
+    """A photo that cannot be used. The message tells the user why."""
 
 
 def as_picture(photo: np.ndarray) -> Image.Image:
-    """A prepared photo, uint8 (pixels, pixels, 3), for libraries that want Pillow's pictures."""
+    """Return a prepared photo, uint8 (pixels, pixels, 3), as a Pillow image."""
     return Image.fromarray(photo)
 
 
 def as_png(photo: np.ndarray) -> bytes:
-    """A prepared photo, uint8 (pixels, pixels, 3), as a file that gives the same pixels again."""
+    """Return a prepared photo, uint8 (pixels, pixels, 3), as the bytes of a PNG file, which is lossless."""
     file = io.BytesIO()
     as_picture(photo).save(file, "PNG")
     return file.getvalue()
@@ -66,22 +66,21 @@ def read_photo(
     max_pixels: int = OWN_PIXELS,
     preprocessing: Preprocessing = PREPROCESSING,
 ) -> np.ndarray:
-    """Decode one photo as the network sees it.
+    """Decode and preprocess one photo for the network.
 
     Args:
         source: the file's bytes, or its path.
         min_side: refuse photos whose shorter side has fewer pixels than this.
-        max_pixels: refuse photos that have more, by their header, before anything is decoded. Where they come from
-            untrusted clients, `UNTRUSTED_PIXELS` hold.
-        preprocessing: that of the model.
+        max_pixels: refuse photos with more pixels than this, from their header, before decoding. Use
+            `UNTRUSTED_PIXELS` for photos from untrusted clients.
+        preprocessing: the model's.
 
     Returns:
         uint8 array (pixels, pixels, 3), RGB in sRGB, upright by its EXIF orientation, transparency on white, the first
-        frame of an animation, brought to the square by `preprocessing`. Of a JPEG that was cut off, the rows that are
-        there.
+        frame of an animation, made square by `preprocessing`. A truncated JPEG gives the rows that it has.
 
     Raises:
-        PhotoRefused: whatever else `source` holds. Hostile files can raise nothing else.
+        PhotoRefused: `source` cannot be used. Hostile files cannot raise anything else.
     """
     (photo,) = read_squares(source, [preprocessing], min_side, max_pixels)
     return photo
@@ -90,35 +89,35 @@ def read_photo(
 def read_squares(
     source: bytes | Path, preprocessings: Sequence[Preprocessing], min_side: int = 1, max_pixels: int = OWN_PIXELS
 ) -> list[np.ndarray]:
-    """As `read_photo` gives it by each of these, which all have as many pixels; decoded once."""
+    """Decode a photo once, and prepare it as `read_photo` does by each of `preprocessings`, all of the same size."""
     data = source if isinstance(source, bytes) else _read(source)
     image = _opened(data, max_pixels)
     if min(image.size) < min_side:
         raise PhotoRefused(
-            "photo-small", f"The photo is too small: {image.width}×{image.height} pixels, {min_side} a side are needed."
+            "photo-small", f"The photo is too small: {image.width}×{image.height} pixels; it needs {min_side} per side."
         )
     _decode_reduced(image, preprocessings[0].pixels)
     try:
         return _squares(image, preprocessings)
-    except Exception as error:  # decoders fail in many ways on damaged or hostile files: every one is a refusal
+    except Exception as error:  # decoders raise many kinds of errors on damaged or hostile files
         share, rows = rows_there(data)
         if rows is not None:
             return _squares(rows, preprocessings)
         if share:
             raise PhotoRefused(
-                "photo-unreadable", f"The photo was cut off: {share:.0%} of its rows are there."
+                "photo-unreadable", f"The photo is incomplete: it has only {share:.0%} of its rows."
             ) from error
         raise PhotoRefused("photo-unreadable", f"The photo is damaged or incomplete ({first_line(error)}).") from error
 
 
 def photo_format(source: bytes | Path) -> str:
-    """The format that the file's content shows, from the header alone: one of `FORMATS`, or MPO, several JPEGs in one,
-    as some phones make. Raises PhotoRefused."""
+    """Return the format of the file's content, from its header: one of `FORMATS`, or MPO (several JPEGs in one file,
+    which some phones make). Raises PhotoRefused."""
     return photo_header(source)[0]
 
 
 def photo_header(source: bytes | Path) -> tuple[str, tuple[int, int]]:
-    """(`photo_format`, (width, height) in pixels as they are stored, not yet turned upright). Raises PhotoRefused."""
+    """Return (`photo_format`, (width, height) in pixels as stored, before EXIF rotation). Raises PhotoRefused."""
     image = _opened(source)
     assert image.format is not None  # every image that Pillow opens from a file has one
     return image.format, image.size
@@ -135,14 +134,14 @@ def _opened(source: bytes | Path, max_pixels: int = OWN_PIXELS) -> Image.Image:
     except Exception as error:
         raise PhotoRefused("photo-unreadable", f"The photo's header is damaged ({first_line(error)}).") from error
     if isinstance(image, TiffImageFile) and _is_raw(image, data):
-        raise PhotoRefused("photo-format", "This is a camera's raw file: save it as JPEG or PNG.")
+        raise PhotoRefused("photo-format", "This is a camera raw file: save it as JPEG or PNG.")
     if image.width * image.height > max_pixels:
         raise _too_many_pixels(max_pixels)
     return image
 
 
 def _identified(data: bytes) -> Image.Image:
-    """A PNG's texts and profile are passed over where they are too large: they never cost the photo."""
+    """Open an image. If a PNG fails to open, for example because of oversized texts or profile, open it without them."""
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception:
@@ -160,7 +159,7 @@ def _unknown_format(data: bytes) -> PhotoRefused:
 
 
 def _is_raw(image: TiffImageFile, data: bytes) -> bool:
-    """Cameras' raw files are TIFFs whose first picture is a stamp."""
+    """Tell whether this is a camera raw file: a TIFF whose first image is a thumbnail."""
     return data[8:10] == b"CR" or any(tag in image.tag_v2 for tag in (_SUB_FILES, _DNG_VERSION))
 
 
@@ -176,17 +175,17 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise PhotoRefused(
             "photo-unreadable",
-            f"{printable(path)} cannot be read any more ({error.strerror}). Run the notebook again from "
-            "*Check them* on: it is left out then.",
+            f"{printable(path)} can no longer be read ({error.strerror}). Run the notebook again from "
+            "*Check them* on; the file is then skipped.",
         ) from error
 
 
 def _decode_reduced(image: Image.Image, pixels: int) -> None:
     """Let libjpeg halve or quarter large JPEGs while it decodes: 25 ms instead of 70 ms for 12 megapixels.
 
-    As long as six times as many pixels a side are left as are needed, a prepared photo differs by at most 1 of 255
-    (on natural pictures of 12 to 24 megapixels, measured; artificial edges of one pixel reach 4 in a thousandth of the
-    values). At four times it is 3 of 255. No photo under 7 megapixels is touched.
+    As long as six times the needed pixels per side remain, a prepared photo differs by at most 1 of 255 (measured on
+    natural images of 12 to 24 megapixels; with artificial edges of one pixel, a thousandth of the values differ by up
+    to 4). With four times it is 3 of 255. Photos under 7 megapixels are not reduced.
     """
     if image.format in ("JPEG", "MPO"):
         image.draft(image.mode, (_KEPT_WHEN_REDUCING * pixels,) * 2)
@@ -208,17 +207,17 @@ def _as_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as EXIF says; as it is where that cannot be told, since it only serves to turn the photo."""
+    """Rotate the image by its EXIF orientation; leave it as it is if the EXIF data cannot be read."""
     try:
         turned = _TURNED.get(image.getexif().get(_ORIENTATION, _UPRIGHT))
-    except Exception:  # what reads EXIF fails in many ways on what is no EXIF
+    except Exception:  # Pillow raises many kinds of errors on broken EXIF data
         turned = None
     return image if turned is None else image.transpose(turned)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Deep greys scaled to 8 bits by the bits that they use, since cameras put 10, 12 or 14 into 16: Pillow's own
-    conversion would cut everything above 255 off."""
+    """Scale greys of more than 8 bits to 8, by the bits in use: cameras store 10, 12 or 14 bits in 16. Pillow's own
+    conversion clips everything above 255."""
     if not image.mode.startswith(("I", "F")):
         return image
     greys = np.nan_to_num(np.asarray(image, dtype=np.float32)).clip(0)
@@ -237,7 +236,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Colours by the photo's own ICC profile. After resizing, since converting 50,000 pixels is cheap."""
+    """Convert to sRGB by the photo's ICC profile. Call it after resizing, since converting 50,000 pixels is cheap."""
     if profile:
         try:
             own = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -1,4 +1,4 @@
-"""One file of a folder of photos: can it be used, what does it show, and what should a person know of it?"""
+"""Inspect one file: can it be used, what does it show, and what should a user know about it?"""
 
 import hashlib
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from .preprocessing import PREPROCESSING, Preprocessing
 from .salvage import missing
 
 MIN_SIDE = 32
-_LONG = 2  # times as long as wide: more than half of it lies outside the middle square
+_LONG = 2  # aspect ratio above which more than half of the photo is outside the middle square
 _FORMATS_BY_ENDING = {
     **{key: {"JPEG", "MPO"} for key in (".jpg", ".jpeg", ".jpe", ".jfif")},
     **{key: {"HEIF"} for key in (".heic", ".heif", ".hif")},
@@ -24,8 +24,8 @@ _FORMATS_BY_ENDING = {
 
 @dataclass(frozen=True)
 class Look:
-    """What a file is: its digest, sha256 hex, and what it shows, see `pictures.picture_of`; or why it is left out, as
-    code and reason. `note` is what else a person should know, the most important of it."""
+    """The result for one file: its digest, sha256 hex, and its image, see `pictures.picture_of`; or the code and reason
+    for skipping it. `note` is the most important thing that a user should know besides."""
 
     digest: str = ""
     picture: str = ""
@@ -35,13 +35,13 @@ class Look:
 
 
 def read_training_photo(data: bytes, preprocessing: Preprocessing = PREPROCESSING) -> np.ndarray:
-    """As `images.read_photo`, and PhotoRefused too where the shorter side has fewer than `MIN_SIDE` pixels."""
+    """Read a photo as `images.read_photo` does; also raise PhotoRefused if a side has fewer than `MIN_SIDE` pixels."""
     return read_photo(data, MIN_SIDE, preprocessing=preprocessing)
 
 
 def inspect(path: Path, known: Collection[str], seen: Pictures, needed: Collection[Preprocessing] = ()) -> Look:
-    """Read one file. One whose digest is `known`, and whose picture was `seen`, is not decoded; of any other, the
-    squares that are `needed` later are kept."""
+    """Inspect one file. A file whose digest is `known` and whose image was `seen` is not decoded; for any other, the
+    prepared photos that are `needed` later are kept."""
     try:
         data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
@@ -61,12 +61,12 @@ def _decoded(data: bytes, digest: str, needed: Collection[Preprocessing]) -> str
 
 
 def _note(data: bytes, ending: str) -> str:
-    """What is lost comes first: a wrong ending costs nothing."""
+    """Return the most important note: lost content comes before a wrong ending, which does no harm."""
     if missing(data):
-        return "cut off, some of the last rows are missing"
+        return "incomplete, some of the last rows are missing"
     content, size = photo_header(data)
     if max(size) > _LONG * min(size):
-        return "over twice as long as wide: with FIT crop, the ends are not looked at"
+        return "more than twice as long as wide: with FIT crop, the ends are cut off"
     return _on_ending(content, ending)
 
 

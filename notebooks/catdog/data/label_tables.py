@@ -1,21 +1,21 @@
-"""Labels in tables beside the photos."""
+"""Labels from tables beside the photos."""
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..names import class_name, listed, printable, same
+from ..names import class_name, counted, listed, printable, same
 from .table_files import TABLES, cells
 
 _LABEL_WORDS = """
     label labels class classes class_name classname class_label category target breed species diagnosis dx label_name
     emotion disease
-"""  # in this order, though of two that say the same, the one in words is taken
+"""  # in order of preference; of two equivalent columns, the one with words instead of numbers is used
 _LABEL_COLUMNS = _LABEL_WORDS.split()
 _SPLIT_COLUMNS = ("split", "set", "subset", "fold", "dataset", "partition", "usage", "is_train", "is_training")
 _MOST_TABLES = 20
-_SEVERAL = re.compile(r"[|;]")  # labels in one cell
+_SEVERAL = re.compile(r"[|;]")  # separates labels in one cell
 _UNUSED = ("unused", "none", "ignore", "exclude", "excluded", "unlabeled", "unlabelled")
 
 
@@ -26,9 +26,9 @@ class Table:
     Attributes:
         name: the path of its file, or of the first of several that belong together.
         how: their names and columns, in words.
-        labels, splits: path → label; path → what the table says of the split.
+        labels, splits: path → label; path → the table's text about the split.
         notes: rows that were not used, and why.
-        is_sure: whether its column of labels is called as such.
+        is_sure: whether the label column has one of the usual names.
     """
 
     name: str
@@ -39,16 +39,16 @@ class Table:
     is_sure: bool = True
 
     def label(self, path: str) -> str | None:
-        """That of the photo at `path`."""
+        """Return the label of the photo at `path`, if any."""
         return self.labels.get(path)
 
     def split(self, path: str) -> str | None:
-        """What the table says of the split of the photo at `path`."""
+        """Return the table's text about the split of the photo at `path`, if any."""
         return self.splits.get(path)
 
 
 def tables_among(paths: Iterable[str]) -> list[str]:
-    """Files that may be tables, by their names; those nearest to the top first."""
+    """Return the files that may be tables by their names, those nearest to the top first."""
     found = [path for path in paths if path.lower().endswith(TABLES) and not path.rpartition("/")[2].startswith(".")]
     return sorted(found, key=lambda path: (path.count("/"), len(path), path))
 
@@ -56,15 +56,15 @@ def tables_among(paths: Iterable[str]) -> list[str]:
 def find_table(
     paths: Collection[str], read: Callable[[str], bytes] | None, wanted: str = "", named_alone: bool = False
 ) -> Table | None:
-    """The table among `paths` that labels photos among `paths`; None where none does, or several differ.
+    """Find the table among `paths` that labels photos among `paths`; None if there is none.
 
-    Several with the same columns are one, such as train.csv and test.csv. A table in a folder speaks for what lies in
-    that folder.
+    Tables with the same columns, such as train.csv and test.csv, are combined. A table in a folder only labels photos
+    in that folder.
 
     Args:
-        read: gives the content of a file.
-        wanted: its name, followed by ":" and the name of its column of labels where there are several.
-        named_alone: pass over tables without a column that is called as labels are.
+        read: returns the content of a file.
+        wanted: the table's name, followed by ":" and the name of its label column if there are several.
+        named_alone: skip tables without a column that has one of the usual label names.
     """
     if read is None:
         return None
@@ -89,7 +89,7 @@ def find_table(
 
 
 class _Photos:
-    """Photos by what a table may call them."""
+    """Photos by the names that a table may use for them."""
 
     def __init__(self, paths: Iterable[str]):
         self._paths = defaultdict(list)
@@ -100,7 +100,7 @@ class _Photos:
                 self._paths[key].append(path)
 
     def called(self, text: str, below: str = "") -> list[str]:
-        """Paths of the photos in the folder `below` that `text` may mean: by as much of its path as fits."""
+        """Return the paths of photos in the folder `below` that `text` may mean, by the longest matching path."""
         value = text.strip().strip("\"'").replace("\\", "/").removeprefix("./").casefold()
         parts = value.split("/")
         for start in range(len(parts)):
@@ -111,7 +111,7 @@ class _Photos:
 
 
 def _keys(path: str) -> Iterator[str]:
-    """What a table may call the photo: `a/b/c.jpg`, `b/c.jpg`, `c.jpg`, and these without the ending."""
+    """Yield the names that a table may use for a photo: `a/b/c.jpg`, `b/c.jpg`, `c.jpg`, also without the ending."""
     names = path.casefold().split("/")
     for start in range(len(names)):
         whole = "/".join(names[start:])
@@ -122,7 +122,7 @@ def _keys(path: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Parsed:
-    """One file: rows of (what it calls the photo, label or None for several, split)."""
+    """One table file: rows of (name of the photo, label or None for several labels, split)."""
 
     path: str
     columns: tuple[str, str]
@@ -137,7 +137,7 @@ class _Parsed:
 def _rows_of(path: str, read: Callable[[str], bytes]) -> list[list[str]]:
     try:
         return cells(path, read(path))
-    except Exception:  # a file that is called like a table is often none
+    except Exception:  # a file named like a table is often not a table
         return []
 
 
@@ -150,7 +150,7 @@ def _parsed(path: str, rows: list[list[str]], photos: _Photos, wanted: str) -> _
     column = _label_column(header, body, place, wanted)
     hot = [] if wanted else _one_hot(header, body, place)
     if hot:
-        name, labels = "one column a class", [header[next(c for c in hot if _is_one(row[c]))] for row in body]
+        name, labels = "one column per class", [header[next(c for c in hot if _is_one(row[c]))] for row in body]
     elif column is not None:
         name, labels = header[column], [row[column] for row in body]
     else:
@@ -168,7 +168,7 @@ def _parsed(path: str, rows: list[list[str]], photos: _Photos, wanted: str) -> _
 
 
 def _joined(tables: Sequence[_Parsed], photos: _Photos) -> Table | None:
-    """Labels by path, of rows that mean one photo, and say one thing of it."""
+    """Combine tables: labels by path, from rows that match one photo and give it one label."""
     labels: dict[str, str] = {}
     splits: dict[str, str] = {}
     unclear: Counter[str] = Counter()
@@ -177,9 +177,9 @@ def _joined(tables: Sequence[_Parsed], photos: _Photos) -> Table | None:
             found = photos.called(name, table.folder)
             if len(found) > 1:
                 found = [path for path in found if _is_of(table.path, path)] or found
-            reason = "name several photos" if len(found) > 1 else "" if label else "give several labels"
+            reason = "each matches several photos" if len(found) > 1 else "" if label else "several labels in one row"
             if found and (reason or not label or labels.setdefault(found[0], label) != label):
-                unclear[reason or "contradict others"] += 1
+                unclear[reason or "in conflict with other rows"] += 1
                 labels |= dict.fromkeys(found, "") if not reason else {}
             elif found and split:
                 splits[found[0]] = split
@@ -188,14 +188,14 @@ def _joined(tables: Sequence[_Parsed], photos: _Photos) -> Table | None:
         return None
     first, names = tables[0], [table.path for table in tables]
     notes = [
-        f"{count:,} rows of {printable(first.path)} {reason}: they are not used." for reason, count in unclear.items()
+        f"Skipped {counted(count, 'row')} of {printable(first.path)}: {reason}." for reason, count in unclear.items()
     ]
     how = f"{listed(names)}, columns {printable(first.columns[0])} and {printable(first.columns[1])}"
     return Table(first.path, how, labels, splits, tuple(notes), first.is_sure)
 
 
 def _is_of(table: str, photo: str) -> bool:
-    """Whether a table such as trainLabels.csv speaks of the photo's folder, train/."""
+    """Tell whether a table's name, such as trainLabels.csv, refers to the photo's folder, train/."""
     words = {word.casefold() for word in re.findall(r"[A-Z]?[a-z]+", table.rpartition("/")[2])}
     return bool(words & {name.casefold() for name in photo.split("/")[:-1]})
 
@@ -215,7 +215,7 @@ def _split_text(column: str, text: str) -> str:
 
 
 def _key_column(rows: list[list[str]], photos: _Photos) -> int | None:
-    """The column that names photos; of two, that which gives their endings."""
+    """Return the column with the photos' names; of two, the one with endings. None if there is no such column."""
     body = rows[1:]
     hits = [sum(bool(photos.called(row[c])) for row in body) for c in range(len(rows[0]))]
     whole = [sum("." in row[c] and bool(photos.called(row[c])) for row in body) for c in range(len(rows[0]))]
@@ -240,13 +240,13 @@ def _label_column(header: list[str], body: list[list[str]], place: int, wanted: 
 
 
 def _partition(body: list[list[str]], column: int) -> tuple[int, ...]:
-    """Which rows have the same value: equal for two columns that say the same in other words."""
+    """Return the values as numbers by first occurrence: equal for columns that group the rows in the same way."""
     first: dict[str, int] = {}
     return tuple(first.setdefault(row[column], number) for number, row in enumerate(body))
 
 
 def _repeats(body: list[list[str]], column: int) -> bool:
-    """Few values, each often, as classes have; not the measures of a photo."""
+    """Tell whether a column has few values that repeat, as classes do and measurements do not."""
     values = Counter(row[column] for row in body)
     return 2 <= len(values) <= max(2, len(body) / 2)
 

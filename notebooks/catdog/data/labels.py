@@ -1,4 +1,4 @@
-"""Labels in the photos' names."""
+"""Labels from the photos' names."""
 
 import re
 from collections import Counter
@@ -8,13 +8,13 @@ from pathlib import PurePosixPath
 from ..names import class_name, same
 
 NAMES = "the photos' names"
-_NAMED = 0.95  # share of the photos whose names must tell a class
+_NAMED = 0.95  # share of the photos whose names must contain a class
 _CAMERA_WORDS = """
     img imgp image images dsc dscn dscf pxl p mg mvimg photo photos picture pic pict foto bild bilder screenshot vid
     video scan frame whatsapp signal received download unnamed untitled copy gopr dji sam sdc cimg imag burst snapshot
     file page thumb thumbnail n no nr number sample test train val valid item fb snapchat instagram telegram mmexport
     pano dcim wechat line kakaotalk
-"""  # words that stand before the number in a camera's, a phone's or a program's names
+"""  # words before the number in file names that cameras, phones and programs give
 _CAMERAS = frozenset(_CAMERA_WORDS.split())
 _NUMBERED = (
     re.compile(r"(?P<label>.*?[^\W\d_].*?)(?:[\s._-]*\(?\d+\)?)+(?:[\s._-]*(?:copy|kopie))?", re.IGNORECASE),
@@ -23,7 +23,7 @@ _NUMBERED = (
 
 
 def label_in_name(path: str) -> str | None:
-    """`cat` of `cat.0.jpg`, `cat (3).jpg`, `cat12.png` or `12-cat.jpg`; None where the name tells no class."""
+    """Return `cat` for `cat.0.jpg`, `cat (3).jpg`, `cat12.png` or `12-cat.jpg`; None for a name without a class."""
     stem = PurePosixPath(path).stem
     for pattern in _NUMBERED:
         if found := pattern.fullmatch(stem):
@@ -33,7 +33,7 @@ def label_in_name(path: str) -> str | None:
 
 
 def names_that_label(paths: Sequence[str]) -> bool:
-    """Whether nearly all of these names tell a class, and each class is told often enough to be one."""
+    """Tell whether nearly all of these names contain a class that occurs more than once."""
     found = Counter(same(label) for path in paths if (label := label_in_name(path)))
     often = sum(count for count in found.values() if count > 1)
     return bool(paths) and often >= _NAMED * len(paths)

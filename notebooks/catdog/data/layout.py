@@ -1,4 +1,4 @@
-"""Which folders are classes, which are splits and which are neither: one set of rules, over the files' paths alone."""
+"""The layout of a data set: which folders are classes, splits or neither, by the paths of the files alone."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ _MOST_LINES = 20
 
 @dataclass(frozen=True)
 class Skipped:
-    """A folder, or some files of one, that are not used, and why."""
+    """A folder, or some of its files, that are not used, and why."""
 
     where: str
     files: int
@@ -31,12 +31,12 @@ class Layout:
     """Class and split of every photo below a folder, by its path relative to that folder, with "/" between names.
 
     Attributes:
-        how: where the labels were found, in words.
-        folders: folder → (class or None, split or None), for it and all below it; where the class is None, the photo's
-            name or the table tells it.
-        spellings: what the spellings of a class have in common → its name here.
+        how: the source of the labels, in words.
+        folders: folder → (class or None, split or None), also for the folders below it; if the class is None, it comes
+            from the photo's name or the table.
+        spellings: key that spellings of a class share, see `names.same` → class name.
         skipped: what is not used.
-        notes: what else a person should know, in sentences.
+        notes: what else a user should know, in sentences.
     """
 
     how: str
@@ -48,17 +48,17 @@ class Layout:
 
     @property
     def splits(self) -> set[str]:
-        """Those that folders, or the table, give."""
+        """Splits that the folders or the table define."""
         of_table = {split_named(text) for text in set(self.table.splits.values())} if self.table else set()
         return {split for split in {split for _, split in self.folders.values()} | of_table if split in SPLITS}
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """In alphabetical order; photos that are none of them make no class."""
+        """Class names in alphabetical order, without `NONE_OF_THESE`."""
         return tuple(sorted(label for label in self.spellings.values() if not is_none_of_these(label)))
 
     def label(self, path: str) -> str | None:
-        """The class, or what `is_none_of_these` knows; None for a file that is not used."""
+        """Return the class, or a label for which `is_none_of_these` is true; None for a file that is not used."""
         folder = self._folder_of(path)
         if folder is None or FILES_OF_PROGRAMS.fullmatch(path.rpartition("/")[2]):
             return None
@@ -68,12 +68,12 @@ class Layout:
         return self.spellings.get(same(label)) if label else None
 
     def class_of(self, path: str) -> str | None:
-        """As `label`, and None, too, for a photo that is none of the classes."""
+        """Return what `label` does, but None for a photo that is none of the classes."""
         label = self.label(path)
         return None if label and is_none_of_these(label) else label
 
     def split(self, path: str) -> str | None:
-        """The split that its folder, or the table, gives; None where none does."""
+        """Return the split that the folder or the table gives, if any."""
         folder = self._folder_of(path)
         if folder is not None and (split := self.folders[folder][1]):
             return split
@@ -81,7 +81,7 @@ class Layout:
         return named if named in SPLITS else None
 
     def _folder_of(self, path: str) -> str | None:
-        """The one of `folders` that `path` lies in, the innermost of several; None where a program made it."""
+        """Return the innermost of `folders` that contains `path`; None for a folder that a program created."""
         names = path.split("/")[:-1]
         if any(map(is_of_a_program, names)):
             return None
@@ -89,10 +89,10 @@ class Layout:
         return next((folder for folder in above if folder in self.folders), None)
 
     def describe(self, counts: Mapping[str, int]) -> str:
-        """A table: folder → class, split and number of photos; what is skipped, and why.
+        """Return a table of the folders with class, split and number of files, and what is skipped and why.
 
         Args:
-            counts: folder → number of files, as `counted` gives them.
+            counts: folder → number of files, from `counted`.
         """
         rows = [(folder or ".", *_shown(label, split), counts.get(folder, 0))
                 for folder, (label, split) in self.folders.items()]  # fmt: skip
@@ -101,7 +101,7 @@ class Layout:
         ]
         shown.insert(0, ("folder", "class", "split", "files"))
         widths = [min(40, max(len(row[column]) for row in shown)) for column in range(4)]
-        lines = [f"{len(self.classes):,} classes, by {self.how}."]
+        lines = [f"{len(self.classes):,} classes, labelled by {self.how}."]
         lines += ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in shown]
         more = len(self.folders) - _MOST_LINES
         lines += [f"… and {more:,} more folders"] if more > 0 else []
@@ -111,12 +111,12 @@ class Layout:
         return "\n".join(lines)
 
     def counted(self, paths: Iterable[str]) -> Counter:
-        """Folder → number of the files in it and below it that have a class."""
+        """Count the files with a class in and below each folder."""
         return Counter(self._folder_of(path) for path in paths if self.label(path))
 
 
 def _shown(label: str | None, split: str | None) -> tuple[str, str]:
-    """Class and split as the table shows them: photos that are none of the classes have neither."""
+    """Return class and split as the table shows them; photos that are none of the classes have neither."""
     if label and is_none_of_these(label):
         return "(none of these)", ""
     return label or "(each photo's own)", split or ""

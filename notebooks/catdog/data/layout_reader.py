@@ -1,4 +1,4 @@
-"""Reads a tree of folders: finds its layout, or says why there is none that can be trusted."""
+"""Find the layout of a tree of folders, or say why it is unclear."""
 
 import functools
 from collections import Counter, defaultdict
@@ -31,21 +31,21 @@ from .labels import NAMES, label_in_name, names_that_label
 from .layout import AUTO, FILE_NAME, FOLDER, TOP_FOLDER, Layout
 
 _NEARLY_ALL = 0.9  # of the photos
-_HOW = {FOLDER: "the folder that each photo lies in", TOP_FOLDER: "the outermost folders"}
+_HOW = {FOLDER: "the folder of each photo", TOP_FOLDER: "the outermost folders"}
 
 
 def read_layout(
     paths: Collection[str], labels: str = AUTO, read: Callable[[str], bytes] | None = None, where: str = ""
 ) -> Layout:
-    """The layout of the files `paths`, relative to their folder; those that end in "/" are folders.
+    """Find the layout of the files `paths`, relative to their folder; paths that end in "/" are folders.
 
     Args:
-        labels: `AUTO`, `FOLDER`, `TOP_FOLDER`, `FILE_NAME`, or the path of a table, followed by ":" and its column
-            where it has several.
-        read: gives the content of a table among `paths`.
-        where: what to call the folder in messages.
+        labels: `AUTO`, `FOLDER`, `TOP_FOLDER`, `FILE_NAME`, or the path of a table, followed by ":" and its label
+            column if it has several.
+        read: returns the content of a table among `paths`.
+        where: the folder's name in messages.
 
-    Raises UserError where the folders can be understood in more than one way, or in none.
+    Raises UserError if the layout is ambiguous or unknown.
     """
     return _Reader(paths, labels, read, where).layout()
 
@@ -62,9 +62,9 @@ class _Reader:
     def layout(self) -> Layout:
         self._skip_what_is_empty("", self._root)
         for name, files in sorted(self._of_programs.items()):
-            self._skip(name, files, "a program made it")
+            self._skip(name, files, "a program created it")
         for path in filter(is_archive, self._paths):
-            self._skip(path, 0, "an archive beside folders is not unpacked: set DATA to it, or unpack it")
+            self._skip(path, 0, "archives beside folders are not unpacked: unpack it, or set DATA to it")
         try:
             return self._chosen()
         except Unclear as unclear:
@@ -72,7 +72,7 @@ class _Reader:
 
     def _chosen(self) -> Layout:
         if not self._root.total:
-            raise Unclear("there is no photo in it")
+            raise Unclear("it contains no photos")
         if self._labels == AUTO:
             return self._automatic()
         if self._labels in (FOLDER, TOP_FOLDER):
@@ -97,21 +97,22 @@ class _Reader:
         return self._by_names(flat)
 
     def _require_no_other_table(self, table: Table | None, classes: set[str]) -> None:
-        """A table that names nearly all photos and calls them otherwise: one of the two is not what it seems."""
+        """Raise Unclear if a table labels nearly all photos with other classes than `classes`."""
         photos = [path for path in self._paths if is_photo(path)]
         if not (table and table.is_sure) or len(table.labels) < _NEARLY_ALL * len(photos):
             return
         labels, name = {same(label) for label in table.labels.values()}, printable(table.name)
         if not labels & classes:
             raise Unclear(
-                f"its folders say {listed(sorted(classes))}, and {name} says {listed(sorted(labels))}. Set LABELS to "
+                f"its folders say {listed(sorted(classes))}, but {name} says {listed(sorted(labels))}. Set LABELS to "
                 f'"{FOLDER}" or to "{name}"'
             )
 
     # --- folders ---
 
     def _every_folder(self, outermost: bool) -> Iterator[tuple[str, str, str | None]]:
-        """Each folder with photos is a class by its own name, or by that of the outermost that is no split."""
+        """Yield (folder, class, split) of each folder with photos. The class is its own name, or that of the outermost
+        folder that is not a split."""
         path, root = below_wrappers("", self._root)
         for where, _ in with_photos(path, root):
             below = where[len(path) :].strip("/").split("/")
@@ -125,7 +126,7 @@ class _Reader:
     def _by_folders(self, found: list[tuple[str, str, str | None]], how: str) -> Layout:
         unnamed = [path for path, label, _ in found if UNNAMED.fullmatch(label) or not class_name(label)]
         for path in unnamed:
-            self._skip(path, sum(one.startswith(f"{path}/") for one in self._paths), "it was never given a name")
+            self._skip(path, sum(one.startswith(f"{path}/") for one in self._paths), "it still has a default name")
         found = [one for one in found if one[0] not in unnamed]
         spellings = self._spellings(Counter(label for _, label, _ in found))
         self._require_two(list(spellings.values()))
@@ -135,7 +136,7 @@ class _Reader:
     # --- names and tables ---
 
     def _are_all_flat(self, folder: Folder) -> bool:
-        """No folder of classes: photos lie here alone, or in one folder, or in folders named after splits."""
+        """Tell whether there are no class folders: all photos are here, in one folder, or in split folders."""
         kids = folder.inner
         if not kids:
             return True
@@ -144,7 +145,7 @@ class _Reader:
         return flat and (len(kids) == 1 or (len(named) == len(kids) and TRAIN in named.values()))
 
     def _flat_folders(self, path: str, folder: Folder, split: str | None) -> dict[str, str | None]:
-        """Folder → split, of every folder that holds photos."""
+        """Return folder → split for every folder that holds photos."""
         found = {path: split} if folder.photos else {}
         named = splits_named(folder.inner)
         for name, kid in folder.inner.items():
@@ -155,7 +156,7 @@ class _Reader:
 
     @functools.cached_property
     def _photos_in(self) -> Mapping[str, list[str]]:
-        """Folder → paths of the photos that lie in it directly."""
+        """Folder → paths of the photos directly in it."""
         found = defaultdict(list)
         for path in filter(is_photo, self._paths):
             found[path.rpartition("/")[0]].append(path)
@@ -173,17 +174,17 @@ class _Reader:
         if len(labels) < 2:
             if tables := tables_among(self._paths):
                 raise Unclear(
-                    f"its photos lie in no folders of classes. Beside them lies {listed(tables, 3)}: set LABELS to "
+                    f"its photos are not in class folders. Beside them is {listed(tables, 3)}: set LABELS to "
                     f'"{tables[0]}:" followed by the name of the column with the classes'
                 )
             if sheet := next((path for path in self._paths if path.lower().endswith((".xlsx", ".xls", ".ods"))), ""):
-                raise Unclear(f"its photos lie in no folders of classes. Save {printable(sheet)} as CSV beside them")
+                raise Unclear(f"its photos are not in class folders. Save {printable(sheet)} as CSV beside them")
             if len(folders) == 1 and not self._root.photos:
                 self._require_two([path.rpartition("/")[2] for path in folders])
             some = ", ".join(printable(path) for path in sorted(self._photos_of(folders))[:3])
-            raise Unclear(f"its photos lie in no folders of classes, and their names tell no class ({some})")
+            raise Unclear(f"its photos are not in class folders, and their names contain no class ({some})")
         for folder in folders.keys() - good.keys():
-            self._skip(folder, len(self._photos_in[folder]), "the names of its photos tell no class")
+            self._skip(folder, len(self._photos_in[folder]), "the names of its photos contain no class")
         return self._made(NAMES, {f: (None, split) for f, split in good.items()}, self._spellings(found))
 
     def _by_table(self, folders: dict[str, str | None], table: Table) -> Layout:
@@ -192,7 +193,7 @@ class _Reader:
         self._require_two(list({same(label) for label in labelled}))
         self._findings.notes += table.notes
         if missing := labels.count(None):
-            self._skip(table.name, missing, "photos that it does not name")
+            self._skip(table.name, missing, "photos that it does not list")
         by_table = {folder: (None, split) for folder, split in folders.items()}
         return self._made(table.how, by_table, self._spellings(labelled), table)
 
@@ -200,7 +201,7 @@ class _Reader:
         table = find_table(self._paths, self._read, self._labels)
         if table is None:
             choices = ", ".join((AUTO, FOLDER, TOP_FOLDER, FILE_NAME))
-            raise Unclear(f'LABELS is "{self._labels}", which is neither {choices} nor a table that names its photos')
+            raise Unclear(f'LABELS is "{self._labels}", which is neither {choices} nor a table that lists its photos')
         return table
 
     # --- what is common to all ---
@@ -222,11 +223,11 @@ class _Reader:
         for spelt in found.values():
             if len(spelt) > 1:
                 quoted = " and ".join(f'"{printable(name)}"' for name in spelt)
-                self._findings.notes.append(f"{quoted} are taken for one class, {class_name(spelt[0])}.")
+                self._findings.notes.append(f"{quoted} are treated as one class, {class_name(spelt[0])}.")
         return {key: class_name(spelt[0]) or "unnamed" for key, spelt in sorted(found.items())}
 
     def _require_two(self, labels: list[str]) -> None:
-        """Refuses fewer than two classes among `labels`: photos that are none of them teach no class."""
+        """Raise UserError for fewer than two classes among `labels`; `NONE_OF_THESE` does not count."""
         classes = [label for label in labels if not is_none_of_these(label)]
         if len(classes) < 2:
             there = f"only {printable(classes[0])}" if classes else "none"
@@ -243,7 +244,7 @@ class _Reader:
     def _skip_what_is_empty(self, path: str, folder: Folder) -> None:
         for name, kid in sorted(folder.folders.items()):
             if not kid.total:
-                self._skip(joined(path, name), kid.files, "there is no photo in it" if kid.files else "it is empty")
+                self._skip(joined(path, name), kid.files, "it contains no photos" if kid.files else "it is empty")
         for name in beside_photos(folder):
             self._skip(joined(path, name), folder.folders.pop(name).files, "it belongs to the photos beside it")
         for name, kid in folder.inner.items():
@@ -258,7 +259,7 @@ class _Reader:
     def _refusal(self, reason: str) -> str:
         tree = "\n".join(tree_in_lines(self._root, self._paths))
         return (
-            f"{self._where} is not understood: {reason}. Put each class's photos into a folder of its own, or set "
-            f'LABELS to "{FOLDER}", "{TOP_FOLDER}", "{FILE_NAME}" or the name of a table.'
+            f"The layout of {self._where} is unclear: {reason}. Put each class's photos into a folder of its own, or "
+            f'set LABELS to "{FOLDER}", "{TOP_FOLDER}", "{FILE_NAME}" or the name of a table.'
             + (f"\n{tree}" if tree else "")
         )

@@ -1,4 +1,4 @@
-"""Which files show the same picture: what the network sees of each is remembered by a digest."""
+"""Find files that show the same image, by a digest of the preprocessed pixels."""
 
 import hashlib
 import json
@@ -10,16 +10,16 @@ from .. import files, paths
 from .preprocessing import SQUEEZE, Preprocessing
 
 _LETTERS = 32
-BY = Preprocessing(fit=SQUEEZE)  # whatever models see: decisions and splits are remembered by it
+BY = Preprocessing(fit=SQUEEZE)  # whatever models use: decisions and splits are keyed by it
 
 
 def picture_of(photo: np.ndarray) -> str:
-    """What tells a photo that was prepared by `BY`, uint8 (224, 224, 3), from others."""
+    """Return a digest of the pixels of a photo that was prepared by `BY`, uint8 (224, 224, 3)."""
     return hashlib.sha256(photo.tobytes()).hexdigest()[:_LETTERS]
 
 
 class Pictures:
-    """The picture of each file that was read before, by the file's digest, so that none is decoded for it again."""
+    """A cache: file digest → image digest, so that no file is decoded again to find it."""
 
     def __init__(self):
         self._path = paths.cache_file("pictures", BY.version, ".json")
@@ -29,11 +29,11 @@ class Pictures:
             self._known = {}
 
     def of(self, digest: str) -> str | None:
-        """The picture of the file with this digest; None for one that was not read before."""
+        """Return the image digest of the file with this digest; None if it was not read before."""
         return self._known.get(digest)
 
     def keep(self, found: Mapping[str, str]) -> None:
-        """Remember the pictures of these files, by their digests."""
+        """Add file digest → image digest."""
         if found.items() <= self._known.items():
             return
         self._known |= found

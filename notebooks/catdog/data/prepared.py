@@ -1,4 +1,4 @@
-"""Photos as the network sees them, prepared once a run: checking, features and the data doctor all need them."""
+"""A cache of preprocessed photos for one run: checking, feature extraction and the data doctor all need them."""
 
 import shutil
 import tempfile
@@ -13,12 +13,12 @@ from .images import read_photo
 from .preprocessing import Preprocessing
 
 _MOST_BYTES = 4 << 30  # some 28,000 photos of 224 pixels
-_SHARE_OF_DISK = 0.1  # of what is free
+_SHARE_OF_DISK = 0.1  # of the free space
 
 
 class PreparedPhotos:
-    """Prepared photos by digest and preprocessing, in a file that ends with the process. Safe to call from several
-    threads. Where there is no room for more, nothing more is kept: it is prepared again when it is needed."""
+    """Preprocessed photos by digest and preprocessing, in a temporary file that ends with the process. Thread-safe.
+    When the file is full, further photos are not kept, and are prepared again when they are needed."""
 
     def __init__(self, most_bytes: int = _MOST_BYTES):
         self._places: dict[tuple[str, str], tuple[int, int]] = {}
@@ -26,7 +26,7 @@ class PreparedPhotos:
         self._lock, self._room = threading.Lock(), most_bytes
 
     def find(self, digest: str, preprocessing: Preprocessing) -> np.ndarray | None:
-        """uint8 (pixels, pixels, 3), or None where it is not here."""
+        """Return the photo, uint8 (pixels, pixels, 3), or None if it is not kept."""
         with self._lock:
             place = self._places.get((digest, preprocessing.version))
             if place is None or self._file is None:
@@ -37,7 +37,7 @@ class PreparedPhotos:
         return np.frombuffer(data, np.uint8).reshape(preprocessing.pixels, preprocessing.pixels, 3)
 
     def keep(self, digest: str, preprocessing: Preprocessing, photo: np.ndarray) -> None:
-        """Keep a photo that `read_photo` gave, by the digest of its file."""
+        """Keep a photo from `read_photo`, by the digest of its file."""
         key = digest, preprocessing.version
         with self._lock:
             if key in self._places or photo.nbytes > self._room:
@@ -47,7 +47,7 @@ class PreparedPhotos:
                 start = self._file.seek(0, 2)
                 if self._file.write(photo.tobytes()) < photo.nbytes:
                     raise OSError("the disk is full")
-            except OSError:  # which takes nothing away
+            except OSError:  # photos that are already kept stay usable
                 self._room = 0
                 return
             self._places[key] = start, photo.nbytes
@@ -72,7 +72,7 @@ PREPARED = PreparedPhotos()
 
 
 def prepared(path: Path, digest: str, preprocessing: Preprocessing) -> np.ndarray:
-    """The photo in the file `path`, whose sha256 is `digest`, as `read_photo` gives it: uint8 (pixels, pixels, 3).
+    """Return the photo in the file `path`, whose sha256 is `digest`, as `read_photo` does: uint8 (pixels, pixels, 3).
 
     Raises PhotoRefused.
     """

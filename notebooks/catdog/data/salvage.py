@@ -1,16 +1,16 @@
-"""Photos whose file is not quite whole or sound: JPEGs that were cut off, PNGs with too much beside the picture."""
+"""Read photos from damaged files: truncated JPEGs, and PNGs with too much metadata."""
 
 import io
 
 import numpy as np
 from PIL import Image
 
-ENOUGH = 0.75  # of the rows: what is missing below is seldom what the photo is of
+ENOUGH = 0.75  # of the rows: the subject is seldom in the rest
 _START, _END, _TABLE, _SCAN = b"\xff\xd8", b"\xff\xd9", b"\xff\xc4", b"\xff\xda"
 
 
 def rows_there(data: bytes) -> tuple[float, Image.Image | None]:
-    """(share of a cut JPEG's rows that are there, these rows where they are `ENOUGH`); (0, None) for other files."""
+    """Return (share of a truncated JPEG's rows that exist, these rows if they are `ENOUGH`); (0, None) for others."""
     share, image = _share(data) if data.startswith(_START) else (0.0, None)
     if image is None or share < ENOUGH:
         return share, None
@@ -18,17 +18,18 @@ def rows_there(data: bytes) -> tuple[float, Image.Image | None]:
 
 
 def missing(data: bytes) -> float:
-    """The share of a JPEG's rows that are missing, 0 to 1; 0 for files that are whole."""
+    """Return the share of a JPEG's rows that are missing, 0 to 1; 0 for complete files and other formats."""
     if not data.startswith(_START) or data.rstrip(b"\0").endswith(_END) or _decoded(data) is not None:
         return 0.0
     return 1 - _share(data)[0]
 
 
 def _share(data: bytes) -> tuple[float, Image.Image | None]:
-    """(share of the rows that are there, the picture with its end put behind what is there).
+    """Return (share of the rows that exist, the image with an end marker after the existing data).
 
-    What a decoder makes of the missing rows depends on what comes behind the cut; what is there does not. So two ends
-    tell them apart. A progressive JPEG that is cut between two scans has all of its rows, in less detail.
+    The decoder's output for missing rows depends on the bytes after the cut, that for existing rows does not. So two
+    different endings tell them apart. A progressive JPEG that is cut between two scans has all of its rows, in less
+    detail.
     """
     for there in (data.rstrip(b"\xff"), data[: max(data.rfind(_TABLE), data.rfind(_SCAN))]):
         one, other = _decoded(there + _END), _decoded(there + b"\x5a" * len(data) + _END)
@@ -55,7 +56,7 @@ def _decoded(data: bytes) -> Image.Image | None:
 
 
 def png_without_extras(data: bytes) -> bytes | None:
-    """A PNG without its texts, profile and EXIF; None for another file."""
+    """Return a PNG without its texts, profile and EXIF; None for another file."""
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         return None
     kept, place = [data[:8]], 8

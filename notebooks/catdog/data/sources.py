@@ -1,4 +1,4 @@
-"""Where photos come from: your folder or zip, a public set, or the suite's own drawings."""
+"""Sources of photos: your folder or zip, a public data set, or the suite's own drawings."""
 
 import os
 import re
@@ -21,19 +21,19 @@ from .unpacking import unpacked
 
 DRAWINGS = "drawings"
 _ANSWER_SECONDS = 20
-_WANTED = "Set DATA to a folder, or to a zip or tar, that holds a folder of photos for each class."
+_WANTED = "Set DATA to a folder, zip or tar with one folder of photos per class."
 
 
 @dataclass(frozen=True)
 class PhotoFolder:
-    """A folder with one sub-folder a class.
+    """A folder with one subfolder per class.
 
     Attributes:
         path: the folder.
-        name: what a model trained on it is called unless you say otherwise.
+        name: default name of a model that is trained on it.
         synthetic: True for the suite's own drawings, which teach nothing about real animals.
         class_names: folder name → class name, where the two differ.
-        labels: where the labels stand, see `layout_reader.read_layout`.
+        labels: where the labels are, see `layout_reader.read_layout`.
     """
 
     path: Path
@@ -62,15 +62,15 @@ _PUBLIC_NAME = "cats-and-dogs"
 
 
 def find_photos(data: str = AUTO, labels: str = AUTO) -> PhotoFolder:
-    """Get the photos that `data` names, downloading or unpacking them where that is not done yet.
+    """Get the photos that `data` names; download or unpack them if that has not been done yet.
 
     Args:
         data: the path of a folder or an archive; the name of one of `PUBLIC_SETS`; "drawings"; or "auto": the 3,000
-            photos of cats_and_dogs_filtered, and where they cannot be downloaded, drawings.
-        labels: where the labels stand, see `layout_reader.read_layout`.
+            photos of cats_and_dogs_filtered, or drawings if they cannot be downloaded.
+        labels: where the labels are, see `layout_reader.read_layout`.
 
     Raises:
-        UserError: nothing is there, the archive is damaged, or the download failed.
+        UserError: the path does not exist, the archive is damaged, or the download failed.
     """
     data = data.strip()
     if data in (AUTO, ""):
@@ -86,7 +86,7 @@ def _public_or_drawings() -> PhotoFolder:
     try:
         return _public("cats_and_dogs_filtered")
     except UserError as error:
-        print(f"{error.shown()}\nGoing on with drawings of cats and dogs, so that you can see how everything works.")
+        print(f"{error.shown()}\nContinuing with drawings of cats and dogs, so that you can see how everything works.")
         return _drawings()
 
 
@@ -107,7 +107,7 @@ def _own(path: Path, labels: str) -> PhotoFolder:
 
 
 def _holds_photos(folder: Path) -> bool:
-    """Whether anything below `folder` may be a photo."""
+    """Tell whether any file below `folder` may be a photo."""
     return any(map(is_photo, files_below(folder)))
 
 
@@ -116,7 +116,7 @@ def _what_it_is(path: Path) -> str:
         photo_format(path)
     except PhotoRefused:
         return "damaged, or incomplete" if is_archive(path.name) else "neither a folder nor an archive"
-    return "one photo"
+    return "a single photo"
 
 
 def _missing(path: Path) -> UserError:
@@ -127,9 +127,9 @@ def _missing(path: Path) -> UserError:
 
 
 def as_path(text: str) -> Path:
-    """A path as people paste it: with blanks or quotes around it, `file://` before it, `~` or `$HOME` in it.
+    """Turn pasted text into a path: it may have blanks or quotes around it, `file://` before it, `~` or `$HOME` in it.
 
-    Raises UserError for the address of a web page, and for a person who has no home here.
+    Raises UserError for a URL, and for `~` with an unknown user.
     """
     plain = text.strip().strip("\"'“”„‘’«»").strip()
     if re.match(r"(https?|ftp|s3|gs)://", plain, re.IGNORECASE):
@@ -158,7 +158,7 @@ def _public(name: str) -> PhotoFolder:
 
 
 def _downloaded_before(name: str) -> Path | None:
-    """Also by an earlier release, which left its mark."""
+    """Return the folder of an earlier download, also one by an earlier release, which has `.unpacked_from` in it."""
     earlier = paths.data_dir() / name
     if (earlier / ".unpacked_from").is_file():
         return earlier

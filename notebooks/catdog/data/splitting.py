@@ -1,5 +1,4 @@
-"""Which photos train, which validate, which test: by content, the same for ever, every class gets its share, and of
-copies one counts."""
+"""Split photos into train, valid and test: by content, permanently, stratified by class, and without duplicates."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -8,11 +7,11 @@ from typing import NamedTuple
 from .folders import SPLITS, TEST, TRAIN, VALID
 
 VALID_SHARE = TEST_SHARE = 0.15
-CHANCE_SUFFICES = 100  # photos of a class: of so many, chance gives test 8 to 22 (95 %)
+CHANCE_SUFFICES = 100  # photos of a class: 8 to 22 of them go to test by chance (95 %)
 
 
 class Given(NamedTuple):
-    """A photo before it is dealt: its digest, its class, and the split that its folder gives, if any."""
+    """A photo to be assigned to a split: its digest, its class, and the split that its folder gives, if any."""
 
     digest: str
     label: str
@@ -20,29 +19,30 @@ class Given(NamedTuple):
 
 
 def copy_that_counts(copies: Sequence[Given]) -> int | None:
-    """Which of these files that show the same photo counts: the first of those in test, else in valid, else in train.
-    None where they lie in several classes: nobody knows which is right."""
+    """Return which of several copies of a photo to use: the first in test, else in valid, else in train. None if they
+    are in several classes, since the right one is unknown."""
     if len({copy.label for copy in copies}) > 1:
         return None
     return max(range(len(copies)), key=lambda index: SPLITS.index(copies[index].split or TRAIN))
 
 
 def split_of(digest: str, given: str | None, splits_given: Collection[str]) -> str:
-    """The split of a photo: the one that its folder says, `given`, or what its content says where there is none, or
-    where among `splits_given`, those of all folders, one is missing."""
+    """Return the split of a photo: `given`, that of its folder; by its content if there is none, or if one is missing
+    in `splits_given`, those of all folders."""
     shares, rest = _shares(given, splits_given)
     return _by_content(digest, shares, rest)
 
 
 def deal(photos: Sequence[Given], dealt: Mapping[str, str], splits_given: Collection[str] | None = None) -> list[str]:
-    """The splits of `photos`. What was dealt stays; each class gets its share of every split, from two photos on.
+    """Return the splits of `photos`. Earlier splits stay; each class with at least two photos gets its share of every
+    split.
 
-    A folder comes before what was dealt: a photo that its owner has since put into `train`, beside a `test` of their
-    own, is not used for the test, whatever it was dealt to.
+    A folder overrides an earlier split: a photo that its owner has since moved into `train`, beside a `test` of their
+    own, is not used for the test.
 
     Args:
-        dealt: digest → split, of photos that were dealt before.
-        splits_given: those of all folders, where `photos` are not all.
+        dealt: digest → split, of photos that were split before.
+        splits_given: those of all folders, if `photos` are not all photos.
     """
     if splits_given is None:
         splits_given = {photo.split for photo in photos if photo.split is not None}
@@ -59,7 +59,7 @@ def deal(photos: Sequence[Given], dealt: Mapping[str, str], splits_given: Collec
 
 
 def _shares(given: str | None, splits_given: Collection[str]) -> tuple[dict[str, float], str]:
-    """(split → the share that it takes of photos whose folder says `given`, the split of the rest)."""
+    """Return (split → its share of the photos whose folder gives `given`, the split of the rest)."""
     if given is None or set(splits_given) == {TRAIN}:
         return {TEST: TEST_SHARE, VALID: VALID_SHARE}, TRAIN
     if given == VALID and TEST not in splits_given:
@@ -70,7 +70,7 @@ def _shares(given: str | None, splits_given: Collection[str]) -> tuple[dict[str,
 
 
 def _place(digest: str) -> float:
-    """Uniform in [0, 1), for ever the same for the same photo."""
+    """Map a digest to a number that is uniform in [0, 1), and always the same for the same photo."""
     return int(digest[:8], 16) / 2**32
 
 
@@ -93,7 +93,7 @@ def _dealt(digests: Sequence[str], shares: Mapping[str, float], rest: str, dealt
     new = sorted((digest for digest in found if digest not in dealt), key=_place)
     for split in shares:
         _fill(found, split, least[split], new, least | {rest: 1})
-    for keep in (least, {}):  # a class must train, even where that takes a photo back from what was dealt
+    for keep in (least, {}):  # a class needs training photos, even if that moves a photo that was split before
         _fill(found, rest, 1, sorted(found, key=_place), keep)
     return found
 
@@ -103,7 +103,7 @@ def _least(photos: int, share: float) -> int:
 
 
 def _fill(found: dict[str, str], split: str, wanted: int, movable: Sequence[str], keep: Mapping[str, int]) -> None:
-    """Move photos to `split` until it has so many, from splits that have more than they keep."""
+    """Move `movable` photos to `split` until it has `wanted`, from splits that have more than they `keep`."""
     counts = Counter(found.values())
     for digest in movable:
         if counts[split] >= wanted:

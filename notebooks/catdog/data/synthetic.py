@@ -1,6 +1,6 @@
-"""Cats and dogs drawn by the suite itself: something to run on where no photos can be had.
+"""Drawings of cats and dogs, for use when no photos are available.
 
-They are drawings, not photos. They show that everything works; a model trained on them knows nothing of real animals.
+They show that everything works; a model trained on them knows nothing about real animals.
 """
 
 import math
@@ -20,9 +20,9 @@ Point = tuple[float, float]
 
 
 def draw(label: str, seed: int) -> Image.Image:
-    """One drawing, RGB (320, 320). The same label and seed give the same drawing.
+    """Return one drawing, RGB (320, 320). The same label and seed give the same drawing.
 
-    Raises ValueError for a label other than those of `CLASSES`.
+    Raises ValueError for a label that is not in `CLASSES`.
     """
     if label not in CLASSES:
         raise ValueError(f"only {' and '.join(CLASSES)} can be drawn, not {label}")
@@ -40,7 +40,7 @@ def draw(label: str, seed: int) -> Image.Image:
 
 
 def draw_folder(folder: Path, per_class: int = 40) -> Path:
-    """Fill `folder`/<class>/ with JPEG drawings, keeping those already there. Returns `folder`."""
+    """Fill `folder`/<class>/ with JPEG drawings; existing files are kept. Returns `folder`."""
     for label in CLASSES:
         (folder / label).mkdir(parents=True, exist_ok=True)
         for seed in range(per_class):

@@ -1,4 +1,4 @@
-"""Tables as spreadsheets, scripts and data sets save them, read into rows of cells: CSV and its kin, and JSON."""
+"""Read tables that spreadsheets, scripts and data sets save into rows of cells: CSV and its variants, and JSON."""
 
 import csv
 import io
@@ -13,9 +13,9 @@ _MOST_BYTES = 64 << 20
 
 
 def cells(path: str, data: bytes) -> list[list[str]]:
-    """Rows of a table, all as long as the longest, the header first where there is one; none for what is too large.
+    """Return the rows of a table, all of the same length, the header first if there is one; none for a large file.
 
-    Raises whatever its parser raises for a file that is no table.
+    Raises whatever its parser raises for a file that is not a table.
     """
     if not data or len(data) > _MOST_BYTES:
         return []
@@ -26,7 +26,7 @@ def cells(path: str, data: bytes) -> list[list[str]]:
 
 
 def _text(data: bytes) -> str:
-    """With a mark of its encoding, in UTF-8, or in the code page of whoever saved it."""
+    """Decode by the byte order mark, else as UTF-8, else by the most plausible code page."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", "replace")
     try:
@@ -40,7 +40,7 @@ def _rows(text: str) -> list[list[str]]:
     declared = re.match(r"sep=(.)\n", text)
     body = text[declared.end() :] if declared else text
     separator = declared[1] if declared else _separator(body.splitlines()[:20])
-    has_inches = body.count('"') % 2  # which are no quotation
+    has_inches = body.count('"') % 2  # an odd number of " is not quoting
     rows = csv.reader(
         io.StringIO(body), delimiter=separator, quoting=csv.QUOTE_NONE if has_inches else csv.QUOTE_MINIMAL
     )
@@ -48,7 +48,7 @@ def _rows(text: str) -> list[list[str]]:
 
 
 def _separator(lines: Iterable[str]) -> str:
-    """The one that stands in every line, as often."""
+    """Return the separator that is in every line most often."""
     lines = [line for line in lines if line.strip()]
     steady = {sep: min((line.count(sep) for line in lines), default=0) for sep in "\t;,|"}
     best = max(steady, key=lambda sep: steady[sep])
@@ -56,7 +56,7 @@ def _separator(lines: Iterable[str]) -> str:
 
 
 def _objects(text: str) -> list[list[str]]:
-    """Rows of objects, a list of them or one a line; or of one object, of photo → label or label → photos."""
+    """Return the rows of JSON: a list of objects, one object per line, or one of photo → label or label → photos."""
     try:
         whole = json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Archives of photos unpacked where nothing of a person's lies, whole or not at all; nothing is ever removed."""
+"""Unpack archives of photos into folders of their own, whole or not at all. Users' files are never removed."""
 
 import glob
 import json
@@ -17,12 +17,12 @@ _ABANDONED_SECONDS = 86_400
 
 
 def unpacked(archives: Sequence[Path], name: str) -> Path:
-    """The folder with what is in `archives`, the parts of one set, below data/unpacked/.
+    """Unpack `archives`, the parts of one set, and return their folder below data/unpacked/.
 
-    Each content has a folder of its own. What a person added to or changed in the folder of an earlier content is
-    copied to that of the new one, and it is said.
+    Each version of the content has its own folder. Files that a user added or changed in an earlier version's folder
+    are copied to the new one, with a message.
 
-    Raises UserError where one cannot be unpacked; nothing is left behind then.
+    Raises UserError if an archive cannot be unpacked; nothing is left behind then.
     """
     home = paths.unpacked_dir()
     folder = home / f"{name[:80]}-{identity(archives)}"
@@ -41,13 +41,13 @@ def unpacked(archives: Sequence[Path], name: str) -> Path:
         notes += _take_along(home, name, made_from, part)
         part.rename(folder)
     finally:
-        shutil.rmtree(part, ignore_errors=True)  # of our own making, and empty where it was renamed
+        shutil.rmtree(part, ignore_errors=True)  # created above, and gone if it was renamed
     print(*notes, sep="\n", end="\n" if notes else "")
     return folder
 
 
 def _remove_abandoned(home: Path) -> None:
-    """What an unpacking that was killed has left, of our own making."""
+    """Remove the temporary folders of runs that were killed."""
     for part in home.glob(f"{_PART}*"):
         if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
             shutil.rmtree(part, ignore_errors=True)
@@ -64,8 +64,8 @@ def _state(path: Path) -> list[int]:
 
 
 def _take_along(home: Path, name: str, made_from: list[str], part: Path) -> list[str]:
-    """Do in `part` what a person did in earlier folders of these archives: copy what was added or changed, leave out
-    what was removed from the last one."""
+    """Repeat in `part` what a user did in earlier folders of these archives: copy files that were added or changed,
+    leave out files that were removed from the last one. Returns messages."""
     notes = []
     found = ((older, _manifest(older)) for older in home.glob(f"{glob.escape(name[:80])}-????????"))
     earlier = [(older, manifest) for older, manifest in found if manifest.get("from") == made_from]
@@ -77,7 +77,7 @@ def _take_along(home: Path, name: str, made_from: list[str], part: Path) -> list
                 write_beside(content, part / path.relative_to(older))
         if yours:
             number = f"{len(yours):,} file{'s' * (len(yours) > 1)}"
-            notes.append(f"{number} that you added to {older} or changed there: copied to the new folder, too.")
+            notes.append(f"Copied to the new folder: {number} that you added or changed in {older}.")
     return notes + (_leave_out_removed(*earlier[-1], part) if earlier else [])
 
 
@@ -85,9 +85,9 @@ def _leave_out_removed(older: Path, manifest: dict, part: Path) -> list[str]:
     gone = [(part / name, size) for name, (size, _) in manifest["files"].items() if not (older / name).exists()]
     removed = [path for path, size in gone if path.is_file() and path.stat().st_size == size]
     for path in removed:
-        path.unlink()  # a copy that was unpacked just now
+        path.unlink()  # only the copy that was just unpacked
     number = f"{len(removed):,} file{'s' * (len(removed) > 1)}"
-    return [f"{number} that you removed from {older}: left out of the new folder, too."] if removed else []
+    return [f"Left out of the new folder: {number} that you removed from {older}."] if removed else []
 
 
 def _is_yours(path: Path, folder: Path, files: dict) -> bool:

@@ -1,31 +1,31 @@
-"""How many channels each layer keeps, so that the least is lost for the arithmetic that is allowed."""
+"""Allocate channels to layers: minimize the total loss within a compute budget."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
-STEP = 16  # processors take channels by sixteen
+STEP = 16  # processors handle channels in groups of sixteen
 
 
 def arithmetic(widths: Sequence[int], sides: Sequence[int], entering: int = 3) -> float:
-    """Multiplications and additions of a chain of 3×3 convolutions for one photo, in thousands of millions (GMACs).
+    """Return the multiply-accumulate operations of a chain of 3×3 convolutions for one photo, in billions (GMACs).
 
     Args:
-        widths: channels that each layer gives; `sides`: of its pictures, pixels; `entering`: channels of the photo.
+        widths: output channels of each layer; `sides`: of its images, pixels; `entering`: channels of the photo.
     """
     return sum(9 * a * b * side**2 for (a, b), side in zip(pairwise([entering, *widths]), sides)) / 1e9
 
 
 def widths_within(gmacs: float, losses: Sequence[dict[int, float]], sides: Sequence[int], last: int) -> tuple[int, ...]:
-    """The widths that lose least in sum and take at most `gmacs`.
+    """Return the widths with the smallest total loss that take at most `gmacs`.
 
-    What a layer costs depends on its own width and on that of the one before, so for a given price of arithmetic the
-    best chain is found exactly, layer by layer (Viterbi 1967); the price is found by bisection.
+    The cost of a layer depends on its own width and that of the layer before. So for a given price per GMAC, dynamic
+    programming finds the best chain exactly, layer by layer (Viterbi 1967). Bisection finds the price.
 
     Args:
-        losses: for each layer but the last, what is lost by each width that it may have.
-        sides: of each layer's pictures, pixels; `last`: the width of the last layer, which stays.
+        losses: for each layer but the last, width → loss.
+        sides: of each layer's images, pixels; `last`: the width of the last layer, which is fixed.
     """
     low, high = 1e-9, 1e9
     cheapest = _cheapest(high, losses, sides, last)

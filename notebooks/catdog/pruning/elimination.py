@@ -1,22 +1,22 @@
-"""Which channels of a layer can go? Those whose part in the next layer the others can take over best."""
+"""Rank the channels of a layer by how well the others can replace them in the next layer."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lapack
 
-_RIDGE = 1e-3  # times the mean variance of the inputs; a tenth or ten times of it makes no difference
-_AT_ONCE = 24  # of so many channels that are left, the one that matters least goes before all are looked at again
+_RIDGE = 1e-3  # times the mean variance of the inputs; ten times more or less makes no difference
+_AT_ONCE = 24  # remove one in so many of the remaining channels before ranking them again
 
 
 @dataclass(frozen=True)
 class Elimination:
-    """In which order channels go, and what that costs.
+    """The order in which channels are removed, and the loss.
 
     Attributes:
-        order: channel numbers, int (gone,), the first to go first.
-        errors: float (gone + 1,), the share of the variance of what shall be computed that is lost when so many are
-            gone and the others are refitted by least squares.
+        order: channel numbers, int (gone,), in order of removal.
+        errors: float (gone + 1,), the share of the target's variance that is lost after removing so many channels and
+            refitting the others by least squares.
         channels: how many there were.
     """
 
@@ -25,28 +25,28 @@ class Elimination:
     channels: int
 
     def kept(self, number: int) -> np.ndarray:
-        """The `number` channels that stay longest, in ascending order."""
+        """Return the `number` channels that are removed last, in ascending order."""
         return np.setdiff1d(np.arange(self.channels), self.order[: self.channels - number])
 
     def error(self, number: int) -> float:
-        """What is lost with `number` channels kept."""
+        """Return the loss with `number` channels kept."""
         return float(max(0.0, self.errors[self.channels - number]))
 
 
 def eliminate(inputs: np.ndarray, products: np.ndarray, variance: float, least: int) -> Elimination:
-    """Backward elimination of groups of inputs of a linear map, with exact least squares after each step.
+    """Run backward elimination of groups of inputs of a linear map, with exact least squares after each step.
 
     Channel pruning (He et al. 2017, https://arxiv.org/abs/1707.06168) and ThiNet (Luo et al. 2017,
-    https://arxiv.org/abs/1707.06342) choose channels by what the next layer loses, by the lasso or one by one with the
-    kernel as it is. Here the loss of each is known in closed form with all others refitted, as in the Optimal Brain
-    Surgeon (Hassibi & Stork 1993) and for groups in Optimal Brain Compression (Frantar & Alistarh 2022,
+    https://arxiv.org/abs/1707.06342) select channels by the next layer's loss, with the lasso or greedily with a fixed
+    kernel. Here each channel's loss with all others refitted has a closed form, as in Optimal Brain Surgeon (Hassibi &
+    Stork 1993), and for groups in Optimal Brain Compression (Frantar & Alistarh 2022,
     https://arxiv.org/abs/2208.11580). No labels are needed.
 
     Args:
-        inputs: covariance of the inputs, float64 (channels * 9, channels * 9), nine neighbours a channel.
-        products: covariance of inputs and what shall be computed, float64 (channels * 9, out).
-        variance: of what shall be computed, summed over its channels.
-        least: how many channels stay at least.
+        inputs: covariance of the inputs, float64 (channels * 9, channels * 9), nine neighbours per channel.
+        products: covariance of inputs and targets, float64 (channels * 9, out).
+        variance: of the targets, summed over their channels.
+        least: minimum number of channels to keep.
     """
     inverse = _inverse(_ridged(inputs, _RIDGE)).astype(np.float32)
     kernel = inverse @ products.astype(np.float32)
@@ -71,15 +71,15 @@ def eliminate(inputs: np.ndarray, products: np.ndarray, variance: float, least: 
 
 
 def of_channels(channels: np.ndarray) -> np.ndarray:
-    """Numbers of the inputs of `channels`, nine each."""
+    """Return the numbers of the inputs of `channels`, nine each."""
     return (channels[:, None] * 9 + np.arange(9)).ravel()
 
 
 def solver(inputs: np.ndarray, ridge: float = _RIDGE):
-    """A function: products, float64 (n, out) → the kernel of least squares, float32 (n, out).
+    """Return a function that solves ridge regression: products, float64 (n, out) → kernel, float32 (n, out).
 
     Args:
-        inputs: covariance, float64 (n, n); `ridge` times its mean variance is added to the variances.
+        inputs: covariance, float64 (n, n); `ridge` times its mean variance is added to its diagonal.
     """
     factor = cho_factor(_ridged(inputs, ridge), overwrite_a=True, check_finite=False)
     return lambda products: cho_solve(factor, products, check_finite=False).astype(np.float32)
@@ -92,7 +92,7 @@ def _ridged(inputs: np.ndarray, ridge: float) -> np.ndarray:
 
 
 def _inverse(positive: np.ndarray) -> np.ndarray:
-    """Of a symmetric, positive matrix, in half of the time that the inverse of any takes."""
+    """Invert a symmetric positive definite matrix, in half the time of a general inverse."""
     factor, _ = lapack.dpotrf(positive, lower=True, overwrite_a=True)
     lower, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)
     return np.tril(lower) + np.tril(lower, -1).T

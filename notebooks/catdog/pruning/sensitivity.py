@@ -1,4 +1,4 @@
-"""How much does it matter in the end what a layer loses?"""
+"""Measure how much each layer's loss affects the features."""
 
 import numpy as np
 
@@ -8,18 +8,19 @@ from .elimination import Elimination
 from .statistics import Moments
 from .vgg16_layers import CHAIN, as_kernel, stage
 
-_ROUNDING = 1e-3  # of a variance; below that a layer's own loss says nothing
+_ROUNDING = 1e-3  # of a variance; below that a layer's own loss is only rounding
 
 
 def importance(
     weights: Weights, entering: np.ndarray, moments: list[Moments], eliminations: list[Elimination]
 ) -> list[float]:
-    """For every layer but the last, how much of the features' variance is lost for what the next layer loses: measured
-    with half of its channels gone and the next fitted to that, all others as they are.
+    """Measure for every layer but the last the ratio of the features' loss of variance to the next layer's own loss.
+
+    Half of the layer's channels are removed and the next layer is refitted; all others stay as they are.
 
     Args:
-        weights: of the whole network.
-        entering: a few photos, from `chain.centered`.
+        weights: of the full network.
+        entering: a few photos, from `vgg16_layers.centered`.
         moments, eliminations: of each layer but the first.
     """
     stages = [stage(layer, *layer.of(weights)) for layer in CHAIN]
@@ -30,7 +31,7 @@ def importance(
     variance = ((features - features.mean(axis=0)) ** 2).sum()
     found = []
     layers = list(zip(CHAIN, moments, eliminations))
-    for place, (layer, gathered, one) in enumerate(bar(layers, what="What they do in the end", unit="layers")):
+    for place, (layer, gathered, one) in enumerate(bar(layers, what="Measuring sensitivity", unit="layers")):
         half = one.channels // 2
         kept = one.kept(half)
         kernel, bias = layer.of(weights)

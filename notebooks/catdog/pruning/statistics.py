@@ -1,14 +1,14 @@
-"""Means and covariances of what a layer sees and what it gives."""
+"""Means and covariances of a layer's inputs and outputs."""
 
 import numpy as np
 
 from .elimination import Elimination, eliminate, of_channels, solver
 
-_AT_ONCE = 4096  # rows; a few at a time would spend longer on adding than on multiplying
+_AT_ONCE = 4096  # rows; with few at a time, addition takes longer than multiplication
 
 
 class Moments:
-    """Gathered batch by batch."""
+    """Means and covariances, accumulated batch by batch."""
 
     def __init__(self) -> None:
         self._count, self._inputs, self._outputs, self._squares = 0, np.zeros(1), np.zeros(1), 0.0
@@ -16,7 +16,7 @@ class Moments:
         self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
 
     def add(self, inputs: np.ndarray, outputs: np.ndarray) -> None:
-        """Inputs, float32 (n, channels * 9), and outputs, float32 (n, out)."""
+        """Add a batch of inputs, float32 (n, channels * 9), and outputs, float32 (n, out)."""
         self._waiting.append((inputs, outputs))
         if sum(len(waiting) for waiting, _ in self._waiting) >= _AT_ONCE:
             self._take_in()
@@ -35,13 +35,13 @@ class Moments:
 
     @property
     def mean(self) -> np.ndarray:
-        """Of the inputs, float64 (channels * 9,)."""
+        """Mean of the inputs, float64 (channels * 9,)."""
         self._take_in()
         return self._inputs / self._count
 
     @property
     def covariance(self) -> np.ndarray:
-        """Of the inputs, float64 (channels * 9, channels * 9)."""
+        """Covariance of the inputs, float64 (channels * 9, channels * 9)."""
         mean = self.mean
         covariance = self._sums_of_products[0] / np.float64(self._count)
         covariance -= np.outer(mean, mean)
@@ -54,7 +54,7 @@ class Moments:
         return self._sums_of_products[1].astype(np.float64) / self._count - np.outer(mean, self._outputs / self._count)
 
     def eliminated(self, least: int) -> Elimination:
-        """See `elimination.eliminate`."""
+        """Return the result of `elimination.eliminate` for these statistics."""
         self._take_in()
         if least * 9 >= len(self._inputs):
             return Elimination(np.empty(0, int), np.zeros(1), least)
@@ -62,7 +62,8 @@ class Moments:
         return eliminate(self.covariance, self.products, variance, least)
 
     def fitted(self, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Kernel, float32 (kept * 9, out), and bias, (out,), of least squares by the channels `kept` alone."""
+        """Fit the outputs by least squares to the channels `kept`; return kernel, float32 (kept * 9, out), and bias,
+        (out,)."""
         inputs = of_channels(kept)
         kernel = solver(self.covariance[np.ix_(inputs, inputs)])(self.products[inputs])
         return kernel, (self._outputs / self._count - self.mean[inputs] @ kernel).astype(np.float32)

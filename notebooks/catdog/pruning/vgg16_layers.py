@@ -1,4 +1,4 @@
-"""VGG16's convolutions one after the other, on photos, with looks at a sample of places."""
+"""VGG16's convolutions, run one after the other on photos, with a sample of their inputs and outputs."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from ..backbones.vgg16_weights import LAYERS, Weights
 from ..data.preprocessing import PREPROCESSING
 from ..engines.openvino_ops import compiled, has_bfloat16, op, ov
 
-_AT_ONCE = 4  # photos: all that the whole network computes of them is some 400 MB
+_AT_ONCE = 4  # photos: all activations of the full network for them take some 400 MB
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution 3×3 with ReLU.
+    """A 3×3 convolution with ReLU.
 
     Attributes:
         name: one of `LAYERS`.
-        side: of its pictures, pixels.
-        pools: whether its output is halved by maxima of 2 × 2 before the next layer.
+        side: of its images, pixels.
+        pools: whether 2 × 2 max pooling follows.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Layer:
     pools: bool
 
     def of(self, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
-        """Its kernel, float32 (3, 3, in, out), and bias, float32 (out,)."""
+        """Return its kernel, float32 (3, 3, in, out), and bias, float32 (out,)."""
         return weights[f"{self.name}/kernel"], weights[f"{self.name}/bias"]
 
 
@@ -45,22 +45,22 @@ SIDES = tuple(layer.side for layer in CHAIN)
 
 
 def widths_of(weights: Weights) -> tuple[int, ...]:
-    """Channels that each layer gives."""
+    """Return the output channels of each layer."""
     return tuple(len(layer.of(weights)[1]) for layer in CHAIN)
 
 
 def centered(photos: np.ndarray) -> np.ndarray:
-    """uint8 RGB (n, 224, 224, 3) → what enters VGG16, float32 BGR (n, 3, 224, 224) without ImageNet's mean."""
+    """Turn uint8 RGB (n, 224, 224, 3) into VGG16's input, float32 BGR (n, 3, 224, 224) minus ImageNet's mean."""
     return np.ascontiguousarray((photos - np.array(RGB_MEAN, np.float32)).transpose(0, 3, 1, 2)[:, ::-1])
 
 
 def as_kernel(rows: np.ndarray) -> np.ndarray:
-    """float32 (in * 9, out), in the order of `Sample.inputs` → (3, 3, in, out)."""
+    """Reshape float32 (in * 9, out), in the order of `Sample.inputs`, to (3, 3, in, out)."""
     return np.ascontiguousarray(rows.reshape(-1, 3, 3, rows.shape[1]).transpose(1, 2, 0, 3))
 
 
 def as_rows(kernel: np.ndarray) -> np.ndarray:
-    """The other way round."""
+    """Reshape (3, 3, in, out) to (in * 9, out), the inverse of `as_kernel`."""
     return kernel.transpose(2, 0, 1, 3).reshape(-1, kernel.shape[3])
 
 
@@ -69,8 +69,8 @@ def batches(number: int) -> Iterator[slice]:
 
 
 def whole(weights: Weights) -> Callable[[np.ndarray], Iterator[tuple[np.ndarray, np.ndarray]]]:
-    """A function: what enters VGG16 → for each layer what enters it, float32 (n, in, side, side), and what stands
-    before its ReLU, (n, out, side, side)."""
+    """Return a function: VGG16's input → for each layer its input, float32 (n, in, side, side), and its output before
+    ReLU, (n, out, side, side)."""
     values = start = op.parameter([-1, 3, SIDES[0], SIDES[0]], np.float32).output(0)
     seen = []
     for layer in CHAIN:
@@ -82,7 +82,7 @@ def whole(weights: Weights) -> Callable[[np.ndarray], Iterator[tuple[np.ndarray,
 
 
 def stage(layer: Layer, kernel: np.ndarray, bias: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """A function: what enters a layer → what enters the next, float32 (n, out, side, side)."""
+    """Return a function: a layer's input → the next layer's input, float32 (n, out, side, side)."""
     start = op.parameter([-1, kernel.shape[2], layer.side, layer.side], np.float32).output(0)
     run = _compiled(start, [_after(_convolution(start, kernel, bias), layer)])
     return lambda values: run(values.astype(np.float32, copy=False))[0].copy()
@@ -100,8 +100,8 @@ def _after(before, layer: Layer):
 
 
 def _compiled(start, outputs: list) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """In bfloat16 where the processor has it: it moves what is fitted by less than another draw of photos does. What
-    is returned is written over by the next call."""
+    """Compile a function, in bfloat16 if the processor has it: its effect on the fit is smaller than that of another
+    sample of photos. The function overwrites its previous results."""
     request = compiled(ov.Model(outputs, [start.get_node()], "chain"), "bf16" if has_bfloat16() else "f32")
 
     def run(values: np.ndarray) -> list[np.ndarray]:
@@ -112,8 +112,8 @@ def _compiled(start, outputs: list) -> Callable[[np.ndarray], list[np.ndarray]]:
 
 
 class Sample:
-    """Places in photos where is looked, the same each time: some `patches` in all of a small picture, and half as many
-    of a wide one, which has fewer channels to fit."""
+    """A fixed random sample of places in photos: about `patches` in all for small images, and half as many for large
+    ones, which have fewer channels to fit."""
 
     def __init__(self, photos: int, seed: int, patches: int):
         chance = np.random.default_rng(seed)
@@ -124,14 +124,14 @@ class Sample:
             self._places[side] = np.stack([chance.permutation(side**2)[:each] for _ in range(photos)])
 
     def outputs(self, layer: Layer, batch: slice, values: np.ndarray) -> np.ndarray:
-        """(n, channels, side, side) of the photos in `batch` → (places, channels)."""
+        """Sample outputs (n, channels, side, side) of the photos in `batch`; return (places, channels)."""
         places = self._places[layer.side][batch]
         rows, columns = np.divmod(places, layer.side)
         return values[np.arange(len(places))[:, None], :, rows, columns].reshape(-1, values.shape[1])
 
     def inputs(self, layer: Layer, batch: slice, values: np.ndarray) -> np.ndarray:
-        """(n, channels, side, side) of the photos in `batch` → (places, channels * 9): what a kernel at each place
-        sees, nine neighbours a channel."""
+        """Sample inputs (n, channels, side, side) of the photos in `batch`; return (places, channels * 9), the
+        kernel's input at each place, with nine neighbours per channel."""
         places = self._places[layer.side][batch]
         rows, columns = np.divmod(places, layer.side)
         framed = np.pad(values, ((0, 0), (0, 0), (1, 1), (1, 1)))
