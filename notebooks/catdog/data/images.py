@@ -23,6 +23,7 @@ register_heif_opener()
 _KEPT_WHEN_REDUCING = 6  # times as many pixels a side as are needed
 UNTRUSTED_PIXELS = 25_000_000
 OWN_PIXELS = 400_000_000
+THUMBNAIL_SIDE = 128
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 FORMATS_IN_WORDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 _OTHERS = {  # how files begin that are often taken for photos
@@ -57,6 +58,13 @@ def as_png(photo: np.ndarray) -> bytes:
     """A prepared photo, uint8 (pixels, pixels, 3), as a file that gives the same pixels again."""
     file = io.BytesIO()
     as_picture(photo).save(file, "PNG")
+    return file.getvalue()
+
+
+def as_thumbnail(photo: np.ndarray) -> bytes:
+    """A prepared photo, uint8 (pixels, pixels, 3), as a JPEG of `THUMBNAIL_SIDE` pixels a side: some kilobytes."""
+    file = io.BytesIO()
+    as_picture(photo).resize((THUMBNAIL_SIDE,) * 2, Image.Resampling.BOX).save(file, "JPEG")
     return file.getvalue()
 
 
