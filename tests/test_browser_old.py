@@ -235,13 +235,13 @@ APPS = {
 }
 
 
-@pytest.mark.parametrize("app", APPS)
-def test_a_browser_inside_an_app_gets_a_hint(browser, backend, app):
-    context = browser.new_context(user_agent=f"Mozilla/5.0 (a phone) {APPS[app]}", viewport=PHONE)
+@pytest.mark.parametrize("name", APPS)
+def test_a_browser_inside_an_app_gets_a_hint(browser, backend, name):
+    context = browser.new_context(user_agent=f"Mozilla/5.0 (a phone) {APPS[name]}", viewport=PHONE)
     tab = context.new_page()
     tab.goto(backend.url)
     expect_connected(tab)
-    expect(tab.locator("#in-app")).to_be_visible(visible=app != "none")
+    expect(tab.locator("#in-app")).to_be_visible(visible=name != "none")
     assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     context.close()
 
@@ -272,7 +272,7 @@ def phone(browser, backend):
 
 def test_a_phone_shares_what_is_saved(phone):
     downloads = []
-    phone.on("download", downloads.append)
+    phone.on("download", lambda download: downloads.append(download))
     phone.evaluate("window.refusal = 'AbortError'")  # also where the tester thinks better of it
     phone.click("#csv")
     phone.click("#json")
@@ -320,15 +320,16 @@ def test_a_photo_that_cannot_be_shown_gets_the_services_picture(page, backend, s
 
 
 @ONCE
-def test_only_for_such_photos_is_a_picture_asked_for(page, backend):
-    asked = []
-    page.on(
-        "request", lambda sent: sent.url.endswith("/predict") and asked.append(b"thumbnails" in sent.post_data_buffer)
-    )
+def test_only_for_such_photos_is_a_picture_asked_for(page, backend, monkeypatch):
+    made = []
+    monkeypatch.setattr("catdog.backend.routes._thumbnail", lambda photo: made.append(photo) or {})
     page.goto(backend.url)
     choose(page, photo("a.jpg", drawing()), photo("b.jpg", large()))
     wait_until_done(page, 2)
-    assert asked == [False]
+    assert not made
+    choose(page, heic())
+    wait_until_done(page, 3)
+    assert len(made) == 1
 
 
 @ONCE

@@ -23,8 +23,10 @@ let returning = null; // a timer, while the link is lost
 export const callbacks = { changed() {}, halted() {}, paused() {}, connect: async () => {} };
 export const settings = { originals: false };
 
-/** Photos have `number`, `name`, `size` and `open`; here they get `state`, and `answer`, or `code` and `why` there is none, and whether
- * it is `retryable`. */
+/**
+ * Photos have `number`, `name`, `size` and `open`; here they get `state`, and `answer`, or `code` and `why` there is
+ * none and whether another try may help (`retryable`).
+ */
 export function enqueue(photos) {
   const idle = photos.filter(({ state }) => state !== "waiting" && state !== "sending");
   for (const photo of idle) Object.assign(photo, { answer: null, heatmaps: null, code: "", why: "", attempts: 0, alone: false });

@@ -1,6 +1,6 @@
 // In what browsers differ: what older ones lack, done otherwise, and what the browsers inside apps are not good at.
 
-const IN_AN_APP = /Instagram|FBAN|FBAV|FB_IAB|\bLine\/|LinkedInApp|Snapchat|MicroMessenger|musical_ly|BytedanceWebview|Pinterest\/|; wv\)/;
+const IN_AN_APP = /Instagram|FBAN|FBAV|FB_IAB|\bLine\/|LinkedInApp|Snapchat|musical_ly|Pinterest\/|; wv\)/;
 
 /** Put `children` in the place of what is in an element. (replaceChildren: Safari 14, Chrome 86, Firefox 78.) */
 export function fill(element, ...children) {

@@ -81,9 +81,10 @@ async function showLarge() {
     if (asked === photo) await showPicture(image, file);
   } catch {
     if (asked !== photo) return;
-    byId("no-picture").hidden = Boolean(photo.picture);
-    image.hidden = !photo.picture;
-    if (photo.picture) await showPicture(image, photo.picture).catch(() => {});
+    const isShown = photo.picture && (await showPicture(image, photo.picture).then(() => true, () => false));
+    if (asked !== photo) return;
+    image.hidden = !isShown;
+    byId("no-picture").hidden = Boolean(isShown);
   }
 }
 

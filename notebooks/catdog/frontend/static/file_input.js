@@ -65,7 +65,7 @@ function instead(transfer) {
 async function dropped(transfer) {
   // Before anything is awaited: afterwards the browser has emptied it. A file has no entry where another program
   // brings it, or one without a path that Safari cannot open; the file itself is there all the same.
-  const items = [...transfer.items].filter(({ kind }) => kind === "file");
+  const items = [...(transfer.items ?? [])].filter(({ kind }) => kind === "file");
   const entries = items.map((item) => item.webkitGetAsEntry?.() ?? null);
   const files = items.length ? items.map((item) => item.getAsFile()) : [...transfer.files];
   const found = files.map((file, i) => (entries[i]?.isDirectory ? inside(entries[i]) : [asFound(file, entries[i])]));

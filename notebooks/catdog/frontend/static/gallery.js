@@ -159,7 +159,7 @@ export function offer(select, choices) {
 }
 
 function makeCard(photo) {
-  const card = byId("card").content.firstElementChild.cloneNode(true);
+  const card = document.importNode(byId("card").content.firstElementChild, true); // a template's own loads no pictures
   const part = (name) => card.querySelector(name);
   part(".filename").textContent = photo.name;
   part(".filename").title = photo.path;

@@ -85,7 +85,7 @@ function sendOriginals() {
 async function noteOnCanvas() {
   if (canvasIsTold || (await canvasIsTruthful())) return [];
   canvasIsTold = true;
-  const text = "This browser changes the pictures that a page draws, for privacy: photos are sent as they are, in full size.";
+  const text = "For privacy, this browser changes what a page draws: photos are sent as they are, in full size.";
   return [{ code: "canvas-changed", text }];
 }
 
