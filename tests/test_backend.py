@@ -4,12 +4,14 @@ import base64
 import io
 import json
 
+import numpy as np
 import pytest
 from catdog.backend.app import create_app
 from catdog.backend.limits import Limits
 from catdog.backend.problems import KINDS
 from catdog.backend.request_log import RequestLog
 from catdog.backend.service import service_of
+from catdog.data.images import read_photo
 from catdog.notebook import smoke_test
 from catdog.web import link
 from conftest import drawing, encoded, refused
@@ -41,6 +43,25 @@ def test_one_photo(client, classifier):
     assert set(prediction["probabilities"]) == {"cat", "dog"}
     assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     assert prediction["label"] == max(prediction["probabilities"], key=prediction["probabilities"].get)
+
+
+def test_a_small_picture_comes_where_it_is_asked_for(client, classifier):
+    photos = {**parts(("a.heic", drawing("dog", 2, "HEIF")), ("words.jpg", b"words")), "thumbnails": "1"}
+    answered, refused_one = client.post("/predict", data=photos).json["predictions"]
+    data = base64.b64decode(answered["thumbnail"])
+    picture = Image.open(io.BytesIO(data))
+    assert (picture.format, picture.size) == ("JPEG", (128, 128))
+    assert len(data) < 20_000
+    seen = Image.fromarray(read_photo(drawing("dog", 2, "HEIF"))).resize((128, 128))
+    assert np.abs(np.asarray(picture, int) - np.asarray(seen, int)).mean() < 8
+    assert set(refused_one) == {"filename", "error"}
+
+
+@pytest.mark.parametrize("value", [None, "0", "", "no"])
+def test_no_picture_comes_by_itself(client, value):
+    asked = {} if value is None else {"thumbnails": value}
+    (answered,) = client.post("/predict", data={**parts(("a.png", drawing())), **asked}).json["predictions"]
+    assert "thumbnail" not in answered
 
 
 def test_a_batch_of_eight_with_two_bad_ones_in_order(client):

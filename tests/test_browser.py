@@ -225,6 +225,13 @@ def test_axe_finds_nothing_in_any_state(page, watched, service):
     page.complaints.clear()
 
 
+@ONCE
+def test_the_description_can_be_read_by_day_and_by_night(page, backend):
+    page.goto(f"{backend.url}/docs")
+    expect(page.locator("a").first).to_be_visible()
+    look(page)
+
+
 def test_everything_that_can_be_touched_is_large_enough(page, backend):
     """24 CSS pixels (WCAG 2.2, 2.5.8); fingers like the 44 of what is used most."""
     page.goto(backend.url)

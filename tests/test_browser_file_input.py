@@ -161,6 +161,89 @@ def test_a_picture_is_pasted(page, backend):
     assert names(page) == ["image.png"]
 
 
+CARRIED = {
+    "an address": ({"text/uri-list": "https://elsewhere.example/a.jpg"}, "is-link"),
+    "a picture of a page": ({"text/html": '<img src="https://elsewhere.example/a.jpg">'}, "is-link"),
+    "an address as text": ({"text/plain": "https://elsewhere.example/a.jpg"}, "is-link"),
+    "words": ({"text/plain": "a word", "text/html": "<b>a word</b>"}, "is-text"),
+    "nothing": ({}, "nothing-found"),
+}
+
+
+def carry(page, what, data, target="body"):
+    page.evaluate(
+        """([what, data, target]) => {
+      const carried = new DataTransfer();
+      for (const [kind, text] of Object.entries(data)) carried.setData(kind, text);
+      const how = {bubbles: true, cancelable: true};
+      const event = what === "drop" ? new DragEvent("drop", {dataTransfer: carried, ...how})
+        : new ClipboardEvent("paste", {clipboardData: carried, ...how});
+      document.querySelector(target).dispatchEvent(event);
+    }""",
+        [what, data, target],
+    )
+
+
+@ONCE
+@pytest.mark.parametrize("carried", CARRIED)
+@pytest.mark.parametrize("what", ["drop", "paste"])
+def test_what_brings_no_photo_gets_a_sentence(page, backend, what, carried):
+    data, code = CARRIED[carried]
+    page.goto(backend.url)
+    expect_connected(page)
+    carry(page, what, data)
+    expect_data(page.locator("#notice"), code=code)
+    expect(page.locator("#notice")).not_to_be_empty()
+
+
+@ONCE
+def test_a_code_is_pasted_without_a_word(page, backend):
+    page.goto(backend.url)
+    expect_connected(page)
+    carry(page, "paste", {"text/plain": "a-code"}, "#code")
+    assert page.locator("#notice").text_content() == ""
+
+
+@ONCE
+def test_a_folder_without_a_file_is_told(page, backend, tmp_path):
+    (tmp_path / "empty").mkdir()
+    page.goto(backend.url)
+    drop(page, tmp_path / "empty")
+    expect_data(page.locator("#notice"), code="nothing-found")
+
+
+@ONCE
+def test_dropped_files_are_read_though_their_entries_are_not(page, backend, tmp_path):
+    """As in Safari, for what another program drags there; and what cannot be read is counted."""
+    page.add_init_script("""
+      FileSystemFileEntry.prototype.file = (done, failed) => failed(new DOMException("no path", "NotFoundError"));
+    """)
+    (tmp_path / "set").mkdir()
+    for name in ("a.jpg", "set/b.jpg", "set/c.jpg"):
+        (tmp_path / name).write_bytes(drawing())
+    page.goto(backend.url)
+    drop(page, tmp_path / "a.jpg", tmp_path / "set")
+    wait_until_done(page, 1)
+    assert names(page) == ["a.jpg"]
+    expect_data(page.locator("#notice"), code="files-unreadable", unreadable=2)
+
+
+@ONCE
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "DataTransferItem.prototype.getAsFile = () => null",
+        "DataTransferItem.prototype.getAsFile = () => { throw new Error('not now'); }",
+    ],
+)
+def test_a_dropped_file_that_cannot_be_read_is_told(page, backend, tmp_path, broken):
+    page.add_init_script(broken)
+    (tmp_path / "a.jpg").write_bytes(drawing())
+    page.goto(backend.url)
+    drop(page, tmp_path / "a.jpg")
+    expect_data(page.locator("#notice"), code="files-unreadable", unreadable=1)
+
+
 def test_a_phone_offers_its_rear_camera_and_a_desk_its_folders(browser, backend):
     for touch in (True, False):
         context = browser.new_context(has_touch=touch, is_mobile=touch)
@@ -169,6 +252,7 @@ def test_a_phone_offers_its_rear_camera_and_a_desk_its_folders(browser, backend)
         expect(tab.locator("label[for=camera]")).to_be_visible(visible=touch)
         expect(tab.locator("label[for=folder]")).to_be_visible(visible=not touch)
         assert tab.locator("#camera").get_attribute("capture") == "environment"
+        assert tab.locator("#photos").get_attribute("accept") == "image/*"  # or Android offers files alone
         tab.set_input_files("#camera", [photo("taken.jpg", drawing())])
         wait_until_done(tab, 1)
         context.close()

@@ -11,7 +11,10 @@ import pytest
 from browser import ONCE, choose, expect_data, labels, photo, wait_until_done
 from browser import browser as browser
 from browser import page as page
+from browser import service as service
+from browser import watched as watched
 from catdog.backend.app import create_app, set_model
+from catdog.backend.problems import Problem
 from catdog.data.feedback import Feedback
 from catdog.data.preprocessing import SQUEEZE, Preprocessing
 from catdog.models.classifier import Classifier
@@ -200,8 +203,9 @@ def test_a_photo_opens_large_with_its_full_answer(page, backend, classifier):
     expect(page.locator(".card")).to_have_count(0)
 
 
-def test_a_failed_photo_is_tried_again_where_it_is_open(page, backend):
-    page.goto(backend.url)
+def test_a_failed_photo_is_tried_again_where_it_is_open(page, watched, service):
+    watched.refusals = [("500 Internal Server Error", [], b"words.jpg")]
+    page.goto(service.url)
     choose(page, photo("words.jpg", b"words"))
     wait_until_done(page, 1)
     page.locator(".card .open").click()
@@ -211,6 +215,22 @@ def test_a_failed_photo_is_tried_again_where_it_is_open(page, backend):
     with page.expect_response("**/predict"):
         page.click("#detail-retry")
     expect_data(page.locator("#detail"), state="failed", code="photo-format")
+    expect(page.locator("#detail-retry")).to_be_hidden()  # it would be refused again
+    page.complaints.clear()
+
+
+@ONCE
+@pytest.mark.parametrize(("slug", "helps"), [("photo-slow", True), ("photo-unreadable", False), ("internal", True)])
+def test_trying_again_is_offered_where_it_can_help(page, backend, monkeypatch, slug, helps):
+    monkeypatch.setattr(
+        "catdog.backend.routes.decoded", lambda files, how: [Problem(slug, "Not this one.") for _ in files]
+    )
+    page.goto(backend.url)
+    choose(page, photo("a.jpg", drawing()))
+    wait_until_done(page, 1)
+    expect_data(page.locator("#status"), failed=1, working=False)
+    for button in (".card .retry", "#retry-all"):
+        expect(page.locator(button)).to_be_visible(visible=helps)
 
 
 # Why?

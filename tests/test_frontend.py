@@ -9,6 +9,8 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import make_icons
+import numpy as np
 import pytest
 from catdog.backend.app import create_app
 from catdog.frontend.page import FILES, create_page_app
@@ -17,6 +19,7 @@ from catdog.notebook.page_preview import backend_state
 from catdog.web import link
 from catdog.web.server import Server
 from conftest import ROOT, notebook_cells, refused
+from PIL import Image
 
 
 def page(app):
@@ -102,6 +105,7 @@ def test_an_address_cannot_break_out_of_the_page():
 
 STATIC = ROOT / "notebooks/catdog/frontend/static"
 LOADED = sorted(path.name for path in STATIC.iterdir() if path.name != "live_reload.js")
+BROWSERS_ASK = ("/favicon.ico", "/apple-touch-icon.png", "/apple-touch-icon-precomposed.png")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +120,36 @@ def files(app):
 
 def test_it_is_small_on_the_wire(files):
     assert all(file.status_code == 200 for file in files.values())
-    assert sum(len(file.data) for file in files.values()) < 33_000
+    assert sum(len(file.data) for file in files.values()) < 42_000
+
+
+@pytest.mark.parametrize("path", BROWSERS_ASK)
+def test_an_icon_is_there_where_browsers_look_for_it(own_places, app, path):
+    """iOS and older browsers ask for it whatever the page says; a 404 would be asked for again at each visit."""
+    for served in (app, create_page_app("/")):
+        answer = served.test_client().get(path)
+        assert (answer.status_code, answer.mimetype) == (200, "image/png")
+        assert "max-age=" in answer.headers["Cache-Control"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert len(answer.data) < 3_000
+
+
+@pytest.mark.parametrize("name", make_icons.ICONS)
+def test_icons_show_what_the_drawing_shows(name):
+    """They are made anew by tools/make_icons.py."""
+    side, share, paper = make_icons.ICONS[name]
+    found, wanted = (
+        image.convert("RGBA") for image in (Image.open(STATIC / name), make_icons.icon(side, share, paper))
+    )
+    assert found.size == (side, side)
+    assert np.abs(np.asarray(found, int) - np.asarray(wanted, int)).mean() < 2
+    assert (found.getextrema()[3][0] == 255) == bool(paper)  # iOS shows transparency as black
+
+
+def test_a_message_with_the_link_shows_what_it_is(files):
+    html = gzip.decompress(files["/"].data).decode()
+    for name in ('name="description"', 'property="og:title"', 'property="og:description"', 'name="theme-color"'):
+        assert re.search(rf'<meta {name} content="[^"]+"', html)
 
 
 def test_what_is_compressed_is_what_stands_in_the_files(files, app):

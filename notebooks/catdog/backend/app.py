@@ -36,7 +36,7 @@ from .uploads import InMemoryRequest
 
 _SHARE_OF_SECONDS = 0.2  # that an answer may take: what is let in at today's pace is answered at a slower one, too
 _SHARE_TO_BEGIN = 0.25  # after which what still waits is sent away: something else slows this machine down
-_UNSEEN = ("/healthz", "/readyz", "/metrics", "/page/")
+_UNSEEN = ("/healthz", "/readyz", "/metrics", "/page/", "/favicon.ico", "/apple-touch-icon")
 _SHARE_OF_MEMORY = 16  # one in so many bytes for bodies, which are there up to three times while they are taken apart
 SPARE_THREADS = 16  # for the page, /healthz and refusals while all places for requests with photos are taken
 _HEADERS = {

@@ -1,5 +1,6 @@
 """What the service answers to."""
 
+import base64
 import contextlib
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from apiflask import APIBlueprint
 from flask import Response, current_app, render_template, request
 
 from ..data.feedback import FeedbackFull
+from ..data.images import as_thumbnail
 from ..data.preprocessing import PREPROCESSING, Preprocessing
 from ..models.card_before import with_names_of_before
 from ..models.classifier import Answer
@@ -26,13 +28,14 @@ from .schemas import (  # fmt: skip
     Correction,
     Explanation,
     OriginalPrediction,
-    Photos,
+    PhotosToPredict,
     PhotoToCorrect,
     PhotoToExplain,
     Predictions,
     State,
     described_calls,
     refusals,
+    says_yes,
 )
 from .service import Answerer, asked, service
 from .uploads import decoded, decoded_alone, photo_in_base64, photos_in_parts
@@ -62,14 +65,14 @@ class Model:
 
 @api.post("/predict")
 @api.auth_required(access)
-@api.input(Photos, location="files", validation=False)
+@api.input(PhotosToPredict, location="form_and_files", validation=False)
 @api.output(Predictions)
 @api.doc(responses=refusals(*_PARTS, *_CODE, *_MODEL, with_body=True))
-def predict(files_data):
+def predict(form_and_files_data):
     """Classify photos
 
     One or more photos in parts named `images`. A photo that cannot be read has an `error` in its place; the others
-    are answered all the same.
+    are answered all the same. With the field `thumbnails` set to `1`, each answer brings a small JPEG of its photo.
     """
     uploads = photos_in_parts(most=service().limits.photos)
     model, asked().photos = _model(), len(uploads)
@@ -77,12 +80,14 @@ def predict(files_data):
         photos = decoded([upload.read() for upload in uploads], model.preprocessing)
         answers = iter(_answers(reservation, [photo for photo in photos if isinstance(photo, np.ndarray)]))
     outcomes = [photo if isinstance(photo, Problem) else next(answers) for photo in photos]
+    shown = says_yes(request.form.get("thumbnails", ""))
     predictions = [
         {
             "filename": upload.filename,
             **({"error": problems.body(found)} if isinstance(found, Problem) else _labelled(model, found)),
+            **(_thumbnail(photo) if shown and not isinstance(found, Problem) else {}),
         }
-        for upload, found in zip(uploads, outcomes)
+        for upload, photo, found in zip(uploads, photos, outcomes)
     ]
     kept = {"corrections": True} if service().feedback else {}
     return {"model": model.classifier.bundle.id, **kept, "predictions": predictions}
@@ -278,6 +283,11 @@ def _answers(reservation: Reservation, photos: list[np.ndarray]) -> list[Answer 
 def _broken(error: BaseException) -> Problem:
     current_app.logger.error("the network broke on a photo", exc_info=error)
     return problems.of_status(500)
+
+
+def _thumbnail(photo: np.ndarray) -> dict[str, str]:
+    """From the pixels that the network saw: no photo is decoded for it."""
+    return {"thumbnail": base64.b64encode(as_thumbnail(photo)).decode()}
 
 
 def _labelled(model: Model, answer: Answer) -> dict:

@@ -6,6 +6,7 @@ from apiflask.validators import Length
 from flask import current_app
 from marshmallow import INCLUDE
 
+from ..data.images import THUMBNAIL_SIDE
 from . import problems
 
 
@@ -15,12 +16,23 @@ def _old(now: str) -> dict:
     return {"attribute": now, "dump_only": True, "metadata": metadata}
 
 
+def says_yes(text: str) -> bool:
+    """Whether a form's field means true, as `Boolean` reads it."""
+    return text in Boolean.truthy
+
+
 class Photos(Schema):
     images = List(
         File(),
         required=True,
         validate=Length(min=1),
         metadata={"description": "One or more photos, each a part of this name."},
+    )
+
+
+class PhotosToPredict(Photos):
+    thumbnails = Boolean(
+        metadata={"description": "`1` for a small picture of each photo, such as HEIC, which few browsers show."}
     )
 
 
@@ -59,6 +71,12 @@ class Prediction(Schema):
     sure = Boolean(**_old("confident"))
     familiar = Boolean(**_old("in_distribution"))
     probabilities = Dict(keys=String(), values=Float(), metadata={"description": "Every class with its probability."})
+    thumbnail = String(
+        metadata={
+            "description": f"A JPEG of {THUMBNAIL_SIDE} pixels a side in base64, where `thumbnails` asked for it: the "
+            "photo as the model sees it."
+        }
+    )
     error = Nested(ProblemSchema, metadata={"description": "Why this photo has no answer."})
 
 

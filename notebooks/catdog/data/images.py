@@ -23,6 +23,7 @@ register_heif_opener()
 _KEPT_WHEN_REDUCING = 6  # times the pixels per side that are needed
 UNTRUSTED_PIXELS = 25_000_000
 OWN_PIXELS = 400_000_000
+THUMBNAIL_SIDE = 128
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 FORMATS_IN_WORDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 _OTHERS = {  # first bytes of files that users often take for photos
@@ -57,6 +58,13 @@ def as_png(photo: np.ndarray) -> bytes:
     """Return a prepared photo, uint8 (pixels, pixels, 3), as the bytes of a PNG file, which is lossless."""
     file = io.BytesIO()
     as_picture(photo).save(file, "PNG")
+    return file.getvalue()
+
+
+def as_thumbnail(photo: np.ndarray) -> bytes:
+    """A prepared photo, uint8 (pixels, pixels, 3), as a JPEG of `THUMBNAIL_SIDE` pixels a side: some kilobytes."""
+    file = io.BytesIO()
+    as_picture(photo).resize((THUMBNAIL_SIDE,) * 2, Image.Resampling.BOX).save(file, "JPEG")
     return file.getvalue()
 
 
@@ -141,7 +149,7 @@ def _opened(source: bytes | Path, max_pixels: int = OWN_PIXELS) -> Image.Image:
 
 
 def _identified(data: bytes) -> Image.Image:
-    """Open an image. If a PNG fails to open, for example because of oversized texts or profile, open it without them."""
+    """Open an image; a PNG that fails, as with oversized texts or profiles, is opened without them."""
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception:

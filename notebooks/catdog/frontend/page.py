@@ -4,7 +4,17 @@ import gzip
 from collections.abc import Callable
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, current_app, make_response, render_template, request, url_for
+from flask import (  # fmt: skip
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    make_response,
+    render_template,
+    request,
+    send_from_directory,
+    url_for,
+)
 from jinja2 import TemplateError
 from markupsafe import escape
 
@@ -13,6 +23,14 @@ from ..web import link
 SAME_ORIGIN = "/"
 _OWNERS_ALONE = (".googleusercontent.com", ".prod.colab.dev")  # as Colab shows what its machine serves
 FILES = Path(__file__).parent
+_NO_MODULES = ("live_reload", "old")  # which page.js does not import
+# Browsers ask for these whatever the page says, and again at every visit where nothing is there.
+_ICONS = {
+    "/favicon.ico": "icon.png",
+    "/apple-touch-icon.png": "touch-icon.png",
+    "/apple-touch-icon-precomposed.png": "touch-icon.png",
+}
+_ICON_SECONDS = 30 * 24 * 3600  # that a browser keeps them
 
 
 def page_blueprint(backend_url: Callable[[], str], files: Path = FILES) -> Blueprint:
@@ -26,7 +44,7 @@ def page_blueprint(backend_url: Callable[[], str], files: Path = FILES) -> Bluep
     page = Blueprint(
         "page", __name__, static_folder=files / "static", static_url_path="/page", template_folder=files / "templates"
     )
-    scripts = sorted(script.name for script in (files / "static").glob("*.js") if script.stem != "live_reload")
+    scripts = sorted(script.name for script in (files / "static").glob("*.js") if script.stem not in _NO_MODULES)
 
     @page.get("/")
     def show() -> Response:
@@ -36,9 +54,16 @@ def page_blueprint(backend_url: Callable[[], str], files: Path = FILES) -> Bluep
         response.headers["Cache-Control"] = "no-store"  # the backend's address may be another one tomorrow
         return response
 
+    for path, name in _ICONS.items():
+        page.add_url_rule(path, path.strip("/").replace(".", "-"), _sender(files / "static", name))
+
     page.after_request(_compressed)
     page.after_request(_careful)
     return page
+
+
+def _sender(folder: Path, name: str) -> Callable[[], Response]:
+    return lambda: send_from_directory(folder, name, max_age=_ICON_SECONDS)
 
 
 def create_page_app(backend_url: str = "", files: Path = FILES) -> Flask:

@@ -1,7 +1,9 @@
 // Sending: a few photos a request, a few requests at a time; nothing is lost, nothing that was answered is sent again.
 
-import { ask, slugOf } from "./service.js";
-import { small } from "./resize.js";
+import { ask, slugOf, worthAnotherTry } from "./service.js";
+import { bytesOf } from "./browsers.js";
+import { needsPicture, small } from "./resize.js";
+import { keepPicture } from "./thumbnails.js";
 
 const WORKERS = 3; // requests at a time
 const PHOTOS_PER_REQUEST = { fewest: 4, most: 16 }; // few until answers come, and after trouble
@@ -21,7 +23,10 @@ let returning = null; // a timer, while the link is lost
 export const callbacks = { changed() {}, halted() {}, paused() {}, connect: async () => {} };
 export const settings = { originals: false };
 
-/** Photos have `number`, `name`, `size` and `open`; here they get `state`, and `answer`, or `code` and `why` there is none. */
+/**
+ * Photos have `number`, `name`, `size` and `open`; here they get `state`, and `answer`, or `code` and `why` there is
+ * none and whether another try may help (`retryable`).
+ */
 export function enqueue(photos) {
   const idle = photos.filter(({ state }) => state !== "waiting" && state !== "sending");
   for (const photo of idle) Object.assign(photo, { answer: null, heatmaps: null, code: "", why: "", attempts: 0, alone: false });
@@ -141,19 +146,21 @@ async function packed(chunk) {
   for (const photo of chunk) {
     try {
       const file = await (settings.originals ? photo.open() : small(photo));
-      if (photo.attempts) await file.slice(0, 1).arrayBuffer(); // a file that is gone looks like a broken connection
+      if (photo.attempts) await bytesOf(file.slice(0, 1)); // a file that is gone looks like a broken connection
       form.append("images", file, photo.name);
+      if (needsPicture(photo, file)) form.set("thumbnails", "1");
       photos.push(photo);
     } catch (error) {
       const gone = "The file cannot be read any more: choose it again.";
-      fail(photo, "file-unreadable", error.name === "Error" ? error.message : gone);
+      fail(photo, "file-unreadable", error.name === "Error" ? error.message : gone, false);
     }
   }
   return { form, photos };
 }
 
-function applyResult(photo, said, { error, ...answer }) {
-  if (error) return fail(photo, slugOf(error), error.detail);
+function applyResult(photo, said, { error, thumbnail, ...answer }) {
+  if (error) return fail(photo, slugOf(error), error.detail, worthAnotherTry(error.status, slugOf(error)));
+  keepPicture(photo, thumbnail);
   photo.answer = { ...answer, ...said };
   setState(photo, "done");
 }
@@ -167,11 +174,11 @@ function afterTrouble(photos, reason) {
 }
 
 /** One photo may be to blame: those that were sent together are sent once more, each alone. */
-function retryAlone(photos, { kind, code, message }) {
+function retryAlone(photos, { kind, code, message, status }) {
   for (const photo of photos) {
     photo.attempts += 1;
     const hopeless = photos.length === 1 && (kind === "refused" || photo.attempts >= ATTEMPTS);
-    if (hopeless) fail(photo, code, message);
+    if (hopeless) fail(photo, code, message, worthAnotherTry(status, code));
     else putBack([Object.assign(photo, { alone: true })]);
   }
 }
@@ -191,8 +198,8 @@ function waitFor({ message, code, seconds }) {
   });
 }
 
-function fail(photo, code, why) {
-  Object.assign(photo, { code, why });
+function fail(photo, code, why, retryable) {
+  Object.assign(photo, { code, why, retryable });
   setState(photo, "failed");
 }
 

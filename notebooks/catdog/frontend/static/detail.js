@@ -1,10 +1,12 @@
 // One photo, large: its full answer, why, and what it really is.
 
-import { callbacks, facts, offer, percent, photos, showBars, showPicture, shown, words } from "./gallery.js";
+import { closeDialog, openDialog } from "./browsers.js";
+import { callbacks, facts, mayRetry, offer, percent, photos, showBars, shown, words } from "./gallery.js";
 import * as correct from "./correct.js";
 import { say } from "./say.js";
 import { ask, codeOf } from "./service.js";
 import { small } from "./resize.js";
+import { showPicture } from "./thumbnails.js";
 
 const COLD = [10, 10, 60, 190]; // red, green, blue, opacity: what does not matter lies in the dark
 const HOT = [255, 170, 30, 90];
@@ -19,9 +21,9 @@ let photo = null;
 /** `setTruth(photo, label)` is called when the tester says what a photo really is. */
 export function start(setTruth) {
   correct.start();
-  byId("close").addEventListener("click", () => dialog.close());
+  byId("close").addEventListener("click", () => closeDialog(dialog));
   dialog.addEventListener("close", forget);
-  dialog.addEventListener("click", ({ target }) => target === dialog && dialog.close()); // beside it
+  dialog.addEventListener("click", ({ target }) => target === dialog && closeDialog(dialog)); // beside it
   dialog.addEventListener("keydown", byArrow);
   byId("previous").addEventListener("click", () => step(-1));
   byId("next").addEventListener("click", () => step(1));
@@ -38,18 +40,18 @@ export function open(chosen) {
   hideHeat();
   showLarge();
   refresh();
-  if (!dialog.open) dialog.showModal();
+  openDialog(dialog);
 }
 
 /** Show what has changed about the photo that is open. */
 export function refresh() {
   if (!photo) return;
-  const { answer, state } = photo;
+  const { answer } = photo;
   byId("detail-label").textContent = words(photo);
   Object.assign(dialog.dataset, facts(photo));
   showBars(dialog.querySelector(".classes"), answer);
   byId("answered").hidden = !answer;
-  byId("detail-retry").hidden = state !== "failed";
+  byId("detail-retry").hidden = !mayRetry(photo);
   const place = shown().indexOf(photo);
   byId("previous").disabled = place <= 0;
   byId("next").disabled = place < 0 || place === shown().length - 1;
@@ -79,8 +81,10 @@ async function showLarge() {
     if (asked === photo) await showPicture(image, file);
   } catch {
     if (asked !== photo) return;
-    image.hidden = true;
-    byId("no-picture").hidden = false;
+    const isShown = photo.picture && (await showPicture(image, photo.picture).then(() => true, () => false));
+    if (asked !== photo) return;
+    image.hidden = !isShown;
+    byId("no-picture").hidden = Boolean(isShown);
   }
 }
 
@@ -107,7 +111,7 @@ function removeThis() {
   const removed = photo;
   const next = shown()[shown().indexOf(photo) + 1] ?? shown()[shown().indexOf(photo) - 1];
   if (next) open(next);
-  else dialog.close();
+  else closeDialog(dialog);
   callbacks.remove(removed);
 }
 

@@ -1,5 +1,6 @@
 // How often the model is right about photos whose class is known: from their folder, a table, or the tester.
 
+import { fill } from "./browsers.js";
 import { isWrong, photos, percent } from "./gallery.js";
 import { say } from "./say.js";
 import { namesAndLabels } from "./table.js";
@@ -90,8 +91,8 @@ function showConfusion(known) {
   }
   const head = document.createElement("tr");
   head.append(document.createElement("td"), ...classes.map((label) => headCell(label, "col")));
-  byId("confusion").tHead.replaceChildren(head);
-  byId("confusion").tBodies[0].replaceChildren(...classes.map((really) => {
+  fill(byId("confusion").tHead, head);
+  fill(byId("confusion").tBodies[0], ...classes.map((really) => {
     const row = document.createElement("tr");
     row.append(headCell(really, "row"));
     for (const answered of classes) {
@@ -114,7 +115,7 @@ function showMisses(misses, open) {
   place.hidden = misses.length === 0;
   const many = misses.length;
   say(place.querySelector("summary"), many === 1 ? "1 miss" : `${many} misses`, { misses: many });
-  place.querySelector("ul").replaceChildren(...misses.slice(0, MOST_MISSES).map((photo) => {
+  fill(place.querySelector("ul"), ...misses.slice(0, MOST_MISSES).map((photo) => {
     const [item, button] = [document.createElement("li"), document.createElement("button")];
     button.textContent = `${photo.path}: really ${truth(photo)}, answered ${photo.answer.label}`;
     button.addEventListener("click", () => open(photo));

@@ -1,5 +1,6 @@
 // How photos come in: chosen, from the camera, dropped (folders too), pasted, out of a zip.
 
+import { canInflate } from "./browsers.js";
 import { unzip } from "./zip.js";
 
 const TYPES = {
@@ -8,6 +9,10 @@ const TYPES = {
 };
 const TABLES = ["csv", "tsv", "json", "jsonl", "ndjson"];
 
+const NOTHING_FOUND = { code: "nothing-found", text: "There is no photo in that." };
+const IS_LINK = { code: "is-link", text: "That is a link, not a photo: save the picture first." };
+const IS_TEXT = { code: "is-text", text: "That is text, not a photo." };
+
 const inOrder = new Intl.Collator(undefined, { numeric: true }).compare; // 9 before 10
 
 /**
@@ -15,9 +20,11 @@ const inOrder = new Intl.Collator(undefined, { numeric: true }).compare; // 9 be
  * as CSV files, `notes` for the tester about what is left out, {code, text, …} each. `began` is told before anything slow.
  */
 export function listen(zone, inputs, began, take) {
-  const come = async (finding) => {
+  const come = async (finding, none = NOTHING_FOUND) => {
     began();
-    take(await sorted(await finding));
+    const found = await Promise.resolve(finding).then(sorted).catch(unreadable);
+    if (!Object.values(found).flat().length) found.notes.push(none);
+    take(found);
   };
   for (const input of inputs) {
     input.addEventListener("change", () => {
@@ -25,11 +32,12 @@ export function listen(zone, inputs, began, take) {
       input.value = ""; // or choosing the same photo again would do nothing
     });
   }
-  document.addEventListener("paste", ({ clipboardData }) => {
+  document.addEventListener("paste", ({ clipboardData, target }) => {
     const files = [...clipboardData.files];
-    if (files.length) come(files.map((file) => ({ file, path: file.name })));
+    if (!files.length && target.matches?.("input:not([type])")) return; // the access code
+    come(files.map((file) => ({ file, path: file.name })), instead(clipboardData));
   });
-  listenForDrops(zone, (transfer) => come(dropped(transfer)));
+  listenForDrops(zone, (transfer) => come(dropped(transfer), instead(transfer)));
 }
 
 /** On the whole page, because the browser leaves it for a photo that is dropped beside the zone. */
@@ -46,37 +54,69 @@ function listenForDrops(zone, take) {
   });
 }
 
-async function dropped(transfer) {
-  const files = [...transfer.files]; // before anything is awaited: afterwards the browser has emptied it
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.length) return files.map((file) => ({ file, path: file.name }));
-  return (await Promise.all(entries.map(inside))).flat();
+/** What is said where there is no file: a word on what there is. */
+function instead(transfer) {
+  const [address, html, text] = ["text/uri-list", "text/html", "text/plain"].map((type) => transfer.getData(type));
+  if (address || /<img\b/i.test(html) || /^\s*\w+:\/\/\S+\s*$/.test(text)) return IS_LINK;
+  return text || html ? IS_TEXT : NOTHING_FOUND;
 }
 
-/** All files below a dropped file or folder. */
-async function inside(entry) {
-  if (entry.isFile) {
-    const file = await new Promise((done, failed) => entry.file(done, failed)).catch(() => null);
-    return file ? [{ file, path: entry.fullPath.slice(1) }] : [];
-  }
-  const reader = entry.createReader();
+/** {file, path} of each dropped file, also in folders; `file` is null where it cannot be read. */
+async function dropped(transfer) {
+  // Before anything is awaited: afterwards the browser has emptied it. A file has no entry where another program
+  // brings it, or one without a path that Safari cannot open; the file itself is there all the same.
+  const items = [...(transfer.items ?? [])].filter(({ kind }) => kind === "file");
+  const entries = items.map((item) => item.webkitGetAsEntry?.() ?? null);
+  const files = items.length ? items.map((item) => item.getAsFile()) : [...transfer.files];
+  const found = files.map((file, i) => (entries[i]?.isDirectory ? inside(entries[i]) : [asFound(file, entries[i])]));
+  return (await Promise.all(found)).flat();
+}
+
+function asFound(file, entry) {
+  return { file, path: file?.name ?? entry?.name ?? "" };
+}
+
+/** All files below a dropped folder. */
+async function inside(folder) {
+  const reader = folder.createReader();
   const found = [];
   for (;;) {
-    const some = await new Promise((done, failed) => reader.readEntries(done, failed)).catch(() => []);
+    const some = await asked((...answers) => reader.readEntries(...answers));
+    if (!some) return [...found, { file: null, path: folder.fullPath }];
     if (!some.length) return found; // it gives a hundred at a time
-    for (const one of some) found.push(...(await inside(one)));
+    for (const one of some) {
+      if (one.isDirectory) found.push(...(await inside(one)));
+      else found.push({ file: await asked((...answers) => one.file(...answers)), path: one.fullPath.slice(1) });
+    }
   }
+}
+
+/** What a call with callbacks gives, or null. */
+function asked(call) {
+  return new Promise(call).catch(() => null);
+}
+
+function unreadable() {
+  return { photos: [], labels: [], notes: [notRead(1)] };
+}
+
+function notRead(files) {
+  const several = `${files} files could not be read: choose them instead.`;
+  const text = files > 1 ? several : "One file could not be read: choose it instead.";
+  return { code: "files-unreadable", unreadable: files, text };
 }
 
 async function sorted(files) {
   const [photos, labels, notes] = [[], [], []];
-  let others = 0;
+  let [others, lost] = [0, 0];
   for (const { file, path } of files) {
-    if (ending(path) === "zip") await fromZip(file, photos, notes);
+    if (!file) lost += 1;
+    else if (ending(path) === "zip") await fromZip(file, photos, notes);
     else if (TABLES.includes(ending(path))) labels.push(file);
     else if (isPhoto(path, file.type)) photos.push(asPhoto(path, file.size, async () => typed(file, path)));
     else others += 1;
   }
+  if (lost) notes.push(notRead(lost));
   if (others) {
     const text = others > 1 ? `${others} files were skipped because they are not photos.` : "One file was skipped because it is not a photo.";
     notes.push({ code: "not-photos", skipped: others, text });
@@ -90,10 +130,16 @@ async function fromZip(file, photos, notes) {
   try {
     const entries = (await unzip(file)).filter(({ path }) => isPhoto(path, ""));
     if (!entries.length) notes.push({ code: "zip-empty", text: `There is no photo in ${file.name}.` });
+    if (entries.some(({ deflated }) => deflated) && !canInflate()) throw cannotUnpack(file);
     for (const { path, size, open } of entries) photos.push(asPhoto(path, size, async () => typed(await open(), path)));
   } catch (error) {
     notes.push({ code: error.code ?? "zip-unreadable", text: error.message });
   }
+}
+
+function cannotUnpack({ name }) {
+  const words = `This browser cannot unpack ${name}: unpack it yourself, and choose the photos in it.`;
+  return Object.assign(new Error(words), { code: "zip-browser" });
 }
 
 function asPhoto(path, size, open) {

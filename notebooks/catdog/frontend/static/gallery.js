@@ -1,7 +1,8 @@
 // The photos on the page: as cards or as a table, sorted, filtered and counted.
 
+import { fill } from "./browsers.js";
 import { say } from "./say.js";
-import { small } from "./resize.js";
+import { unwatch, watch } from "./thumbnails.js";
 
 const BARS_ON_A_CARD = 5; // of many classes, the rest is shown where the photo is opened
 const WORDS = {
@@ -21,10 +22,6 @@ const list = byId("results");
 const stale = new Set(); // photos whose card shows something old
 let number = 0;
 let scheduled = false;
-
-const seen = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting } of entries) if (isIntersecting) showThumbnail(target);
-}, { rootMargin: "600px" });
 
 export function add(added) {
   for (const photo of added) {
@@ -49,7 +46,7 @@ export function clear() {
 }
 
 function dismiss(photo) {
-  seen.unobserve(photo.card);
+  unwatch(photo.card);
   photo.card.remove();
   photo.row?.remove();
 }
@@ -94,7 +91,7 @@ function rowOf(photo) {
 function arrange(parent, children) {
   if (children.length === parent.children.length && children.every((child, i) => child === parent.children[i])) return;
   const focused = document.activeElement;
-  parent.replaceChildren(...children);
+  fill(parent, ...children);
   if (parent.contains(focused)) focused.focus();
 }
 
@@ -157,12 +154,12 @@ export function offer(select, choices) {
   const now = [...select.options].map((option) => option.value).join();
   if (now === choices.map(([value]) => value).join()) return;
   const chosen = select.value;
-  select.replaceChildren(...choices.map(([value, words]) => new Option(words, value)));
+  fill(select, ...choices.map(([value, words]) => new Option(words, value)));
   select.value = choices.some(([value]) => value === chosen) ? chosen : choices[0][0];
 }
 
 function makeCard(photo) {
-  const card = byId("card").content.firstElementChild.cloneNode(true);
+  const card = document.importNode(byId("card").content.firstElementChild, true); // a template's own loads no pictures
   const part = (name) => card.querySelector(name);
   part(".filename").textContent = photo.name;
   part(".filename").title = photo.path;
@@ -171,36 +168,15 @@ function makeCard(photo) {
   part(".remove").addEventListener("click", () => callbacks.remove(photo));
   part(".remove").setAttribute("aria-label", `Remove ${photo.name}`);
   card.photo = photo;
-  seen.observe(card);
+  watch(card);
   return card;
-}
-
-async function showThumbnail(card) {
-  seen.unobserve(card);
-  const image = card.querySelector("img");
-  try {
-    await showPicture(image, await small(card.photo));
-  } catch {
-    image.hidden = true; // not every browser shows every format; the service may read it all the same
-  }
-}
-
-/** Until it is shown, the picture has an address of its own. */
-export async function showPicture(image, file) {
-  const url = URL.createObjectURL(file);
-  image.src = url;
-  try {
-    await image.decode();
-  } finally {
-    URL.revokeObjectURL(url);
-  }
 }
 
 function showCard(photo) {
   const { card } = photo;
   Object.assign(card.dataset, facts(photo));
   card.querySelector(".label").textContent = words(photo);
-  card.querySelector(".retry").hidden = photo.state !== "failed";
+  card.querySelector(".retry").hidden = !mayRetry(photo);
   showBars(card.querySelector(".classes"), photo.answer, BARS_ON_A_CARD);
 }
 
@@ -212,6 +188,11 @@ export function facts(photo) {
     sure: answer?.confident !== false, familiar: answer?.in_distribution !== false,
     wrong: isWrong(photo), truth: callbacks.truth(photo),
   };
+}
+
+/** It has no answer, and may have one when it is sent again. */
+export function mayRetry({ state, retryable }) {
+  return state === "failed" && Boolean(retryable);
 }
 
 /** It waits for the access code. */
@@ -232,7 +213,7 @@ export function words(photo) {
 
 export function showBars(place, answer, most = Infinity) {
   const sorted = Object.entries(answer?.probabilities ?? {}).sort(([, a], [, b]) => b - a);
-  place.replaceChildren(...sorted.slice(0, most).map(([label, p]) => makeBar(label, p)));
+  fill(place, ...sorted.slice(0, most).map(([label, p]) => makeBar(label, p)));
 }
 
 function makeBar(label, probability) {

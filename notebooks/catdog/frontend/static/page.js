@@ -1,5 +1,6 @@
 // The page: puts its parts together. What it says is in page.html, how it looks in page.css.
 
+import { isInAnApp } from "./browsers.js";
 import * as access from "./access.js";
 import * as gallery from "./gallery.js";
 import * as batch from "./batch.js";
@@ -7,6 +8,7 @@ import * as detail from "./detail.js";
 import * as fieldTest from "./fieldtest.js";
 import * as fileInput from "./file_input.js";
 import * as progress from "./progress.js";
+import { canvasIsTruthful } from "./resize.js";
 import { saveCsv, saveJson } from "./save.js";
 import { say } from "./say.js";
 import { ask, code } from "./service.js";
@@ -15,6 +17,7 @@ const byId = (id) => document.getElementById(id);
 const COUNTED_EVERY = 100; // milliseconds
 let scheduled = null;
 let asking = false;
+let canvasIsTold = false;
 let model = ""; // "<name>/<version>" of the one that the page speaks of
 
 start();
@@ -29,7 +32,7 @@ function start() {
   onClick("again", () => batch.tryAgain());
   onClick("cancel", cancel);
   onClick("go-on", () => batch.goOn());
-  onClick("retry-all", () => batch.enqueue(gallery.photos.filter(({ state }) => state === "failed")));
+  onClick("retry-all", () => batch.enqueue(gallery.photos.filter(gallery.mayRetry)));
   onClick("clear", clear);
   onClick("as-table", toggleTable);
   onClick("csv", saveCsv);
@@ -38,8 +41,12 @@ function start() {
   byId("originals").addEventListener("change", () => (batch.settings.originals = byId("originals").checked));
   byId("tools").open = matchMedia("(min-width: 50rem)").matches; // on a phone, answers come first
   window.addEventListener("beforeunload", askBeforeLeaving);
+  byId("in-app").hidden = !isInAnApp();
+  canvasIsTruthful().then((truthful) => truthful || sendOriginals());
   batch.listenForReturn();
   batch.tryAgain();
+  if (byId("model").dataset.code === "too-old") say(byId("model"), "Looking for the model…"); // it was only late
+  document.documentElement.dataset.started = ""; // old.js looks for this mark
 }
 
 function onClick(id, action) {
@@ -47,7 +54,9 @@ function onClick(id, action) {
 }
 
 function askBeforeLeaving(event) {
-  if (batch.isWorking()) event.preventDefault();
+  if (!batch.isWorking()) return;
+  event.preventDefault();
+  event.returnValue = true; // for Chrome before 119
 }
 
 /** `notes` are {code, text, …}: what is said, and what it is about. */
@@ -60,10 +69,24 @@ function note(...notes) {
 async function take({ photos, labels, notes }) {
   gallery.add(photos);
   batch.enqueue(photos);
+  if (photos.length) notes.push(...(await noteOnCanvas()));
   for (const file of labels) notes.push(await fieldTest.readLabels(file));
   note(...notes);
   if (labels.length) gallery.refreshAll();
   showTools();
+}
+
+function sendOriginals() {
+  Object.assign(byId("originals"), { checked: true, disabled: true });
+  batch.settings.originals = true;
+}
+
+/** Once. */
+async function noteOnCanvas() {
+  if (canvasIsTold || (await canvasIsTruthful())) return [];
+  canvasIsTold = true;
+  const text = "For privacy, this browser changes what a page draws: photos are sent as they are, in full size.";
+  return [{ code: "canvas-changed", text }];
 }
 
 function photoChanged(photo) {

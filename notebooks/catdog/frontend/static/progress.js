@@ -1,7 +1,7 @@
 // How far it is: a bar, a sentence with the time left, and now and then a word for those who listen.
 
 import { isWorking } from "./batch.js";
-import { answerTo, percent, photos, confidence } from "./gallery.js";
+import { answerTo, percent, photos, confidence, mayRetry } from "./gallery.js";
 import { say } from "./say.js";
 
 const SPOKEN_EVERY = 15_000; // milliseconds
@@ -31,7 +31,7 @@ export function show() {
   byId("progress").value = done + failed;
   byId("progress").hidden = !working;
   byId("cancel").hidden = !working;
-  byId("retry-all").hidden = working || failed === 0;
+  byId("retry-all").hidden = working || !photos.some(mayRetry);
   const others = [failed && `${failed} without an answer`, !working && waiting && `${waiting} waiting`];
   const words = [`${done} of ${all} photos done`, ...others.filter(Boolean)].join(", ");
   const sentence = all ? words + (working ? hurry(done + failed, all) : ".") : "";

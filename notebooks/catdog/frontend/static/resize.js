@@ -1,49 +1,106 @@
 // Photos made small before they are sent: a free link carries 1 GB a month, and the network sees 320 × 320 pixels at most.
 
+import { fromBase64 } from "./browsers.js";
+
 const LONGEST = 512; // pixels of the longer side; 5 MB from a phone become some 50 kB
 const SHORTEST = 320; // but never fewer of the shorter side than the network looks at
 const QUALITY = 0.9;
 const SMALL_ENOUGH = 100_000; // bytes: nothing is gained by making these smaller
 const KNOWN = /^image\/(jpeg|png|webp|gif|avif|bmp|hei[cf])$/; // to the service
+const DRAWN_EVERYWHERE = /^image\/(jpeg|png|webp|gif|bmp)$/;
 
 /** A JPEG of 2 × 1 pixels with an EXIF orientation of 6, so 1 × 2 once it is upright. */
 const SIDEWAYS =
   "/9j/4QAiRXhpZgAATU0AKgAAAAgAAQESAAMAAAABAAYAAAAAAAD/2wBDAP//////////////////////////////////////////" +
   "////////////////////////////////////////////wAALCAABAAIBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAA//EABQQAQAA" +
   "AAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AN//Z";
-const turnsUpright = createImageBitmap(new Blob([Uint8Array.from(atob(SIDEWAYS), (c) => c.charCodeAt(0))]))
-  .then(({ width }) => width === 1)
-  .catch(() => false);
+const PATTERN = 64; // pixels a side
+const OFF = 16; // of 255: JPEG itself changes less
 
+let upright = null; // promises, from when they are first asked for
+let truthful = null;
 let turn = Promise.resolve();
 
 /** What goes over the link for a photo: a JPEG, upright, on white, or the file itself where that is better. */
 export function small(photo) {
-  photo.small ??= photo.open().then(shrunk);
+  photo.small ??= photo.open().then((file) => shrunk(photo, file));
   photo.small.catch(() => (photo.small = null)); // so that it can be tried again
   return photo.small;
 }
 
-function shrunk(file) {
+/** Whether a photo that is sent as `file` may have no picture on this page unless the service makes one. */
+export function needsPicture(photo, file) {
+  return Boolean(photo.cannotBeDrawn) || !DRAWN_EVERYWHERE.test(file.type);
+}
+
+async function shrunk(photo, file) {
   if (file.size <= SMALL_ENOUGH && KNOWN.test(file.type)) return file;
-  turn = turn.then(() => asSmallJpeg(file)); // one after another: decoded, a phone's photo takes 50 MB
+  if (!(await canvasIsTruthful())) return file;
+  turn = turn.then(() => asSmallJpeg(photo, file)); // one after another: decoded, a phone's photo takes 50 MB
   return turn;
 }
 
-async function asSmallJpeg(file) {
+async function asSmallJpeg(photo, file) {
+  const image = await decoded(file).catch(() => null);
+  photo.cannotBeDrawn = !image;
+  if (!image) return file; // what this browser cannot read, HEIC for one, the service may
   try {
-    const canvas = drawnSmall(await decoded(file));
-    const jpeg = await new Promise((done) => canvas.toBlob(done, "image/jpeg", QUALITY));
+    const canvas = drawnSmall(image);
+    const jpeg = await asJpeg(canvas);
     release(canvas);
     return jpeg.size < file.size || !KNOWN.test(file.type) ? jpeg : file;
   } catch {
-    return file; // what this browser cannot read, HEIC for one, the service may
+    return file; // larger than a canvas may be
   }
+}
+
+function asJpeg(canvas) {
+  return new Promise((done) => canvas.toBlob(done, "image/jpeg", QUALITY));
 }
 
 /** Twice as fast as an <img> and in half the memory, where the browser turns photos upright that way. */
 async function decoded(file) {
-  return (await turnsUpright) ? createImageBitmap(file) : asImage(file);
+  upright ??= turnsUpright().catch(() => false);
+  return (await upright) ? createImageBitmap(file) : asImage(file);
+}
+
+/** Rejects where the browser has no bitmaps (Safari before 15). */
+async function turnsUpright() {
+  return (await createImageBitmap(new Blob([fromBase64(SIDEWAYS)]))).width === 1;
+}
+
+/** Whether what is drawn comes out of a canvas again. Against being recognized, some browsers add noise or give a
+ * blank: nothing that such a canvas gives may stand for a photo. Found out once, in few milliseconds. */
+export function canvasIsTruthful() {
+  truthful ??= readsBack().catch(() => false);
+  return truthful;
+}
+
+async function readsBack() {
+  const canvas = Object.assign(document.createElement("canvas"), { width: PATTERN, height: PATTERN });
+  const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+  const pattern = context.createImageData(PATTERN, PATTERN);
+  pattern.data.forEach((_, i) => (pattern.data[i] = shade(i % 4, i >> 2)));
+  context.fillRect(0, 0, PATTERN, PATTERN); // as `redrawn` does
+  context.putImageData(pattern, 0, 0);
+  if (difference(context, pattern) > 0) return false;
+  const picture = await decoded(await asJpeg(canvas)); // which may be changed where pixels are not
+  context.fillRect(0, 0, PATTERN, PATTERN);
+  context.drawImage(picture, 0, 0);
+  release(picture);
+  return difference(context, pattern) < OFF;
+}
+
+/** Another slope in each colour, and opaque: browsers do not change what is all of one colour. */
+function shade(colour, pixel) {
+  const [x, y] = [pixel % PATTERN, Math.floor(pixel / PATTERN)];
+  return [40 + x + y, 40 + 2 * x, 40 + 2 * y, 255][colour];
+}
+
+/** Of the canvas from the pattern, 0 to 255, on average. */
+function difference(context, pattern) {
+  const found = context.getImageData(0, 0, PATTERN, PATTERN).data;
+  return pattern.data.reduce((sum, value, i) => sum + Math.abs(value - found[i]), 0) / found.length;
 }
 
 async function asImage(file) {

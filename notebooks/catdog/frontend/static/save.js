@@ -1,5 +1,6 @@
 // The answers as a file to keep.
 
+import { shared } from "./browsers.js";
 import { callbacks, confidence, photos } from "./gallery.js";
 
 export function saveJson() {
@@ -33,8 +34,11 @@ function asCell(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-function save(name, type, text) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+/** On a phone to whichever app the tester likes: in the browsers inside apps, nothing can be downloaded. */
+async function save(name, type, text) {
+  const file = new File([text], name, { type });
+  if (await shared(file)) return;
+  const url = URL.createObjectURL(file);
   Object.assign(document.createElement("a"), { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000); // when the browser has begun to save
 }

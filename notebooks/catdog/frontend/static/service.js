@@ -45,10 +45,11 @@ export class ServiceError extends Error {
    *   "lost"       when the link is back; where `open` is set, the tester has to look at that address before
    *   "cancelled"  when the tester wants it
    * `code` names it: the slug of the service's problem, "ngrok-…" with the number of ngrok's, or one of the page's own.
+   * `status` is that of the service's answer, 0 where none came.
    */
-  constructor(code, message, kind, { open = "", refusal = "", seconds = 0 } = {}) {
+  constructor(code, message, kind, { open = "", refusal = "", seconds = 0, status = 0 } = {}) {
     super(message);
-    Object.assign(this, { code, kind, open, refusal, seconds });
+    Object.assign(this, { code, kind, open, refusal, seconds, status });
   }
 }
 
@@ -151,8 +152,13 @@ function refused({ status, headers }, body) {
   const code = slugOf(body);
   if (status === 401) return new ServiceError(code, body.detail, "code", { refusal: code.split("code-")[1] });
   if (status === 429 || status === 503) return new ServiceError(code, body.detail, "busy", { seconds: retryAfter(headers) });
-  if (status === 408 || status === 504) return new ServiceError(code, body.detail, "broken-off");
-  return new ServiceError(code, body.detail, "refused");
+  if (status === 408 || status === 504) return new ServiceError(code, body.detail, "broken-off", { status });
+  return new ServiceError(code, body.detail, "refused", { status });
+}
+
+/** Whether the same photo may get an answer later: not where the photo is to blame. */
+export function worthAnotherTry(status, code) {
+  return status === 0 || status === 408 || status >= 500 || code === "photo-slow";
 }
 
 /** What the service calls a problem: its type is "/docs#<slug>". */

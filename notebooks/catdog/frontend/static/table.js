@@ -1,5 +1,7 @@
 // Tables of photos and classes, as notebook 1 reads them.
 
+import { bytesOf } from "./browsers.js";
+
 const NAME_COLUMN = /^(file|filename|name|path|image|photo|id|key)$/i;
 const LABEL_COLUMN = /^(labels?|class(es|_name)?|truth|category|target|breed|species)$/i;
 
@@ -8,7 +10,7 @@ const LABEL_COLUMN = /^(labels?|class(es|_name)?|truth|category|target|breed|spe
  * `isClass` and `isPhoto` say whether a cell is a class of the model, or names a photo that is here.
  */
 export async function namesAndLabels(file, isClass, isPhoto) {
-  const text = decoded(await file.arrayBuffer());
+  const text = decoded(await bytesOf(file));
   const rows = /\.(json|jsonl|ndjson)$/i.test(file.name) ? objects(text) : cells(text);
   if (!rows.length) return [];
   const columns = rows[0].map((_, column) => column);
@@ -47,7 +49,7 @@ function cells(text) {
   const cell = new RegExp(`(?:"((?:[^"]|"")*)"|([^"\\r\\n\\${separator}]*))(\\${separator}|\\r\\n|\\r|\\n|$)`, "y");
   const rows = [[]];
   for (let match; cell.lastIndex < body.length && (match = cell.exec(body)); ) {
-    rows.at(-1).push(match[1]?.replaceAll('""', '"') ?? match[2]);
+    rows[rows.length - 1].push(match[1]?.replaceAll('""', '"') ?? match[2]);
     if (match[3] !== separator) rows.push([]);
   }
   return rows.filter((row) => row.length > 1);

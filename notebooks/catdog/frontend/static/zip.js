@@ -1,13 +1,16 @@
 // The files of a zip, each unpacked only when it is asked for.
 // Format: PKWARE's APPNOTE 6.3, sections 4.3.7, 4.3.12 and 4.3.16; all numbers are little-endian.
 
+import { bytesOf } from "./browsers.js";
+
 const LARGEST = 64e6; // bytes of one file, unpacked: the service takes no larger ones
 const END = { size: 22, signature: 0x06054b50 };
 const ENTRY = { size: 46, signature: 0x02014b50 };
 const LOCAL_SIZE = 30;
 const LONGEST_COMMENT = 65_535;
+const [STORED, DEFLATED] = [0, 8]; // methods
 
-/** [{path, size, open}], `open` giving a promise of the file as a Blob. Throws an Error that speaks to the tester. */
+/** [{path, size, deflated, open}], `open` giving a promise of the file as a Blob. Throws an Error that speaks to the tester. */
 export async function unzip(file) {
   const { entries, count } = await directory(file);
   const found = [];
@@ -17,7 +20,8 @@ export async function unzip(file) {
     at += entry.length;
     const hidden = /(^|\/)(\.|__MACOSX\/)/.test(entry.path);
     if (!entry.path.endsWith("/") && !hidden && entry.size <= LARGEST) {
-      found.push({ path: entry.path, size: entry.size, open: () => unpacked(file, entry) });
+      const { path, size, method } = entry;
+      found.push({ path, size, deflated: method === DEFLATED, open: () => unpacked(file, entry) });
     }
   }
   return found;
@@ -52,15 +56,15 @@ function readEntry(entries, at) {
 }
 
 async function unpacked(file, { path, locked, method, packed, start }) {
-  if (locked || ![0, 8].includes(method)) throw new Error(`${path} cannot be unpacked here.`);
+  if (locked || ![STORED, DEFLATED].includes(method)) throw new Error(`${path} cannot be unpacked here.`);
   const local = await view(file.slice(start, start + LOCAL_SIZE));
   const from = start + LOCAL_SIZE + local.getUint16(26, true) + local.getUint16(28, true);
   const data = file.slice(from, from + packed);
-  return method ? new Response(data.stream().pipeThrough(new DecompressionStream("deflate-raw"))).blob() : data;
+  return method === DEFLATED ? new Response(data.stream().pipeThrough(new DecompressionStream("deflate-raw"))).blob() : data;
 }
 
 async function view(blob) {
-  return new DataView(await blob.arrayBuffer());
+  return new DataView(await bytesOf(blob));
 }
 
 function damaged(file) {
