@@ -139,7 +139,7 @@ def test_photos_that_trained_the_version_before_are_left_out(overfitted):
     assert found.regressed == (PHOTOS[11],)
     assert found.is_unseen
     assert not found.is_worse  # with all 12 photos it would be
-    assert next(line for line in str(found).splitlines() if "trained on them" in line).startswith("Left out: 8 ")
+    assert next(line for line in str(found).splitlines() if "trained on them" in line).startswith("Excluded: 8 ")
 
 
 def test_features_of_the_version_before_are_computed_for_the_photos_that_are_left(
@@ -244,8 +244,8 @@ def test_versions_are_judged_by_the_test_photos_of_today_that_did_not_train_them
     low, high = wilson(5, 8)
     assert f" 7 62.5% ({low:.1%} to {high:.1%}) 8 of 12 test photos 0.1 final" in " ".join(found[better.id].split())
     assert "75.0% (" in found[unsure.id]
-    assert "12 test photos, which may have trained it" in found[unsure.id]
-    assert "none: all test photos trained it" in found[knows_all.id]
+    assert "12 test photos, perhaps trained on them" in found[unsure.id]
+    assert "none: it was trained on all test photos" in found[knows_all.id]
     assert versions_on(PETS, "", features([1] * 9 + [-1] * 3), BACKBONE).splitlines()[1].startswith(knows_all.id)
 
 

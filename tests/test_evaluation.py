@@ -189,7 +189,7 @@ def test_a_version_that_was_judged_by_other_photos_is_not_compared_with(newest, 
     dataset, data, now = judged(TEN)
     newest(now, judged={})
     assert compare("pets", dataset, None, data[TEST][0], None, now) is None
-    assert "pets/1 was not judged by these photos" in capsys.readouterr().out
+    assert "pets/1 was not evaluated on these photos" in capsys.readouterr().out
     newest(now, classes=("cat", "dog"))
     assert compare("pets", dataset, None, data[TEST][0], None, now) is None
     assert "has other classes (cat, dog)" in capsys.readouterr().out

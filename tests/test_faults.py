@@ -76,7 +76,7 @@ def test_a_full_disk_takes_no_model_no_correction_and_no_line_of_the_log_and_all
     told = len(log.read_bytes())
     assert [ask(app, seed).status_code for seed in range(100)] == [200] * 100  # more lines than the last block takes
     assert is_problem(correct(), "corrections-full")
-    with refused("model-not-saved", "No space left on device", "make room"):
+    with refused("model-not-saved", "No space left on device", "free some disk space"):
         publish(classifier)
     assert not versions.poll()
     assert not feedback.all()

@@ -60,7 +60,7 @@ def test_a_kept_version_is_deleted_only_once_it_is_released(save, capsys):
 def test_a_label_finds_its_version_wherever_an_id_does(save, capsys):
     first, last = save(), save()
     keep_version(first.id, label="Before Summer")
-    assert "MODEL finds it as pets/before-summer" in capsys.readouterr().out
+    assert "MODEL also finds it as pets/before-summer" in capsys.readouterr().out
     assert bundle.find("pets") == last.folder
     for wanted in ("pets/before-summer", "pets/before summer", "pets/Before Summer", first.id):
         assert bundle.find(wanted) == first.folder
@@ -171,7 +171,7 @@ def test_a_damaged_note_neither_hides_its_version_nor_makes_it_deletable(save, w
             release_version(model.id)
         return
     keep_version(model.id, "final")
-    assert "Its label of before could not be read" in capsys.readouterr().out
+    assert "Its previous label could not be read" in capsys.readouterr().out
     assert read_kept(model.folder) == Kept("final")
 
 

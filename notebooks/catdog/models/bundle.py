@@ -1,16 +1,16 @@
-"""A trained model as a folder `models/<name>/<version>/`: find it, read it, refuse it. `writer.py` writes it.
+"""A trained model as a folder `models/<name>/<version>/`: how to find, read and check it. `writer.py` writes it.
 
     card.json      what the model is: classes, backbone, preprocessing, training data, metrics, digests of the files
     head.npz       the last layer: kernel float32 (size, classes) and bias float32 (classes,)
-    golden.npz     a few drawings, uint8 (n, pixels, pixels, 3), and what they must give, float32 (n, classes)
-    fine_tuned.npz arrays of the backbone that are not ImageNet's (see fine_tuning.py); most models have none
-    class_means.npz  centers float32 (classes, size) and perhaps kernel float32 (size,), see ood.py
-    int8.npz       how to run the backbone in int8 (see engines/int8.py); where it is missing or damaged, it cannot be
-    pruned.npz     the pruned model (see pruned.py); where it is missing or damaged, there is none
-    model.keras    the complete network for other tools, where it was asked for (see keras_export.py); never read here
-    kept.json      where the version is kept: that, and its label (see kept.py)
+    golden.npz     a few drawings, uint8 (n, pixels, pixels, 3), and the expected probabilities, float32 (n, classes)
+    fine_tuned.npz arrays of the backbone that differ from ImageNet's (see fine_tuning.py); most models have none
+    class_means.npz  centers float32 (classes, size) and optionally kernel float32 (size,), see ood.py
+    int8.npz       parameters for running the backbone in int8 (see engines/int8.py); not possible without a valid file
+    pruned.npz     the pruned model (see pruned.py); ignored if damaged
+    model.keras    the complete network for other tools, if requested (see keras_export.py); never read here
+    kept.json      marks a version as kept, and holds its label (see kept.py)
 
-Only plain arrays are loaded, never anything that a file could have executed.
+Only plain arrays are loaded, so no file can execute code.
 """
 
 import re
@@ -36,7 +36,7 @@ from .kept import is_labelled
 from .ood import OODDetector
 from .pruned import PrunedModel
 
-TOLERANCE = 1e-3  # how far a probability may be from the one that was saved, whoever computes it
+TOLERANCE = 1e-3  # the largest allowed difference from a saved probability, on any exact engine
 _ARRAYS = {HEAD: ("kernel", "bias"), GOLDEN: ("photos", "probabilities")}
 _OTHER_TOOLS = (".keras", ".h5", ".hdf5", ".pkl", ".pickle", ".pt", ".pth", ".joblib", ".onnx", ".pb", ".npz", ".npy")
 Made = TypeVar("Made")
@@ -47,14 +47,14 @@ class Bundle:
     """A saved model, read and checked against its own digests.
 
     Attributes:
-        folder: where it lies.
-        card: what is known of it.
+        folder: its path.
+        card: its metadata.
         head: the last layer.
         golden_photos: uint8 (n, pixels, pixels, 3); `golden_probabilities`: float32 (n, classes).
-        int8: how to run the base in int8, if that came with the model.
-        ood_detector: tells photos that are unlike all that it was trained on, if that came with the model.
-        fine_tuned: arrays of the backbone that are not ImageNet's, by name.
-        pruned: the pruned model, if one came with the model.
+        int8: parameters for running the backbone in int8, if the model has them.
+        ood_detector: recognizes photos unlike all training photos, if the model has one.
+        fine_tuned: arrays of the backbone that differ from ImageNet's, by name.
+        pruned: the pruned model, if there is one.
     """
 
     folder: Path
@@ -69,7 +69,7 @@ class Bundle:
 
     @property
     def id(self) -> str:
-        """ "<name>/<version>", the name by which answers say which model gave them."""
+        """ "<name>/<version>", by which answers name their model."""
         return self.card.id
 
     @property
@@ -82,12 +82,12 @@ class Bundle:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """By which `images.read_photo` must read the photos."""
+        """Preprocessing that `images.read_photo` must apply to the photos."""
         return self.architecture.preprocessing
 
     def backbone(self, public: Backbone | None = None) -> Backbone:
-        """With ImageNet's weights, `public` or as they are here, and the fine-tuned ones. Raises BundleRefused where
-        these do not fit, UserError where those cannot be had."""
+        """Return the backbone: ImageNet's weights (`public`, or loaded here) with the fine-tuned arrays. Raises
+        BundleRefused if the fine-tuned arrays do not fit, UserError if ImageNet's weights are not available."""
         backbone = replace(public or load_backbone(self.architecture.name), architecture=self.architecture)
         try:
             return backbone.with_fine_tuned(self.fine_tuned) if self.fine_tuned else backbone
@@ -95,38 +95,38 @@ class Bundle:
             raise BundleRefused("model-damaged", f"{self.folder} cannot be used ({error}): train again.") from error
 
     def is_on(self, fingerprint: str, architecture: Architecture) -> bool:
-        """Whether a backbone with these weights and this preprocessing gives the features that it takes: then it can
-        be compared by them, and share an engine."""
+        """Tell whether the model takes the features of a backbone with these weights and this preprocessing. If so, it
+        can be compared on those features, and can share an engine."""
         return self.card.backbone.fingerprint == fingerprint and self.architecture == architecture
 
     @property
     def parity_checks(self) -> Mapping[str, ParityCheck | PrunedParityCheck]:
-        """Engines by name, with what notebook 1 found out about them."""
+        """Engine name → result of its parity check in notebook 1."""
         return {**self.card.parity, **({OPENVINO_PRUNED: self.card.pruned.parity} if self.card.pruned else {})}
 
     @property
     def engine_params(self) -> dict[str, Int8Params]:
-        """How to run the engines that are made for this model, by name."""
+        """Engine name → parameters, for the engines that are specific to this model."""
         pruned = {OPENVINO_PRUNED: self.pruned.network} if self.pruned else {}
         return ({OPENVINO_INT8: self.int8} if self.int8 else {}) | pruned
 
     @property
     def confidence_threshold(self) -> float:
-        """The probability from which on the model is confident of a class; 0 where its card holds no threshold."""
+        """Probability from which the model is confident of a class; 0 if its card has no threshold."""
         return self.card.thresholds.confidence
 
     def describe(self) -> str:
-        """What the model is, in a few sentences for a person."""
+        """Describe the model in a few sentences for a person."""
         by, judged = self.card.judged_on
         by = "test photos" if by == "test" else "photos, by cross-validation"
-        lines = [f"{self.id} tells apart: {listed(self.classes, 20)}."]
+        lines = [f"{self.id} has the classes {listed(self.classes, 20)}."]
         right, low, high = (f"{judged.get(name, 0):.1%}" for name in ("accuracy", "low", "high"))
         how = f"It was right on {right} of {judged.get('photos', 0):,} {by} ({low} to {high})."
-        lines.append(how if judged.get("photos") else "It was never judged by photos that it was not trained on.")
+        lines.append(how if judged.get("photos") else "It was never tested on photos outside its training data.")
         if self.pruned:
             lines.append(f"Its pruned model: {self.parity_checks[OPENVINO_PRUNED]}")
         if self.card.synthetic:
-            lines.append("It was trained on drawings: it knows nothing of real photos.")
+            lines.append("It was trained on drawings and knows nothing about real photos.")
         return "\n".join(lines)
 
 
@@ -163,22 +163,21 @@ def _ood_detector(folder: Path, card: Card) -> OODDetector:
 
 
 def find(model: str = "") -> Path:
-    """The folder of the model that `model` names.
+    """Return the folder of the version that `model` names.
 
     Args:
-        model: "<name>" for its newest version, "<name>/<version>" or "<name>/<label>", the path of a version's
-            folder, or nothing: the newest version of any model that was trained on photos (one trained on drawings must
-            be named).
+        model: "<name>" for its newest version, "<name>/<version>", "<name>/<label>", or the path of a version's folder.
+            Empty for the newest version of any model trained on photos; one trained on drawings must be named.
 
-    Raises UserError where there is no such model; the message lists those that are there.
+    Raises UserError if there is no such model; the message lists the models that exist.
     """
     if model and (Path(model).expanduser() / CARD).is_file():
         return Path(model).expanduser()
     if model.lower().endswith(_OTHER_TOOLS):
         raise UserError(
             "model-unsafe",
-            f"{model} is never loaded: such files can run code. Set MODEL to a model that notebook 1 saved, or to the "
-            f"folder that holds its {CARD}.",
+            f"{model} was not loaded: files of this type can run code. Set MODEL to a model that notebook 1 saved, or "
+            f"to the folder that holds its {CARD}.",
         )
     newest = next(versions(model), None)
     if newest is None:
@@ -192,13 +191,13 @@ def find(model: str = "") -> Path:
 
 
 def read_newest(model: str = "", say: Callable[[str], object] = print) -> Bundle:
-    """Read the model that `find` finds; where its newest version is damaged and none is named, the newest that is not.
+    """Read the model that `find` finds. If its newest version is damaged and none is named, read the newest intact one.
 
     Args:
         model: as for `find`.
-        say: told which versions are passed over, and why.
+        say: called with each version that is skipped, and the reason.
 
-    Raises UserError where there is no such model, or none that can be read.
+    Raises UserError if there is no such model, or no version of it can be read.
     """
     first = find(model)
     if model and first.parent.name != model:
@@ -219,7 +218,7 @@ def read_newest(model: str = "", say: Callable[[str], object] = print) -> Bundle
 
 
 def newest(name: str) -> Bundle | None:
-    """The newest version of the model `name`; None where there is none that can be read."""
+    """Return the newest version of the model `name`; None if there is none that can be read."""
     try:
         return read(find(name))
     except UserError:
@@ -227,23 +226,23 @@ def newest(name: str) -> Bundle | None:
 
 
 def age(version: Path) -> tuple:
-    """What sorts versions' folders from old to new; the model that comes with the suite is older than any other."""
+    """Return a key that sorts version folders from old to new. The model shipped with the suite is the oldest."""
     numbers = re.findall(r"\d+", version.name) if is_version(version) else []
     return version != paths.SHIPPED_MODEL, [int(number) for number in numbers], version.name
 
 
 def is_version(folder: Path) -> bool:
-    """Whether a folder is called as `writer.py` calls one, and not as a copy is that somebody made."""
+    """Tell whether a folder has a name from `writer.py`, unlike a copy that somebody made."""
     return bool(re.fullmatch(r"\d{4}-\d\d-\d\d-\d{6}(-\d+)?", folder.name))
 
 
 def earlier(version: Path) -> list[Path]:
-    """Other versions of the same model that are older than the one in the folder `version`, the newest first."""
+    """Return the versions of the same model that are older than the one in the folder `version`, newest first."""
     return [folder for folder in versions(version.parent.name) if age(folder) < age(version)]
 
 
 def versions(model: str = "") -> Iterator[Path]:
-    """All that `find` chooses from, the newest first; without a name, each one's card is read when its turn comes."""
+    """Return all versions that `find` chooses from, newest first. Without a name, reads each card only when reached."""
     return (folder for folder in sorted(saved_versions(), key=age, reverse=True) if _fits(folder, model))
 
 
@@ -259,7 +258,7 @@ def _fits(folder: Path, model: str) -> bool:
 
 
 def saved_versions() -> Iterable[Path]:
-    """Every version in the models' folder, and the one that comes with the suite wherever that folder is."""
+    """Return every version in the models folder, and always the one shipped with the suite."""
     found = (card.parent for card in paths.models_dir().glob(f"*/[!.]*/{CARD}"))
     return dict.fromkeys([*found, *([paths.SHIPPED_MODEL] if (paths.SHIPPED_MODEL / CARD).is_file() else [])])
 
@@ -270,7 +269,7 @@ def _stored(folder: Path, card: Card, file: str, names: Iterable[str] | None = N
 
 
 def _if_whole(make: Callable[[dict], Made], folder: Path, card: Card, file: str) -> Made | None:
-    """A model serves without these, too, so one that is missing or damaged is not a reason to refuse the model."""
+    """Read an optional part of a model; None if it is missing or damaged, since the model can serve without it."""
     try:
         return make(_stored(folder, card, file)) if card.find_file(file) else None
     except Exception:  # see `read`

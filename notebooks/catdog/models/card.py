@@ -1,4 +1,4 @@
-"""What is known of a saved model: read from JSON, checked against its own digest, and put into today's words."""
+"""The metadata of a saved model: read from JSON, checked against its own digest, and translated to today's schema."""
 
 import dataclasses
 import json
@@ -17,15 +17,15 @@ SCHEMA = 3
 CARD = "card.json"
 HEAD, GOLDEN, CLASS_MEANS = "head.npz", "golden.npz", "class_means.npz"
 FINE_TUNED, INT8, PRUNED = "fine_tuned.npz", "int8.npz", "pruned.npz"
-FILES = (HEAD, GOLDEN, CLASS_MEANS, FINE_TUNED, INT8, PRUNED)  # that the card has digests of
+FILES = (HEAD, GOLDEN, CLASS_MEANS, FINE_TUNED, INT8, PRUNED)  # those whose digests the card holds
 _UPDATE = "update the suite"
 _MOST_BYTES, _MOST_CLASSES, _MOST_LETTERS, _MOST_PHOTOS = 16 << 20, 100_000, 1000, 1 << 50
 
 
 @dataclass(frozen=True)
 class BackboneOfCard:
-    """Which backbone it is (see `architectures.Architecture`), the digest of its weights, which of its arrays are not
-    ImageNet's, and the engine that computed the features."""
+    """The backbone (see `architectures.Architecture`), the digest of its weights, the names of its fine-tuned arrays,
+    and the engine that computed the features."""
 
     name: str
     fingerprint: str
@@ -36,7 +36,7 @@ class BackboneOfCard:
 
 @dataclass(frozen=True)
 class DataOfCard:
-    """The photos: `digest` of all, how many there are by split and class, and how many files were left out."""
+    """The photos: a `digest` of all, their number by split and class, and how many files were excluded."""
 
     name: str = ""
     digest: str = ""
@@ -46,8 +46,8 @@ class DataOfCard:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From which probability on the model is confident, and from which distance on a photo is unlike all that trained
-    it; 0 where there is none."""
+    """The probability from which the model is confident, and the distance from which a photo is unlike all training
+    photos; 0 if not set."""
 
     confidence: float = 0.0
     ood_distance: float = 0.0
@@ -55,7 +55,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class PrunedCard:
-    """Of the pruned model: its thresholds, how it compares with the whole one, and `about`, what else is known."""
+    """Metadata of the pruned model: its thresholds, its parity with the full model, and everything else in `about`."""
 
     thresholds: Thresholds
     parity: PrunedParityCheck
@@ -64,17 +64,17 @@ class PrunedCard:
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a model. The writer adds name, version, time and files.
+    """The metadata of a model. The writer adds name, version, time and files.
 
     Attributes:
         preprocessing: its version, see `data.preprocessing.Preprocessing`.
         synthetic: whether it was trained on drawings.
-        parity: engines by name, with how they compare with float32 TensorFlow.
+        parity: engine name → its parity with float32 TensorFlow.
         training, calibration: settings and results of fitting, as plain JSON values.
-        metrics: by split, see `metrics.Metrics.as_card`; `judged_by`: which of them counts.
-        judged: what was answered to which photo; `trained_on`: which photos trained, None where that is not known.
-        loads_in: files for other tools, whether they are there or not, with what can load them. Some are added later.
-        files: digests by the names of the files.
+        metrics: by split, see `metrics.Metrics.as_card`; `judged_by`: the one that counts.
+        judged: the answer for each photo; `trained_on`: the training photos, None if unknown.
+        loads_in: file for other tools → what can load it, whether the file exists or not. Some are added later.
+        files: file name → digest.
     """
 
     classes: tuple[str, ...]
@@ -100,26 +100,26 @@ class Card:
 
     @property
     def id(self) -> str:
-        """ "<name>/<version>", or what of it is known."""
+        """ "<name>/<version>", or the part of it that is known."""
         return "/".join(part for part in (self.name, self.version) if part)
 
     @property
     def architecture(self) -> Architecture:
-        """The backbone and its preprocessing. Raises ValueError where they are unknown here."""
+        """Backbone and its preprocessing. Raises ValueError if this release does not know them."""
         return architecture_of(self.backbone.name, self.backbone.features, self.preprocessing)
 
     @property
     def judged_on(self) -> tuple[str, dict[str, Any]]:
-        """("test" or "cross-validation", whichever counts; its metrics, empty where the model was never judged)."""
+        """("test" or "cross-validation", whichever counts; its metrics, empty if the model was never evaluated)."""
         by = self.judged_by or ("cross-validation" if "cross-validation" in self.metrics else "test")
         return by, self.metrics.get(by, {})
 
     def find_file(self, name: str) -> str | None:
-        """The file that holds what is called `name` today; None where the model has none."""
+        """Return the name that the file called `name` today has in this model; None if the model has no such file."""
         return next((file for file in (name, FILES_BEFORE.get(name)) if file in self.files), None)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, without what is empty; `from_json` reads them."""
+        """Return plain values, without empty ones; `from_json` reads them."""
         found = {name: value for name, value in dataclasses.asdict(self).items() if value not in ({}, (), "", None)}
         found |= {"pruned": {**found["pruned"].pop("about"), **found["pruned"]}} if self.pruned else {}
         found |= {"trained_on": list(self.trained_on)} if self.trained_on is not None else {}
@@ -127,8 +127,8 @@ class Card:
 
     @classmethod
     def from_json(cls, card: Mapping[str, Any]) -> "Card":
-        """From what a file holds, of this schema or one before. Raises TypeError, ValueError, KeyError and others for
-        what is no card: see `arrays.refused_if_damaged`."""
+        """Create a card from the content of a file, in this schema or an earlier one. Raises TypeError, ValueError,
+        KeyError and others for anything that is not a card: see `arrays.refused_if_damaged`."""
         if card["schema"] in BEFORE:
             card = translated(card)
         backbone, trained_on = card["backbone"], card.get("trained_on")
@@ -160,7 +160,7 @@ class Card:
 
 
 def read_card(folder: Path) -> Card:
-    """The card alone. Raises BundleRefused."""
+    """Read the card only. Raises BundleRefused."""
     with refused_if_damaged(f"{folder / CARD} is damaged"):
         try:
             return _checked_card(folder)
@@ -172,11 +172,11 @@ def _checked_card(folder: Path) -> Card:
     require_plain_file(folder / CARD, _MOST_BYTES)
     found = json.loads((folder / CARD).read_text(encoding="utf-8"), parse_constant=_refused)
     if found["schema"] not in (SCHEMA, *BEFORE):
-        raise BundleRefused("model-other-release", f"{folder} is of another release: {_UPDATE}, or train again.")
-    if "digest" in found and found != sealed(found):  # cards had none before
+        raise BundleRefused("model-other-release", f"{folder} was saved by another release: {_UPDATE}, or train again.")
+    if "digest" in found and found != sealed(found):  # older cards have no digest
         raise ValueError
     card = Card.from_json(found)
-    card.as_json()  # what is nested beyond measure cannot be shown either
+    card.as_json()  # raises for values that are nested too deeply to be shown later
     try:
         card.architecture  # noqa: B018
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Cards of the schemas before today's, in today's words: people's models keep working."""
+"""Translation of cards with earlier schemas, so that models saved by earlier releases keep working."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from ..engines.base import BEFORE as ENGINES_BEFORE
 
 BEFORE = (1, 2)
-# Files by their names today, and what they were called in cards of before.
+# Today's file name → the name in older cards.
 FILES_BEFORE = {
     "class_means.npz": "familiar.npz",
     "fine_tuned.npz": "tuned.npz",
@@ -28,12 +28,12 @@ _WITHIN = {
     "pruned": {"times_less": "macs_reduction"},
     "thresholds": {"far": "ood_distance", "sure": "confidence"},
 }
-_WERE_NOT_SHOWN = ("image_door", "proof")  # of schema 1, and of a pruned model alone
+_WERE_NOT_SHOWN = ("image_door", "proof")  # in schema 1 only, and in pruned models only
 _OF_A_PRUNED_MODEL = {"allowed": "max_drop", "lost": "accuracy_drop"}
 
 
 def translated(card: Mapping[str, Any]) -> dict[str, Any]:
-    """A card of an earlier schema, as JSON holds it, under today's names; its values are not looked at."""
+    """Return a card of an earlier schema, as plain JSON values, with today's names. Does not check its values."""
     found = {_SECTIONS.get(name, name): value for name, value in card.items()}
     for section, names in _WITHIN.items():
         found |= {section: _renamed(found[section], names)} if section in found else {}
@@ -44,8 +44,8 @@ def translated(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_names_of_before(card: Mapping[str, Any]) -> dict[str, Any]:
-    """Today's card with the old names beside the new ones, for whoever reads `/model`. To be removed with the next
-    number of `catdog.API`."""
+    """Return today's card with the old names beside the new ones, for clients of `/model`. To be removed with the next
+    version of `catdog.API`."""
     found = dict(card)
     if "pruned" in found:
         pruned = with_names_of_before(found["pruned"])
@@ -57,7 +57,7 @@ def with_names_of_before(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def engine_of_before(name: str) -> str:
-    """The engine that was called `name`, as it is called today."""
+    """Return today's name of the engine that was once called `name`."""
     return ENGINES_BEFORE.get(name, name)
 
 

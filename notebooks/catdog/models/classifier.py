@@ -1,4 +1,4 @@
-"""A loaded model: photos in, probabilities out, after a check that it still answers as when it was saved."""
+"""A loaded model: photos in, probabilities out, after a check that its answers are those that were saved with it."""
 
 import functools
 import time
@@ -20,8 +20,8 @@ from .pruned import PrunedModel
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of a photo: `probabilities` float32 (classes,); whether it is `confident` of the most probable
-    one; whether the photo is `in_distribution`, like those that it was trained on."""
+    """A model's answer for a photo: `probabilities` float32 (classes,); whether it is `confident` of the most probable
+    class; whether the photo is `in_distribution`, that is, like the training photos."""
 
     probabilities: np.ndarray
     confident: bool
@@ -31,11 +31,11 @@ class Answer:
 class Classifier:
     """A verified bundle on an engine. Safe to call from several threads.
 
-    `seconds_each` is what one of its golden photos took when it was made.
+    `seconds_each` is the time per golden photo, measured at creation.
 
-    Raises BundleRefused when the engine runs another backbone than the bundle was trained on, or when its golden photos
-    do not give the probabilities that were saved with them: within `TOLERANCE` each on an engine that computes in
-    float32, within the limits of `engines.parity` on any other.
+    Raises BundleRefused if the engine runs another backbone than the bundle was trained on, or if its golden photos do
+    not give the saved probabilities: within `TOLERANCE` each on an engine that computes in float32, within the limits
+    of `engines.parity` on any other.
     """
 
     def __init__(self, bundle: Bundle, engine: Engine):
@@ -48,16 +48,17 @@ class Classifier:
         self._replay()
 
     def predict(self, photos: np.ndarray) -> np.ndarray:
-        """uint8 RGB (n, pixels, pixels, 3) by `bundle.preprocessing` → probabilities, float32 (n, classes)."""
+        """Map photos, uint8 RGB (n, pixels, pixels, 3) by `bundle.preprocessing`, to probabilities, float32 (n,
+        classes)."""
         return self._model.head.probabilities(self.engine.features(photos))
 
     def answer(self, photos: np.ndarray) -> list[Answer]:
-        """Like `predict`, for each photo with whether it is confident, and the photo in distribution."""
+        """Return an answer for each photo; takes the same photos as `predict`."""
         return self._answers(self.engine.features(photos))
 
     def explain(self, photo: np.ndarray, label: str = "") -> tuple[Answer, np.ndarray]:
-        """uint8 RGB (pixels, pixels, 3) → the answer, and where in it the evidence for the class `label` lies, for the
-        most probable class without one: float32 (grid_size, grid_size), see `grad_cam.grad_cam`.
+        """Return the answer for a photo, uint8 RGB (pixels, pixels, 3), and a heat map of the evidence for the class
+        `label`, or for the most probable class: float32 (grid_size, grid_size), see `grad_cam.grad_cam`.
 
         Raises ValueError for a class that the model does not know.
         """
@@ -81,7 +82,8 @@ class Classifier:
         if differs or not np.isfinite(now).all():
             raise BundleRefused(
                 "model-answers-changed",
-                f"{self.bundle.folder} answers its golden photos {off:.4f} away from what was saved: train again.",
+                f"Probabilities of {self.bundle.folder} for its golden photos differ by {off:.4f} from the saved ones: "
+                "train again.",
             )
 
 
@@ -92,20 +94,20 @@ def load_classifier(
     say: Callable[[str], object] = print,
     public: Backbone | None = None,
 ) -> Classifier:
-    """Put a saved model on the engine `wanted`, or for "auto" on the fastest here that passes its checks.
+    """Load a saved model on the engine `wanted`, or for "auto" on the fastest engine that passes its checks here.
 
-    An engine that does not compute in float32 must have passed a parity check when the model was saved, and on any
-    engine the golden photos must give the saved answers on this machine. On a CPU TensorFlow, which takes seconds to
-    load, is tried last. Where there is a GPU, nobody needs the pruned model, which runs on the CPU.
+    An engine that does not compute in float32 must have passed a parity check when the model was saved. On any engine,
+    the golden photos must give the saved answers on this machine. On a CPU, TensorFlow is tried last, since it takes
+    seconds to load. With a GPU, the pruned model is not used, since it runs on the CPU.
 
     Args:
-        reuse_engine_of: one that serves now; where both can share an engine, no second one is loaded.
-        say: told which engine it is, and which are passed over and why.
-        public: the backbone without what was fine-tuned for the model; without it, it is loaded where it is needed.
+        reuse_engine_of: a classifier that serves now; if both can share its engine, no second one is loaded.
+        say: called with the chosen engine, and with each engine that is skipped and the reason.
+        public: the backbone without the model's fine-tuned arrays; if None, it is loaded when needed.
 
     Raises:
         BundleRefused: the model was trained on another backbone.
-        UserError: no engine, or not the one that was wanted, can run it.
+        UserError: no engine can run the model, or `wanted` cannot.
     """
     passed: dict[str, Classifier] = {}
     wanted = engine_of_before(wanted)
@@ -114,7 +116,7 @@ def load_classifier(
         if not is_exact(engine):
             parity = bundle.parity_checks.get(engine.name)
             if parity is None or parity.failure:
-                return parity.failure if parity else "the model's card has no parity check of it."
+                return parity.failure if parity else "the model's card has no parity check for it."
         try:
             passed[engine.name] = Classifier(bundle, engine)
         except BundleRefused as refusal:
@@ -123,7 +125,7 @@ def load_classifier(
 
     @functools.cache
     def backbone() -> Backbone:
-        """Only where an engine is opened: 59 MB of weights are read and checked."""
+        """Load the backbone only when an engine is opened, since that reads and checks 59 MB of weights."""
         found = bundle.backbone(public)
         _check_weights(bundle, found.fingerprint)
         return found
@@ -142,7 +144,7 @@ def load_classifier(
 
 
 def _run_alike(name: str, one: Bundle, other: Bundle) -> bool:
-    """Whether the engine `name` is the same for both."""
+    """Tell whether both bundles can share the engine `name`."""
     if name in (OPENVINO_INT8, OPENVINO_PRUNED):
         params, others = (bundle.engine_params.get(name) for bundle in (one, other))
         if not (params and others and params.digest == others.digest):
@@ -151,7 +153,7 @@ def _run_alike(name: str, one: Bundle, other: Bundle) -> bool:
 
 
 def _run_by(engine: Engine, bundle: Bundle) -> Bundle | PrunedModel:
-    """Which of the two the engine runs: each has its own last layer and thresholds."""
+    """Return the bundle or its pruned model, whichever the engine runs. Each has its own last layer and thresholds."""
     if engine.name != OPENVINO_PRUNED:
         return bundle
     if bundle.pruned is None:

@@ -1,4 +1,4 @@
-"""The complete network and its classes in other tools' formats, each loaded back and held against the golden inputs."""
+"""The complete network and its classes in other tools' formats, each read back and checked on the golden inputs."""
 
 import shutil
 import warnings
@@ -20,19 +20,19 @@ from .export_formats import FORMATS, Run, read_keras
 from .export_metadata import EXPORTS, H5, KERAS, as_files, described
 from .keras_export import add_keras_files, complete_model
 
-_KERAS_FILES = {"Keras": KERAS, "HDF5": H5}  # which lie beside the card
+_KERAS_FILES = {"Keras": KERAS, "HDF5": H5}  # in the same folder as the card
 
 
 @dataclass(frozen=True)
 class Exported:
-    """One file or folder.
+    """One exported file or folder.
 
     Attributes:
         what: the format's name.
-        path: where it lies.
-        size: bytes, with all that belongs to it.
-        apart: by how much a probability of a golden input differs at most from the saved one.
-        example: lines for a notebook's cell that read a photo and print the name of its class.
+        path: its path.
+        size: bytes, with all files that belong to it.
+        apart: largest difference between a golden input's probability and the saved one.
+        example: code for a notebook cell that reads a photo and prints the name of its class.
         script: the same as a file, which takes the photo's path as its argument.
     """
 
@@ -45,20 +45,20 @@ class Exported:
 
 
 def export(model: Bundle, network: keras.Model) -> list[Exported]:
-    """Write a saved model as SavedModel (for TensorFlow Serving), ONNX, LiteRT and OpenVINO into its folder `exports/`,
-    each with an example; the folder has the class names in `labels.txt` and all that they must know in `model.json`.
-    Where the model lacks `model.keras`, that is written, too, beside its card.
+    """Export a saved model as SavedModel (for TensorFlow Serving), ONNX, LiteRT and OpenVINO into its folder
+    `exports/`, each with an example. The folder also gets the class names in `labels.txt` and all metadata in
+    `model.json`. If the model has no `model.keras`, write that, too, beside its card.
 
-    The folder is written beside and takes its place at the end, so an export that fails leaves the one before as it
-    was. A format whose library is not installed is passed over, which is said; if an earlier export has it, it stays.
+    Writes to a temporary folder first, so an export that fails leaves the previous one unchanged. Skips a format whose
+    library is not installed, and prints that; its file from an earlier export stays.
 
     Args:
         network: the base as a Keras model, `engine_selection.EngineSelection.reference.model`.
 
     Returns:
-        `model.keras`, `model.h5` where the model has it, and the four.
+        `model.keras`, `model.h5` if the model has it, and the four formats.
 
-    Raises UserError when what was written answers the golden inputs otherwise than the model.
+    Raises UserError if an exported network answers the golden inputs differently from the model.
     """
     packages.install_packages("onnx", "openvino", "tf2onnx")
     add_keras_files(model, network)
@@ -81,7 +81,7 @@ def export(model: Bundle, network: keras.Model) -> list[Exported]:
                     found.append(_checked(model, about, part, form.what, form.file, part / form.file, form.load))
             except (ImportError, EngineUnavailable) as error:
                 _remove(part / form.file)  # written, but nothing here can read it back
-                print(f"{form.what} is left out: {str(error).rstrip('.')}.")
+                print(f"{form.what} was skipped: {str(error).rstrip('.')}.")
         _take_the_place(part, home)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -89,7 +89,7 @@ def export(model: Bundle, network: keras.Model) -> list[Exported]:
 
 
 def table(exported: Sequence[Exported]) -> str:
-    """A line for each: format, size, how near it is; below, how to use each."""
+    """Return a table with a line for each format: its size and largest difference; below it, how to use each."""
     width = max((len(one.what) for one in exported), default=0)
     lines = [
         f"{one.what.ljust(width)} {one.size / 1e6:6.0f} MB   {one.apart:.0e} apart   {one.path}" for one in exported
@@ -100,17 +100,17 @@ def table(exported: Sequence[Exported]) -> str:
 def _checked(
     model: Bundle, about: Mapping[str, Any], part: Path, what: str, file: str, path: Path, load: Callable[[Path], Run]
 ) -> Exported:
-    """Hold what lies at `path` against the golden inputs, and write its example into `part`.
+    """Check the file at `path` on the golden inputs, and write its example into `part`.
 
     Args:
-        file: its place as seen from the folder of exports.
+        file: its path relative to the folder of exports.
     """
     told = load(path)(model.golden_photos.astype(np.float32))
     apart = float(np.abs(told - model.golden_probabilities).max())
     if apart > TOLERANCE:
         raise UserError(
             "export-answers-differ",
-            f"{what} answers {apart:.4f} away from the model it was made from, and is not kept.",
+            f"{what} was not kept: its probabilities differ by {apart:.4f} from the model's.",
         )
     script = f"example_{what.lower()}.py"
     (part / script).write_text(export_examples.as_file(what, file, about), encoding="utf-8")
@@ -132,8 +132,8 @@ def _remove(path: Path) -> None:
 
 
 def _take_the_place(part: Path, home: Path) -> None:
-    """Folders cannot be exchanged in one step: a process that is killed between the two leaves the one before under
-    another name, and the next export finishes it."""
+    """Replace the folder `home` with `part`. This takes two steps: if the process is killed in between, the old folder
+    keeps a temporary name, and the next export finishes the work."""
     before = home.with_name(f".{EXPORTS}-before")
     _finish(home, before)
     if home.exists():
@@ -145,7 +145,7 @@ def _take_the_place(part: Path, home: Path) -> None:
 
 
 def _finish(home: Path, before: Path) -> None:
-    """What only the folder from before holds comes along; all of it, where there is no other."""
+    """Move files that only the old folder has into the new one, or restore the old folder if there is no new one."""
     if not before.exists():
         return
     if home.exists():

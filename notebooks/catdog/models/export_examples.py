@@ -1,4 +1,4 @@
-"""Ten lines for each format that read a photo, prepare it as training does, and print the name of its class."""
+"""Ten lines of code per format that read a photo, prepare it as in training, and print the name of its class."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,18 +68,18 @@ names = json.loads(model.get_rt_info("class_names").value)""",
 
 
 def as_file(what: str, path: str, about: Mapping[str, Any]) -> str:
-    """The example of a format as a Python file: `python example_onnx.py photo.jpg`.
+    """Return the example of a format as a Python file: `python example_onnx.py photo.jpg`.
 
     Args:
         what: the format's name.
-        path: the exported file, as seen from the example's folder.
+        path: the exported file, relative to the example's folder.
         about: from `export_metadata.described`.
     """
     return _filled(what, f'pathlib.Path(__file__).parent / "{path}"', "sys.argv[1]", about)
 
 
 def as_cell(what: str, path: Path, about: Mapping[str, Any]) -> str:
-    """The same for a notebook's cell: with the whole path, and a photo beside the notebook."""
+    """Return the example for a notebook cell, with the full path and a photo beside the notebook."""
     return _filled(what, f"pathlib.Path({str(path)!r})", '"photo.jpg"', about)
 
 

@@ -1,4 +1,4 @@
-"""Other tools' formats: how each is written, told what it holds, and read back by a library of its own."""
+"""Other tools' formats: how to write each with its metadata, and read it back with its own library."""
 
 import zipfile
 from collections.abc import Callable, Mapping
@@ -22,8 +22,8 @@ class Format:
     Attributes:
         what: its name.
         file: the name of the file or folder.
-        load: gives what computes float32 photos (n, pixels, pixels, 3) → probabilities (n, classes).
-        write: writes a complete network to a path, with what `export_metadata.described` gives inside.
+        load: returns a function from float32 photos (n, pixels, pixels, 3) to probabilities (n, classes).
+        write: writes a complete network to a path, with the metadata from `export_metadata.described` in it.
     """
 
     what: str
@@ -33,12 +33,12 @@ class Format:
 
 
 def read_keras(path: Path) -> Run:
-    """A `.keras` or an `.h5`."""
+    """Load a `.keras` or `.h5` file."""
     return keras.models.load_model(path, compile=False).predict_on_batch
 
 
 def _write_saved_model(complete: keras.Model, path: Path, about: About) -> None:
-    """With two signatures: `serving_default` gives probabilities alone, `labelled` the names, too."""
+    """Write two signatures: `serving_default` gives only probabilities, `labelled` also the class names."""
     photos = [tf.TensorSpec((None, *complete.input_shape[1:]), tf.float32, name="photo")]
     names = tf.constant(about["class_names"])
 
@@ -67,8 +67,8 @@ def _read_saved_model(path: Path) -> Run:
 
 
 def _write_onnx(complete: keras.Model, path: Path, about: About) -> None:
-    """The metadata go behind the network: two messages of Protocol Buffers, one after the other, are read as one, so
-    the network need not be read again."""
+    """Append the metadata to the network's file. Two concatenated Protocol Buffers messages are read as one, so the
+    network need not be read again."""
     import onnx
 
     complete.export(str(path), format="onnx", verbose=False)
@@ -79,7 +79,7 @@ def _write_onnx(complete: keras.Model, path: Path, about: About) -> None:
 
 
 def _write_litert(complete: keras.Model, path: Path, about: About) -> None:
-    """The metadata go behind the network as a zip, as TensorFlow Lite's associated files do."""
+    """Append the metadata to the network's file as a zip, like TensorFlow Lite's associated files."""
     complete.export(str(path), format="litert", verbose=False)
     with zipfile.ZipFile(path, "a") as behind:
         for name, text in export_metadata.as_files(about).items():
@@ -115,13 +115,13 @@ def _write_openvino(complete: keras.Model, path: Path, about: About) -> None:
     for key, text in export_metadata.as_texts(about).items():
         network.set_rt_info(text, key)
     ov.save_model(network, path, compress_to_fp16=False)
-    del network  # which has the weights' file open
+    del network  # it keeps the weights file open
     for file in (bare, bare.with_suffix(".bin")):
         file.unlink()
 
 
 def _read_openvino(path: Path) -> Run:
-    """ONNX, too: no other library is needed to read it back."""
+    """Load an OpenVINO or ONNX file. OpenVINO reads both, so ONNX needs no other library."""
     import openvino as ov
 
     compiled = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

@@ -1,4 +1,4 @@
-"""What an exported network says of itself: its classes in order, its thresholds, and how photos must be prepared."""
+"""The metadata in an exported network: its classes in order, its thresholds, and how to prepare photos."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from .card import Card
 
 LABELS, METADATA = "labels.txt", "model.json"
 KERAS, H5, EXPORTS = "model.keras", "model.h5", "exports"
-# Tried with real versions: tests/test_older_keras.py, docs/exports.md.
+# Tested with real versions: tests/test_older_keras.py, docs/exports.md.
 LOADS_IN = {
     KERAS: "Keras 3.6 and newer",
     H5: "Keras 3.6 and newer",
@@ -23,15 +23,15 @@ _FITTED_IN_WORDS = {
 
 
 def described(card: Card) -> dict[str, Any]:
-    """What other tools must know of a model, as plain JSON values.
+    """Return the metadata that other tools need, as plain JSON values.
 
     Args:
-        card: of a saved model, or what will be its card: `name` and `version` may be empty.
+        card: of a saved model, or of one about to be saved: `name` and `version` may be empty.
 
     Returns:
-        model: "<name>/<version>", or what of it is known.
+        model: "<name>/<version>", or the part of it that is known.
         class_names: in the order of the probabilities.
-        thresholds: the card's; `confidence` is held against the highest probability.
+        thresholds: the card's; compare `confidence` with the highest probability.
         preprocessing: see `described_preprocessing`.
     """
     return {
@@ -43,7 +43,8 @@ def described(card: Card) -> dict[str, Any]:
 
 
 def described_preprocessing(version: str) -> dict[str, Any]:
-    """How a photo becomes the network's input, in numbers and in words: float32 (n, pixels, pixels, 3), RGB 0–255."""
+    """Describe how to turn a photo into the network's input, float32 (n, pixels, pixels, 3), RGB 0–255, in numbers and
+    in words."""
     preprocessing = Preprocessing.of(version)
     pixels, fit = preprocessing.pixels, preprocessing.fit
     return {
@@ -66,12 +67,12 @@ def described_preprocessing(version: str) -> dict[str, Any]:
 
 
 def as_texts(about: Mapping[str, Any]) -> dict[str, str]:
-    """The same as JSON texts by key, for formats whose metadata are texts."""
+    """Return the metadata as key → JSON text, for formats whose metadata are texts."""
     return {key: json.dumps(value, ensure_ascii=False) for key, value in about.items()}
 
 
 def as_files(about: Mapping[str, Any]) -> dict[str, str]:
-    """The same as the content of files by name: the class names line by line, and everything as JSON."""
+    """Return the metadata as file name → content: the class names one per line, and everything as JSON."""
     return {
         LABELS: "".join(f"{name}\n" for name in about["class_names"]),
         METADATA: json.dumps(about, indent=2, ensure_ascii=False) + "\n",

@@ -1,4 +1,4 @@
-"""The last layer, all that training produces: a matrix and a vector."""
+"""The last layer, the only thing that training produces: a matrix and a vector."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,11 @@ class Head:
     bias: np.ndarray
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """Features (n, size) → float32 (n, classes)."""
+        """Map features (n, size) to logits, float32 (n, classes)."""
         return features @ self.kernel + self.bias
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Features (n, size) → softmax probabilities, float32 (n, classes)."""
+        """Map features (n, size) to softmax probabilities, float32 (n, classes)."""
         logits = self.logits(features)
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         return shifted / shifted.sum(axis=1, keepdims=True)

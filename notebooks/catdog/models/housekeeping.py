@@ -1,4 +1,4 @@
-"""Keep a saved version, name it, let it go, or delete it for good."""
+"""Keep, label, release or permanently delete a saved version."""
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -24,11 +24,11 @@ def keep_version(version: str, label: str = "") -> None:
 
     Args:
         version: "<name>/<version>" or "<name>/<label>".
-        label: a name by which it is found, too, as in "<name>/<label>"; empty leaves the one that it has. Written with
-            lower-case letters and hyphens, whatever is given.
+        label: another name for it, as in "<name>/<label>", converted to lower-case letters and hyphens. Empty leaves
+            its label as it is.
 
-    Raises UserError where there is no such version, it ships with the suite, the label is another version's, or
-    nothing can be written.
+    Raises UserError if there is no such version, it ships with the suite, another version has the label, or the folder
+    cannot be written to.
     """
     folder = find_version(version)
     _require_not_shipped(folder)
@@ -41,18 +41,18 @@ def keep_version(version: str, label: str = "") -> None:
     print(f"{_id(folder)} is kept: it cannot be deleted until you release it.")
     if now:
         instead = f" instead of {folder.parent.name}/{before.label}" if before.label not in ("", now) else ""
-        print(f"MODEL finds it as {folder.parent.name}/{now}, too{instead}.")
+        print(f"MODEL also finds it as {folder.parent.name}/{now}{instead}.")
     if before.is_damaged:
-        print("Its label of before could not be read, and is gone.")
+        print("Its previous label could not be read, and is lost.")
 
 
 def release_version(version: str) -> None:
-    """Let a version go that is kept: it loses its label, and can be deleted.
+    """Release a kept version: it loses its label, and can be deleted.
 
     Args:
         version: as for `keep_version`.
 
-    Raises UserError where there is no such version, or nothing can be written.
+    Raises UserError if there is no such version, or its folder cannot be written to.
     """
     folder = find_version(version)
     _require_no_link(folder)
@@ -67,17 +67,17 @@ def release_version(version: str) -> None:
 
 
 def delete_version(version: str, served: Callable[[], Iterable[str]] = tuple) -> None:
-    """Delete a version for good, and say what was deleted and how large it was.
+    """Delete a version permanently, and print which one and its size.
 
-    Its folder first gets a hidden name, in one step. So whoever looks for versions finds it whole or not at all, also
-    where this is killed; what is left is removed by the next save or listing.
+    First renames its folder to a hidden name, in one step. So other processes see the version whole or not at all, even
+    if this one is killed; the next save or listing removes the rest.
 
     Args:
         version: as for `keep_version`.
-        served: gives the ids of the versions that serve now; asked last.
+        served: returns the ids of the versions that serve now; called last.
 
-    Raises UserError where there is no such version, it is kept, ships with the suite or serves, its folder is not
-    exactly a version's, or it cannot be removed.
+    Raises UserError if there is no such version, it is kept, ships with the suite or serves now, its folder holds
+    anything else, or it cannot be removed.
     """
     folder = find_version(version)
     _require_deletable(folder, served)
@@ -95,18 +95,18 @@ def delete_version(version: str, served: Callable[[], Iterable[str]] = tuple) ->
 
 
 def find_version(version: str) -> Path:
-    """The folder of the one version that an id or a label names.
+    """Return the folder of the one version with this id or label.
 
-    No path is made from what is given: only versions that are there are compared with it. Raises UserError where it
-    names none, or several.
+    Compares `version` with existing versions only, and never builds a path from it. Raises UserError if it names none,
+    or several.
     """
     model, slash, name = version.partition("/")
     found = list(bundle.versions(version)) if slash else []
     found = [folder for folder in found if folder.name == name] or found
-    found = [folder for folder in found if folder != paths.SHIPPED_MODEL] or found  # rather a copy of it
+    found = [folder for folder in found if folder != paths.SHIPPED_MODEL] or found  # prefer a copy of it
     if len(found) > 1:
         raise UserError(
-            "version-label", f"{printable(version)} names several versions: name one as {listed(map(_id, found))}."
+            "version-label", f"{printable(version)} matches several versions: choose one of {listed(map(_id, found))}."
         )
     if not found:
         there = (listed(map(_id, bundle.versions(model))) if model else "") or "none"
@@ -119,7 +119,7 @@ def find_version(version: str) -> Path:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of the files in a folder; links are not followed, and a file that vanishes meanwhile counts nothing."""
+    """Return the bytes of the files in a folder. Does not follow links; a file that vanishes meanwhile counts 0."""
     total = 0
     for path in folder.rglob("*"):
         with suppress(OSError):
@@ -128,7 +128,7 @@ def size_of(folder: Path) -> int:
 
 
 def remove_rests() -> None:
-    """Remove what is left of versions that a killed process was deleting."""
+    """Remove the rest of versions whose deletion was interrupted."""
     for rest in paths.models_dir().glob(f"*/{_REST}*"):
         if is_version(Path(rest.name.removeprefix(_REST))) and _is_where_versions_are(rest):
             shutil.rmtree(rest, ignore_errors=True)
@@ -149,15 +149,15 @@ def _require_deletable(folder: Path, served: Callable[[], Iterable[str]]) -> Non
     if _id(folder) in served():
         raise UserError(
             "version-served",
-            f"{_id(folder)} answers testers now and was not deleted: let the service take another version first, or "
-            "stop it.",
+            f"{_id(folder)} is serving testers now and was not deleted: switch the service to another version first, "
+            "or stop it.",
         )
 
 
 def _require_not_shipped(folder: Path) -> None:
     if folder.resolve() == paths.SHIPPED_MODEL.resolve():
         raise UserError(
-            "version-shipped", f"{_id(folder)} comes with the suite: it is always there, and needs no keeping."
+            "version-shipped", f"{_id(folder)} comes with the suite and cannot be deleted, so it needs no keeping."
         )
 
 
@@ -167,7 +167,7 @@ def _require_no_link(folder: Path) -> None:
 
 
 def _require_nothing_else(folder: Path) -> None:
-    """Refuse a folder that `writer.py` did not name, such as a copy's, and one that holds something else, too."""
+    """Raise UserError for a folder that `writer.py` did not name, such as a copy, or that holds anything else."""
     if not is_version(folder):
         raise _not_ours(folder, "notebook 1 did not make this folder")
     others = [path.name for path in folder.iterdir() if not _is_our_file(path.name)]
@@ -177,7 +177,7 @@ def _require_nothing_else(folder: Path) -> None:
 
 def _not_ours(folder: Path, why: str) -> UserError:
     return UserError(
-        "version-not-ours", f"{_id(folder)} was not changed, since {why}. Look at {folder}, and change it by hand."
+        "version-not-ours", f"{_id(folder)} was not changed, since {why}. Check {folder}, and change it by hand."
     )
 
 
@@ -186,7 +186,7 @@ def _is_our_file(name: str) -> bool:
 
 
 def _is_where_versions_are(folder: Path) -> bool:
-    """Whether a folder lies two levels below that of models, and no link leads there."""
+    """Tell whether a folder lies two levels below the models folder, without links on the way."""
     home = paths.models_dir().resolve()
     return not folder.is_symlink() and folder.resolve() == home / folder.parent.name / folder.name
 

@@ -1,6 +1,6 @@
-"""Versions that are kept: a small file in a version's folder says so, and may give the version a label.
+"""Kept versions: a small file in a version's folder marks it as kept, and may give it a label.
 
-While it is there, the version cannot be deleted. A damaged one keeps its version, too; only its label is lost.
+While the file exists, the version cannot be deleted. A damaged file still keeps its version, but loses the label.
 """
 
 import json
@@ -20,10 +20,10 @@ _MOST_BYTES = 4096
 
 @dataclass(frozen=True)
 class Kept:
-    """What the file says.
+    """The content of the file.
 
     Attributes:
-        label: the name by which the version is found, too; empty where it has none.
+        label: another name for the version; empty if it has none.
         is_damaged: whether the file cannot be read.
     """
 
@@ -35,7 +35,7 @@ class Kept:
 
 
 def read_kept(version: Path) -> Kept | None:
-    """What keeps the version in a folder; None where nothing does."""
+    """Read whether and how the version in a folder is kept; None if it is not kept."""
     path = version / KEPT
     if not os.path.lexists(path):
         return None
@@ -48,36 +48,36 @@ def read_kept(version: Path) -> Kept | None:
 
 
 def write_kept(version: Path, label: str) -> None:
-    """Keep the version in a folder. Raises OSError."""
+    """Mark the version in a folder as kept. Raises OSError."""
     with files.written_whole(version / KEPT) as file:
         file.write(json.dumps({"label": label}, ensure_ascii=False).encode() + b"\n")
 
 
 def is_labelled(version: Path, label: str) -> bool:
-    """Whether the version in a folder is called `label`, which is spelled as people do."""
+    """Tell whether the version in a folder has this label, in any spelling that `label_name` accepts."""
     kept = read_kept(version)
     return kept is not None and kept.label != "" and kept.label in (label, label_name(label))
 
 
 def require_label(text: str, others: Iterable[Path]) -> str:
-    """`text` as a label: lower-case letters, digits and hyphens.
+    """Return `text` as a label: lower-case letters, digits and hyphens.
 
     Args:
         others: folders of the same model's other versions.
 
-    Raises UserError where it has no letter, as the time of a version has none, or is another version's.
+    Raises UserError if it has no letter, since it would look like a version's time, or if another version has it.
     """
     label = label_name(text)
     if not label:
         raise UserError(
             "version-label",
-            f'A version cannot be called "{printable(text)}": use a letter at least, such as in "final".',
+            f'A version cannot be called "{printable(text)}": use at least one letter, as in "final".',
         )
     holder = next((other for other in others if other.name == label or is_labelled(other, label)), None)
     if holder:
         raise UserError(
             "version-label",
-            f"{holder.parent.name}/{holder.name} is called {label} already: choose another label, or release that "
+            f"{holder.parent.name}/{holder.name} is already called {label}: choose another label, or release that "
             "version first.",
         )
     return label

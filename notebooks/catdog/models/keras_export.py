@@ -1,4 +1,4 @@
-"""The complete network in one file, for tools that know nothing of this package."""
+"""The complete network in one file, for tools that do not know this package."""
 
 import dataclasses
 import shutil
@@ -16,11 +16,11 @@ from .export_metadata import H5, KERAS, described
 from .head import Head
 from .keras_files import rewrite
 
-_PART = ".keras-being-written"  # hidden; files are complete when they leave it
+_PART = ".keras-being-written"  # hidden; only complete files are moved out of it
 
 
 def complete_model(network: keras.Model, head: Head) -> keras.Model:
-    """Raw RGB 0–255, float32 (n, pixels, pixels, 3) in, softmax probabilities (n, classes) out."""
+    """Return a network from raw RGB 0–255, float32 (n, pixels, pixels, 3), to softmax probabilities (n, classes)."""
     last = keras.layers.Dense(len(head.bias), activation="softmax", name="head")
     model = keras.Model(network.input, last(network.output), name="classifier")
     last.set_weights([head.kernel, head.bias])
@@ -28,21 +28,21 @@ def complete_model(network: keras.Model, head: Head) -> keras.Model:
 
 
 def add_keras_files(model: Bundle, network: keras.Model, files: Sequence[str] = (KERAS,)) -> None:
-    """Write the complete network into a saved version's folder; a file that is there stays as it is.
+    """Write the complete network into a saved version's folder. Does not replace an existing file.
 
-    Each file appears whole or not at all. It names the model without its version.
+    Each file appears whole or not at all. Its metadata name the model without its version.
 
     Args:
         network: the backbone as a Keras model, `engine_selection.EngineSelection.reference.model`.
         files: of `KERAS` and `H5`.
 
-    Raises UserError where a file cannot be written, or answers otherwise than the model; the version stays as it is.
+    Raises UserError if a file cannot be written, or answers differently from the model; the version stays unchanged.
     """
     missing = [file for file in files if not (model.folder / file).exists()]
     if not missing:
         return
     part = model.folder / _PART
-    shutil.rmtree(part, ignore_errors=True)  # what a process left that was killed
+    shutil.rmtree(part, ignore_errors=True)  # left by a killed process
     about = described(dataclasses.replace(model.card, version=""))
     try:
         part.mkdir()
@@ -53,7 +53,7 @@ def add_keras_files(model: Bundle, network: keras.Model, files: Sequence[str] = 
         raise UserError(
             "model-file-not-written",
             f"{listed(missing)} could not be written: {error.strerror or error} ({model.folder}). The version itself "
-            "is saved; make room, and run this cell again.",
+            "is saved; free some disk space, and run this cell again.",
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -68,15 +68,15 @@ def save_complete(
     about: Mapping[str, Any],
     files: Sequence[str] = (KERAS,),
 ) -> None:
-    """Write `files` into `folder` so that older versions of Keras load them, too, and read each back. An `.h5` that
-    cannot hold the network is left out, which is said.
+    """Write `files` into `folder` so that older versions of Keras can load them, and read each back. Skips the `.h5` if
+    it cannot hold the network, and prints that.
 
     Args:
-        photos: uint8 (n, pixels, pixels, 3); `probabilities`: what the model gives for them, float32 (n, classes).
-        about: from `export_metadata.described`; it goes into the files.
+        photos: uint8 (n, pixels, pixels, 3); `probabilities`: the model's for them, float32 (n, classes).
+        about: metadata from `export_metadata.described`, to be stored in the files.
         files: of `KERAS` and `H5`.
 
-    Raises UserError when a file read back gives `photos` other `probabilities` than the model that was saved.
+    Raises UserError if a file that is read back does not give `probabilities` for `photos`.
     """
     model = complete_model(network, head)
     for name in files:
@@ -90,11 +90,11 @@ def save_complete(
             if name != H5:
                 raise
             (folder / name).unlink()
-            print(f"{H5} is left out: this format cannot hold the network ({first_line(error)}). {KERAS} can hold it.")
+            print(f"{H5} was skipped: this format cannot hold the network ({first_line(error)}), but {KERAS} can.")
             continue
         off = float(np.abs(read_back.predict_on_batch(photos.astype(np.float32)) - probabilities).max())
         if off > TOLERANCE:
             raise UserError(
                 "export-answers-differ",
-                f"{name} answers {off:.4f} away from the model it was saved from, and is not kept.",
+                f"{name} was not kept: its probabilities differ by {off:.4f} from the model's.",
             )

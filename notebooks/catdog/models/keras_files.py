@@ -1,9 +1,8 @@
-"""Keras' own files, `.keras` and `.h5`, made so that older versions of Keras 3 load them, and told what they hold.
+"""Keras' own files, `.keras` and `.h5`, rewritten so that older versions of Keras 3 load them, and with metadata.
 
-Every version of Keras writes all settings of a layer, also those that it has learnt since: Keras 3.15 writes
-`quantization_config` and `input_axes`, at which Keras 3.13 stops ("unexpected keyword argument"). A setting that has
-its default is of no use to anybody, so it goes; one that differs from its default stays, and asks for a Keras that
-knows it.
+Every version of Keras writes all settings of a layer, including those that older versions do not know: Keras 3.15
+writes `quantization_config` and `input_axes`, at which Keras 3.13 stops ("unexpected keyword argument"). A setting with
+its default value is not needed, so it is removed. Any other setting stays, and needs a Keras that knows it.
 """
 
 import importlib
@@ -27,10 +26,10 @@ _PLAIN = {
 
 
 def rewrite(path: Path, about: Mapping[str, Any]) -> None:
-    """Take the settings that have their defaults out of a file that Keras saved, and put `about` in: into a
-    `.keras`' metadata.json, or as JSON texts into an `.h5`'s attributes.
+    """Remove settings with default values from a file that Keras saved, and add `about`: to metadata.json in a
+    `.keras`, or as JSON texts to the attributes of an `.h5`.
 
-    The file is replaced when the new one is whole.
+    Replaces the file only once the new one is complete.
     """
     part = path.with_name(f".rewriting-{path.name}")
     try:
@@ -41,10 +40,10 @@ def rewrite(path: Path, about: Mapping[str, Any]) -> None:
 
 
 def without_defaults(saved: Any) -> Any:
-    """What Keras serialized, without the settings that have the default of the class that they are for.
+    """Return what Keras serialized, without settings that have the default value of their class.
 
     Args:
-        saved: a JSON value; every mapping in it with `class_name` and `config` is an object of Keras'.
+        saved: a JSON value; every mapping in it with `class_name` and `config` is a Keras object.
     """
     if isinstance(saved, list):
         return [without_defaults(one) for one in saved]
@@ -62,10 +61,11 @@ def without_defaults(saved: Any) -> Any:
 
 
 def _defaults(module: str, name: str) -> dict[str, Any]:
-    """A class's arguments that have a default, with it, as JSON gives it back; none for a class that is not Keras'.
+    """Return the arguments of a class that have a default → the default, as JSON returns it. Empty if the class is not
+    part of Keras.
 
-    Only those whose default is None for a class that reads its settings itself: Rescaling asks for its `offset`, even
-    where that is 0.
+    For a class that reads its settings itself, return only defaults of None: Rescaling requires its `offset`, even if
+    that is 0.
     """
     if module.split(".")[0] != "keras":
         return {}

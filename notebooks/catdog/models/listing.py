@@ -1,4 +1,4 @@
-"""The saved versions, as a table to choose from."""
+"""The saved versions as a table."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,13 +15,13 @@ _HEADINGS = ("version", "saved (UTC)", "photos", "right", "judged by", "MB", "ke
 
 
 def versions_table(name: str = "") -> str:
-    """A line for each saved version, the newest first: when it was saved, how many photos trained it, how right it is,
-    how much room it takes, and whether it is kept, with its label. One that cannot be read says so.
+    """Return a table of the saved versions, newest first: the time of saving, number of training photos, accuracy,
+    size, and whether it is kept, with its label. The line of a version that cannot be read says so.
 
-    What a deletion left that was killed is removed first.
+    First removes the rest of interrupted deletions.
 
     Args:
-        name: of a model; empty lists all.
+        name: of a model; empty for all.
     """
     remove_rests()
     folders = [folder for folder in saved_versions() if name in ("", folder.parent.name)]
@@ -29,17 +29,17 @@ def versions_table(name: str = "") -> str:
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows from `row` in columns, below their headings."""
+    """Format rows from `row` in columns, below their headings."""
     lines = [_HEADINGS, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in lines)
 
 
 def row(folder: Path, right: str, by: str) -> tuple[str, ...]:
-    """A version's line.
+    """Return a version's row.
 
     Args:
-        right: how right it is; `by`: on what.
+        right: its accuracy; `by`: the photos that it was measured on.
     """
     saved, photos = _trained(folder)
     size, kept = f"{size_of(folder) / 1e6:.1f}", str(read_kept(folder) or "")
@@ -47,7 +47,7 @@ def row(folder: Path, right: str, by: str) -> tuple[str, ...]:
 
 
 def _trained(folder: Path) -> tuple[str, str]:
-    """(when a version was saved, how many photos trained it), empty where that cannot be read."""
+    """Return (when a version was saved, number of its training photos); empty if that cannot be read."""
     try:
         card = read_card(folder)
     except BundleRefused:
@@ -64,7 +64,7 @@ def _time(created: str) -> str:
 
 
 def _judged(folder: Path) -> tuple[str, str]:
-    """(how right a version was when it was saved, by what that was judged)."""
+    """Return (a version's accuracy when it was saved, the photos that it was measured on)."""
     try:
         card = read_card(folder)
     except BundleRefused as refusal:

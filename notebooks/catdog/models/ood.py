@@ -1,4 +1,4 @@
-"""Is a photo anything like those that the model was trained on?"""
+"""Out-of-distribution detection: is a photo like those that the model was trained on?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,27 +7,27 @@ import numpy as np
 
 from ..backbones.architectures import at_length_1
 
-_KEPT = 0.98  # of the photos that the model shall know
+_KEPT = 0.98  # of the photos of the classes
 
 
 @dataclass(frozen=True)
 class OODDetector:
-    """Where each class lies among the features, and how far from there a photo of it may be.
+    """The mean of each class among the features, and the largest distance from there for a photo of the class.
 
-    Features are taken at length 1, or a plain wall, whose features are small, would lie nearer to every class than
-    their own photos do. A photo is as far away as the squared distance to the nearest class mean says (nearest class
-    mean: Mensink et al. 2013, https://doi.org/10.1109/TPAMI.2013.83).
+    Features are scaled to length 1; otherwise a plain wall, whose features are small, would be nearer to every class
+    than its own photos are. A photo's distance is the squared distance to the nearest class mean (nearest class mean:
+    Mensink et al. 2013, https://doi.org/10.1109/TPAMI.2013.83).
 
-    Of eight methods on the same features none is better (docs/accuracy.md): Mahalanobis distance (Lee et al. 2018) and
-    nearest neighbours (Sun et al. 2022) find as many strange photos, and must keep the covariance, or the features of
-    each photo; a threshold on the probability (Hendrycks & Gimpel 2017) finds far fewer. What none of them finds,
-    animals that are nearly a cat or a dog, photos of these do: a second test tells them apart by one number.
+    Of eight methods on the same features, none is better (docs/accuracy.md). Mahalanobis distance (Lee et al. 2018) and
+    nearest neighbours (Sun et al. 2022) find as many strange photos, but must store the covariance, or the features of
+    each photo. A threshold on the probability (Hendrycks & Gimpel 2017) finds far fewer. None of them finds animals
+    that are nearly a cat or a dog. With photos of such animals, a second, linear test finds them.
 
     Attributes:
         centers: float32 (classes, size), the mean of each class.
-        limit: from this distance on a photo is unlike all of them.
-        kernel, bias: float32 (size,) and a number: features @ kernel + bias is 0 or more for photos that are like those
-            in `none-of-these`; None and 0 where there were none.
+        limit: from this distance, a photo is unlike all classes.
+        kernel, bias: float32 (size,) and a number: features @ kernel + bias is 0 or more for photos like those in
+            `none-of-these`; None and 0 without such photos.
     """
 
     centers: np.ndarray
@@ -37,28 +37,29 @@ class OODDetector:
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray], limit: float) -> "OODDetector":
-        """From what `arrays` gave. Raises KeyError without centers."""
+        """Create a detector from its `arrays`. Raises KeyError without centers."""
         return cls(arrays["centers"], limit, arrays.get("kernel"), float(arrays.get("bias", 0)))
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """What is saved of it beside the limit."""
+        """Arrays to save; the limit is saved elsewhere."""
         against = {} if self.kernel is None else {"kernel": self.kernel, "bias": np.array(self.bias, np.float32)}
         return {"centers": self.centers, **against}
 
     def distances(self, features: np.ndarray) -> np.ndarray:
-        """Features (n, size) → distances, float32 (n,), 0 to 4."""
+        """Map features (n, size) to distances, float32 (n,), 0 to 4."""
         products = at_length_1(features) @ self.centers.T
         return (1 - 2 * products + (self.centers**2).sum(axis=1)).min(axis=1)
 
     def in_distribution(self, features: np.ndarray) -> np.ndarray:
-        """Features (n, size) → bool (n,)."""
+        """Tell for features (n, size) whether each photo is like the training photos, bool (n,)."""
         near = self.distances(features) < self.limit
         return near if self.kernel is None else near & (features @ self.kernel + self.bias < 0)
 
 
 def centers_of(features: np.ndarray, targets: np.ndarray, classes: int) -> np.ndarray:
-    """Means of the classes at length 1, float32 (classes, size), from features (n, size) and class numbers (n,)."""
+    """Return the class means of features (n, size) scaled to length 1, float32 (classes, size). `targets`: class
+    numbers (n,)."""
     means = [at_length_1(features[targets == number]).mean(axis=0) for number in range(classes)]
     return np.stack(means).astype(np.float32)
 
@@ -66,11 +67,11 @@ def centers_of(features: np.ndarray, targets: np.ndarray, classes: int) -> np.nd
 def out_of_fold_distances(
     features: np.ndarray, targets: np.ndarray, classes: int, folds: Sequence[tuple[np.ndarray, np.ndarray]]
 ) -> np.ndarray:
-    """Distances, float32 (n,), of photos from classes' means that were taken without them: those that made the means
-    lie nearer to them than new ones do. NaN for photos that no fold judges.
+    """Return distances, float32 (n,), of photos from class means computed without them, since photos that are part of a
+    mean are nearer to it than new photos. NaN for photos that no fold holds out.
 
     Args:
-        folds: (rows that make the means, rows that are judged), see `linear_head.FitResult`.
+        folds: (rows for the means, held-out rows), see `linear_head.FitResult`.
     """
     distances = np.full(len(targets), np.nan, np.float32)
     for seen, unseen in folds:
@@ -80,10 +81,12 @@ def out_of_fold_distances(
 
 
 def distance_limit(distances: np.ndarray) -> float:
-    """The distance that 98 of 100 photos of the classes do not reach. With fewer than 50 photos no quantile says it:
-    mean and deviation do, as the limit of one more draw from a normal distribution, by Student's t. At 10 photos a
-    class that loses 3.0 ± 3.5 % of the new ones, the quantile 6.1 ± 6.8 % (ten draws)."""
-    from scipy.special import stdtrit  # which serving does without
+    """Return the distance that 98 of 100 photos of the classes do not reach.
+
+    Fewer than 50 photos are too few for that quantile. Then use mean and standard deviation, as the limit of one more
+    draw from a normal distribution, by Student's t. With 10 photos per class, this loses 3.0 ± 3.5 % of new photos, the
+    quantile 6.1 ± 6.8 % (ten draws)."""
+    from scipy.special import stdtrit  # not needed for serving
 
     number = len(distances)
     if number * (1 - _KEPT) >= 1:

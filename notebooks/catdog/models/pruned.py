@@ -1,4 +1,4 @@
-"""A pruned model: a network with fewer channels, and a last layer, thresholds and golden answers of its own."""
+"""A pruned model: a network with fewer channels, and its own last layer, thresholds and golden answers."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ from .ood import OODDetector
 
 @dataclass(frozen=True)
 class PrunedModel:
-    """What answers instead of the whole model, for a fraction of the arithmetic.
+    """A replacement for the full model, for a fraction of the arithmetic.
 
     Attributes:
         network: its convolutions in int8.
         head: the last layer, fitted on the features of that network.
-        ood_detector: tells photos that are unlike all that it was trained on.
-        confidence_threshold: the probability from which on it is confident of a class.
-        golden_probabilities: what it must say of the model's golden photos, float32 (n, classes).
+        ood_detector: recognizes photos unlike all training photos.
+        confidence_threshold: the probability from which it is confident of a class.
+        golden_probabilities: expected probabilities of the model's golden photos, float32 (n, classes).
 
-    Raises ValueError when these do not fit together.
+    Raises ValueError if these do not fit together.
     """
 
     network: PrunedNetwork
@@ -45,12 +45,12 @@ class PrunedModel:
 
     @classmethod
     def of(cls, arrays: dict[str, np.ndarray], card: Card) -> "PrunedModel":
-        """From what `arrays` gave, and the card of the whole model.
+        """Create a pruned model from its `arrays` and the card of the full model.
 
-        Raises ValueError or KeyError when it is none for this model.
+        Raises ValueError or KeyError if it does not belong to this model.
         """
         if card.pruned is None:
-            raise ValueError("the card knows of no pruned model")
+            raise ValueError("the card has no pruned model")
         thresholds = card.pruned.thresholds
         network = {name: array for name, array in arrays.items() if name.split("/")[0] not in ("head", "model")}
         means = {name.split("/")[1]: array for name, array in arrays.items() if name.startswith("model/")}
@@ -62,12 +62,12 @@ class PrunedModel:
             arrays["model/golden"],
         )
         if model.head.kernel.shape != (card.architecture.size, len(card.classes)):
-            raise ValueError("the pruned model knows other classes, or other features")
+            raise ValueError("the pruned model has other classes, or other features")
         return model
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """All but the thresholds, which stand in the card."""
+        """Arrays to save; the thresholds are in the card."""
         return {
             **self.network.arrays,
             "head/kernel": self.head.kernel,

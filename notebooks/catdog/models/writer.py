@@ -1,4 +1,4 @@
-"""A new version of a model: written whole or not at all, even when the process is killed or the disk is full."""
+"""A new version of a model, written whole or not at all, even if the process is killed or the disk is full."""
 
 import dataclasses
 import json
@@ -43,17 +43,17 @@ def publish(
 ) -> Bundle:
     """Save a model as the newest version of `name` under `paths.models_dir()`.
 
-    Everything is written to a hidden folder beside the versions, the card last, brought to the disk, read back, and
-    only then renamed. Wherever that breaks off, the versions that are there stay as they are.
+    Writes everything to a hidden folder beside the versions, the card last, flushes it to disk, reads it back, and only
+    then renames the folder. A failure at any point leaves the existing versions unchanged.
 
     Args:
         name: lower-case letters of any script, digits and hyphens.
-        card: what is known of the model; name, version, time and files are added here.
-        fine_tuned: arrays of the backbone that are not ImageNet's, if any.
-        pruned: the pruned model, if any; the card knows of it.
+        card: the model's metadata; name, version, time and files are added here.
+        fine_tuned: arrays of the backbone that differ from ImageNet's, if any.
+        pruned: the pruned model, if any; its metadata are in the card.
 
     Raises:
-        UserError: the name does not do as a folder's name, or the files cannot be written.
+        UserError: the name cannot be a folder's name, or the files cannot be written.
     """
     require_model_name(name)
     home = paths.models_dir() / name
@@ -79,8 +79,8 @@ def publish(
     except OSError as error:
         raise UserError(
             "model-not-saved",
-            f"The model was not saved: {error.strerror or error} ({home}). The versions that were there are untouched; "
-            "make room, and run this cell again.",
+            f"The model was not saved: {error.strerror or error} ({home}). Earlier versions are unchanged; free some "
+            "disk space, and run this cell again.",
         ) from error
 
 
@@ -101,7 +101,7 @@ def _published(part: Path, name: str, card: Card) -> Bundle:
 
 
 def _new_version(home: Path, now: datetime) -> str:
-    """The time in UTC, so that sorting names sorts by age on whatever machine they were made."""
+    """Return the time in UTC as the version's name, so that names from any machine sort by age."""
     version, count = now.strftime(_VERSION), 1
     while (home / (name := version if count == 1 else f"{version}-{count}")).exists():
         count += 1
@@ -109,7 +109,8 @@ def _new_version(home: Path, now: datetime) -> str:
 
 
 def _after_all(home: Path) -> datetime:
-    """A second after the newest version that is there: one that a clock saved which ran ahead would stay the newest."""
+    """Return a second after the newest version. Without it, a version saved while a clock ran ahead would stay the
+    newest."""
     times = [datetime.min.replace(tzinfo=UTC)]
     for card in home.glob(f"[!.]*/{CARD}"):
         with suppress(ValueError, OverflowError):
@@ -120,10 +121,11 @@ def _after_all(home: Path) -> datetime:
 
 
 def _to_the_disk(path: Path) -> None:
-    """Or a rename may outlive a power cut that the content does not (man 2 fsync); folders where that is possible."""
+    """Flush a file or folder to disk, or a rename may survive a power cut but not the content (man 2 fsync). Skips
+    folders on Windows, where that is not possible."""
     if path.is_dir() and os.name == "nt":
         return
-    file = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows writes out only what may be written
+    file = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows flushes only files opened for writing
     try:
         os.fsync(file)
     finally:
@@ -131,7 +133,7 @@ def _to_the_disk(path: Path) -> None:
 
 
 def _clear_away_abandoned(home: Path) -> None:
-    """What a process left that was killed while it saved. Younger ones may be somebody's who is saving now."""
+    """Remove folders left by processes that were killed while saving. Newer ones may belong to a save in progress."""
     for part in home.glob(f"{_PART}*"):
         if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
             shutil.rmtree(part, ignore_errors=True)

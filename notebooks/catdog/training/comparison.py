@@ -1,4 +1,4 @@
-"""A new version beside the one before it, on the same test photos."""
+"""Comparison of a new version with the previous one, on the same test photos."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -26,18 +26,18 @@ _SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Comparison:
-    """Which test photos two versions judge differently.
+    """The test photos that two versions classify differently.
 
     Attributes:
-        before: the id of the version before.
-        photos: how many test photos there are.
-        right_before, right_now: how many of them each version is right on.
-        regressed: photos that were right and no longer are; `fixed`: the other way round.
-        added: class → how many photos more than before train, those for validation among them.
+        before: the id of the previous version.
+        photos: number of test photos.
+        right_before, right_now: number of photos that each version classifies correctly.
+        regressed: photos that were right and are now wrong; `fixed`: the reverse.
+        added: class → number of added training photos, including validation photos.
         by: what the photos are.
-        is_unseen: whether no photo is among them that trained the version before, which may know those by heart.
-        trained_before: how many test photos are left out because they trained the version before.
-        differences: in what else the two differ, such as ("pixels", "224", "288").
+        is_unseen: whether none of the photos trained the previous version, which may have memorized those.
+        trained_before: number of test photos excluded because they trained the previous version.
+        differences: other differences of the two, such as ("pixels", "224", "288").
     """
 
     before: str
@@ -54,12 +54,12 @@ class Comparison:
 
     @property
     def p(self) -> float:
-        """How likely chance alone makes so large a difference, see `statistics.mcnemar`."""
+        """Probability of so large a difference by chance alone, see `statistics.mcnemar`."""
         return mcnemar(len(self.regressed), len(self.fixed))
 
     @property
     def is_worse(self) -> bool:
-        """Whether it is right on fewer photos, by more than chance explains. See `is_unseen`, too."""
+        """Whether it is right on fewer photos, by more than chance explains. See also `is_unseen`."""
         return self.right_now < self.right_before and self.p < _SIGNIFICANT
 
     def __str__(self) -> str:
@@ -71,13 +71,13 @@ class Comparison:
         ]
         if self.trained_before:
             photos = counted(self.trained_before, "other test photo")
-            lines.append(f"Left out: {photos}, because {self.before} was trained on them.")
+            lines.append(f"Excluded: {photos}, because {self.before} was trained on them.")
         if not self.is_unseen:
             lines.append(
                 f"{self.before} does not record its training photos, and may have been trained on some of these. So "
-                "this comparison never keeps the new version from being saved."
+                "the new version is saved whatever this comparison says."
             )
-        lines.append(f"Training photos: {added or 'as many as before'}.")
+        lines.append(f"Training photos: {added or 'same numbers as before'}.")
         if self.differences:
             changed = "; ".join(f"{what} {now}, before {before}" for what, before, now in self.differences)
             lines.append(f"The two versions also differ in: {changed}.")
@@ -92,18 +92,18 @@ def compare(
     backbone: Backbone | None,
     judgement: Judgement | None = None,
 ) -> Comparison | None:
-    """Hold `head` against the newest version of the model `name`; None where there is none to compare with, because it
-    is the first, knows other classes or was trained on all test photos. The reason is printed.
+    """Compare `head` with the newest version of the model `name`. Return None, and print the reason, if there is no
+    earlier version, it has other classes, or it was trained on all test photos.
 
-    Test photos that trained that version are left out, or a better one would be called worse than what knows them by
-    heart. Where its card does not tell, all are compared by, and the result is not `is_unseen`.
+    Excludes test photos that trained that version, since it may have memorized them, and a better model would seem
+    worse. If its card does not name its training photos, uses all test photos, and the result is not `is_unseen`.
 
     Args:
         features: float32 (n, size) of the test photos, in the order of `dataset.of("test")`.
-        backbone: that gave them. For a version with another one, or that sees photos in another way, they are computed
-            by that. None only where `judgement` is by cross-validation and it is not known.
-        judgement: of the new version. Where that is by cross-validation, both are compared by the photos that each
-            answered without having been trained on them.
+        backbone: the one that computed them. For a version with another backbone or preprocessing, features are
+            computed with that. None only if `judgement` is by cross-validation and the backbone is unknown.
+        judgement: of the new version. If it is by cross-validation, both are compared on photos that each classified
+            without having been trained on them.
     """
     newest = bundle.newest(name)
     if newest is None or newest.classes != dataset.classes:
@@ -141,18 +141,19 @@ def _incomparable(newest: Bundle | None) -> str:
 
 
 def unseen_by(version: Bundle, dataset: Dataset) -> tuple[np.ndarray, bool]:
-    """(which test photos did not train a saved version, bool (n,); whether its card tells). Where it does not, all."""
+    """Return (which test photos did not train a saved version, bool (n,); whether that is known). If it is unknown, all
+    are True."""
     trained_on = _trained_on(version, dataset)
     unseen = [short(photo.identity) not in (trained_on or ()) for photo in dataset.of(TEST)]
     return np.array(unseen, bool), trained_on is not None
 
 
 def _trained_on(newest: Bundle, dataset: Dataset) -> frozenset[str] | None:
-    """What trained a saved version, by `short`; None where that is not known."""
+    """Return the `short` identities of a saved version's training photos; None if unknown."""
     if newest.card.trained_on is not None:
         return frozenset(newest.card.trained_on)
     if newest.card.data.digest == dataset.digest():
-        return frozenset()  # the same photos in the same splits: none that tests now trained then
+        return frozenset()  # same photos in the same splits, so no test photo was a training photo
     return None
 
 
@@ -161,18 +162,18 @@ def _by_cross_validation(
 ) -> Comparison | None:
     judged = newest.card.judged
     answers = judged.get("answers", {})
-    # Cards of before tell only who was right, by the labels of that time.
+    # Older cards record only which photos were right, by the labels of that time.
     right = dict.fromkeys(judged.get("wrong", ()), False) | dict.fromkeys(judged.get("right", ()), True)
     names = [short(photo.identity) for photo in judgement.photos]
     right |= {name: answers[name] == target for name, target in zip(names, judgement.targets) if name in answers}
     both = np.array([name in right for name in names], bool)
     if not both.any():
-        print(f"{newest.id} was not judged by these photos, so it cannot be compared.")
+        print(f"{newest.id} was not evaluated on these photos, so it cannot be compared.")
         return None
     photos = [photo for photo, one in zip(judgement.photos, both) if one]
     before = np.array([right[name] for name in names if name in right], bool)
     now = judgement.right[both]
-    return _compared(newest, dataset, photos, before, now, backbone, "photos that both were judged by")
+    return _compared(newest, dataset, photos, before, now, backbone, "photos that both were evaluated on")
 
 
 def _compared(
@@ -194,7 +195,7 @@ def _compared(
 
 
 def _differences(newest: Bundle, backbone: Backbone) -> tuple[tuple[str, str, str], ...]:
-    """(what, before, now) of what a person sets beside the photos."""
+    """Return (what, before, now) for each setting that differs."""
     before, now = (
         {
             "backbone": architecture.name + (", unfrozen" if fine_tuned else ""),
@@ -210,9 +211,10 @@ def _differences(newest: Bundle, backbone: Backbone) -> tuple[tuple[str, str, st
 
 
 def features_by(version: Bundle, photos: list[Photo]) -> np.ndarray:
-    """What a saved version sees in `photos`, float32 (n, size): by the engine that trained it, or else by TensorFlow.
+    """Compute a saved version's features of `photos`, float32 (n, size), with the engine of its training, or else with
+    TensorFlow.
 
-    Raises UserError where it cannot run here.
+    Raises UserError if its backbone cannot run here.
     """
     backbone = version.backbone()
     try:

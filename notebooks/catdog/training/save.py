@@ -1,4 +1,4 @@
-"""From the results of training to a saved model: its card, its golden photos, its files."""
+"""How training results become a saved model: its card, its golden photos, its files."""
 
 import io
 import platform
@@ -28,19 +28,20 @@ from .evaluation import Judgement
 from .pruned_models import Candidate
 from .trained_head import TrainedHead
 
-_GOLDEN_SEEDS = range(1000, 1012)  # drawings that no training set of drawings holds
+_GOLDEN_SEEDS = range(1000, 1012)  # of drawings that are in no training set of drawings
 _GOLDEN = 6
-_CLEAR = 0.3  # by how much the first class must lead
+_CLEAR = 0.3  # the smallest lead of the most probable class
 _LIBRARIES = ("tensorflow", "keras", "numpy", "pillow")
-_REMEMBERED = 5_000  # photos that trained a model and that its card names: some 130 KB
+_REMEMBERED = 5_000  # the most training photos that a card names: about 130 KB
 
 
 class TrainingPhotos(Protocol):
-    """What a card says of the photos of a model; a `Dataset` says it, and what was counted without holding all of them.
+    """What a card needs to know about a model's photos. Implemented by `Dataset`, and by counts of photos too numerous
+    for one.
 
     Attributes:
-        name, classes, synthetic: as a `Dataset` has them.
-        n_excluded: how many files are not used.
+        name, classes, synthetic: as in a `Dataset`.
+        n_excluded: number of files that are not used.
     """
 
     @property
@@ -53,15 +54,15 @@ class TrainingPhotos(Protocol):
     def n_excluded(self) -> int: ...
 
     def counts(self) -> Mapping[str, Mapping[str, int]]:
-        """Split → class → number of photos."""
+        """Return split → class → number of photos."""
         ...
 
     def digest(self) -> str:
-        """Identifies the photos with their classes and splits, sha256, hex."""
+        """Return the SHA-256 of the photos with their classes and splits, hex."""
         ...
 
     def of(self, split: str) -> Sequence[Photo]:
-        """The photos of one split; none where there are too many to name each."""
+        """Return the photos of one split; none if there are too many to name each."""
         ...
 
 
@@ -79,22 +80,21 @@ def save_model(
 ) -> Bundle:
     """Save a trained head as a new version of `name`.
 
-    Where the newest version has the same data and the same last layer, that one is returned, and gets no more than the
-    complete network that is asked for and that it lacks.
+    If the newest version has the same data and the same last layer, return that version instead, and add only files of
+    the complete network that are requested and missing.
 
     Args:
-        name: the model's name; with nothing, the dataset's.
-        engines: they compute the golden photos, and are checked once more as seen through the new last layer.
+        name: the model's name; empty for the dataset's.
+        engines: compute the golden photos, and are checked again with the new last layer.
         pruned: the pruned model to save with it, if any.
         save_keras: write the complete network for other tools, as `model.keras`; `save_h5`: as `model.h5`.
-        unless_worse: than the version before it; then that one stays the newest, and it is said. A comparison by photos
-            that may have trained that version keeps nothing from being saved.
-        judgement: whose answers the next version may be compared with. With one, the card also names the photos that
-            trained, so that the next comparison can leave them out.
+        unless_worse: a comparison with the newest version. If the new model is worse, print that, and keep the newest
+            version. Ignored if its photos may have trained that version.
+        judgement: answers that the next version can be compared with. If given, the card also names the training
+            photos, so that the next comparison can exclude them.
 
     Raises:
-        UserError: a model trained on drawings was to be saved under the name of a model of photos; or something cannot
-            be written.
+        UserError: models trained on drawings and on photos cannot share a name; or a file cannot be written.
     """
     name = name or dataset.name
     newest = bundle.newest(name)
@@ -103,7 +103,7 @@ def save_model(
         kinds = ("photos", "drawings") if dataset.synthetic else ("drawings", "photos")
         raise UserError(
             "model-name-taken",
-            "The model {} was trained on {}, these are {}: set MODEL_NAME to another name.".format(name, *kinds),
+            "The model {} was trained on {}, but these are {}: set MODEL_NAME to another name.".format(name, *kinds),
         )
     if newest and _is_the_same(newest, dataset, trained.calibrated, engines, pruned) and _may_hold(newest, complete):
         print(f"Nothing has changed since {newest.id}: it stays the newest version.")
@@ -124,28 +124,29 @@ def save_model(
 
 
 def _may_hold(version: Bundle, files: Sequence[str]) -> bool:
-    """Whether `files` may be added: the card says what can load them, and that of another release may say otherwise."""
+    """Tell whether `files` can be added. The card of another release may name other tools that can load them."""
     return not files or version.card.loads_in == LOADS_IN
 
 
 def _with_files(version: Bundle, engines: EngineSelection, files: Sequence[str]) -> Bundle:
-    """`version`, with the complete network as those of `files` that it lacks."""
+    """Return `version` after adding the complete network as each of `files` that is missing."""
     if not all((version.folder / file).exists() for file in files):
-        from ..models.keras_export import add_keras_files  # which takes Keras along, seconds that nothing else needs
+        from ..models.keras_export import add_keras_files  # loads Keras, which takes seconds
 
         add_keras_files(version, engines.reference.model, files)
     return version
 
 
 def golden_photos(preprocessing: Preprocessing = PREPROCESSING) -> np.ndarray:
-    """Drawings, uint8 (24, pixels, pixels, 3): ours to publish, whatever a model was trained on."""
+    """Return drawings, uint8 (24, pixels, pixels, 3), which can be published whatever a model was trained on."""
     return np.stack([_prepared(label, seed, preprocessing) for seed in _GOLDEN_SEEDS for label in CLASSES])
 
 
 def _golden(engines: EngineSelection, head: Head) -> tuple[np.ndarray, np.ndarray]:
-    """A few drawings and the model's probabilities: of every class that it sees in drawings, some of which it is sure
-    and some less, since what always gives one answer must not pass. None near a tie, where a correct engine may differ.
-    """
+    """Return a few drawings and the model's probabilities for them.
+
+    They cover every class that the model sees in drawings, with more and less certain answers, so an engine that always
+    gives one answer does not pass. None is near a tie, where a correct engine may differ."""
     photos = golden_photos(engines.backbone.architecture.preprocessing)
     probabilities = head.probabilities(engines.exact_features(photos))
     second, first = np.sort(probabilities, axis=1)[:, -2:].T
@@ -185,13 +186,14 @@ def _is_the_same(
 
 
 def _nearly_equal(a: np.ndarray, b: np.ndarray) -> bool:
-    """Up to what another order of summing does, relative to the largest value: a kernel's values are small."""
+    """Tell whether arrays are equal but for another order of summation. The tolerance is relative to the largest value,
+    since a kernel's values are small."""
     return a.shape == b.shape and float(np.abs(a - b).max()) <= 1e-3 * float(np.abs(a).max())
 
 
 def _trained_on(dataset: TrainingPhotos) -> tuple[str, ...] | None:
-    """The photos that trained, by what they are recognised by; None where there are very many. Those for validation are
-    among them: they train the last layer, or choose what block 5 learns."""
+    """Return the short identities of the training photos; None if there are too many. They include validation photos,
+    since those train the last layer, or choose what block 5 learns."""
     photos = [*dataset.of(TRAIN), *dataset.of(VALID)]
     return tuple(short(photo.identity) for photo in photos) if len(photos) <= _REMEMBERED else None
 

@@ -1,4 +1,4 @@
-"""The saved versions of a model, each judged by the test photos of today."""
+"""The saved versions of a model, each evaluated on the current test photos."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -23,20 +23,20 @@ _MOST_LETTERS = 300  # of a reason
 def versions_on(
     dataset: Dataset, name: str = "", features: np.ndarray | None = None, backbone: Backbone | None = None
 ) -> str:
-    """Judge the newest ten versions of the model `name` by the test photos of `dataset`, so that they can be compared.
+    """Return a table of the newest ten versions of the model `name`, evaluated on the test photos of `dataset`.
 
-    The table has the columns of `listing.versions_table`. How right a version is, with the 95 % interval, is said for
-    those test photos of today that did not train it. A version with other classes is left out. One that cannot be
-    judged has a line, too, and the reason stands below.
+    The table has the columns of `listing.versions_table`. Accuracy, with its 95 % interval, is for the current test
+    photos that did not train the version. Versions with other classes are skipped. A version that cannot be evaluated
+    has a line, too, with the reason below the table.
 
     Args:
-        name: the model's; with nothing, the dataset's.
-        features: float32 (n, size) of the test photos, in the order of `dataset.of("test")`, by `backbone`. Versions
-            with that backbone need no others; for each other backbone, they are computed once and kept.
+        name: the model's; empty for the dataset's.
+        features: float32 (n, size) of the test photos, in the order of `dataset.of("test")`, computed by `backbone`.
+            Versions with that backbone reuse them; for each other backbone, features are computed once and cached.
     """
     photos = dataset.of(TEST)
     if not photos:
-        return "There are no test photos to judge by: add more."
+        return "There are no test photos, so versions cannot be judged: add more photos."
     seen = _Seen(photos)
     if features is not None and backbone is not None:
         seen.add(features, backbone.fingerprint, backbone.architecture)
@@ -49,7 +49,7 @@ def versions_on(
 
 
 class _Seen:
-    """What backbones see in the same photos, computed once for each."""
+    """Features of the same photos by several backbones, computed once for each."""
 
     def __init__(self, photos: list[Photo]):
         self._photos = photos
@@ -59,12 +59,13 @@ class _Seen:
         self._known[fingerprint, architecture] = features
 
     def by(self, version: Bundle) -> np.ndarray:
-        """Float32 (n, size). Raises UserError where the version's backbone cannot run here: not tried a second time."""
+        """Return the features for a version, float32 (n, size). Raises UserError if its backbone cannot run here, and
+        does not try that again."""
         key = version.card.backbone.fingerprint, version.architecture
         if key not in self._known:
             try:
                 self.add(features_by(version, self._photos), *key)
-            except BundleRefused:  # of this version alone
+            except BundleRefused:  # concerns this version only
                 raise
             except UserError as error:
                 self.add(error, *key)
@@ -75,7 +76,7 @@ class _Seen:
 
 
 def _with_classes(name: str, classes: tuple[str, ...]) -> Iterator[Path]:
-    """Versions with these classes, the newest first, and those whose card cannot be read."""
+    """Yield versions with these classes, and those whose card cannot be read, newest first."""
     for folder in bundle.versions(name):
         try:
             is_comparable = read_card(folder).classes == classes
@@ -86,14 +87,14 @@ def _with_classes(name: str, classes: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _judged(folder: Path, dataset: Dataset, seen: _Seen) -> tuple[str, str, str]:
-    """(how right a version is, by what that was judged, why that cannot be said)."""
+    """Return (a version's accuracy, the photos that it was measured on, why it could not be measured)."""
     try:
         version = bundle.read(folder)
         unseen, is_known = unseen_by(version, dataset)
         if not unseen.any():
-            return "", "none: all test photos trained it", ""
+            return "", "none: it was trained on all test photos", ""
         answers = version.head.logits(seen.by(version)[unseen]).argmax(axis=1)
-    except Exception as error:  # of one version, which must not hide the others
+    except Exception as error:  # one bad version must not hide the others
         code = f" [{error.code}]" if isinstance(error, UserError) else ""
         reason = f"{folder.parent.name}/{folder.name} cannot be judged: {first_line(error, _MOST_LETTERS)}{code}"
         return "", f"cannot be judged{code}", reason
@@ -104,5 +105,5 @@ def _judged(folder: Path, dataset: Dataset, seen: _Seen) -> tuple[str, str, str]
 def _share(right: int, judged: int, photos: int, is_known: bool) -> tuple[str, str]:
     low, high = wilson(right, judged)
     by = f"{judged:,} test photos" if judged == photos else f"{judged:,} of {photos:,} test photos"
-    doubt = "" if is_known else ", which may have trained it"
+    doubt = "" if is_known else ", perhaps trained on them"
     return f"{right / judged:.1%} ({low:.1%} to {high:.1%})", f"{by}{doubt}"

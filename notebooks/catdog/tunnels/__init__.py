@@ -1,4 +1,4 @@
-"""A link to a local port, for everybody or for a local network."""
+"""Links to a local port, public or within a local network."""
 
 from .. import packages, paths
 from ..errors import UserError
@@ -38,23 +38,23 @@ def open_tunnel(
 ) -> Tunnel:
     """Open a link to `port` of this machine, and keep it open.
 
-    Called again with the same arguments, the tunnel that works stays; otherwise the one before is closed first. A
-    link for others is returned only when its URL has answered with the service's own mark.
+    A second call with the same arguments keeps a working tunnel; otherwise the previous one is closed first. A link for
+    others is returned only once the service itself has answered at its URL.
 
     Args:
-        provider: "ngrok", through its SDK; "cloudflared", without an account; "flask-ngrok", the compatibility way;
-            "lan", for devices in this machine's local network, without encryption; "colab", a preview for the
-            notebook's owner alone; "none", this machine only; or "auto": ngrok where there is a token and it works,
-            else the preview or this machine, with a line that says what to do.
+        provider: "ngrok", through its SDK; "cloudflared", without an account; "flask-ngrok", for compatibility; "lan",
+            for devices in this machine's local network, without encryption; "colab", a preview for the notebook's owner
+            only; "none", this machine only; or "auto": ngrok if there is a token and it works, else the preview or this
+            machine, with a line that says what to do.
         name: whose link it is, "backend" or "page"; one process has one of each.
-        token: ngrok's authtoken; empty looks for NGROK_AUTHTOKEN in the environment and in Colab's secrets, and with
-            the provider "ngrok" or "flask-ngrok" asks for it where somebody sits at the notebook.
-        domain: a domain that your ngrok account holds, as a bare host; empty takes the account's dev domain.
-        timing: how long to wait for what.
+        token: ngrok's authtoken. If empty, NGROK_AUTHTOKEN from the environment or Colab's secrets is used; with the
+            provider "ngrok" or "flask-ngrok", an interactive notebook asks for a missing one.
+        domain: a domain of your ngrok account, as a bare host; empty for the account's dev domain.
+        timing: timeouts and intervals.
 
     Raises:
         UserError: the provider is unknown, its token is missing, nothing listens on the port, or there is no link.
-            "auto" raises for the port alone.
+            "auto" raises only for the port.
     """
     require_provider(provider)
     if provider != "auto":
@@ -67,7 +67,7 @@ def open_tunnel(
 
 
 def require_provider(provider: str) -> None:
-    """Raises UserError for a provider that is unknown, or that cannot work here."""
+    """Raise UserError for a provider that is unknown, or that cannot work here."""
     if provider not in PROVIDERS:
         raise UserError("setting-tunnel", f'TUNNEL is "{provider}", but must be one of {", ".join(PROVIDERS)}.')
     if provider == link.LAN and paths.on_colab():
@@ -78,18 +78,19 @@ def require_provider(provider: str) -> None:
 
 
 def tunnel_of(name: str = "backend") -> Tunnel | None:
-    """Return the link that this process has open under `name`; None when there is none."""
+    """Return this process' open link called `name`; None if there is none."""
     return _open.get(name)
 
 
 def close_tunnel(name: str = "backend") -> None:
-    """Close the link that this process has open under `name`; nothing open is fine."""
+    """Close this process' link called `name`, if it is open."""
     if name in _open:
         _open.pop(name).close()
 
 
 def run_with_ngrok(app, token: str = "") -> None:
-    """See `flask_ngrok.run_with_ngrok`: the original project's two lines, `run_with_ngrok(app)` and `app.run()`."""
+    """Support the original project's two lines, `run_with_ngrok(app)` and `app.run()`: see
+    `flask_ngrok.run_with_ngrok`."""
     _flask_ngrok().run_with_ngrok(app, token)
 
 
@@ -106,7 +107,7 @@ def _settings(port: int, provider: str, token: str, domain: str, timing: Timing,
 
 
 def _bare_host(domain: str) -> str:
-    """What people paste may have https:// before it and a slash behind."""
+    """Strip https:// and a final slash, which people often paste with a domain."""
     return domain.strip().removeprefix("https://").removeprefix("http://").rstrip("/")
 
 
@@ -171,9 +172,9 @@ def _connected(settings: Settings) -> Connection:
 
 
 def _refuse_to_collide(name: str, settings: Settings) -> None:
-    """A free ngrok account has one domain: say who has it before ngrok refuses without saying.
+    """Raise UserError if another notebook's link, known from its link file, answers on the same domain now.
 
-    Raises UserError when another notebook's link, known by its link file, answers on the same domain now.
+    A free ngrok account has one domain, and ngrok's own refusal does not say who uses it.
     """
     if settings.provider not in _WITH_TOKEN:
         return
@@ -181,7 +182,7 @@ def _refuse_to_collide(name: str, settings: Settings) -> None:
         known = link.read(other)
         same_domain = known.get("provider") in _WITH_TOKEN and known.get("domain") == settings.domain
         if same_domain and not (other == name and known.get("instance") == link.INSTANCE) and link.answers(known, 5):
-            shown_too = ", which shows the page, too" if other == "backend" else ""
+            shown_too = ", which also shows the page" if other == "backend" else ""
             raise UserError(
                 "ngrok-address-taken",
                 f"A free ngrok account has one address, and {known['url']} leads to the {other} of another notebook"

@@ -1,4 +1,4 @@
-"""ngrok's authtoken: where it comes from. It is never printed, and kept nowhere but in this process' memory."""
+"""ngrok's authtoken, and where to find it. It is never printed, and only kept in this process' memory."""
 
 import getpass
 
@@ -6,16 +6,16 @@ from .. import paths, settings
 
 NAME = "NGROK_AUTHTOKEN"
 PAGE = "dashboard.ngrok.com/get-started/your-authtoken"
-_last: list[str] = []  # for when Colab does not hand over its secret a second time, its tab being asleep
+_last: list[str] = []  # Colab does not return its secret a second time while its tab is asleep
 
 
 def get_one() -> str:
-    """Where to get a token, and what to do with it here."""
+    """Return a sentence about where to get a token, and what to do with it here."""
     return f"Get your free authtoken at {PAGE}: {what_to_do_with_it()}."
 
 
 def what_to_do_with_it() -> str:
-    """On Colab it is a secret; elsewhere an environment variable, or typed where Jupyter asks."""
+    """Return how to pass a token here: on Colab a secret, elsewhere an environment variable or Jupyter's input."""
     if paths.on_colab():
         return f"put it into the Colab secret {NAME} (key icon on the left), and run this cell again"
     return (
@@ -25,10 +25,10 @@ def what_to_do_with_it() -> str:
 
 
 def find_token(given: str = "", ask: bool = False) -> tuple[str, str]:
-    """(token, why there is none): the given one, else from environment or Colab's secrets, else the last one found.
+    """Return (token, why there is none): the given one, else from environment or Colab's secrets, else the last one.
 
     Args:
-        ask: where none is found, ask for it in a field that does not show it, if there is somebody to ask.
+        ask: if none is found, ask for it in a hidden input field, if the notebook is interactive.
     """
     if given.strip():
         return settings.clean_token(given)
@@ -42,7 +42,7 @@ def find_token(given: str = "", ask: bool = False) -> tuple[str, str]:
 
 
 def forget() -> None:
-    """ngrok has refused the last token."""
+    """Forget the last token, which ngrok has refused."""
     _last.clear()
 
 
@@ -50,8 +50,8 @@ def _typed() -> tuple[str, str]:
     try:
         from IPython import get_ipython
 
-        if getattr(get_ipython(), "kernel", None):  # elsewhere getpass would wait at a terminal for nobody
+        if getattr(get_ipython(), "kernel", None):  # elsewhere getpass would wait at a terminal with nobody there
             return settings.clean_token(getpass.getpass(f"Your authtoken from {PAGE} (it will not be shown): "))
-    except Exception:  # nobody there: nbclient's kernels raise a class of ipykernel's own
+    except Exception:  # not interactive: nbclient's kernels raise one of ipykernel's own classes
         pass
     return "", ""

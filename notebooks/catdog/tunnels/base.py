@@ -1,4 +1,4 @@
-"""What every way to a public link has in common."""
+"""The interface that all tunnel providers share."""
 
 from dataclasses import dataclass
 
@@ -7,19 +7,20 @@ from ..errors import UserError
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a link waits, all in seconds.
+    """Timeouts and intervals of a link, all in seconds.
 
     Attributes:
-        ngrok: for an answer of ngrok's servers.
+        ngrok: for an answer from ngrok's servers.
         program: for the address that cloudflared or ngrok's agent prints.
-        settle: before a name that was just made is asked for.
-        beat: between ngrok's heartbeats, and for each; silent: without one, until the line counts as dead.
-        look: between two looks at the connection.
+        settle: before the first lookup of a new name.
+        beat: between ngrok's heartbeats, and for each; silent: without one, until the connection counts as dead.
+        look: between two checks of the connection.
         probe: between two requests to the public address while it works, at most 4,300 of ngrok's 20,000 a month;
             probe_down: while it does not.
-        first_answer, answer, quick_answer: for the public address, when it is new, later, and where a person waits.
+        first_answer, answer, quick_answer: for the public address, when it is new, later, and while a person waits.
         doubts: before each request to the public address once it is in doubt, the first at once.
-        pauses: before each further try to open the link again; the last one stays. long_pause: where haste is no use.
+        pauses: before each further attempt to reopen the link; the last one repeats. long_pause: if a quick attempt
+            cannot help.
     """
 
     ngrok: float = 8
@@ -39,7 +40,8 @@ class Timing:
 
 
 class LinkRefused(UserError):
-    """There is no link; `provider_code` is the provider's own, such as "ERR_NGROK_334", where it gave one."""
+    """Error for a link that could not be opened or fails. `provider_code` is the provider's own, such as
+    "ERR_NGROK_334", if it gave one."""
 
     def __init__(self, code: str, message: str, provider_code: str = ""):
         super().__init__(code, message)
@@ -47,25 +49,25 @@ class LinkRefused(UserError):
 
 
 class Connection:
-    """What a provider has opened: `url` leads to this machine until `close()`, unless something happens to it."""
+    """A provider's open connection: `url` leads to this machine until `close()`, or until the connection fails."""
 
     registered = False  # whether the provider itself says that the link is up
-    remark = ""  # what to say to who opens it
+    remark = ""  # to print for the person who opens it
 
     def __init__(self, url: str):
         self.url = url
 
     def error(self) -> str:
-        """Why it is dead, as a sentence; empty as far as is known it lives."""
+        """Return why the connection is dead, as a sentence; empty if it seems to work."""
         return ""
 
     def suspect(self) -> str:
-        """Why somebody should look whether its URL still answers; said once, then empty again."""
+        """Return a reason to check whether the URL still answers; each reason only once. Empty if there is none."""
         return ""
 
     def close(self) -> None:
-        """End it, within seconds even where the other side is silent. Closing twice is fine."""
+        """Close the connection, within seconds even if the other side does not answer. Idempotent."""
 
     def discard(self) -> None:
-        """End it, and do not trust what it stood on: its URL never led here."""
+        """Close the connection, and do not reuse what it was based on, since its URL never led here."""
         self.close()

@@ -1,4 +1,4 @@
-"""A link through Cloudflare's quick tunnels: no account, a random address, no promise that it lasts."""
+"""A link through Cloudflare's quick tunnels: no account, a random address, and no guarantee that it lasts."""
 
 import os
 import re
@@ -17,16 +17,16 @@ from .processes import end
 
 _URL = re.compile(r"https://(?!api\.)[a-z0-9-]+\.trycloudflare\.com")
 _REGISTERED = re.compile(r"Registered tunnel connection|Connection [0-9a-f-]+ registered", re.IGNORECASE)
-_REGISTERED_SECONDS = 15  # after the address is told; who asks for a name too early is told for long that there is none
+_REGISTERED_SECONDS = 15  # after the address is printed; after an early lookup, resolvers cache that it does not exist
 _BUSY = re.compile(r"\b429\b|\b1015\b|Too Many Requests")
 
 
 class CloudflaredConnection(Connection):
-    """A process of Cloudflare's own program, whatever else that is set to on this machine.
+    """A process of Cloudflare's own program, independent of the program's configuration on this machine.
 
     Raises:
-        LinkRefused: Cloudflare is busy, the program ended, or said no address within `seconds`.
-        UserError: the program cannot be had.
+        LinkRefused: Cloudflare is busy, the program ended, or it gave no address within `seconds`.
+        UserError: the program is not available.
     """
 
     def __init__(self, port: int, seconds: float = 30, settle: float = 3):
@@ -70,15 +70,15 @@ class CloudflaredConnection(Connection):
         if _BUSY.search(said):
             return LinkRefused(
                 "link-refused",
-                "Cloudflare gives out no more quick tunnels just now: try again in some minutes, or take a free ngrok "
-                "account (TUNNEL=ngrok).",
+                "Cloudflare is not creating more quick tunnels right now: try again in a few minutes, or use a free "
+                "ngrok account (TUNNEL=ngrok).",
                 "429",
             )
-        last = f' Its last words: "{self._said[-1]}".' if self._said else ""
+        last = f' Its last message: "{self._said[-1]}".' if self._said else ""
         return LinkRefused(
             "link-timeout",
-            f"cloudflared gave no address within {seconds:g} s: look whether this machine reaches the internet, "
-            f"and run this cell again.{last}",
+            f"cloudflared gave no address within {seconds:g} s: check that this machine can reach the internet, and "
+            f"run this cell again.{last}",
         )
 
     def error(self) -> str:
@@ -90,13 +90,13 @@ class CloudflaredConnection(Connection):
 
 
 def executable() -> str:
-    """The program: `CLOUDFLARED_PATH`, else the one on the PATH, else Cloudflare's own download of it.
+    """Return the program's path: `CLOUDFLARED_PATH`, else the one on the PATH, else a download from Cloudflare.
 
-    Raises UserError when there is none and it cannot be downloaded.
+    Raises UserError if there is none and it cannot be downloaded.
     """
     if named := os.environ.get("CLOUDFLARED_PATH"):
         if not os.access(named, os.X_OK):
-            raise UserError("link-program", f"CLOUDFLARED_PATH names {named}, which is not a program.")
+            raise UserError("link-program", f"CLOUDFLARED_PATH is {named}, which is not a program.")
         return named
     return shutil.which("cloudflared") or _downloaded()
 

@@ -1,8 +1,8 @@
-"""The compatibility way: the package flask-ngrok, made to work with today's ngrok.
+"""The compatibility provider: the package flask-ngrok, made to work with today's ngrok.
 
-flask-ngrok 0.0.25 runs an agent from a folder of its own, on port 5000 and without a token; it downloads one that ngrok
-refuses, makes it unreadable, waits one second for it and turns its https address into http. Its code runs here as it
-is, between better parts: https://github.com/gstaff/flask-ngrok/issues/6, 10, 12, 13, 20, 21, 28.
+flask-ngrok 0.0.25 runs an agent from its own folder, on port 5000 and without a token. It downloads a version that
+ngrok refuses, makes it unreadable, waits one second for it and turns its https address into http. Its code runs here
+unchanged, but with these parts replaced: https://github.com/gstaff/flask-ngrok/issues/6, 10, 12, 13, 20, 21, 28.
 """
 
 import os
@@ -27,19 +27,19 @@ from .processes import end
 _RUN, _START = flask_ngrok._run_ngrok, flask_ngrok.start_ngrok
 _API = "http://localhost:4040/api/tunnels"  # where flask-ngrok looks
 _PAUSE = 0.1
-_LOG = "log"  # what the agent says, in a folder of its own
+_LOG = "log"  # the agent's output, in a temporary folder
 WORD = (
-    "This is the compatibility way, through the package flask-ngrok and ngrok's agent: it works, but TUNNEL=ngrok "
-    "mends its link faster."
+    "This link uses the package flask-ngrok and ngrok's agent, for compatibility. It works, but TUNNEL=ngrok repairs a "
+    "broken link faster."
 )
 
 
 class FlaskNgrokConnection(Connection):
-    """The agent, as flask-ngrok starts it, leading to `port`.
+    """The agent, as flask-ngrok starts it, with a link to `port`.
 
     Raises:
-        LinkRefused: ngrok says no, or the agent gave no address within `seconds`.
-        UserError: the agent cannot be had, or another one runs on this machine.
+        LinkRefused: ngrok refused the link, or the agent gave no address within `seconds`.
+        UserError: the agent is not available, or another one runs on this machine.
     """
 
     remark = WORD
@@ -61,14 +61,14 @@ class FlaskNgrokConnection(Connection):
 
 
 def run_with_ngrok(app, token: str = "") -> None:
-    """flask-ngrok's own `run_with_ngrok(app)`: `app.run()` then opens a link, too, and prints it.
+    """Make `app.run()` also open a link, and print it, like flask-ngrok's own `run_with_ngrok(app)`.
 
-    Other than there, `app.run` takes its arguments, any port among them.
+    Unlike there, `app.run` keeps its arguments, including any port.
 
     Args:
-        token: ngrok's authtoken; empty looks for it where `open_tunnel` does.
+        token: ngrok's authtoken; if empty, it is looked for as in `open_tunnel`.
 
-    Raises UserError when there is no token.
+    Raises UserError if there is no token.
     """
     found, _ = authtoken.find_token(token, ask=True)
     if not found:
@@ -81,7 +81,7 @@ def run_with_ngrok(app, token: str = "") -> None:
 
     def run(host: str | None = None, port: int | None = None, debug: bool | None = None, **more) -> None:
         port = port or 5000
-        options.update(more, host=host, port=port, debug=debug, use_reloader=False)  # or two agents
+        options.update(more, host=host, port=port, debug=debug, use_reloader=False)  # else two agents start
         agent = _Agent(port, found, "", Timing().program)
         _put_parts_around(agent)
         print(WORD)
@@ -94,7 +94,7 @@ def run_with_ngrok(app, token: str = "") -> None:
 
 
 class _Agent:
-    """ngrok's agent as a process; stands in for `subprocess` and `time` in flask-ngrok."""
+    """ngrok's agent as a process; replaces `subprocess` and `time` in flask-ngrok."""
 
     def __init__(self, port: int, token: str, domain: str, seconds: float):
         self._seconds = seconds
@@ -104,7 +104,7 @@ class _Agent:
         self._folder: Path | None = None
 
     def start(self, command: list[str]) -> subprocess.Popen:
-        """In place of Popen: flask-ngrok's command knows only port 5000, and of no token."""
+        """Start the agent, in place of Popen, since flask-ngrok's command has a fixed port 5000 and no token."""
         _refuse_a_second_agent()
         folder = self._folder = Path(tempfile.mkdtemp(prefix="ngrok-agent-"))
         with (folder / _LOG).open("wb") as log:
@@ -118,7 +118,7 @@ class _Agent:
         return self._process
 
     def wait(self, seconds: float) -> None:
-        """In place of sleep(1): until the agent has its address."""
+        """Wait until the agent has its address, in place of sleep(1)."""
         deadline = time.monotonic() + self._seconds
         while not _addresses():
             if not self.alive or time.monotonic() > deadline:
@@ -138,7 +138,7 @@ class _Agent:
             return LinkRefused("link-refused", ngrok_errors.explain(code, said[-300:]), code)
         return LinkRefused(
             "link-timeout",
-            f"ngrok's agent gave no address within {self._seconds:g} s: look whether this machine reaches the "
+            f"ngrok's agent gave no address within {self._seconds:g} s: check that this machine can reach the "
             f"internet. {said[-300:].strip()}",
         )
 
@@ -150,7 +150,7 @@ class _Agent:
 
 
 def _put_parts_around(agent: _Agent) -> None:
-    """flask-ngrok's code stays; what it calls is exchanged for what works."""
+    """Replace the functions that flask-ngrok calls with working ones; its own code stays unchanged."""
     place_agent()
     flask_ngrok.os = SimpleNamespace(chmod=lambda path, mode: os.chmod(path, 0o755))  # 777 there is decimal
     flask_ngrok.subprocess = SimpleNamespace(Popen=agent.start)
@@ -160,7 +160,8 @@ def _put_parts_around(agent: _Agent) -> None:
 
 
 def _start_or_say_why() -> None:
-    """On flask-ngrok's own thread, where an exception would be a traceback under some other cell."""
+    """Start the agent, and print a UserError: on flask-ngrok's own thread, it would be a traceback under another
+    cell."""
     try:
         _START()
     except UserError as error:
@@ -168,14 +169,14 @@ def _start_or_say_why() -> None:
 
 
 def place_agent() -> Path:
-    """ngrok's agent where flask-ngrok looks for it: a copy of `NGROK_PATH`, else one that pyngrok downloads.
+    """Put ngrok's agent where flask-ngrok looks for it: a copy of `NGROK_PATH`, else one that pyngrok downloads.
 
-    Raises UserError when there is none to be had.
+    Raises UserError if neither is available.
     """
     target = Path(tempfile.gettempdir()) / "ngrok" / ("ngrok.exe" if platform.system() == "Windows" else "ngrok")
     if named := os.environ.get("NGROK_PATH"):
         if not os.access(named, os.X_OK) or not Path(named).is_file():
-            raise UserError("link-program", f"NGROK_PATH names {named}, which is not a program.")
+            raise UserError("link-program", f"NGROK_PATH is {named}, which is not a program.")
         _put(target, lambda part: shutil.copy(named, part))
     elif not _current(target):
         _put(target, _download)
@@ -183,7 +184,7 @@ def place_agent() -> Path:
 
 
 def _current(agent: Path) -> bool:
-    """What flask-ngrok once downloaded there is of version 2, and not to be run by its owner."""
+    """Tell whether the agent is usable. One that flask-ngrok itself downloaded is version 2, and not executable."""
     try:
         said = subprocess.run([agent, "version"], capture_output=True, text=True, timeout=10).stdout
     except (OSError, subprocess.SubprocessError):
@@ -192,7 +193,8 @@ def _current(agent: Path) -> bool:
 
 
 def _put(target: Path, write: Callable[[Path], object]) -> None:
-    """Beside it first: a running agent's file cannot be written over, and half a one must not be found."""
+    """Write to a temporary file first: a running agent's file cannot be overwritten, and no half-written one must be
+    found."""
     target.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         part = Path(folder) / target.name
@@ -209,8 +211,8 @@ def _download(target: Path) -> None:
     except (PyngrokError, OSError) as error:
         raise UserError(
             "link-not-downloaded",
-            f"ngrok's agent cannot be downloaded ({error}): set NGROK_PATH to one, or set TUNNEL to ngrok, which needs "
-            "none.",
+            f"ngrok's agent cannot be downloaded ({error}): set NGROK_PATH to one, or set TUNNEL to ngrok, which does "
+            "not need it.",
         ) from None
 
 
@@ -218,13 +220,13 @@ def _refuse_a_second_agent() -> None:
     if _addresses() is not None:
         raise UserError(
             "ngrok-agent-running",
-            "Another ngrok agent already runs on this machine (port 4040): stop it, or set TUNNEL to ngrok, which can "
-            "run beside it.",
+            "Another ngrok agent is already running on this machine (port 4040): stop it, or set TUNNEL to ngrok, "
+            "which can run beside it.",
         )
 
 
 def _addresses() -> list | None:
-    """What an agent on this machine serves; None where there is no agent."""
+    """Return the tunnels of an agent on this machine; None if there is no agent."""
     try:
         with link.session(_API) as session:
             return session.get(_API, timeout=2).json().get("tunnels", [])

@@ -1,4 +1,4 @@
-"""Addresses that are not public: of this machine, and Colab's preview, which only the notebook's owner can open."""
+"""Addresses that are not public: this machine's, and Colab's preview, which only the notebook's owner can open."""
 
 from .base import Connection, LinkRefused
 
@@ -10,7 +10,7 @@ def local_url(port: int) -> str:
 
 
 class ColabConnection(Connection):
-    """Colab's own proxy to `port`, for whoever has the notebook open. Raises LinkRefused where Colab gives none."""
+    """Colab's own proxy to `port`, for whoever has the notebook open. Raises LinkRefused if Colab gives no address."""
 
     def __init__(self, port: int):
         from google.colab import output
@@ -19,7 +19,7 @@ class ColabConnection(Connection):
             url = output.eval_js(f"google.colab.kernel.proxyPort({port})", timeout_sec=_ANSWER_SECONDS)
         except Exception as error:  # unrelated classes: the tab is closed, the browser refuses, no answer in time
             raise _no_preview(type(error).__name__) from None
-        if not isinstance(url, str) or not url:  # what Colab's package gives where nobody answers, as in VS Code
+        if not isinstance(url, str) or not url:  # Colab's package returns this if nobody answers, as in VS Code
             raise _no_preview("no answer")
         super().__init__(url.rstrip("/"))
 

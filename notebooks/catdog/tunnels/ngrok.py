@@ -1,8 +1,8 @@
 """A link through ngrok's own SDK.
 
-What the SDK (1.4 and 1.7) does with its sessions decides the shape of this: closed ones keep their connection, and
-ngrok counts them, so a healthy session is used again; after a failed reconnect they wait two minutes, and on a line
-that is silent without being cut for ever, so such a one is given up.
+The design follows from the SDK's sessions (1.4 and 1.7). A closed session keeps its connection, and ngrok counts it, so
+a healthy session is reused. After a failed reconnect, a session waits two minutes. On a connection that is silent but
+not cut, it waits for ever, so such a session is abandoned.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from .base import Connection, LinkRefused, Timing
 from .local import local_url
 
 _CLOSE_SECONDS = 2
-_TROUBLE = (TimeoutError, ValueError, RuntimeError)  # of which the SDK raises the second, and once closed the third
-_INTERNET = "look whether this machine reaches the internet"
+_TROUBLE = (TimeoutError, ValueError, RuntimeError)  # the SDK raises ValueError, and once closed, RuntimeError
+_INTERNET = "check that this machine can reach the internet"
 _sessions: dict[tuple[str, str], "_Session"] = {}  # by server and token
 
 
@@ -30,7 +30,7 @@ class NgrokConnection(Connection):
     """One endpoint.
 
     Raises:
-        LinkRefused: ngrok says no, or says nothing within some seconds.
+        LinkRefused: ngrok refused it, or did not answer in time.
         UserError: the SDK is not installed, or NGROK_CA_CERT cannot be read.
     """
 
@@ -68,7 +68,7 @@ class NgrokConnection(Connection):
 
 
 class _Session:
-    """A connection to ngrok, for all endpoints of this process that have the same token."""
+    """A connection to ngrok, shared by all endpoints of this process with the same token."""
 
     def __init__(self, key: tuple[str, str], builder, timing: Timing):
         self._key, self.cuts, self._lost, self._beat, self._timing = key, 0, False, time.monotonic(), timing
@@ -98,7 +98,7 @@ class _Session:
         return not self._lost and not self.silent
 
     def give_up(self) -> None:
-        """Or the SDK would one day bring it back, to fight with the next session over the address."""
+        """Close and forget the session, or the SDK may reconnect it later and take the address from the next one."""
         if _sessions.get(self._key) is self:
             del _sessions[self._key]
         with suppress(*_TROUBLE):
@@ -140,24 +140,26 @@ def _builder(server: str, token: str):
             builder.ca_cert(bytearray(Path(certificate).read_bytes()))
         except OSError as error:
             raise UserError(
-                "ngrok-certificate", f"NGROK_CA_CERT names {certificate}, which cannot be read ({error.strerror})."
+                "ngrok-certificate", f"NGROK_CA_CERT is {certificate}, which cannot be read ({error.strerror})."
             ) from None
     return builder
 
 
 def _refusal(error: Exception, token: str, timing: Timing) -> LinkRefused:
-    """The SDK raises ValueError(context, ngrok's words, code); without a code ngrok was not reached at all."""
+    """Turn an error into a LinkRefused. The SDK raises ValueError(context, ngrok's words, code); without a code, ngrok
+    was not reached at all."""
     if isinstance(error, TimeoutError):
         return LinkRefused("link-timeout", f"ngrok did not answer within {timing.ngrok:g} s: {_INTERNET}.")
     _, words, code = (*error.args, "", "", "")[:3]
     words = ngrok_errors.without(token, str(words))
     if not code:
-        return LinkRefused("link-unreachable", f"ngrok was not reached: {_INTERNET}. ({words.strip()})")
+        return LinkRefused("link-unreachable", f"ngrok could not be reached: {_INTERNET}. ({words.strip()})")
     return LinkRefused("link-refused", ngrok_errors.explain(code, words), code)
 
 
 async def _opened(opening: Callable, *arguments):
-    """What `opening` gives. Should it come when nobody waits any more, it is closed, or it would hold the address."""
+    """Return the result of `opening`. If it arrives after the caller stopped waiting, close it, or it would hold the
+    address."""
     coming = asyncio.ensure_future(opening(*arguments))
     try:
         return await asyncio.shield(coming)
@@ -177,7 +179,8 @@ async def _closed(part) -> None:
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    """The SDK's own: in a notebook a loop is already running, and there its calls would only return tasks."""
+    """Return the event loop for the SDK. A notebook already runs one, in which the SDK's calls would only return
+    tasks."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="ngrok", daemon=True).start()
     return loop

@@ -1,4 +1,4 @@
-"""Does a URL lead to the service that we started?"""
+"""Checks whether a URL leads to the service that this process started."""
 
 import time
 
@@ -12,16 +12,16 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
 
 
 def instance(url: str, seconds: float = 10) -> str:
-    """The `instance` that the suite's service at `url` tells in its /healthz.
+    """Return the `instance` in the /healthz of the service at `url`.
 
-    Raises LinkRefused when nothing answers within `seconds`, or something else does; with ngrok's own code
-    where ngrok has answered.
+    Raises LinkRefused if nothing answers within `seconds`, or something else does; with ngrok's own code if ngrok
+    itself answered.
     """
     with link.session(url) as session:
         try:
             answer = session.get(f"{url}/healthz", headers=link.headers(), timeout=seconds)
         except requests.RequestException as error:
-            # urllib3's, which requests wraps twice; a failure that is temporary says nothing about the name
+            # urllib3's error, which requests wraps twice; a temporary failure says nothing about the name
             if "NameResolutionError" in repr(error) and "Temporary failure" not in repr(error):
                 raise LinkRefused("link-name-unknown", f"{url} is not known to this machine's network.") from None
             raise LinkRefused("link-silent", f"{url} does not answer ({type(error).__name__}).") from None
@@ -34,16 +34,16 @@ def instance(url: str, seconds: float = 10) -> str:
 
 
 def expect(url: str, wanted: str, seconds: float) -> None:
-    """Raises LinkRefused where `url` does not lead to the service that tells `wanted`."""
+    """Raise LinkRefused if `url` does not lead to the service with the instance `wanted`."""
     if instance(url, seconds) != wanted:
         raise LinkRefused(
             "link-leads-elsewhere",
-            f"{url} leads to another notebook's service: stop that one, or give this one an address of its own.",
+            f"{url} leads to another notebook's service: stop that one, or use another address for this one.",
         )
 
 
 def wait_for(url: str, wanted: str, seconds: float) -> None:
-    """Like `expect`, but patient: a new address takes a moment to be known."""
+    """Repeat `expect` for up to `seconds`, since a new address takes a moment to be known."""
     deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while True:
         try:

@@ -6,7 +6,7 @@ _POLITE_SECONDS = 3
 
 
 def end(process: subprocess.Popen) -> None:
-    """Ask it to end, then make it. Ending twice is fine."""
+    """Terminate a process, and kill it if it does not end. Idempotent."""
     if process.poll() is None:
         process.terminate()
         try:

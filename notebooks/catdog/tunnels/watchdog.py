@@ -25,7 +25,7 @@ _log = logging.getLogger("catdog")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a tunnel was opened with: with the same again, a healthy one stays, whatever its timing."""
+    """The settings of a tunnel. A healthy tunnel is kept for equal settings, whatever its timing."""
 
     port: int
     provider: str
@@ -36,8 +36,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Status:
-    """`state` ("up", "down" or "closed") since when, with a sentence about it; `code` says as much to programs:
-    "works", "unverified", "changed", "reopening", "closed", or why it is down, one of `errors.CODES`."""
+    """A link's `state` ("up", "down" or "closed"), since when, with a sentence about it. `code` is the same for
+    programs: "works", "unverified", "changed", "reopening", "closed", or one of `errors.CODES` if it is down."""
 
     state: str
     code: str
@@ -48,8 +48,8 @@ class Status:
 class Tunnel:
     """An open link to a port of this machine.
 
-    The link file `name` says where it leads and whether it does. A link for others is watched: when it breaks, another
-    connection is opened, and should its URL be another one then, that is said.
+    The link file `name` holds its URL and whether it works. A link for others is watched: if it breaks, another
+    connection is opened, and a changed URL is printed.
 
     Args:
         connect: opens a connection.
@@ -63,7 +63,7 @@ class Tunnel:
         self._connect, self._instance = connect, _served_at(settings.port)
         self._status = Status(CLOSED, "closed", "The link is not open yet.")
         self._closing = threading.Event()
-        self._has_answered = False  # the connection of now, by its public address
+        self._has_answered = False  # whether the current connection has answered at its public address
         self._connection, told = self._opened(self._timing.first_answer)
         self._becomes(UP, *told)
         self._watchdog = threading.Thread(target=self._watch, name=f"watchdog of the {name}'s link", daemon=True)
@@ -75,7 +75,7 @@ class Tunnel:
 
     @property
     def url(self) -> str:
-        """What to open in a browser, without a slash at the end."""
+        """URL to open in a browser, without a slash at the end."""
         return self._connection.url
 
     @property
@@ -93,7 +93,7 @@ class Tunnel:
 
     @property
     def remark(self) -> str:
-        """What to say to who opens it, besides its URL."""
+        """Remark to print with the URL for the person who opens the link."""
         return self._connection.remark
 
     @property
@@ -102,12 +102,12 @@ class Tunnel:
 
     @property
     def service_url(self) -> str:
-        """Where a program on this machine reaches the service: by the link, if it is for others and known here."""
+        """URL of the service for programs on this machine: the link, if it is for others and its name is known here."""
         is_known = self.shared and self.status.code != _UNVERIFIED[0]
         return self.url if is_known else local_url(self.settings.port)
 
     def works(self) -> bool:
-        """Whether it is up and its URL leads to the port now."""
+        """Tell whether the link is up and its URL leads to the port now."""
         if self.status.state != UP or self._connection.error():
             return False
         try:
@@ -120,7 +120,7 @@ class Tunnel:
         return True
 
     def close(self) -> None:
-        """End the link and its watchdog; the link file says so. Closing twice is fine."""
+        """Close the link, end its watchdog, and record that in the link file. Idempotent."""
         if self._closing.is_set():
             return
         self._closing.set()
@@ -131,21 +131,21 @@ class Tunnel:
         self._status = Status(CLOSED, "closed", "The link is closed: run the cell that opens it again.")
 
     def _opened(self, seconds: float) -> tuple[Connection, tuple[str, str]]:
-        """(a connection, what is to be said of it)."""
+        """Return (a connection, its status code and detail)."""
         connection, self._has_answered = self._connect(), False
         if not self.shared:
             return connection, _WORKS
         try:
             return connection, self._asked(connection, probe.wait_for, seconds)
-        except BaseException:  # an interrupted cell, too, must leave nothing that holds the address
+        except BaseException:  # an interrupted cell must not leave anything that holds the address either
             connection.discard()
             raise
 
     def _asked(self, connection: Connection, ask: Callable, seconds: float) -> tuple[str, str]:
-        """What is to be said of a connection that leads here. Raises LinkRefused for one that does not.
+        """Return status code and detail of a connection that leads here. Raises LinkRefused for one that does not.
 
-        Resolvers remember for up to half an hour that a name was not there: that says nothing about a link which its
-        provider calls registered.
+        Resolvers cache for up to half an hour that a name does not exist, so that says nothing about a link that its
+        provider has registered.
         """
         try:
             ask(connection.url, self._instance, seconds)
@@ -159,7 +159,7 @@ class Tunnel:
     def _becomes(self, state: str, code: str, detail: str) -> None:
         if self._closing.is_set():
             return
-        # The file first: who sees the new state may go on to read it.
+        # The file first: whoever sees the new state may read the file next.
         if state == UP:
             known = {"public": self.public, "provider": self.provider, "domain": self.settings.domain}
             self._write_down(link.publish, self.url, **known)
@@ -182,7 +182,7 @@ class Tunnel:
             asleep = time.monotonic()
             self._closing.wait(self._timing.look)
             if time.monotonic() - asleep > 2 * self._timing.look:
-                continue  # this process stood still: heartbeats may be waiting for their turn, too
+                continue  # this process was suspended: heartbeats may not have been handled yet either
             due = looked + (self._timing.probe if self._status.state == UP else self._timing.probe_down)
             try:
                 if error := self._connection.error():
@@ -194,18 +194,18 @@ class Tunnel:
                     self._look(
                         "Its address no longer answers.", pauses=self._timing.doubts, seconds=self._timing.answer
                     )
-            except Exception:  # the watchdog outlives whatever it meets
+            except Exception:  # the watchdog must survive any error
                 _log.exception("The watchdog of the %s's link", self.name)
 
     def _look(self, suspicion: str, pauses: tuple[float, ...], seconds: float) -> None:
-        """Ask the public URL, after each of the pauses until it answers; where it never does, open the link anew."""
+        """Request the public URL after each pause until it answers. If it never does, reopen the link."""
         for pause in pauses:
             self._closing.wait(pause)
             try:
                 return self._becomes(UP, *self._asked(self._connection, probe.expect, seconds))
             except LinkRefused as refusal:
                 if refusal.provider_code in ngrok_errors.QUOTA | ngrok_errors.SERVICE_SILENT:
-                    return self._becomes(DOWN, refusal.code, str(refusal))  # a new session would meet the same
+                    return self._becomes(DOWN, refusal.code, str(refusal))  # a new session would not help
         try:
             _served_at(self.settings.port)
         except UserError as silent:
@@ -214,7 +214,7 @@ class Tunnel:
 
     def _reopen(self, why: str) -> None:
         before, tries = self.url, 0
-        self._becomes(DOWN, "reopening", f"{why} It is being opened again.")
+        self._becomes(DOWN, "reopening", f"{why} The link is being reopened.")
         self._connection.close()
         while not self._closing.is_set():
             try:
@@ -224,7 +224,7 @@ class Tunnel:
                 self._becomes(DOWN, refusal.code, str(refusal))
                 self._closing.wait(_pause_after(refusal, tries, self._timing))
                 tries += 1
-        if self._closing.is_set():  # by somebody who did not wait for us
+        if self._closing.is_set():  # `close` did not wait for this thread
             return self._connection.close()
         if self.url != before:
             print(f"\n{_CHANGED[1]}\n{self.name.capitalize()}: {self.url}")
@@ -242,7 +242,7 @@ def _served_at(port: int) -> str:
 
 
 def _pause_after(refusal: UserError, tries: int, timing: Timing) -> float:
-    """Seconds until the next try: soon where the net is away, or ngrok has not yet noticed that we lost our session."""
+    """Return seconds until the next attempt: few if the network is down, or ngrok has not noticed the loss yet."""
     code = getattr(refusal, "provider_code", "")
     if code in ngrok_errors.QUOTA:
         return timing.probe

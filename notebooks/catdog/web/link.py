@@ -1,4 +1,4 @@
-"""Links: the files by which one notebook tells the other its address, and the access code that a link carries."""
+"""Links: the files in which one notebook publishes its address for the other, and the access code in a link."""
 
 import ipaddress
 import json
@@ -14,7 +14,7 @@ import requests
 from .. import files, paths
 from ..errors import UserError
 
-INSTANCE = secrets.token_hex(8)  # in every answer to /healthz: by it we know that a public link leads to us
+INSTANCE = secrets.token_hex(8)  # in every answer to /healthz, to check that a public link leads to this process
 NAMES = ("backend", "page")
 LAN = "lan"  # the tunnel provider whose links lead to this machine's address in its local network
 _ANSWER_SECONDS = 3
@@ -24,40 +24,41 @@ _CODE = re.compile(r"[A-Za-z0-9_-]{6,64}")
 
 
 def alive() -> dict[str, str]:
-    """What `/healthz` answers."""
+    """Return the answer of `/healthz`."""
     return {"status": "alive", "instance": INSTANCE}
 
 
 def check_code(code: str) -> str:
-    """`code` itself, if a link can carry it. Raises UserError for one that is too short or needs escaping."""
+    """Return `code` if it fits into a link. Raises UserError for one that is too short or needs escaping."""
     if code and not _CODE.fullmatch(code):
         raise UserError(
             "setting-access-code",
-            "ACCESS_CODE must be 6 to 64 letters, digits, - or _, so that it fits into a link and is not guessed.",
+            "ACCESS_CODE must be 6 to 64 letters, digits, - or _, so that it fits into a link and is hard to guess.",
         )
     return code
 
 
 def with_code(url: str, code: str) -> str:
-    """`url` with the access code behind the `#`, which browsers keep to themselves: no log on the way sees it."""
+    """Return `url` with the access code after a `#`. Browsers do not send that part, so it is in no log on the way."""
     return f"{url}/#code={code}" if code else url
 
 
 def headers(code: str = "") -> dict[str, str]:
-    """What a program sends along a link: past ngrok's warning page, and with the access code if there is one."""
+    """Return the headers for a program's requests: they skip ngrok's warning page, and carry the access code if any."""
     skip_warning = {"ngrok-skip-browser-warning": "1"}
     return {**skip_warning, "Authorization": f"Bearer {code}"} if code else skip_warning
 
 
 def session(url: str) -> requests.Session:
-    """What asks `url`. A proxy leads out of the local network, not into it: addresses there are asked without one."""
+    """Return a session for requests to `url`. It bypasses proxies for addresses in the local network, since those lead
+    out of it."""
     found = requests.Session()
     found.trust_env = not is_nearby(url)
     return found
 
 
 def is_local(url: str) -> bool:
-    """Whether `url` leads to this machine alone."""
+    """Tell whether `url` leads to this machine only."""
     with suppress(ValueError):
         host = _host(url)
         if host == "localhost" or host.endswith(".localhost"):
@@ -68,19 +69,19 @@ def is_local(url: str) -> bool:
 
 
 def is_nearby(url: str) -> bool:
-    """Whether `url` leads to this machine, or by its address to one in a local network."""
+    """Tell whether `url` leads to this machine, or has an address in a local network."""
     with suppress(ValueError):
         return is_local(url) or ipaddress.ip_address(_host(url)).is_private
     return False
 
 
 def is_shared(public: bool, provider: str) -> bool:
-    """Whether a link is for others than the notebook's owner: for everybody, or for who is in the same network."""
+    """Tell whether a link is for others than the notebook's owner: everybody, or devices in the same network."""
     return public or provider == LAN
 
 
 def remark(public: bool, provider: str) -> str:
-    """What to say behind a link of who reaches it; empty for one that is for everybody."""
+    """Return a remark to print after a link about who can reach it; empty for a public link."""
     if public:
         return ""
     return "  (this Wi-Fi only, not encrypted)" if provider == LAN else "  (not public)"
@@ -91,14 +92,14 @@ def _host(url: str) -> str:
 
 
 def publish(name: str, url: str, *, public: bool, provider: str = "none", domain: str = "") -> None:
-    """Write down that `name` (one of `NAMES`) is reached at `url` now.
+    """Record in the link file that `name` (one of `NAMES`) is now available at `url`.
 
-    The file holds a link for each notebook that serves, the one that was opened last in front; where another notebook's
-    stands there, one that is only known to work again does not come before it.
+    The file holds a link for each notebook that serves, the most recently opened first. A link that merely works again
+    keeps its place.
 
     Args:
-        public: whether from everywhere; if not, only notebooks on this very machine will follow it.
-        domain: the reserved domain that was asked for.
+        public: whether everybody can reach it; if not, only notebooks on this machine will use it.
+        domain: the reserved domain that was requested.
     """
     known = _entries(name)
     mine = _entry(url=url, state="up", public=public, provider=provider, domain=domain)
@@ -108,15 +109,15 @@ def publish(name: str, url: str, *, public: bool, provider: str = "none", domain
 
 
 def mark_down(name: str) -> None:
-    """Write down that the link of `name` is broken; where it led stays, for it will mostly lead there again."""
+    """Record that the link of `name` is broken. Keeps its URL, which usually works again later."""
     known = _entries(name)
     if any(map(_ours, known)):
         _write(name, [_entry(**{**one, "state": "down"}) if _ours(one) else one for one in known])
 
 
 def withdraw(name: str) -> None:
-    """Write down that `name` was stopped, or that another notebook's link is the one again, if that still answers.
-    Where `name` never started, or another process has its link by now, nothing."""
+    """Record that `name` was stopped, or restore another notebook's link if that still answers. Do nothing if `name`
+    never started, or the link now belongs to another process."""
     known = _entries(name)
     others = [one for one in known if not _ours(one)]
     if len(others) == len(known):
@@ -127,30 +128,30 @@ def withdraw(name: str) -> None:
 
 
 def read(name: str) -> dict:
-    """What the file says: "url", "state" ("up", "down" or "stopped"), "time" (UTC, ISO 8601), and for a link that
-    was opened "public", "provider", "domain", "host" and "instance". Empty without a file, or with a broken one."""
+    """Read the link file: "url", "state" ("up", "down" or "stopped"), "time" (UTC, ISO 8601), and for a link that was
+    opened "public", "provider", "domain", "host" and "instance". Empty if the file is missing or damaged."""
     return next(iter(_entries(name)), {})
 
 
 def published_url(name: str = "backend") -> str:
-    """Where `name` is reached from here; empty when it was stopped, or only another machine reaches it."""
+    """Return the URL of `name` as seen from here; empty if it was stopped, or only another machine can reach it."""
     return next(iter(published_urls(name)), "")
 
 
 def published_urls(name: str = "backend") -> list[str]:
-    """The same of every notebook that serves, the one that was opened last in front."""
+    """Return such URLs of all notebooks that serve `name`, the most recently opened first."""
     running = (one for one in _entries(name) if one["state"] != "stopped" and reached_from_here(one))
     return [one["url"] for one in running if origin(one["url"])]
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of a web address; empty where `url` is none."""
+    """Return scheme, host and port of a web address; empty if `url` is not one."""
     found = _ORIGIN.match(url)
     return found[0] if found else ""
 
 
 def reached_from_here(known: dict) -> bool:
-    """Whether what `read` returned is a public link, or one of this machine."""
+    """Tell whether a link, as `read` returns it, is public or of this machine."""
     return bool(known.get("public")) or known.get("host") == socket.gethostname()
 
 
@@ -159,7 +160,7 @@ def _ours(known: dict) -> bool:
 
 
 def answers(known: dict, seconds: float = _ANSWER_SECONDS) -> bool:
-    """Whether the service that wrote `known`, as `read` returns it, is still there."""
+    """Tell whether the service that wrote the link `known`, as `read` returns it, still answers."""
     try:
         with session(known["url"]) as asking:
             answer = asking.get(f"{known['url']}/healthz", headers=headers(), timeout=seconds)

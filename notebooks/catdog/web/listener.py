@@ -1,4 +1,4 @@
-"""One more address at which a server listens: that of this machine in its local network."""
+"""An additional address for a server: that of this machine in its local network."""
 
 import socket
 import weakref
@@ -12,16 +12,16 @@ Accepting = Callable[[], tuple | None]
 
 
 class Listener(wasyncore.dispatcher):
-    """Accepts connections at an address for a server, which treats them like its others.
+    """Listener at an additional address of a server, which treats these connections like its others.
 
-    Who comes by it is never taken for this machine: a connection that shows this machine's own address counts as the
-    listener's. So nobody there is exempt from limits, and no forwarded address of theirs is believed.
+    Its clients never count as local: a connection from a loopback address gets the listener's address. So none of them
+    is exempt from limits, and forwarded addresses from them are not trusted.
 
     Args:
-        sock: listens.
-        sockets: of the server.
-        guarded: calls what accepts a connection, and survives what that raises.
-        connected: makes a channel of a connection and its client's address; None where it cannot.
+        sock: the listening socket.
+        sockets: the server's map of sockets.
+        guarded: calls a function that accepts a connection, and handles its errors.
+        connected: makes a channel from a connection and its client's address; returns None if it cannot.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Listener(wasyncore.dispatcher):
             self._channels.add(channel)
 
     def close(self) -> None:
-        """Accept nobody more. Connections end with the answers that are under way."""
+        """Stop accepting connections. Existing ones end after the answers in progress."""
         super().close()
         for channel in self._channels:
             channel.is_leaving = True

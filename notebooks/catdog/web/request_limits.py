@@ -1,10 +1,10 @@
-"""How requests come in: what untrusted clients may send, and hold meanwhile, before an app sees anything.
+"""Limits on incoming requests: what untrusted clients may send, and occupy, before an app sees anything.
 
-waitress reads a request whole before a thread of the server has anything to do with it, so a slow sender costs a
-socket and no thread. What it leaves open is settled here: large bodies are read to their end and thrown away, so that
-the sender gets to see the refusal; all bodies together stay within a number of bytes, and none is written to disk;
-who sends next to nothing for long is sent away; nobody has very many requests under way; and the app itself words every
-refusal.
+waitress reads a whole request before a thread of the server handles it, so a slow sender costs a socket but no thread.
+This module adds the rest. It reads bodies that are too large to their end and discards them, so that the sender sees
+the rejection. All bodies together stay within a number of bytes, and none is written to disk. Clients that send almost
+nothing for long are disconnected. The number of requests in progress per client is limited. And the app itself words
+every rejection.
 """
 
 import functools
@@ -20,22 +20,22 @@ from waitress.parser import HTTPRequestParser
 from waitress.task import WSGITask
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
-REJECTED_STATUS = "catdog.refused"  # in a request's environ: the status with which the app is to refuse it
-_LEAST_RATE = 500  # bytes a second, each time that the server's patience is at an end
-_PAUSE_SECONDS = 5  # of a pause, that count
-_READ_AND_THROWN_AWAY = 1 << 30  # bytes of one body, before the connection is cut
+REJECTED_STATUS = "catdog.refused"  # in a request's environ: the status with which the app must reject it
+_LEAST_RATE = 500  # bytes per second, checked each time that the server's patience has passed
+_PAUSE_SECONDS = 5  # the most of a pause that counts
+_READ_AND_THROWN_AWAY = 1 << 30  # bytes of one body, before the connection is closed
 HERE = ("127.0.0.1", "::1")
-_BESIDE_CHUNKS = 16 << 10  # bytes, and one more piece of what comes
+_BESIDE_CHUNKS = 16 << 10  # bytes, plus one more received piece
 HERE = ("127.0.0.1", "::1")
-_NEW_SECONDS = 1  # in which a connection may be without a request
-_FEW = 6  # requests under way, as many as a browser keeps connections to one service
-_OF_ONE_CLIENT = 100  # requests that are arriving or being answered: a class of pupils behind one address
+_NEW_SECONDS = 1  # for which a connection without a request counts as new
+_FEW = 6  # requests in progress: as many as a browser's connections to one service
+_OF_ONE_CLIENT = 100  # requests arriving or being answered: a school class behind one address
 
 
 class Share:
-    """So much of something for all clients together, and no more than `each` for one of them, if that is limited.
+    """A budget of `total` for all clients together, and of at most `each` per client.
 
-    Who asks on this machine, through no tunnel, has no limit but that for all.
+    Clients on this machine that do not come through a tunnel are only limited by `total`.
     """
 
     def __init__(self, total: float, each: float = math.inf):
@@ -43,7 +43,7 @@ class Share:
         self._taken: dict[str, int] = {}
 
     def take(self, client: str, number: int = 1) -> bool:
-        """False, and nothing taken, where there is not so much left."""
+        """Take `number` for a client; return False, and take nothing, if that exceeds a limit."""
         with self._lock:
             mine = self._taken.get(client, 0) + number
             if number > self._left or (mine > self._each and client not in HERE):
@@ -62,19 +62,20 @@ class Share:
                 self._taken.pop(client, None)
 
     def of(self, client: str) -> int:
-        """What `client` has taken."""
+        """Return how much `client` has taken."""
         return self._taken.get(client, 0)
 
 
 def client_behind(address: str, forwarded_for: str) -> str:
-    """The address of who asks. Behind a tunnel every request comes from this machine; only then is the forwarded
-    address believed, and of several the last, which the tunnel itself has added."""
+    """Return the client's address. Behind a tunnel, every request comes from this machine. Only then trust a forwarded
+    address, and of several the last, which the tunnel itself added."""
     last = forwarded_for.rpartition(",")[2].strip()
     return last if last and address in HERE else address
 
 
 def rate_limit_key(client: str) -> str:
-    """`client` for counting: of an IPv6 address the first half, for one client has all the others of its network."""
+    """Return the key under which `client` is counted. For IPv6, that is the address's first half, since one client owns
+    all the addresses of its network."""
     try:
         address = ipaddress.ip_address(client)
     except ValueError:
@@ -97,7 +98,7 @@ class _NoRoom(Error):
 
 
 class NullBuffer(OverflowableBuffer):
-    """Where the body of a request goes that is refused already."""
+    """A buffer that discards the body of a rejected request."""
 
     def __init__(self):
         super().__init__(1)
@@ -107,12 +108,12 @@ class NullBuffer(OverflowableBuffer):
 
 
 class LimitedRequestParser(HTTPRequestParser):
-    """Reads one request from `address`.
+    """Parser of one request from `address`.
 
-    `adj.bodies` is the `Share` of its server in bytes, `adj.under_way` in requests, and `adj.patience` how many seconds
-    may pass in which next to nothing comes.
+    `adj.bodies` is the server's `Share` in bytes, `adj.under_way` that in requests, and `adj.patience` how many seconds
+    may pass in which almost nothing arrives.
 
-    `client` is the `rate_limit_key` of who sends it, as soon as its header is read.
+    `client` is the sender's `rate_limit_key`, once the header is read.
     """
 
     def __init__(self, adj, address: str = ""):
@@ -126,7 +127,7 @@ class LimitedRequestParser(HTTPRequestParser):
         body_before = self.body_bytes_received
         try:
             consumed = super().received(data)
-        except ValueError:  # an address or a length that Python cannot read: waitress would just hang up
+        except ValueError:  # an address or length that Python cannot parse: waitress would just disconnect
             self._end_with(BadRequest(""))
             return len(data)
         self._read += consumed
@@ -150,7 +151,8 @@ class LimitedRequestParser(HTTPRequestParser):
         self.error, self.completed, self.expect_continue = error, True, False
 
     def _says_more_than_it_sends(self) -> bool:
-        """Between chunks, or behind the last: waitress keeps that whole, and copies it with each piece that comes."""
+        """Tell whether there is too much text between chunks or after the last. waitress keeps all of it, and copies it
+        with each received piece."""
         beside = (getattr(self.body_rcv, name, b"") for name in ("control_line", "trailer"))
         return any(len(text) > _BESIDE_CHUNKS for text in beside)
 
@@ -183,7 +185,7 @@ class LimitedRequestParser(HTTPRequestParser):
         if not isinstance(self.body_rcv.buf, NullBuffer):
             self.body_rcv.buf.close()
             self.body_rcv.buf = NullBuffer()
-        # Who asks before sending the body is told at once, and sends none.
+        # A client that asks before sending the body gets the answer at once, and sends none.
         self.completed = (
             self.expect_continue
             or self.body_rcv.completed
@@ -195,10 +197,10 @@ class LimitedRequestParser(HTTPRequestParser):
         self.error = self._refusal if self.completed else None
 
     def _too_slow(self) -> bool:
-        """Whether next to nothing came in the last seconds, however much came before.
+        """Tell whether almost nothing arrived in the last seconds, however much arrived before.
 
-        A pause counts for no more than a few of them: who was out of reach is cut by the server if that lasts, and the
-        server itself does not read while it answers a request before this one.
+        A pause counts for only a few seconds: the server itself closes connections that stay idle, and it does not read
+        while it answers an earlier request.
         """
         now = time.monotonic()
         self._passed += min(now - self._last, _PAUSE_SECONDS)
@@ -211,7 +213,7 @@ class LimitedRequestParser(HTTPRequestParser):
 
 
 class _Refusal(WSGITask):
-    """Has the app answer in the place of waitress, in its own words."""
+    """A task in which the app rejects a request, in its own words, instead of waitress."""
 
     def __init__(self, channel, request):
         super().__init__(channel, request)
@@ -231,7 +233,7 @@ class _Refusal(WSGITask):
 
 
 class Channel(HTTPChannel):
-    is_leaving = False  # to be closed after the answer that is under way
+    is_leaving = False  # to be closed after the answer in progress
 
     def __init__(self, server, sock, addr, adj, map=None):
         self.parser_class = functools.partial(LimitedRequestParser, address=addr[0])
@@ -239,7 +241,7 @@ class Channel(HTTPChannel):
 
     @property
     def last_activity(self) -> float:
-        """By a clock that nobody sets, whatever waitress says."""
+        """Time of the last activity by the monotonic clock, not by waitress' clock, which can be set."""
         return self._last_activity
 
     @last_activity.setter
@@ -247,27 +249,27 @@ class Channel(HTTPChannel):
         self._last_activity = time.monotonic()
 
     def handle_close(self) -> None:
-        """What a request holds that has not come in whole is given back now, not when Python next tidies up."""
+        """Release what an incomplete request holds now, rather than at Python's next garbage collection."""
         if self.request:
             self.request.close()
         super().handle_close()
 
     def readable(self) -> bool:
-        """Asked by the server's loop before each wait."""
+        """Tell whether to read more; called by the server's loop before each wait."""
         if self.is_leaving and not self.is_answered:
             self.will_close = True
         return super().readable()
 
     @property
     def is_answered(self) -> bool:
-        """Whether a request of it is being answered, or its answer sent."""
+        """Whether one of its requests is being answered, or an answer is being sent."""
         return bool(self.requests or self.total_outbufs_len)
 
     @property
     def dispensable(self) -> tuple:
-        """Sorts channels that are not answered by who can be done without, the first first: on which nothing has begun
-        though there was time to; of clients that have many requests under way, or do not say who they are; that have
-        just come; and last those of everybody else. Of each, those on which nothing came for longest."""
+        """Sort key for idle channels, the most dispensable first: those without a request for some time; those of
+        clients that are unknown or have many requests in progress; new ones; and last all others. Within each group,
+        those idle for longest come first."""
         if self.request is None:
             is_new = time.monotonic() - self.last_activity < _NEW_SECONDS
             return 2 if is_new else 0, 0, self.last_activity
@@ -277,6 +279,6 @@ class Channel(HTTPChannel):
 
 
 class RefusingChannel(Channel):
-    """For apps that look for `REJECTED_STATUS`."""
+    """A channel for apps that handle `REJECTED_STATUS`."""
 
     error_task_class = _Refusal

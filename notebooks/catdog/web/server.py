@@ -1,4 +1,4 @@
-"""Serve a Flask app from a notebook: in the background, once, on a port that is free, until stopped."""
+"""Serve a Flask app from a notebook: in the background, only once, on a free port, until stopped."""
 
 import atexit
 import contextlib
@@ -20,36 +20,36 @@ from .listener import Accepting, Listener
 from .request_limits import REJECTED_STATUS, Channel, RefusingChannel, Share
 
 _THREADS = 32
-_CONNECTIONS = 1000  # at a time; who sends slowly holds one
+_CONNECTIONS = 1000  # at a time; a slow sender holds one
 _IDLE_SECONDS = 60  # in the middle of a request
-_SILENT_SECONDS, _LOOK_SECONDS = 8, 1  # without having begun one, looked at so often
-_UNDER_WAY = 100  # requests of one client: a class of pupils behind one address
-_SHARE_MADE_ROOM = 20  # one in so many goes at once, where there is no room for more
+_SILENT_SECONDS, _LOOK_SECONDS = 8, 1  # without a request; how often this is checked
+_UNDER_WAY = 100  # requests of one client: a school class behind one address
+_SHARE_MADE_ROOM = 20  # if there is no room for more, one in so many connections is closed
 _NO_FILE_SECONDS = 0.05
-_STILL_RUNS_SECONDS = 0.1  # between two looks whether the loop does, that something waits for
+_STILL_RUNS_SECONDS = 0.1  # between two checks whether a loop that something waits for still runs
 _DRAIN_SECONDS = 5
 _LOGGER = logging.getLogger("waitress")
 _running: dict[str, "Server"] = {}
 
 
 class Server:
-    """A running server: `port` is the one it really has, `url` its address on this machine.
+    """A running server: `port` is its actual port, `url` its address on this machine.
 
     Args:
-        max_body: bytes of a request, at most; larger ones are refused with 413.
-        all_bodies: bytes of all requests together that are arriving or being answered, half of them for one client;
-            what is more gets a 503.
-        threads: requests that are answered at a time.
-        patience: seconds that a request may take to come in, however slowly it comes.
-        app_refuses: `app` words the refusals of what never becomes a request to it (see
-            `request_limits.REJECTED_STATUS`); without, waitress does so in plain text.
+        max_body: bytes of a request, at most; larger ones are rejected with 413.
+        all_bodies: bytes of all requests that are arriving or being answered, at most half of them for one client;
+            beyond that, requests get a 503.
+        threads: number of requests that are answered at the same time.
+        patience: seconds for which a request may arrive at almost no speed.
+        app_refuses: whether `app` itself rejects what never becomes a request to it (see
+            `request_limits.REJECTED_STATUS`); if not, waitress does so in plain text.
         drain: seconds that requests in flight may take when the server is stopped.
-        silent: seconds after which a connection is cut on which no request has begun.
-        connections: at a time; for more, those that can best be done without are cut. 0: as many as this process may
-            open files for.
+        silent: seconds after which a connection without a request is closed.
+        connections: at the same time; beyond that, the most dispensable are closed. 0: half as many as this process may
+            open files, at most 1,000.
         under_way: requests of one client that are arriving or being answered.
 
-    Raises OSError when the port is taken.
+    Raises OSError if the port is taken.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Server:
         connections: int = 0,
         under_way: int = _UNDER_WAY,
     ):
-        # Before waitress, which starts threads even where it cannot listen.
+        # Before waitress, which starts threads even if it cannot listen.
         listener = socket.create_server((host, port))
         self.port = listener.getsockname()[1]
         self._sockets: dict = {}
@@ -83,10 +83,10 @@ class Server:
             max_request_header_size=32 << 10,
             max_request_body_size=max_body + 1,
             inbuf_overflow=max_body + 1,  # nothing that clients send is written to disk
-            connection_limit=1 << 30,  # beyond its own, waitress would let nobody in
-            asyncore_use_poll=True,  # select() knows no more than 1,024 files
+            connection_limit=1 << 30,  # at its own limit, waitress would accept nobody
+            asyncore_use_poll=True,  # select() is limited to 1,024 files
             ident=None,
-            clear_untrusted_proxy_headers=False,  # behind a tunnel they tell who asks; the app knows whom to believe
+            clear_untrusted_proxy_headers=False,  # behind a tunnel, they name the client; the app knows which to trust
         )
         settings = self._server.adj
         settings.patience, settings.bodies = patience, Share(all_bodies, all_bodies // 2)
@@ -103,11 +103,11 @@ class Server:
         return self._thread.is_alive()
 
     def listen_at(self, address: str) -> None:
-        """Listen at another address of this machine, too, on the same port. Twice is fine.
+        """Also listen at another address of this machine, on the same port. Idempotent.
 
-        Who connects there is a client like any other, and never taken for this machine.
+        Clients there never count as local.
 
-        Raises OSError where the address is not this machine's or its port is taken, or the server has ended.
+        Raises OSError if the address is not this machine's, its port is taken, or the server has ended.
         """
         if self.listens_at(address):
             return
@@ -118,12 +118,12 @@ class Server:
             raise OSError("the server has ended")
 
     def listens_at(self, address: str) -> bool:
-        """Whether `listen_at` holds for `address`."""
+        """Tell whether the server listens at `address` through `listen_at`."""
         return self.running and address in self._listeners and self._listeners[address].accepting
 
     def close_listener(self, address: str) -> None:
-        """Take `listen_at` back: nobody more is accepted there, and who is there gets the answer that is under way.
-        Twice is fine."""
+        """Undo `listen_at`: accept no more connections there; existing ones end after the answers in progress.
+        Idempotent."""
         if self.listens_at(address):
             self._in_loop(self._listeners.pop(address).close)
 
@@ -131,16 +131,16 @@ class Server:
         self._listeners[address] = Listener(listening, self._sockets, self._guarded_accept, self._connected)
 
     def _connected(self, sock: socket.socket, client: tuple) -> Channel | None:
-        """As waitress does with what its own listener accepts."""
+        """Make a channel from an accepted connection, as waitress does; None if it is closed already."""
         try:
             self._server.set_socket_options(sock)
-        except OSError:  # macOS, where the other side has gone already
+        except OSError:  # on macOS, if the client has disconnected already
             sock.close()
             return None
         return self._server.channel_class(self._server, sock, client, self._server.adj, map=self._sockets)
 
     def _in_loop(self, work: Callable[[], None]) -> None:
-        """Have the server's only loop do it, and wait for that; nothing where the server is ending."""
+        """Run `work` in the server's only loop, and wait for it. Do nothing if the server is ending."""
         done = threading.Event()
 
         def work_and_tell() -> None:
@@ -157,7 +157,7 @@ class Server:
             pass
 
     def _guarded(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
-        """The app, and nothing new once the server is being stopped."""
+        """Call the app; reject new requests while the server is being stopped."""
         with self._changed:
             refused = self._draining
             self._in_flight += not refused
@@ -173,7 +173,8 @@ class Server:
                 self._changed.notify_all()
 
     def _channel(self, kind: type[Channel], server, sock: socket.socket, *others, **more) -> Channel | None:
-        """For a connection; where none can be made of it, it is closed, or waitress would close its listener."""
+        """Make a channel from a connection. If that fails, close the connection, or waitress would close its
+        listener."""
         try:
             return kind(server, sock, *others, **more)
         except Exception as error:
@@ -182,11 +183,11 @@ class Server:
             return None
 
     def _look_after_connections(self, on_the_wall: float) -> None:
-        """Before each wait for connections."""
-        self._server.next_channel_cleanup = 0  # or a clock that is set back would end this for as long
+        """Close dispensable connections; waitress calls this before each wait."""
+        self._server.next_channel_cleanup = 0  # else a clock that is set back would suspend this
         try:
             self._look()
-        except Exception as error:  # it would end the server's only loop
+        except Exception as error:  # else it would end the server's only loop
             _LOGGER.warning("connections were not looked after: %s", first_line(error))
 
     def _look(self) -> None:
@@ -200,23 +201,22 @@ class Server:
         return self._guarded_accept(self._accept)
 
     def _guarded_accept(self, accept: Accepting) -> tuple | None:
-        """Who comes next; nobody where this process has no file left for them, until others have gone."""
+        """Accept the next connection; None if this process has no file left for it, until others are closed."""
         try:
             return accept()
         except OSError:
             self._make_room()
-            time.sleep(_NO_FILE_SECONDS)  # or this would be tried without end
+            time.sleep(_NO_FILE_SECONDS)  # else this would loop without a pause
             return None
 
     def _make_room(self) -> None:
-        """Cut some connections: a crowd that keeps its own open must not keep everybody else out."""
+        """Close some connections, so that clients who keep theirs open do not lock out everybody else."""
         waiting = sorted((one for one in self._channels() if not one.is_answered), key=lambda one: one.dispensable)
         for channel in waiting[: 1 + self._most_connections // _SHARE_MADE_ROOM]:
             channel.will_close = True
 
     def _cut_the_silent(self) -> None:
-        """Connections on which nothing comes: soon where no request has begun; who stops in the middle of a photo, for
-        bad reception, has longer."""
+        """Close idle connections. Wait longer in the middle of a request, since a sender may have bad reception."""
         now = time.monotonic()
         for channel in self._channels():
             patience = self._silent if channel.request is None else _IDLE_SECONDS
@@ -224,19 +224,19 @@ class Server:
                 channel.will_close = True
 
     def _finish_what_is_there(self) -> None:
-        """Requests in flight are answered, new ones refused."""
+        """Answer requests in flight, and reject new ones."""
         end = time.monotonic() + self._drain
         with self._changed:
             self._draining = True
             self._changed.wait_for(lambda: not self._in_flight, self._drain)
         while time.monotonic() < end and any(one.is_answered for one in self._channels()):
-            time.sleep(0.01)  # waitress tells nobody when the last byte of an answer has gone
+            time.sleep(0.01)  # waitress does not signal when the last byte of an answer is sent
 
     def _channels(self) -> list[Channel]:
         return list(self._server.active_channels.values())
 
     def stop(self) -> None:
-        """Answer what is in flight, stop listening, drop the connections, end the threads. Stopping twice is fine."""
+        """Answer requests in flight, stop listening, close connections and end the threads. Idempotent."""
         if self.running:
             try:
                 self._finish_what_is_there()
@@ -248,7 +248,7 @@ class Server:
             pulled = threading.Event()
 
             def close_all() -> None:
-                pulled.wait()  # an answer that ends may bring this about first, and close what is about to be pulled
+                pulled.wait()  # an answer that ends may run this first, and close the trigger before it is pulled
                 wasyncore.close_all(self._sockets)
 
             try:
@@ -257,26 +257,26 @@ class Server:
                 pulled.set()
             self._thread.join(timeout=10)
             self._server.task_dispatcher.shutdown(timeout=5)
-            self._app = _refuse  # whoever keeps a server that has ended need not keep what it served
+            self._app = _refuse  # so that a reference to an ended server does not keep its app in memory
 
 
 def _refuse(environ: dict, start_response: Callable) -> Iterable[bytes]:
-    """An app that is being stopped."""
+    """Reject a request, as the app of a server that is being stopped."""
     start_response("503 Service Unavailable", [("Retry-After", "5"), ("Content-Length", "0")])
     return [b""]
 
 
 def serve(app: Callable, name: str, port: int, host: str = "127.0.0.1", **options) -> Server:
-    """Serve `app` in the background and return at once; a server that this process had under `name` is stopped first.
+    """Serve `app` in the background and return at once. First stop this process' previous server called `name`.
 
-    Where another program holds `port`, a free one is taken and said.
+    If another program holds `port`, use a free one, and print it.
 
     Args:
-        name: what is served, "backend" for one.
-        port: 0 takes any free port.
+        name: what is served, such as "backend".
+        port: 0 for any free port.
         options: see `Server`.
 
-    Raises UserError where this machine has no room for its threads or files.
+    Raises UserError if this machine has no room for its threads or files.
     """
     stop(name)
     _drain_at_the_end()
@@ -285,7 +285,7 @@ def serve(app: Callable, name: str, port: int, host: str = "127.0.0.1", **option
     except (OSError, RuntimeError, MemoryError) as error:
         raise UserError(
             "service-no-room",
-            f"The {name} could not be started: {first_line(error)}. Close what else runs on this machine, restart the "
+            f"The {name} could not be started: {first_line(error)}. Close other programs on this machine, restart the "
             "kernel, and run the notebook again.",
         ) from error
     _running[name] = server
@@ -302,7 +302,7 @@ def _on_a_port(app: Callable, name: str, port: int, host: str, **options) -> Ser
 
 
 def _connections() -> int:
-    """No more than half of the files that this process may open."""
+    """Return the limit on connections: at most half of the files that this process may open."""
     try:
         import resource
     except ImportError:  # Windows
@@ -311,22 +311,22 @@ def _connections() -> int:
 
 
 def running_on(port: int) -> Server | None:
-    """What this process serves on `port`."""
+    """Return this process' server on `port`; None if there is none."""
     return next((server for server in _running.values() if server.port == port and server.running), None)
 
 
 def stop_all() -> None:
-    """Stop everything that this process serves."""
+    """Stop all servers of this process."""
     for name in list(_running):
         stop(name)
 
 
 @functools.cache
 def _drain_at_the_end() -> None:
-    """Requests in flight are answered when this process ends, or is told to: by SIGTERM, Ctrl-C, or its notebook."""
-    # Before those of concurrent.futures, which may take no more work by the time that atexit's come.
+    """Have requests in flight answered when this process ends, also by SIGTERM, Ctrl-C, or its notebook."""
+    # Must run before concurrent.futures shuts down, which is before atexit's functions.
     getattr(threading, "_register_atexit", atexit.register)(stop_all)
-    with contextlib.suppress(ValueError):  # another thread than the main one
+    with contextlib.suppress(ValueError):  # not in the main thread
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, _drain_and_end)
 
@@ -338,12 +338,12 @@ def _drain_and_end(number: int, frame) -> None:
 
 
 def serving(name: str) -> Server | None:
-    """Return what this process serves under `name`; None when there is nothing."""
+    """Return this process' server called `name`; None if there is none."""
     return _running.get(name)
 
 
 def stop(name: str) -> bool:
-    """Stop what this process serves under `name`; False when there was nothing."""
+    """Stop this process' server called `name`; return False if there was none."""
     server = _running.get(name)
     if server:
         server.stop()
