@@ -101,9 +101,9 @@ class Decisions:
                 excluded.append(Excluded(photo.path, "photo-left-out", "You decided to leave it out."))
             elif decision is None or decision is KEEP:
                 photos.append(photo)
-            elif same(decision) in classes:
-                photos.append(dataclasses.replace(photo, label=classes[same(decision)]))
-            elif is_none_of_these(decision):
+            elif same(str(decision)) in classes:
+                photos.append(dataclasses.replace(photo, label=classes[same(str(decision))]))
+            elif is_none_of_these(str(decision)):
                 negatives.append(dataclasses.replace(photo, label=NONE_OF_THESE, split=TRAIN))
             else:
                 why = f"You gave it the class {decision}, which no longer exists: decide again."
