@@ -18,15 +18,19 @@ ONCE = pytest.mark.parametrize("page", [DESK], indirect=True, ids=["desk"])  # w
 expect.set_options(timeout=30_000)  # milliseconds: what is late on a slow machine is not wrong
 
 
+def chromium(playwright):
+    return playwright.chromium.launch(
+        executable_path=get_browser.on_path(),
+        args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
+    )
+
+
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=get_browser.on_path(),
-            args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
-        )
-        yield chromium
-        chromium.close()
+        opened = chromium(playwright)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +41,21 @@ def frontend(backend):
     server.stop()
 
 
+def complaints_of(page):
+    """A list to which the browser's complaints are added, and what is fetched from elsewhere."""
+    complaints = []
+    page.on("console", lambda message: message.type in ("error", "warning") and complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda sent: sent.url.startswith(("http://127.0.0.1", "blob:")) or complaints.append(sent.url))
+    return complaints
+
+
 @pytest.fixture(params=[PHONE, DESK], ids=["phone", "desk"])
 def page(browser, request):
     """An empty tab; at the end nothing may have been complained about or fetched from elsewhere."""
     context = browser.new_context(viewport=request.param)
     page = context.new_page()
-    page.complaints = []
-    page.on("console", lambda message: message.type in ("error", "warning") and page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on(
-        "request", lambda sent: sent.url.startswith(("http://127.0.0.1", "blob:")) or page.complaints.append(sent.url)
-    )
+    page.complaints = complaints_of(page)
     yield page
     assert not page.complaints, page.complaints
     context.close()
