@@ -100,6 +100,18 @@ def test_pictures_pages_and_headings_that_are_linked_are_there(page):
         assert not heading or heading in anchors(target), name
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_pages_that_a_notebook_links_are_there(path):
+    """By whole addresses: Colab has no pages beside a notebook."""
+    text = "\n".join(cell.source for cell in notebook_cells(path) if cell.cell_type == "markdown")
+    for link in re.findall(r"\]\((.+?)\)", text):
+        page, _, heading = link.removeprefix(f"{repository()}/blob/main/").partition("#")
+        if page.startswith("docs/"):
+            assert not heading or heading in anchors(ROOT / page)
+        else:
+            assert link.startswith("https://scikit-learn.org/") or (ROOT / "notebooks" / link).exists(), link
+
+
 def test_the_readme_is_one_screen():
     assert len(README.split()) <= 700
     linked = {page.name for page in PAGES if page.name in README}

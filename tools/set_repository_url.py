@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 _GITHUB = r"https://github\.com/[\w.-]+/[\w.-]+?"
 _COLAB = r"https://colab\.research\.google\.com/github/[\w.-]+/[\w.-]+/blob/"
+_DOCS = rf"{_GITHUB}/blob/main/docs/"
 _PROJECT = ROOT / "pyproject.toml"
 
 
@@ -26,9 +27,10 @@ def carriers() -> list[Path]:
 
 
 def with_address(text: str, address: str) -> str:
-    """Return `text` with `address` in its Colab buttons and set-up cells."""
+    """Return `text` with `address` in its Colab buttons, its links to pages and its set-up cells."""
     path = address.removeprefix("https://github.com/")
     text = re.sub(_COLAB, f"https://colab.research.google.com/github/{path}/blob/", text)
+    text = re.sub(_DOCS, f"{address}/blob/main/docs/", text)
     return re.sub(rf'(PUBLISHED_AT = \\?"){_GITHUB}(\\?")', rf"\g<1>{address}\g<2>", text)
 
 

@@ -37,15 +37,15 @@ SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
     },
     "backend": {
         "USE_DRIVE": (False, ""),
+        "TUNNEL": ("auto", "tunnels:require_provider"),
+        "ACCESS_CODE": ("", "web.link:check_code"),
+        "CORRECTIONS": (False, ""),
         "MODEL": ("", ""),
         "ENGINE": ("auto", "engines.selection:require_engine"),
         "PORT": (5000, "_port"),
-        "TUNNEL": ("auto", "tunnels:require_provider"),
         "NGROK_DOMAIN": ("", ""),
-        "ACCESS_CODE": ("", "web.link:check_code"),
         "CORS_ORIGINS": ("*", "backend.app:parse_origins"),
         "LIMITS": ("", "backend.limits:parse_limits"),
-        "CORRECTIONS": (False, ""),
         "TEST_PHOTO": ("", "notebook.smoke_test:photo_or_drawing"),
     },
     "frontend": {
