@@ -23,14 +23,15 @@ def repository() -> str:
 
 def carriers() -> list[Path]:
     """List the files that contain the address."""
-    return [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    return [ROOT / "README.md", ROOT / "docs" / "class.md", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
 
 
 def with_address(text: str, address: str) -> str:
-    """Return `text` with `address` in its Colab buttons, its links to pages and its set-up cells."""
+    """Return `text` with `address` in its Colab buttons, its links to pages, its `git clone` and its set-up cells."""
     path = address.removeprefix("https://github.com/")
     text = re.sub(_COLAB, f"https://colab.research.google.com/github/{path}/blob/", text)
     text = re.sub(_DOCS, f"{address}/blob/main/docs/", text)
+    text = re.sub(rf"git clone {_GITHUB}\n", f"git clone {address}\n", text)
     return re.sub(rf'(PUBLISHED_AT = \\?"){_GITHUB}(\\?")', rf"\g<1>{address}\g<2>", text)
 
 
