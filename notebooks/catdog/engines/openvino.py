@@ -63,7 +63,7 @@ class OpenVINOEngine:
 
 
 def let_tensorflow_be_converted() -> None:
-    """Work around OpenVINO 2026.4, which runs `exec("del tensorflow")` after it read TensorFlow's version. Since
+    """Work around OpenVINO 2026.4, which runs `exec("del tensorflow")` after reading TensorFlow's version. Since
     Python 3.13, `exec` cannot delete a function's local names (PEP 667), so every conversion ends in a NameError."""
     import tensorflow as tf
     from openvino.frontend.tensorflow import utils
