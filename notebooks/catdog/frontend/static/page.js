@@ -10,11 +10,18 @@ import * as progress from "./progress.js";
 import { saveCsv, saveJson } from "./save.js";
 import { say } from "./say.js";
 import { ask, code } from "./service.js";
+import * as store from "./store.js";
+import * as trouble from "./trouble.js";
+import * as wakeLock from "./wake_lock.js";
 
 const byId = (id) => document.getElementById(id);
 const COUNTED_EVERY = 100; // milliseconds
+const UNDO_FOR = 10_000; // milliseconds
 let scheduled = null;
 let asking = false;
+let cleared = []; // photos, while that can be undone
+let forgetting = null; // a timer, until it cannot
+let restored = null; // a promise: photos of before come before new ones
 let model = ""; // "<name>/<version>" of the one that the page speaks of
 
 start();
@@ -31,6 +38,7 @@ function start() {
   onClick("go-on", () => batch.goOn());
   onClick("retry-all", () => batch.enqueue(gallery.photos.filter(({ state }) => state === "failed")));
   onClick("clear", clear);
+  onClick("undo", undo);
   onClick("as-table", toggleTable);
   onClick("csv", saveCsv);
   onClick("json", saveJson);
@@ -39,6 +47,8 @@ function start() {
   byId("tools").open = matchMedia("(min-width: 50rem)").matches; // on a phone, answers come first
   window.addEventListener("beforeunload", askBeforeLeaving);
   batch.listenForReturn();
+  wakeLock.start();
+  restored = restore();
   batch.tryAgain();
 }
 
@@ -58,16 +68,40 @@ function note(...notes) {
 }
 
 async function take({ photos, labels, notes }) {
+  await restored;
   gallery.add(photos);
   batch.enqueue(photos);
+  photos.forEach(store.keep);
   for (const file of labels) notes.push(await fieldTest.readLabels(file));
   note(...notes);
   if (labels.length) gallery.refreshAll();
+  if (labels.length) gallery.photos.forEach(store.keep);
   showTools();
+}
+
+/** Show again what was here before the page was loaded again, and send what has no answer. */
+async function restore() {
+  const photos = await store.restore();
+  if (!photos.length) return;
+  showAgain(photos);
+  const those = photos.length > 1 ? `${photos.length} photos are` : "One photo is";
+  note({ code: "restored", photos: photos.length, text: `${those} still here from before. Clear removes them from this device.` });
+}
+
+function showAgain(photos) {
+  gallery.add(photos);
+  photos.forEach(gallery.refresh);
+  batch.enqueue(photos.filter((photo) => !hasEnded(photo)));
+  showTools();
+}
+
+function hasEnded({ state }) {
+  return state === "done" || state === "failed";
 }
 
 function photoChanged(photo) {
   if (photo) gallery.refresh(photo);
+  if (photo && hasEnded(photo)) store.keep(photo);
   if (photo?.answer && photo.answer.model !== model) noticeModel();
   showTools();
 }
@@ -122,14 +156,7 @@ async function noticeModel() {
 
 /** `reason` is null when it goes on. */
 function showTrouble(reason) {
-  if (reason?.kind === "code") access.askFor(reason);
-  else if (reason && access.isWanted()) access.tell(reason.code, reason.message);
-  const shown = reason && reason.message && !access.isWanted();
-  byId("trouble").hidden = !shown;
-  say(byId("trouble").querySelector("p"), shown ? reason.message : "", shown ? { code: reason.code } : {});
-  byId("open").hidden = !reason?.open;
-  byId("open").href = reason?.open ?? "";
-  byId("go-on").hidden = reason?.kind !== "cancelled";
+  trouble.show(reason);
   if (reason && !model) say(byId("model"), "");
   gallery.refreshAll();
   showTools();
@@ -142,20 +169,50 @@ function cancel() {
 
 function remove(photo) {
   batch.forget(photo);
+  store.forget([photo]);
   gallery.remove(photo);
   showTools();
 }
 
+/** At once also from the device; what can be undone is in this tab alone. */
 function clear() {
-  for (const photo of gallery.photos) batch.forget(photo);
+  cleared = [...gallery.photos];
+  for (const photo of cleared) batch.forget(photo);
+  store.forget(cleared);
   gallery.clear();
   note();
+  const those = cleared.length > 1 ? `${cleared.length} photos were` : "One photo was";
+  say(byId("cleared").querySelector("p"), `${those} cleared from this page and this device.`, { photos: cleared.length });
+  byId("cleared").hidden = false;
+  forgetLater();
   showTools();
   byId("photos").focus();
 }
 
+function forgetLater() {
+  clearTimeout(forgetting);
+  forgetting = setTimeout(() => (byId("undo").matches(":focus") ? forgetLater() : endUndo()), UNDO_FOR);
+}
+
+function endUndo() {
+  clearTimeout(forgetting);
+  byId("cleared").hidden = true;
+  cleared = [];
+}
+
+function undo() {
+  // Copies, since requests that are under way take the cleared ones for removed.
+  const photos = cleared.map((photo) => ({ ...photo, removed: false, row: null, state: hasEnded(photo) ? photo.state : "" }));
+  endUndo();
+  showAgain(photos);
+  photos.forEach(store.keep);
+  progress.show(); // or Clear is still hidden
+  byId("clear").focus();
+}
+
 function setTruth(photo, label) {
   photo.truth = label;
+  store.keep(photo);
   gallery.refresh(photo);
   showTools();
 }
