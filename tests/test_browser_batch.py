@@ -282,8 +282,10 @@ def test_while_the_link_is_lost_the_page_counts_down_to_the_next_try(page, watch
     again.stop()
 
 
-HIDE = "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });" \
-       " document.dispatchEvent(new Event('visibilitychange')); }"  # fmt: skip
+HIDE = """hidden => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
 
 
 @ONCE

@@ -17,6 +17,7 @@ import * as wakeLock from "./wake_lock.js";
 const byId = (id) => document.getElementById(id);
 const COUNTED_EVERY = 100; // milliseconds
 const UNDO_FOR = 10_000; // milliseconds
+const RESTORED_WITHIN = 3_000; // milliseconds
 let scheduled = null;
 let asking = false;
 let cleared = []; // photos, while that can be undone
@@ -48,7 +49,8 @@ function start() {
   window.addEventListener("beforeunload", askBeforeLeaving);
   batch.listenForReturn();
   wakeLock.start();
-  restored = restore();
+  const longEnough = new Promise((done) => setTimeout(done, RESTORED_WITHIN)); // some versions of Safari never answer
+  restored = Promise.race([restore(), longEnough]);
   batch.tryAgain();
 }
 
