@@ -49,7 +49,9 @@ def wait_until_stored(page, answered, photos=None):
 
 
 def set_limits(page, **limits):
-    page.evaluate("limits => import('/page/store.js').then((store) => { Object.assign(store.limits, limits); })", limits)
+    page.evaluate(
+        "limits => import('/page/store.js').then((store) => { Object.assign(store.limits, limits); })", limits
+    )
 
 
 @ONCE
@@ -225,7 +227,8 @@ def test_the_oldest_photos_go_with_a_word(page, service, limits):
 
 REFUSALS = {
     "missing": "Object.defineProperty(window, 'indexedDB', { value: undefined })",
-    "forbidden": "Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('no', 'SecurityError'); } })",
+    "forbidden": "Object.defineProperty(window, 'indexedDB', { "
+    "get() { throw new DOMException('no', 'SecurityError'); } })",
     "refused": "IDBFactory.prototype.open = () => { const request = {}; "
     "setTimeout(() => request.onerror()); return request; }",
     "full": "IDBObjectStore.prototype.put = () => { throw new DOMException('no', 'QuotaExceededError'); }",
@@ -257,7 +260,10 @@ def test_a_connection_to_the_device_that_is_closed_is_opened_again(page, service
       const begin = IDBDatabase.prototype.transaction;
       window.closeAll = () => { for (const one of window.opened) one.close(); };
       window.opened = new Set();
-      IDBDatabase.prototype.transaction = function (...about) { window.opened.add(this); return begin.apply(this, about); };
+      IDBDatabase.prototype.transaction = function (...about) {
+        window.opened.add(this);
+        return begin.apply(this, about);
+      };
     """)
     page.goto(service.url)
     choose(page, *tiny(1))

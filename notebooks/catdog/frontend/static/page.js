@@ -87,7 +87,8 @@ async function restore() {
   if (!photos.length) return;
   showAgain(photos);
   const those = photos.length > 1 ? `${photos.length} photos are` : "One photo is";
-  note({ code: "restored", photos: photos.length, text: `${those} still here from before. Clear removes them from this device.` });
+  const text = `${those} still here from before. Clear removes them from this device.`;
+  note({ code: "restored", photos: photos.length, text });
 }
 
 function showAgain(photos) {
@@ -184,7 +185,8 @@ function clear() {
   gallery.clear();
   note();
   const those = cleared.length > 1 ? `${cleared.length} photos were` : "One photo was";
-  say(byId("cleared").querySelector("p"), `${those} cleared from this page and this device.`, { photos: cleared.length });
+  const words = `${those} cleared from this page and this device.`;
+  say(byId("cleared").querySelector("p"), words, { photos: cleared.length });
   byId("cleared").hidden = false;
   forgetLater();
   showTools();
@@ -204,7 +206,8 @@ function endUndo() {
 
 function undo() {
   // Copies, since requests that are under way take the cleared ones for removed.
-  const photos = cleared.map((photo) => ({ ...photo, removed: false, row: null, state: hasEnded(photo) ? photo.state : "" }));
+  const again = (photo) => ({ ...photo, removed: false, row: null, state: hasEnded(photo) ? photo.state : "" });
+  const photos = cleared.map(again);
   endUndo();
   showAgain(photos);
   photos.forEach(store.keep);

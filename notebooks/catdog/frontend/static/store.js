@@ -20,7 +20,7 @@ let writing = false;
 let refused = false;
 let dropped = 0;
 
-/** The photos of this tab before it was loaded again, in their order. A new tab takes over those of tabs that are gone. */
+/** The photos that this tab had before it was loaded again. A new tab takes over those of tabs that are gone. */
 export async function restore() {
   try {
     const isNew = nameTab();
@@ -55,7 +55,8 @@ export function forget(photos) {
 
 /** What the tester should know about what is stored, of so many photos: {code, text, …}, or null. */
 export function word(photos) {
-  if (refused && photos > FEW) return { code: "not-kept", text: "This browser does not store photos and answers: a reload loses them." };
+  const none = "This browser does not store photos and answers: a reload loses them.";
+  if (refused && photos > FEW) return { code: "not-kept", text: none };
   if (!dropped || !stored.length) return null;
   const text = `There is room for the newest ${stored.length} photos: a reload loses the older ones and their answers.`;
   return { code: "newest-kept", photos: stored.length, text };
@@ -111,7 +112,7 @@ function finished(work) {
 function asPhoto({ id, label, correction, ...kept }, { data, type }) {
   const file = new Blob([data], { type });
   const state = kept.answer ? "done" : kept.code ? "failed" : "";
-  const photo = { id, label, state, open: async () => file, small: Promise.resolve(file), ...(correction && { correction }) };
+  const photo = { id, label, correction, state, open: async () => file, small: Promise.resolve(file) };
   for (const name of KEPT) if (kept[name] !== undefined) photo[name] = kept[name];
   return photo;
 }

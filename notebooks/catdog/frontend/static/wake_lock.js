@@ -17,7 +17,7 @@ export function keepAwake(want) {
 async function ask() {
   if (!wanted || asking || document.hidden || (lock && !lock.released)) return;
   asking = true;
-  lock = (await navigator.wakeLock?.request("screen").catch(() => null)) ?? null; // refused, for one, where the battery is low
+  lock = (await navigator.wakeLock?.request("screen").catch(() => null)) ?? null; // refused where the battery is low
   asking = false;
   if (!wanted) release();
 }
