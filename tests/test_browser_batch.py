@@ -267,6 +267,7 @@ def test_while_the_link_is_lost_the_page_counts_down_to_the_next_try(page, watch
     service.stop()
     choose(page, *tiny(3))
     expect_trouble(page, "unreachable")
+    page.clock.run_for(200)  # until the next frame
     expect(page.locator(".card .label")).to_have_text(["Not sent yet"] * 3)
     seen = [int(page.locator("#trying").get_attribute("data-seconds"))]
     page.clock.run_for(1_000)
@@ -355,7 +356,8 @@ def test_the_screen_stays_on_while_photos_are_sent(page, watched, service):
 @ONCE
 def test_without_a_wake_lock_photos_are_sent_all_the_same(page, service):
     page.add_init_script(
-        "Object.defineProperty(navigator, 'wakeLock', { value: { request: () => Promise.reject(new Error('no')) } })"
+        "Object.defineProperty(navigator, 'wakeLock', "
+        "{ configurable: true, value: { request: () => Promise.reject(new Error('no')) } })"
     )
     page.goto(service.url)
     choose(page, *tiny(1))

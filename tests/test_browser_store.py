@@ -42,7 +42,7 @@ def wait_until_stored(page, answered, photos=None):
 
     def ready():
         records = stored(page)
-        ended = sum("answer" in one or bool(one.get("code")) for one in records)
+        ended = sum(bool(one.get("answer") or one.get("code")) for one in records)
         return ended == answered and len(records) == (answered if photos is None else photos)
 
     until(ready)
