@@ -242,3 +242,127 @@ def test_what_happens_is_told_to_those_who_listen(page, watched, service):
     expect(page.locator("#spoken")).to_contain_text(
         re.compile(r"0.png: (cat|dog), [\d.]+ %.* 1.png: (cat|dog), [\d.]+ %")
     )
+
+
+@ONCE
+def test_what_waits_for_nothing_is_called_not_sent_yet(page, watched, service):
+    page.goto(service.url)
+    watched.close()
+    choose(page, *tiny(20))
+    until(lambda: watched.now == WORKERS)
+    expect(page.locator(WAITING).first).to_have_text(re.compile("Waiting…"))
+    page.click("#cancel")
+    expect(page.locator(".card .label")).to_have_text(["Not sent yet"] * 20)
+    page.click("#go-on")
+    expect(page.locator(WAITING).first).to_have_text(re.compile("Waiting…"))
+
+
+@ONCE
+def test_while_the_link_is_lost_the_page_counts_down_to_the_next_try(page, watched, service):
+    """The page's clock is ours: it stands but here."""
+    page.clock.install()
+    page.goto(service.url)
+    expect_connected(page)
+    page.clock.pause_at(page.evaluate("Date.now() + 1000"))
+    service.stop()
+    choose(page, *tiny(3))
+    expect_trouble(page, "unreachable")
+    page.clock.run_for(200)  # until the next frame
+    expect(page.locator(".card .label")).to_have_text(["Not sent yet"] * 3)
+    seen = [int(page.locator("#trying").get_attribute("data-seconds"))]
+    page.clock.run_for(1_000)
+    seen.append(int(page.locator("#trying").get_attribute("data-seconds")))
+    assert seen == [2, 1]
+    expect(page.locator("#trying")).to_contain_text("3 photos")
+    expect(page.locator("[role=alert] #trying")).to_have_count(0)
+    again = Server(watched, "127.0.0.1", service.port)
+    page.click("#again")
+    page.clock.resume()
+    wait_until_done(page, 3)
+    page.complaints.clear()
+    again.stop()
+
+
+HIDE = """hidden => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+@ONCE
+def test_what_breaks_off_while_nobody_looks_is_not_a_failed_attempt(page, service):
+    page.clock.install()
+    page.goto(service.url)
+    expect_connected(page)
+    broken = []
+    page.route("**/predict", lambda route: (broken.append(1), route.abort("connectionreset")))
+    page.evaluate(HIDE, True)
+    choose(page, *tiny(1))
+    for count in range(1, 6):  # more than the attempts that a photo has
+        until(lambda count=count: page.evaluate("1") and len(broken) >= count)
+        expect_data(page.locator(".card"), state="waiting", code="")
+        page.clock.run_for(16_000)
+    page.unroute("**/predict")
+    page.evaluate(HIDE, False)
+    wait_until_done(page, 1)
+    assert labels(page)[0] in ("cat", "dog")
+    page.complaints.clear()
+
+
+LOCKS = """
+  window.locks = [];
+  const request = async () => {
+    const lock = Object.assign(new EventTarget(), { released: false, release: async () => { lock.released = true; } });
+    window.locks.push(lock);
+    return lock;
+  };
+  Object.defineProperty(navigator, "wakeLock", { value: { request } });
+"""
+
+
+@ONCE
+def test_the_screen_stays_on_while_photos_are_sent(page, watched, service):
+    def held(count):
+        until(lambda: page.evaluate("window.locks.filter((lock) => !lock.released).length") == count)
+
+    page.add_init_script(LOCKS)
+    page.goto(service.url)
+    expect_connected(page)
+    assert page.evaluate("window.locks.length") == 0
+    watched.close()
+    choose(page, *tiny(20))
+    held(1)
+    page.evaluate("window.locks[0].release()")  # as the browser does when the page is hidden
+    page.evaluate(HIDE, True)
+    held(0)
+    page.evaluate(HIDE, False)
+    held(1)
+    page.click("#cancel")
+    held(0)
+    watched.open()
+    watched.close()
+    page.click("#go-on")
+    held(1)
+    watched.open()
+    wait_until_done(page, 20)
+    held(0)
+    service.stop()
+    choose(page, *tiny(1, 20))
+    expect_trouble(page, "unreachable")
+    held(0)
+    page.complaints.clear()
+
+
+@ONCE
+def test_without_a_wake_lock_photos_are_sent_all_the_same(page, service):
+    page.add_init_script(
+        "Object.defineProperty(navigator, 'wakeLock', "
+        "{ configurable: true, value: { request: () => Promise.reject(new Error('no')) } })"
+    )
+    page.goto(service.url)
+    choose(page, *tiny(1))
+    wait_until_done(page, 1)
+    page.add_init_script("Object.defineProperty(navigator, 'wakeLock', { value: undefined })")
+    page.reload()
+    choose(page, *tiny(1, 1))
+    wait_until_done(page, 2)

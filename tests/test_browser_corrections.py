@@ -53,6 +53,29 @@ def test_a_correction_is_sent_once_it_is_clear_what_it_says(page, classifier, se
 
 
 @ONCE
+def test_the_keyboard_stays_in_the_dialog_after_a_correction(page, classifier, serve):
+    _, server = serve(classifier)
+    page.goto(server.url)
+    choose(page, photo("a.jpg", drawing("cat", 1)), photo("b.jpg", drawing("cat", 2)))
+    wait_until_done(page, 2)
+    page.locator(".card .open").first.click()
+    page.focus("#neither")
+    for _ in range(2):  # the second while the first is on its way, or again
+        page.keyboard.press("Enter")
+    expect_data(page.locator("#correction-words"), code="sent", label="none")
+    expect(page.locator("#neither")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#detail-name")).to_have_text("b.jpg")
+    page.focus("#correct")
+    page.keyboard.press("Enter")  # nothing is chosen, so nothing is sent
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#detail-name")).to_have_text("a.jpg")
+    page.keyboard.press("Escape")
+    assert {one.label for one in Feedback("pets").all()} == {None}
+
+
+@ONCE
 def test_why_a_correction_was_not_taken_is_said(page, classifier, serve):
     _, server = serve(classifier, most=0)
     page.goto(server.url)
@@ -115,6 +138,8 @@ def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
 
     until(lambda: versions.serving.id == second)
     page.reload()
+    expect_data(page.locator("#notice"), code="restored", photos=1)
+    page.click("#clear")
     choose(page, strange)
     wait_until_done(page, 1)
     assert best.text_content() == really

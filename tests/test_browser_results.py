@@ -203,6 +203,28 @@ def test_a_photo_opens_large_with_its_full_answer(page, backend, classifier):
     expect(page.locator(".card")).to_have_count(0)
 
 
+@ONCE
+def test_the_focus_stays_in_the_dialog_without_a_ring_round_its_title(page, backend):
+    page.goto(backend.url)
+    choose(page, *plain("red green"))
+    wait_until_done(page, 2)
+    page.locator(".card .open").first.click()
+    expect(page.locator("#detail-name")).to_be_focused()
+    expect(page.locator("#detail-name")).to_have_css("outline-style", "none")
+    expect(page.locator("html")).to_have_css("overflow-y", "hidden")
+    page.focus("#next")
+    for _ in range(2):  # the second leads nowhere
+        page.keyboard.press("Enter")
+        expect(page.locator("#detail-name")).to_have_text("green.png")
+    expect(page.locator("#next")).to_be_focused()
+    expect(page.locator("#next")).to_be_disabled()
+    page.keyboard.press("Escape")
+    expect(page.locator("html")).to_have_css("overflow-y", "visible")
+    expect(page.locator(".card .open").last).to_be_focused()
+    page.keyboard.press("ArrowLeft")  # belongs to the page again
+    expect(page.locator("#detail")).to_be_hidden()
+
+
 def test_a_failed_photo_is_tried_again_where_it_is_open(page, watched, service):
     watched.refusals = [("500 Internal Server Error", [], b"words.jpg")]
     page.goto(service.url)

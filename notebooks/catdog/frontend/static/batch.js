@@ -10,6 +10,7 @@ const PHOTOS_PER_REQUEST = { fewest: 4, most: 16 }; // few until answers come, a
 const BYTES_PER_REQUEST = 16e6; // below what the service takes at once
 const ATTEMPTS = 3;
 const PROBE_AFTER = [2, 4, 8, 15, 30, 60]; // seconds, while the link is lost
+const HIDDEN_PAUSE = 15; // seconds until a hidden page sends again what broke off
 
 const waiting = []; // photos, in the order in which they came
 const underway = new Map(); // photo → AbortController of its request
@@ -18,6 +19,8 @@ let workers = 0;
 let trouble = null; // why nothing is sent, if so
 let pause = null; // a promise, while the service is busy
 let returning = null; // a timer, while the link is lost
+let returns = 0; // when it ends, in milliseconds since 1970
+let lastHidden = 0; // the same, of when nobody looked at the page
 
 /** Set by the page. `changed(photo)`: its state or answer is another one; `halted(trouble)`: null when it goes on. */
 export const callbacks = { changed() {}, halted() {}, paused() {}, connect: async () => {} };
@@ -69,6 +72,16 @@ export function goOn() {
   work();
 }
 
+/** Nothing is sent, because of trouble or because the tester has cancelled. */
+export function isHalted() {
+  return trouble !== null;
+}
+
+/** When the link is tried again, in milliseconds since 1970; 0 while it is being tried. */
+export function nextTry() {
+  return returns;
+}
+
 export function isWorking() {
   return underway.size > 0 || (waiting.length > 0 && !trouble);
 }
@@ -76,6 +89,7 @@ export function isWorking() {
 /** See whether the link is back; if it is, go on. */
 export async function tryAgain(times = 0) {
   clearTimeout(returning);
+  returns = 0;
   try {
     await callbacks.connect();
     if (trouble) goOn();
@@ -86,6 +100,7 @@ export async function tryAgain(times = 0) {
 
 function probeLater(times, seconds = PROBE_AFTER[Math.min(times, PROBE_AFTER.length - 1)]) {
   // A tab that nobody looks at does not use up the link's requests.
+  returns = Date.now() + 1000 * seconds;
   returning = setTimeout(() => (document.hidden ? probeLater(times) : tryAgain(times)), 1000 * seconds);
 }
 
@@ -93,6 +108,7 @@ export function listenForReturn() {
   const now = () => mayPass(trouble) && !document.hidden && tryAgain();
   window.addEventListener("online", now);
   document.addEventListener("visibilitychange", now); // back from the link's own page, for one
+  document.addEventListener("visibilitychange", () => (lastHidden = Date.now()));
 }
 
 function work() {
@@ -122,6 +138,7 @@ function nextChunk() {
 
 async function send(chunk) {
   const request = new AbortController();
+  const began = Date.now();
   for (const photo of chunk) {
     underway.set(photo, request);
     setState(photo, "sending");
@@ -133,7 +150,8 @@ async function send(chunk) {
     photos.forEach((photo, i) => applyResult(photo, { model, corrections }, predictions[i]));
     photosPerRequest = Math.min(2 * photosPerRequest, PHOTOS_PER_REQUEST.most);
   } catch (reason) {
-    afterTrouble(photos.filter((photo) => !photo.removed), reason);
+    const interrupted = document.hidden || lastHidden >= began;
+    afterTrouble(photos.filter((photo) => !photo.removed), reason, interrupted);
   } finally {
     for (const photo of chunk) if (underway.get(photo) === request) underway.delete(photo);
     callbacks.changed(null);
@@ -165,8 +183,13 @@ function applyResult(photo, said, { error, thumbnail, ...answer }) {
   setState(photo, "done");
 }
 
-function afterTrouble(photos, reason) {
+/** `interrupted`: the page was hidden meanwhile, and a phone stops the requests of a hidden page. */
+function afterTrouble(photos, reason, interrupted) {
   photosPerRequest = PHOTOS_PER_REQUEST.fewest;
+  if (interrupted && reason.code === "connection-broken") {
+    putBack(photos);
+    return waitUntilSeen();
+  }
   if (reason.kind === "refused" || reason.kind === "broken-off") return retryAlone(photos, reason);
   putBack(photos);
   if (reason.kind === "busy") waitFor(reason);
@@ -191,11 +214,21 @@ function putBack(photos) {
 
 function waitFor({ message, code, seconds }) {
   callbacks.paused({ message, code, seconds });
-  pause ??= new Promise((done) => setTimeout(done, 1000 * seconds)).then(() => {
-    pause = null;
-    callbacks.paused({});
-    work();
-  });
+  pause ??= new Promise((done) => setTimeout(done, 1000 * seconds)).then(resume);
+}
+
+/** Or for a while: on a computer, a hidden page goes on sending. */
+function waitUntilSeen() {
+  if (!document.hidden) return;
+  const seen = new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
+  const later = new Promise((done) => setTimeout(done, 1000 * HIDDEN_PAUSE));
+  pause ??= Promise.race([seen, later]).then(resume);
+}
+
+function resume() {
+  pause = null;
+  callbacks.paused({});
+  work();
 }
 
 function fail(photo, code, why, retryable) {

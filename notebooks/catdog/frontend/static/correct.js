@@ -3,6 +3,7 @@
 import { callbacks } from "./gallery.js";
 import { say } from "./say.js";
 import { ask, codeOf } from "./service.js";
+import { keep } from "./store.js";
 import { small } from "./resize.js";
 
 const NONE = ""; // of the classes
@@ -11,7 +12,7 @@ const byId = (id) => document.getElementById(id);
 let photo = null;
 
 export function start() {
-  byId("correct").addEventListener("click", () => send(callbacks.truth(photo)));
+  byId("correct").addEventListener("click", () => callbacks.truth(photo) && send(callbacks.truth(photo)));
   byId("neither").addEventListener("click", () => send(NONE));
 }
 
@@ -21,14 +22,16 @@ export function show(opened) {
   const truth = callbacks.truth(photo);
   byId("correction").hidden = !photo.answer?.corrections;
   byId("correct").textContent = truth ? `Send: it is ${truth}` : "Choose above what it really is";
-  byId("correct").disabled = !truth || photo.isSending;
-  byId("neither").disabled = Boolean(photo.isSending);
+  // A button that is disabled loses the focus, and the keyboard with it.
+  byId("correct").setAttribute("aria-disabled", !truth || Boolean(photo.isSending));
+  byId("neither").setAttribute("aria-disabled", Boolean(photo.isSending));
   const { words, ...data } = photo.correction ?? { words: "" };
   say(byId("correction-words"), words, data);
 }
 
 async function send(label) {
   const asked = photo;
+  if (asked.isSending) return;
   tell(asked, { words: "Sending…", code: "sending" }, true);
   try {
     const form = new FormData();
@@ -43,5 +46,6 @@ async function send(label) {
 
 function tell(asked, correction, isSending = false) {
   Object.assign(asked, { correction, isSending });
+  if (correction.code === "sent") keep(asked);
   if (asked === photo) show(asked);
 }

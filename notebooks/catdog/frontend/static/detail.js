@@ -24,7 +24,7 @@ export function start(setTruth) {
   byId("close").addEventListener("click", () => closeDialog(dialog));
   dialog.addEventListener("close", forget);
   dialog.addEventListener("click", ({ target }) => target === dialog && closeDialog(dialog)); // beside it
-  dialog.addEventListener("keydown", byArrow);
+  document.addEventListener("keydown", byArrow); // wherever the focus is
   byId("previous").addEventListener("click", () => step(-1));
   byId("next").addEventListener("click", () => step(1));
   byId("why").addEventListener("click", () => (isExplained() ? hideHeat() : explain()));
@@ -40,7 +40,9 @@ export function open(chosen) {
   hideHeat();
   showLarge();
   refresh();
+  if (dialog.hasAttribute("open")) return;
   openDialog(dialog);
+  byId("detail-name").focus(); // or some browsers draw a ring round the first button
 }
 
 /** Show what has changed about the photo that is open. */
@@ -53,8 +55,8 @@ export function refresh() {
   byId("answered").hidden = !answer;
   byId("detail-retry").hidden = !mayRetry(photo);
   const place = shown().indexOf(photo);
-  byId("previous").disabled = place <= 0;
-  byId("next").disabled = place < 0 || place === shown().length - 1;
+  byId("previous").setAttribute("aria-disabled", place <= 0); // disabled, it would lose the focus
+  byId("next").setAttribute("aria-disabled", place < 0 || place === shown().length - 1);
   if (answer) showAnswered(answer);
   correct.show(photo);
 }
@@ -97,12 +99,13 @@ function forget() {
 }
 
 function step(by) {
-  const next = shown()[shown().indexOf(photo) + by];
+  const place = shown().indexOf(photo);
+  const next = place >= 0 && shown()[place + by];
   if (next) open(next);
 }
 
 function byArrow({ key, target }) {
-  if (target.matches("select")) return; // there, arrows choose
+  if (!dialog.hasAttribute("open") || target.matches("select")) return; // there, arrows choose
   if (key === "ArrowLeft") step(-1);
   if (key === "ArrowRight") step(1);
 }

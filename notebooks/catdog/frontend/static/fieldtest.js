@@ -20,10 +20,15 @@ export function setClasses(names) {
 /** The class that a photo really shows, or "" if nobody has said. */
 export function truth(photo) {
   if (photo.truth !== undefined) return photo.truth;
-  const said = keysOf(photo).map((key) => fromFile.get(key)).find((label) => label !== undefined);
+  const said = labelFromFile(photo);
   if (said !== undefined) return asClass(said);
   const folders = photo.path.split("/").slice(0, -1).reverse();
   return folders.map(asClass).find(Boolean) ?? "";
+}
+
+/** What a table says of a photo, as it stands there; `label` is what one said before the page was loaded again. */
+export function labelFromFile(photo) {
+  return keysOf(photo).map((key) => fromFile.get(key)).find((label) => label !== undefined) ?? photo.label;
 }
 
 /** What a table may call a photo: its path or its name, with the ending or without. */

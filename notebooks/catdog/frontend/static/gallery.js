@@ -1,12 +1,13 @@
 // The photos on the page: as cards or as a table, sorted, filtered and counted.
 
+import { isHalted } from "./batch.js";
 import { fill } from "./browsers.js";
 import { say } from "./say.js";
 import { unwatch, watch } from "./thumbnails.js";
 
 const BARS_ON_A_CARD = 5; // of many classes, the rest is shown where the photo is opened
 const WORDS = {
-  waiting: "Waiting…", code: "Waiting for the access code…", sending: "Looking…",
+  waiting: "Waiting…", unsent: "Not sent yet", code: "Waiting for the access code…", sending: "Looking…",
   notSure: "Not sure", unfamiliar: "unlike the photos it learned from", failed: "failed", wrong: "wrong answers",
 };
 const NOT_SURE = "?not sure"; // no class can be called so: its name would be a folder's
@@ -204,6 +205,7 @@ function isHeldUp({ state }) {
 export function words(photo) {
   if (photo.state === "failed") return photo.why;
   if (isHeldUp(photo)) return WORDS.code;
+  if (photo.state === "waiting" && isHalted()) return WORDS.unsent;
   if (!photo.answer) return WORDS[photo.state];
   const really = isWrong(photo) ? ` (really ${callbacks.truth(photo)})` : "";
   const why = photo.answer.in_distribution === false ? WORDS.unfamiliar : `perhaps ${photo.answer.label}`;

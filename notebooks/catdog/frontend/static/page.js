@@ -12,12 +12,20 @@ import { canvasIsTruthful } from "./resize.js";
 import { saveCsv, saveJson } from "./save.js";
 import { say } from "./say.js";
 import { ask, code } from "./service.js";
+import * as store from "./store.js";
+import * as trouble from "./trouble.js";
+import * as wakeLock from "./wake_lock.js";
 
 const byId = (id) => document.getElementById(id);
 const COUNTED_EVERY = 100; // milliseconds
+const UNDO_FOR = 10_000; // milliseconds
+const RESTORED_WITHIN = 3_000; // milliseconds
 let scheduled = null;
 let asking = false;
 let canvasIsTold = false;
+let cleared = []; // photos, while that can be undone
+let forgetting = null; // a timer, until it cannot
+let restored = null; // a promise: photos of before come before new ones
 let model = ""; // "<name>/<version>" of the one that the page speaks of
 
 start();
@@ -34,6 +42,7 @@ function start() {
   onClick("go-on", () => batch.goOn());
   onClick("retry-all", () => batch.enqueue(gallery.photos.filter(gallery.mayRetry)));
   onClick("clear", clear);
+  onClick("undo", undo);
   onClick("as-table", toggleTable);
   onClick("csv", saveCsv);
   onClick("json", saveJson);
@@ -44,6 +53,9 @@ function start() {
   byId("in-app").hidden = !isInAnApp();
   canvasIsTruthful().then((truthful) => truthful || sendOriginals());
   batch.listenForReturn();
+  wakeLock.start();
+  const longEnough = new Promise((done) => setTimeout(done, RESTORED_WITHIN)); // some versions of Safari never answer
+  restored = Promise.race([restore(), longEnough]);
   batch.tryAgain();
   if (byId("model").dataset.code === "too-old") say(byId("model"), "Looking for the model…"); // it was only late
   document.documentElement.dataset.started = ""; // old.js looks for this mark
@@ -67,12 +79,15 @@ function note(...notes) {
 }
 
 async function take({ photos, labels, notes }) {
+  await restored;
   gallery.add(photos);
   batch.enqueue(photos);
+  photos.forEach(store.keep);
   if (photos.length) notes.push(...(await noteOnCanvas()));
   for (const file of labels) notes.push(await fieldTest.readLabels(file));
   note(...notes);
   if (labels.length) gallery.refreshAll();
+  if (labels.length) gallery.photos.forEach(store.keep);
   showTools();
 }
 
@@ -89,8 +104,30 @@ async function noteOnCanvas() {
   return [{ code: "canvas-changed", text }];
 }
 
+/** Show again what was here before the page was loaded again, and send what has no answer. */
+async function restore() {
+  const photos = await store.restore();
+  if (!photos.length) return;
+  showAgain(photos);
+  const those = photos.length > 1 ? `${photos.length} photos are` : "One photo is";
+  const text = `${those} still here from before. Clear removes them from this device.`;
+  note({ code: "restored", photos: photos.length, text });
+}
+
+function showAgain(photos) {
+  gallery.add(photos);
+  photos.forEach(gallery.refresh);
+  batch.enqueue(photos.filter((photo) => !hasEnded(photo)));
+  showTools();
+}
+
+function hasEnded({ state }) {
+  return state === "done" || state === "failed";
+}
+
 function photoChanged(photo) {
   if (photo) gallery.refresh(photo);
+  if (photo && hasEnded(photo)) store.keep(photo);
   if (photo?.answer && photo.answer.model !== model) noticeModel();
   showTools();
 }
@@ -145,14 +182,7 @@ async function noticeModel() {
 
 /** `reason` is null when it goes on. */
 function showTrouble(reason) {
-  if (reason?.kind === "code") access.askFor(reason);
-  else if (reason && access.isWanted()) access.tell(reason.code, reason.message);
-  const shown = reason && reason.message && !access.isWanted();
-  byId("trouble").hidden = !shown;
-  say(byId("trouble").querySelector("p"), shown ? reason.message : "", shown ? { code: reason.code } : {});
-  byId("open").hidden = !reason?.open;
-  byId("open").href = reason?.open ?? "";
-  byId("go-on").hidden = reason?.kind !== "cancelled";
+  trouble.show(reason);
   if (reason && !model) say(byId("model"), "");
   gallery.refreshAll();
   showTools();
@@ -165,20 +195,52 @@ function cancel() {
 
 function remove(photo) {
   batch.forget(photo);
+  store.forget([photo]);
   gallery.remove(photo);
   showTools();
 }
 
+/** At once also from the device; what can be undone is in this tab alone. */
 function clear() {
-  for (const photo of gallery.photos) batch.forget(photo);
+  cleared = [...gallery.photos];
+  for (const photo of cleared) batch.forget(photo);
+  store.forget(cleared);
   gallery.clear();
   note();
+  const those = cleared.length > 1 ? `${cleared.length} photos were` : "One photo was";
+  const words = `${those} cleared from this page and this device.`;
+  say(byId("cleared").querySelector("p"), words, { photos: cleared.length });
+  byId("cleared").hidden = false;
+  forgetLater();
   showTools();
   byId("photos").focus();
 }
 
+function forgetLater() {
+  clearTimeout(forgetting);
+  forgetting = setTimeout(() => (byId("undo").matches(":focus") ? forgetLater() : endUndo()), UNDO_FOR);
+}
+
+function endUndo() {
+  clearTimeout(forgetting);
+  byId("cleared").hidden = true;
+  cleared = [];
+}
+
+function undo() {
+  // Copies, since requests that are under way take the cleared ones for removed.
+  const again = (photo) => ({ ...photo, removed: false, row: null, state: hasEnded(photo) ? photo.state : "" });
+  const photos = cleared.map(again);
+  endUndo();
+  showAgain(photos);
+  photos.forEach(store.keep);
+  progress.show(); // or Clear is still hidden
+  byId("clear").focus();
+}
+
 function setTruth(photo, label) {
   photo.truth = label;
+  store.keep(photo);
   gallery.refresh(photo);
   showTools();
 }

@@ -3,6 +3,8 @@
 import { isWorking } from "./batch.js";
 import { answerTo, percent, photos, confidence, mayRetry } from "./gallery.js";
 import { say } from "./say.js";
+import { word } from "./store.js";
+import { keepAwake } from "./wake_lock.js";
 
 const SPOKEN_EVERY = 15_000; // milliseconds
 const FEW = 3; // photos, of which each answer is spoken
@@ -32,10 +34,13 @@ export function show() {
   byId("progress").hidden = !working;
   byId("cancel").hidden = !working;
   byId("retry-all").hidden = working || !photos.some(mayRetry);
-  const others = [failed && `${failed} without an answer`, !working && waiting && `${waiting} waiting`];
+  const others = [failed && `${failed} without an answer`, !working && waiting && `${waiting} not sent yet`];
   const words = [`${done} of ${all} photos done`, ...others.filter(Boolean)].join(", ");
   const sentence = all ? words + (working ? hurry(done + failed, all) : ".") : "";
   say(byId("status"), sentence, { done, failed, waiting, all, working, ...(working && paused()) });
+  const { text = "", ...about } = word(all) ?? {};
+  say(byId("kept"), text, about);
+  keepAwake(working);
   speak(working, words, done);
   if (!working) run = null;
 }

@@ -188,7 +188,7 @@ async function whyNothingCame() {
   if (address.origin !== location.origin && (await answersAtAll(signal))) return somethingElse();
   return new ServiceError(
     "unreachable",
-    "The service cannot be reached. Its notebook may be stopped: ask the person who sent you the link.",
+    "No connection to the service. If this lasts, ask the person who sent you the link.",
     "lost"
   );
 }

@@ -1,0 +1,33 @@
+// What is in the way of sending, in words, and when it is tried again.
+
+import * as access from "./access.js";
+import { nextTry } from "./batch.js";
+import { photos } from "./gallery.js";
+import { say } from "./say.js";
+
+const byId = (id) => document.getElementById(id);
+let ticking = null;
+
+/** `reason` is null when it goes on. */
+export function show(reason) {
+  if (reason?.kind === "code") access.askFor(reason);
+  else if (reason && access.isWanted()) access.tell(reason.code, reason.message);
+  const shown = reason && reason.message && !access.isWanted();
+  byId("trouble").hidden = !shown;
+  say(byId("trouble").querySelector("p"), shown ? reason.message : "", shown ? { code: reason.code } : {});
+  byId("open").hidden = !reason?.open;
+  byId("open").href = reason?.open ?? "";
+  byId("go-on").hidden = reason?.kind !== "cancelled";
+  clearInterval(ticking);
+  if (shown) ticking = setInterval(countDown, 1000);
+  if (shown) countDown();
+}
+
+/** Apart from the alert, or a screen reader would read it out each second. */
+function countDown() {
+  const unsent = photos.filter(({ state }) => state === "waiting").length;
+  const kept = { 0: "", 1: "Your photo is kept: " }[unsent] ?? `Your ${unsent} photos are kept: `;
+  const seconds = Math.max(0, Math.ceil((nextTry() - Date.now()) / 1000));
+  const words = `${kept}trying again ${seconds ? `in ${seconds} s` : "now"}.`;
+  say(byId("trying"), words[0].toUpperCase() + words.slice(1), { photos: unsent, seconds });
+}
