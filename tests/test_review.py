@@ -81,13 +81,13 @@ def test_words_that_stayed_in_their_field_accept_nothing_that_is_new(folder, mon
     review.decide("as suggested", [out(first)], dataset)
     review, dataset = reviewed(folder)
     told = review.decide("as suggested", [out(second)], dataset)
-    assert "1 suggestion that came after" in told
+    assert "1 suggestion made after" in told
     assert second in reviewed(folder)[1].photos
-    assert "came after" not in review.decide("as suggested", [out(second)], dataset)
+    assert "made after" not in review.decide("as suggested", [out(second)], dataset)
     assert second not in reviewed(folder)[1].photos
     review, dataset = reviewed(folder)
     review.decide("", [out(third)], dataset)
-    assert "came after" not in review.decide("as suggested", [out(third)], dataset)
+    assert "made after" not in review.decide("as suggested", [out(third)], dataset)
     assert third not in reviewed(folder)[1].photos
 
 
@@ -122,4 +122,4 @@ def test_a_damaged_note_of_the_last_words_hinders_nothing(folder, review, own_pl
     dataset = review.apply(check(folder))
     (own_places / "data_dir" / "notes" / "pets" / "last.json").write_text("[")
     odd = dataset.of("train")[0]
-    assert "about 1 photo:" in review.decide("as suggested", [out(odd)], dataset)
+    assert "on 1 photo:" in review.decide("as suggested", [out(odd)], dataset)
