@@ -141,7 +141,7 @@ def _opened(source: bytes | Path, max_pixels: int = OWN_PIXELS) -> Image.Image:
 
 
 def _identified(data: bytes) -> Image.Image:
-    """Open an image. If a PNG fails to open, for example due to oversized texts or profile, open it without them."""
+    """Open an image; a PNG that fails, as with oversized texts or profiles, is opened without them."""
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception:
