@@ -288,7 +288,7 @@ def test_a_notebook_that_was_saved_before_finds_what_has_moved(code):
 
 
 def test_what_nobody_holds_any_more_is_told_with_what_to_do():
-    with pytest.raises(ImportError), pytest.raises(AttributeError, match="open the notebook anew"):
+    with pytest.raises(ImportError), pytest.raises(AttributeError, match="open a new copy"):
         from catdog.places import nothing_of_this_name  # noqa: F401
 
 
