@@ -57,7 +57,7 @@ class Judgement:
     def summary(self) -> str:
         """Describe how good the model is, how that was judged, and what would help."""
         lines = [self.report.headline(), self._how(), *self.report.details(), *self._few()]
-        if len(self.accuracies) > 1:
+        if len(set(self.accuracies)) > 1:
             low, high = min(self.accuracies), max(self.accuracies)
             lines.append(f"With other folds, {low:.1%} to {high:.1%} are right.")
         if self.by == TEST and CROSS_VALIDATION in self.reports:
@@ -114,7 +114,7 @@ def judge(dataset: Dataset, data: Features, trained: TrainedHead) -> Judgement:
 def _cross_validated(dataset: Dataset, data: Features, trained: TrainedHead) -> Judgement:
     photos = [photo for split in SPLITS for photo in dataset.of(split)]
     features, targets = (np.concatenate(parts) for parts in zip(*(data[split] for split in SPLITS)))
-    deals = bar(range(_REPEATS), what="Cross-validation", unit="deals")
+    deals = bar(range(_REPEATS), what="Cross-validation", unit="repeats")
     answers = [out_of_fold(features, targets, len(dataset.classes), trained.fit.strength, seed) for seed in deals]
     judged = np.isfinite(answers[0]).all(axis=1)
     targets_judged, first = targets[judged], answers[0][judged]
