@@ -24,6 +24,7 @@ SAME_ORIGIN = "/"
 _OWNERS_ALONE = (".googleusercontent.com", ".prod.colab.dev")  # as Colab shows what its machine serves
 FILES = Path(__file__).parent
 _NO_MODULES = ("live_reload", "old")  # which page.js does not import
+_ON_DEMAND = ("table", "zip")  # what few testers need
 # Browsers ask for these whatever the page says, and again at every visit where nothing is there.
 _ICONS = {
     "/favicon.ico": "icon.png",
@@ -44,7 +45,7 @@ def page_blueprint(backend_url: Callable[[], str], files: Path = FILES) -> Bluep
     page = Blueprint(
         "page", __name__, static_folder=files / "static", static_url_path="/page", template_folder=files / "templates"
     )
-    scripts = sorted(script.name for script in (files / "static").glob("*.js") if script.stem not in _NO_MODULES)
+    scripts = sorted(script.name for script in (files / "static").glob("*.js") if script.stem not in (*_NO_MODULES, *_ON_DEMAND))
 
     @page.get("/")
     def show() -> Response:

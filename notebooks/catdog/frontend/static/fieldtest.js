@@ -3,7 +3,6 @@
 import { fill } from "./browsers.js";
 import { isWrong, photos, percent } from "./gallery.js";
 import { say } from "./say.js";
-import { namesAndLabels } from "./table.js";
 
 const Z = 1.959963984540054; // two-sided 95 % of the normal distribution
 const MOST_MISSES = 200; // a longer list is looked at in the gallery
@@ -48,6 +47,7 @@ function asClass(name) {
 
 /** Take the labels of a table of photos and classes, and say how that went: {code, text, …}. */
 export async function readLabels(file) {
+  const { namesAndLabels } = await import("./table.js"); // few testers need it
   const here = new Set(photos.flatMap(keysOf));
   const found = await namesAndLabels(file, asClass, (text) => here.has(asKey(text))).catch(() => []); // what is no table
   for (const [name, label] of found) fromFile.set(asKey(name), label);
