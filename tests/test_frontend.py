@@ -116,7 +116,7 @@ def files(app):
 
 def test_it_is_small_on_the_wire(files):
     assert all(file.status_code == 200 for file in files.values())
-    assert sum(len(file.data) for file in files.values()) < 33_000
+    assert sum(len(file.data) for file in files.values()) < 42_000
 
 
 def test_what_is_compressed_is_what_stands_in_the_files(files, app):

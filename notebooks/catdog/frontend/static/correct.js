@@ -1,9 +1,9 @@
 // "Wrong? It is a …": a tester's word about one photo goes to the author, where the service keeps corrections.
 
-import { callbacks } from "./gallery.js";
 import { say } from "./say.js";
 import { ask, codeOf } from "./service.js";
 import { small } from "./resize.js";
+import { truth } from "./truth.js";
 
 const NONE = ""; // of the classes
 
@@ -11,17 +11,17 @@ const byId = (id) => document.getElementById(id);
 let photo = null;
 
 export function start() {
-  byId("correct").addEventListener("click", () => send(callbacks.truth(photo)));
+  byId("correct").addEventListener("click", () => send(truth(photo)));
   byId("neither").addEventListener("click", () => send(NONE));
 }
 
 /** Show what can be said, or was, about the photo that is open. */
 export function show(opened) {
   photo = opened;
-  const truth = callbacks.truth(photo);
+  const label = truth(photo);
   byId("correction").hidden = !photo.answer?.corrections;
-  byId("correct").textContent = truth ? `Send: it is ${truth}` : "Choose above what it really is";
-  byId("correct").disabled = !truth || photo.isSending;
+  byId("correct").textContent = label ? `Send: it is ${label}` : "Choose above what it really is";
+  byId("correct").disabled = !label || photo.isSending;
   byId("neither").disabled = Boolean(photo.isSending);
   const { words, ...data } = photo.correction ?? { words: "" };
   say(byId("correction-words"), words, data);

@@ -6,37 +6,42 @@ import * as batch from "./batch.js";
 import * as detail from "./detail.js";
 import * as fieldTest from "./fieldtest.js";
 import * as fileInput from "./file_input.js";
+import * as filters from "./filters.js";
+import { describe } from "./model.js";
+import { photos } from "./photos.js";
 import * as progress from "./progress.js";
 import { saveCsv, saveJson } from "./save.js";
 import { say } from "./say.js";
 import { ask, code } from "./service.js";
+import { model, readLabels, setModel } from "./truth.js";
 
 const byId = (id) => document.getElementById(id);
 const COUNTED_EVERY = 100; // milliseconds
 let scheduled = null;
 let asking = false;
-let model = ""; // "<name>/<version>" of the one that the page speaks of
 
 start();
 
 function start() {
   Object.assign(batch.callbacks, { changed: photoChanged, halted: showTrouble, paused: progress.setBusy, connect });
   const retry = (photo) => batch.enqueue([photo]);
-  Object.assign(gallery.callbacks, { open: detail.open, remove, retry, truth: fieldTest.truth });
+  Object.assign(gallery.callbacks, { open: detail.open, remove, retry });
   fileInput.listen(byId("drop"), ["photos", "camera", "folder", "archive"].map(byId), () => note({ code: "reading", text: "Reading…" }), take);
   detail.start(setTruth);
   access.start(batch.tryAgain);
   onClick("again", () => batch.tryAgain());
   onClick("cancel", cancel);
   onClick("go-on", () => batch.goOn());
-  onClick("retry-all", () => batch.enqueue(gallery.photos.filter(({ state }) => state === "failed")));
+  onClick("retry-all", () => batch.enqueue(photos.filter(({ state }) => state === "failed")));
+  onClick("ask-again", askAgain);
   onClick("clear", clear);
   onClick("as-table", toggleTable);
   onClick("csv", saveCsv);
   onClick("json", saveJson);
-  for (const id of ["show", "confidence", "sort"]) byId(id).addEventListener("change", () => gallery.refresh());
+  filters.start(() => gallery.refresh());
   byId("originals").addEventListener("change", () => (batch.settings.originals = byId("originals").checked));
-  byId("tools").open = matchMedia("(min-width: 50rem)").matches; // on a phone, answers come first
+  const wide = matchMedia("(min-width: 50rem)").matches;
+  for (const id of ["tools", "mistakes"]) byId(id).open = wide; // on a phone, answers come first
   window.addEventListener("beforeunload", askBeforeLeaving);
   batch.listenForReturn();
   batch.tryAgain();
@@ -57,10 +62,10 @@ function note(...notes) {
   say(byId("notice"), notes.map(({ text }) => text).join(" "), data);
 }
 
-async function take({ photos, labels, notes }) {
-  gallery.add(photos);
-  batch.enqueue(photos);
-  for (const file of labels) notes.push(await fieldTest.readLabels(file));
+async function take({ photos: added, labels, notes }) {
+  gallery.add(added);
+  batch.enqueue(added);
+  for (const file of labels) notes.push(await readLabels(file, photos));
   note(...notes);
   if (labels.length) gallery.refreshAll();
   showTools();
@@ -68,7 +73,7 @@ async function take({ photos, labels, notes }) {
 
 function photoChanged(photo) {
   if (photo) gallery.refresh(photo);
-  if (photo?.answer && photo.answer.model !== model) noticeModel();
+  if (photo?.answer && photo.answer.model !== model.id) noticeModel();
   showTools();
 }
 
@@ -76,9 +81,10 @@ function photoChanged(photo) {
 function showTools() {
   scheduled ??= setTimeout(() => {
     scheduled = null;
-    byId("tools").hidden = gallery.photos.length === 0;
+    byId("tools").hidden = photos.length === 0;
     progress.show();
-    fieldTest.show(detail.open);
+    filters.show();
+    if (!asking) fieldTest.show(detail.open); // whose it is will be clear in a moment
     detail.refresh();
     gallery.refresh();
   }, COUNTED_EVERY);
@@ -89,35 +95,25 @@ async function connect() {
   const asked = code;
   const card = await ask("model");
   if (asked !== code) return; // another code is being tried by now
-  model = `${card.name}/${card.version}`;
-  say(byId("model"), describe(card), { model, classes: card.classes.join(", ") });
-  fieldTest.setClasses(card.classes);
+  setModel({ id: `${card.name}/${card.version}`, classes: card.classes });
+  describe(card);
   access.accepted();
   gallery.refreshAll();
-}
-
-const BY = { test: "test photos right", "cross-validation": "photos right, by cross-validation" };
-
-function describe(card) {
-  const by = card.judged_by ?? (card.metrics?.["cross-validation"] ? "cross-validation" : "test");
-  const judged = card.metrics?.[by];
-  const accuracy = judged?.photos ? ` ${gallery.percent(judged.accuracy)} of ${judged.photos} ${BY[by]}.` : "";
-  const date = card.created && new Date(card.created).toLocaleDateString(undefined, { dateStyle: "medium" });
-  const warning = (card.synthetic ?? card.drawings) ? " Trained on drawings only: it knows nothing of real photos." : "";
-  const name = `Model ${card.name}${date ? ` of ${date}` : ""}, version ${card.version}.`;
-  return `It can tell: ${card.classes.join(", ")}. ${name}${accuracy}${warning}`;
+  showTools();
 }
 
 /** Ask once, however many photos another model has answered. */
 async function noticeModel() {
   if (asking) return;
   asking = true;
-  const before = model;
+  const before = model.id;
   await connect().catch(() => {}); // the next photo will tell what is wrong
   asking = false;
-  if (!before || model === before) return;
-  const text = `The model has changed: from now on ${model} answers. Each photo, when opened, says which model answered it.`;
-  note({ code: "model-changed", model, text });
+  if (!before || model.id === before) return;
+  const text =
+    `The model has changed: from now on ${model.id} answers. ` +
+    "Each photo, when opened, says which model answered it.";
+  note({ code: "model-changed", model: model.id, text });
 }
 
 /** `reason` is null when it goes on. */
@@ -130,7 +126,7 @@ function showTrouble(reason) {
   byId("open").hidden = !reason?.open;
   byId("open").href = reason?.open ?? "";
   byId("go-on").hidden = reason?.kind !== "cancelled";
-  if (reason && !model) say(byId("model"), "");
+  if (reason && !model.id) say(byId("model"), "");
   gallery.refreshAll();
   showTools();
 }
@@ -147,11 +143,16 @@ function remove(photo) {
 }
 
 function clear() {
-  for (const photo of gallery.photos) batch.forget(photo);
+  for (const photo of photos) batch.forget(photo);
   gallery.clear();
   note();
   showTools();
   byId("photos").focus();
+}
+
+function askAgain() {
+  byId("status").focus();
+  batch.enqueue(fieldTest.outdated());
 }
 
 function setTruth(photo, label) {

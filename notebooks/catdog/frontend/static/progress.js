@@ -1,8 +1,9 @@
 // How far it is: a bar, a sentence with the time left, and now and then a word for those who listen.
 
 import { isWorking } from "./batch.js";
-import { answerTo, percent, photos, confidence } from "./gallery.js";
+import { answerTo, chance, confidence, photos } from "./photos.js";
 import { say } from "./say.js";
+import * as tally from "./tally.js";
 
 const SPOKEN_EVERY = 15_000; // milliseconds
 const FEW = 3; // photos, of which each answer is spoken
@@ -22,8 +23,8 @@ export function setBusy({ message = "", code = "", seconds = 0 }) {
 }
 
 export function show() {
-  const count = (state) => photos.filter((photo) => photo.state === state).length;
-  const [done, failed, waiting, all] = [count("done"), count("failed"), count("waiting"), photos.length];
+  const [done, failed, waiting] = ["?done", "?failed", "?waiting"].map(tally.number);
+  const all = photos.length;
   const working = isWorking();
   if (working && !run) run = { began: Date.now(), done: done + failed };
   byId("run").hidden = all === 0;
@@ -67,5 +68,5 @@ function speak(working, words, done) {
 }
 
 function inWords(photo) {
-  return `${photo.name}: ${answerTo(photo)}, ${percent(confidence(photo))}.`;
+  return `${photo.name}: ${answerTo(photo)}, ${chance(confidence(photo))}.`;
 }
