@@ -148,6 +148,14 @@ def expect_trouble(page, code):
     expect(page.locator("#trouble p")).not_to_be_empty()
 
 
+def show_only(page, group):
+    """Press the button of a class, of "?not sure", "?failed" or "?wrong", or of "" for all, unless it is pressed."""
+    chip = page.locator(f'#totals [data-group="{group}"]')
+    if chip.get_attribute("aria-pressed") == "false":
+        chip.click()
+    expect(chip).to_have_attribute("aria-pressed", "true")
+
+
 def labels(page):
     """The classes that the cards answer with; of a photo that has none, the code of the reason."""
     return page.locator(".card").evaluate_all(

@@ -1,7 +1,7 @@
 """The benchmark: every figure a ratio of things measured in turn within one run, never against a figure of yesterday.
 
     make bench                          all but the trade-off, about half an hour on two cores
-    make bench BENCH="--only serving"   one part of it: serving, startup, page, training, learning or pruned
+    make bench BENCH="--only serving"   one part of it: serving, startup, page, classes, training, learning or pruned
     make bench BENCH="--only trade-off"  pruned models by accuracy and speed, over an hour
     make bench BENCH="--rounds 5"       more rounds, less spread
     make bench BENCH="--engine openvino-fp32"
@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from accuracy import measure_accuracy
+from classes import measure_classes
 from learning import measure_learning
 from material import Material
 from page import measure_page
@@ -28,7 +29,7 @@ from serving import measure_serving
 from startup import measure_startup
 from training import measure_training
 
-PARTS = ("serving", "startup", "page", "training", "learning", "pruned", "trade-off")
+PARTS = ("serving", "startup", "page", "classes", "training", "learning", "pruned", "trade-off")
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -41,6 +42,7 @@ def main() -> None:
         "--trials", type=int, default=5, help="how often the original's steps, and batch sizes, are timed (default 5)"
     )
     parser.add_argument("--most", type=int, default=32, help="clients, and photos a request or batch (default 32)")
+    parser.add_argument("--photos", type=int, default=500, help="photos that go through the page (default 500)")
     parser.add_argument("--engine", default="auto", help="the engine that serves (default auto)")
     parser.add_argument("--write", type=Path, default=RESULTS, help="where the figures go as JSON")
     options = parser.parse_args()
@@ -55,6 +57,8 @@ def main() -> None:
             measure_startup(report, material, options)
         if options.only in (None, "page"):
             measure_page(report, material, options)
+        if options.only in (None, "classes"):
+            measure_classes(report, material, options)
         if options.only in (None, "training"):
             measure_training(report, material, options)
         if options.only in (None, "learning"):

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from catdog.backbones.architectures import load_backbone
 from catdog.curation.data_issues import find_issues
-from catdog.curation.decisions import AS_SUGGESTED, Decisions
+from catdog.curation.decision_words import AS_SUGGESTED
+from catdog.curation.decisions import Decisions
 from catdog.data.dataset import Dataset, Photo, check
 from catdog.data.folders import TEST, TRAIN, VALID
 from catdog.data.images import read_photo

@@ -16,12 +16,12 @@ from processes import HERE, Server
 sys.path.append(str(HERE.parent))
 import get_browser
 
-PHOTOS, ALONE = 500, 20
+ALONE = 20
 REQUESTS_AT_A_TIME, PHOTOS_EACH = 3, 16  # as the page sends them
 
 # In the page itself, since asking it from outside while it works would take from its time.
-_WATCH = """async (count) => {
-  const [input, status] = ["photos", "status"].map((id) => document.getElementById(id));
+_WATCH = """async ([chooser, count]) => {
+  const [input, status] = [chooser, "status"].map((id) => document.getElementById(id));
   const began = new Promise((done) =>
     input.addEventListener("change", () => done(performance.now()), {capture: true, once: true}));
   window.took = new Promise((done) => new MutationObserver(async (_, watcher) => {
@@ -32,8 +32,13 @@ _WATCH = """async (count) => {
 }"""
 
 
+def watch(page, chooser: str, count: int) -> None:
+    """Have the page note in `took` how many seconds pass from the choice of photos to their last answer."""
+    page.evaluate(_WATCH, [chooser, count])
+
+
 def measure_page(report, material, options) -> None:
-    photos = material.files("train")[:PHOTOS]
+    photos = material.files("train")[: options.photos]
     server = Server("ours.py", options.engine, log=material.folder / "page.log")
     try:
         server.wait(as_parts([photos[0].read_bytes()]))
@@ -74,12 +79,12 @@ def _rounds(port: int, photos: list[Path], rounds: int) -> tuple[list[float], li
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(f"http://127.0.0.1:{port}")
         for _ in bar(range(rounds + 1), what="Page", unit="rounds"):  # the first warms up
-            page.evaluate(_WATCH, len(photos))
+            watch(page, "photos", len(photos))
             page.set_input_files("#photos", photos)
             page_seconds.append(page.evaluate("took"))
             page.click("#clear")
             heaps.append(_heap(page))
-            bare_seconds.append(_send(port, photos))
+            bare_seconds.append(send(port, photos))
         browser.close()
     return page_seconds[1:], bare_seconds[1:], heaps[1:]
 
@@ -90,7 +95,7 @@ def _heap(page) -> float:
     return devtools.send("Runtime.getHeapUsage")["usedSize"]
 
 
-def _send(port: int, photos: list[Path]) -> float:
+def send(port: int, photos: list[Path]) -> float:
     """Seconds until all are answered."""
     chunks = [photos[start : start + PHOTOS_EACH] for start in range(0, len(photos), PHOTOS_EACH)]
 

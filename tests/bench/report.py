@@ -11,6 +11,8 @@ TARGETS = {
     "p95_over_p50_16": ("≤", 1.6),
     "explain_first_vs_predict": ("≤", 2),
     "page500_vs_bare_service": ("≤", 1.15),
+    "page_1000_classes_vs_2": ("≤", 1.3),
+    "page_longest_task_vs_200_ms": ("≤", 1),
     "page_memory_last_vs_first": ("≤", 1.1),
     "train_first_vs_original": ("≥", 8),
     "train_rerun_vs_original": ("≥", 200),

@@ -1,10 +1,10 @@
 // "Wrong? It is a …": a tester's word about one photo goes to the author, where the service keeps corrections.
 
-import { callbacks } from "./gallery.js";
 import { say } from "./say.js";
 import { ask, codeOf } from "./service.js";
 import { keep } from "./store.js";
 import { small } from "./resize.js";
+import { truth } from "./truth.js";
 
 const NONE = ""; // of the classes
 
@@ -12,18 +12,18 @@ const byId = (id) => document.getElementById(id);
 let photo = null;
 
 export function start() {
-  byId("correct").addEventListener("click", () => callbacks.truth(photo) && send(callbacks.truth(photo)));
+  byId("correct").addEventListener("click", () => truth(photo) && send(truth(photo)));
   byId("neither").addEventListener("click", () => send(NONE));
 }
 
 /** Show what can be said, or was, about the photo that is open. */
 export function show(opened) {
   photo = opened;
-  const truth = callbacks.truth(photo);
+  const label = truth(photo);
   byId("correction").hidden = !photo.answer?.corrections;
-  byId("correct").textContent = truth ? `Send: it is ${truth}` : "Choose above what it really is";
+  byId("correct").textContent = label ? `Send: it is ${label}` : "Choose above what it really is";
   // A button that is disabled loses the focus, and the keyboard with it.
-  byId("correct").setAttribute("aria-disabled", !truth || Boolean(photo.isSending));
+  byId("correct").setAttribute("aria-disabled", !label || Boolean(photo.isSending));
   byId("neither").setAttribute("aria-disabled", Boolean(photo.isSending));
   const { words, ...data } = photo.correction ?? { words: "" };
   say(byId("correction-words"), words, data);

@@ -1,12 +1,16 @@
 // One photo, large: its full answer, why, and what it really is.
 
 import { closeDialog, openDialog } from "./browsers.js";
-import { callbacks, facts, mayRetry, offer, percent, photos, showBars, shown, words } from "./gallery.js";
+import { picker } from "./class_picker.js";
 import * as correct from "./correct.js";
+import { shown } from "./filters.js";
+import { callbacks, showBars } from "./gallery.js";
+import { facts, mayRetry, percent, topOf, words } from "./photos.js";
 import { say } from "./say.js";
 import { ask, codeOf } from "./service.js";
 import { small } from "./resize.js";
 import { showPicture } from "./thumbnails.js";
+import { truth } from "./truth.js";
 
 const COLD = [10, 10, 60, 190]; // red, green, blue, opacity: what does not matter lies in the dark
 const HOT = [255, 170, 30, 90];
@@ -16,10 +20,15 @@ const REGIONS = ["upper left", "top", "upper right", "left", "middle", "right", 
 const byId = (id) => document.getElementById(id);
 const dialog = byId("detail");
 const canvas = dialog.querySelector("canvas");
+const whyClass = picker("why-class", explain);
+const trueClass = picker("truth", (label) => tellTruth(photo, label), "not said");
 let photo = null;
+let tellTruth = () => {};
+let drawn = {}; // of which answer there are bars, and whether of all classes
 
 /** `setTruth(photo, label)` is called when the tester says what a photo really is. */
 export function start(setTruth) {
+  tellTruth = setTruth;
   correct.start();
   byId("close").addEventListener("click", () => closeDialog(dialog));
   dialog.addEventListener("close", forget);
@@ -28,8 +37,7 @@ export function start(setTruth) {
   byId("previous").addEventListener("click", () => step(-1));
   byId("next").addEventListener("click", () => step(1));
   byId("why").addEventListener("click", () => (isExplained() ? hideHeat() : explain()));
-  byId("why-class").addEventListener("change", explain);
-  byId("truth").addEventListener("change", () => setTruth(photo, byId("truth").value));
+  byId("all-bars").addEventListener("click", () => drawBars(!drawn.all));
   byId("detail-retry").addEventListener("click", () => callbacks.retry(photo));
   byId("detail-remove").addEventListener("click", removeThis);
 }
@@ -37,6 +45,7 @@ export function start(setTruth) {
 export function open(chosen) {
   photo = chosen;
   byId("detail-name").textContent = photo.name;
+  drawn = {};
   hideHeat();
   showLarge();
   refresh();
@@ -51,40 +60,52 @@ export function refresh() {
   const { answer } = photo;
   byId("detail-label").textContent = words(photo);
   Object.assign(dialog.dataset, facts(photo));
-  showBars(dialog.querySelector(".classes"), answer);
+  if (drawn.answer !== answer) drawBars(false);
   byId("answered").hidden = !answer;
   byId("detail-retry").hidden = !mayRetry(photo);
-  const place = shown().indexOf(photo);
+  const others = shown();
+  const place = others.indexOf(photo);
   byId("previous").setAttribute("aria-disabled", place <= 0); // disabled, it would lose the focus
-  byId("next").setAttribute("aria-disabled", place < 0 || place === shown().length - 1);
+  byId("next").setAttribute("aria-disabled", place < 0 || place === others.length - 1);
   if (answer) showAnswered(answer);
   correct.show(photo);
 }
 
 function showAnswered({ probabilities, label, model }) {
-  const classes = Object.keys(probabilities).map((name) => [name, name]);
-  offer(byId("why-class"), classes);
-  offer(byId("truth"), [["", "not said"], ...classes]);
-  if (!isExplained()) byId("why-class").value = label;
-  byId("truth").value = callbacks.truth(photo);
+  const classes = Object.keys(probabilities);
+  whyClass.show(classes, isExplained() ? whyClass.value : label);
+  trueClass.show(classes, truth(photo));
   say(byId("detail-model"), `Answered by ${model}.`, { model });
+}
+
+/** Bars of the most probable classes, or of all: a thousand are drawn only for who wants to see them. */
+function drawBars(all) {
+  const { answer } = photo;
+  drawn = { answer, all };
+  const top = answer ? topOf(answer) : [];
+  const every = all ? Object.entries(answer.probabilities).sort(([, a], [, b]) => b - a) : top;
+  showBars(dialog.querySelector(".classes"), every);
+  const count = answer ? Object.keys(answer.probabilities).length : 0;
+  byId("all-bars").hidden = count <= top.length;
+  byId("all-bars").setAttribute("aria-expanded", all);
+  say(byId("all-bars"), all ? "Show fewer" : `Show all ${count.toLocaleString("en")}`, { count });
 }
 
 /** The original, or what stands for it: an address of it lives only until it is shown. */
 async function showLarge() {
   const image = dialog.querySelector("img");
-  const asked = photo;
+  const opened = photo;
   image.removeAttribute("src");
   image.hidden = false;
   byId("no-picture").hidden = true;
   image.alt = `Photo ${photo.name}`;
   try {
     const file = await photo.open();
-    if (asked === photo) await showPicture(image, file);
+    if (opened === photo) await showPicture(image, file);
   } catch {
-    if (asked !== photo) return;
+    if (opened !== photo) return;
     const isShown = photo.picture && (await showPicture(image, photo.picture).then(() => true, () => false));
-    if (asked !== photo) return;
+    if (opened !== photo) return;
     image.hidden = !isShown;
     byId("no-picture").hidden = Boolean(isShown);
   }
@@ -105,7 +126,7 @@ function step(by) {
 }
 
 function byArrow({ key, target }) {
-  if (!dialog.hasAttribute("open") || target.matches("select")) return; // there, arrows choose
+  if (!dialog.hasAttribute("open") || target.matches("select, input")) return; // there, arrows choose
   if (key === "ArrowLeft") step(-1);
   if (key === "ArrowRight") step(1);
 }
@@ -129,27 +150,27 @@ function hideHeat() {
 }
 
 async function explain() {
-  const [asked, label] = [photo, byId("why-class").value];
+  const [opened, label] = [photo, whyClass.value];
   byId("why").setAttribute("aria-pressed", "true");
   say(byId("why-words"), "Looking…", { state: "looking" });
   try {
-    const found = await heatOf(asked, label);
-    if (asked === photo && label === byId("why-class").value && isExplained()) showHeat(found, label);
+    const found = await heatOf(opened, label);
+    if (opened === photo && label === whyClass.value && isExplained()) showHeat(found, label);
   } catch (trouble) {
-    if (asked !== photo) return;
+    if (opened !== photo) return;
     hideHeat();
     say(byId("why-words"), trouble.message, { state: "failed", code: codeOf(trouble) });
   }
 }
 
-async function heatOf(asked, label) {
-  asked.heatmaps ??= {};
-  if (asked.heatmaps[label]) return asked.heatmaps[label];
+async function heatOf(opened, label) {
+  opened.heatmaps ??= {};
+  if (opened.heatmaps[label]) return opened.heatmaps[label];
   const form = new FormData();
-  form.append("images", await small(asked), asked.name);
+  form.append("images", await small(opened), opened.name);
   form.append("label", label);
   const { heatmap, fit } = await ask("explain", { method: "POST", body: form });
-  return (asked.heatmaps[label] = { heatmap, fit });
+  return (opened.heatmaps[label] = { heatmap, fit });
 }
 
 function showHeat({ heatmap, fit }, label) {

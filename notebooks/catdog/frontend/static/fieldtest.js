@@ -1,63 +1,22 @@
-// How often the model is right about photos whose class is known: from their folder, a table, or the tester.
+// How often one model is right about photos whose class is known beforehand: from their folder, or a table.
 
+import { isWorking } from "./batch.js";
 import { fill } from "./browsers.js";
-import { isWrong, photos, percent } from "./gallery.js";
+import { namesInShort } from "./model.js";
+import { NOT_SURE, isSure, isWrong, percent, photos } from "./photos.js";
 import { say } from "./say.js";
+import * as tally from "./tally.js";
+import { model, truth } from "./truth.js";
 
-const Z = 1.959963984540054; // two-sided 95 % of the normal distribution
+const Z = 1.959963984540054; // two-sided 95% of the normal distribution
 const MOST_MISSES = 200; // a longer list is looked at in the gallery
-const MOST_UNKNOWN = 5;
+const MOST_PAIRS = 5;
+const MOST_CLASSES = 25; // in a table that people can read
 
 const byId = (id) => document.getElementById(id);
-const fromFile = new Map(); // as `keysOf` gives it → label
-let classes = [];
+let told = null; // what `tally.state` was when the mistakes were told
 
-export function setClasses(names) {
-  classes = names;
-}
-
-/** The class that a photo really shows, or "" if nobody has said. */
-export function truth(photo) {
-  if (photo.truth !== undefined) return photo.truth;
-  const said = labelFromFile(photo);
-  if (said !== undefined) return asClass(said);
-  const folders = photo.path.split("/").slice(0, -1).reverse();
-  return folders.map(asClass).find(Boolean) ?? "";
-}
-
-/** What a table says of a photo, as it stands there; `label` is what one said before the page was loaded again. */
-export function labelFromFile(photo) {
-  return keysOf(photo).map((key) => fromFile.get(key)).find((label) => label !== undefined) ?? photo.label;
-}
-
-/** What a table may call a photo: its path or its name, with the ending or without. */
-function keysOf({ path, name }) {
-  return [path, name].flatMap((text) => [asKey(text), asKey(text).replace(/\.[^./]*$/, "")]);
-}
-
-function asKey(text) {
-  return text.trim().replaceAll("\\", "/").replace(/^\.\//, "").normalize().toLowerCase();
-}
-
-/** "cat" for cat, Cats or " CAT ", where that is a class; else "". */
-function asClass(name) {
-  const plain = name.trim().toLowerCase();
-  return classes.find((label) => [label.toLowerCase(), `${label.toLowerCase()}s`].includes(plain)) ?? "";
-}
-
-/** Take the labels of a table of photos and classes, and say how that went: {code, text, …}. */
-export async function readLabels(file) {
-  const { namesAndLabels } = await import("./table.js"); // few testers need it
-  const here = new Set(photos.flatMap(keysOf));
-  const found = await namesAndLabels(file, asClass, (text) => here.has(asKey(text))).catch(() => []); // what is no table
-  for (const [name, label] of found) fromFile.set(asKey(name), label);
-  const unknown = [...new Set(found.map(([, label]) => label.trim()).filter((label) => !asClass(label)))];
-  const some = [...unknown.slice(0, MOST_UNKNOWN), ...(unknown.length > MOST_UNKNOWN ? ["…"] : [])].join(", ");
-  const text = `${found.length} labels were read from ${file.name}.${some && ` Not a class of this model: ${some}.`}`;
-  return { code: "labels-read", labels: found.length, unknown: some, text };
-}
-
-/** 95 % interval of a share of `right` in `all`: Wilson 1927, as the model's card has it. */
+/** 95% interval of a share of `right` in `all`: Wilson 1927, as the model's card has it. */
 export function interval(right, all) {
   const share = right / all;
   const middle = share + (Z * Z) / (2 * all);
@@ -65,48 +24,110 @@ export function interval(right, all) {
   return [(middle - half) / (1 + (Z * Z) / all), (middle + half) / (1 + (Z * Z) / all)];
 }
 
+/** The photos that another model has answered. */
+export function outdated() {
+  return photos.filter(tally.isOutdated);
+}
+
 /** `open(photo)` is what a miss does when it is clicked. */
 export function show(open) {
-  const known = photos.filter((photo) => photo.answer && truth(photo));
-  byId("field-test").hidden = known.length === 0;
-  if (!known.length) return;
-  const misses = known.filter(isWrong);
-  sayAccuracy(known, misses.length);
-  showConfusion(known);
-  showMisses(misses, open);
+  const [right, missed, unsure] = ["right", "missed", "open"].map((kind) => tally.number(`?test-${kind}`));
+  const known = right + missed + unsure;
+  const others = tally.number("?outdated");
+  byId("field-test").hidden = known + others === 0;
+  sayMarked(known > 0);
+  if (known) sayAccuracy(right, right + missed, unsure);
+  else say(byId("accuracy"), "");
+  sayOutdated(others);
+  showMistakes(known, open);
 }
 
-function sayAccuracy(known, missed) {
-  const right = known.length - missed;
-  const [low, high] = interval(right, known.length);
-  const [share, from, to] = [percent(right / known.length), percent(low), percent(high)];
-  const words = `${right} of ${known.length} right: ${share} (95 % interval ${from} to ${to}).`;
-  const sure = known.filter(({ answer }) => answer.confident !== false);
-  const sureRight = sure.filter((photo) => !isWrong(photo)).length;
-  const unsure = known.length - sure.length;
-  const others = unsure ? ` Not sure of ${unsure}; of the others ${sureRight} of ${sure.length} right.` : "";
-  say(byId("accuracy"), words + others, { right, known: known.length, share, low: from, high: to, unsure, sureRight });
+/** Testers mark what is wrong: out of that alone no accuracy can be made. */
+function sayMarked(besideFieldTest) {
+  const marked = tally.number("?marked");
+  const words = `${marked} marked wrong${besideFieldTest ? ", not counted in the field test" : ""}.`;
+  say(byId("marked"), marked ? words : "", { marked });
 }
 
-function showConfusion(known) {
-  const counts = new Map();
-  for (const photo of known) {
-    const key = JSON.stringify([truth(photo), photo.answer.label]);
-    counts.set(key, (counts.get(key) ?? 0) + 1);
-  }
+function sayAccuracy(right, sure, unsure) {
+  const data = { right, sure, unsure, known: sure + unsure };
+  if (!sure) return say(byId("accuracy"), `Not sure of any of ${unsure}.`, data);
+  const [share, low, high] = [right / sure, ...interval(right, sure)].map(percent);
+  const figures = `${share}; 95% interval ${low} to ${high}`;
+  const words = unsure
+    ? `Right on ${right} of ${sure} it was sure of (${figures}); ${unsure} not sure.`
+    : `${right} of ${sure} right (${figures}).`;
+  say(byId("accuracy"), words, { ...data, share, low, high });
+}
+
+function sayOutdated(count) {
+  byId("outdated").hidden = count === 0;
+  const which = `the model ${model.id}, which knows ${namesInShort(model.classes)}`;
+  const photos = count === 1 ? "1 photo was" : `${count} photos were`;
+  const words = `The field test has started anew with ${which}. ${photos} answered by another version.`;
+  say(byId("outdated").querySelector("p"), count ? words : "", { outdated: count, model: model.id });
+}
+
+/** At the end, since with many classes that is much; while photos come in, the sentence has to do. */
+function showMistakes(known, open) {
+  const later = known === 0 || isWorking();
+  byId("mistakes").hidden = later;
+  if (later || told === tally.state()) return;
+  told = tally.state();
+  const counted = photos.filter(tally.isCounted);
+  showPairs(counted.filter(isWrong));
+  showConfusion(counted);
+  showMisses(counted.filter(isWrong), open);
+}
+
+/** The most frequent mistakes, in words. */
+function showPairs(misses) {
+  const counts = countEach(misses.map((photo) => `${truth(photo)} taken for ${photo.answer.label}`));
+  const most = [...counts].sort(([, a], [, b]) => b - a).slice(0, MOST_PAIRS);
+  fill(byId("pairs"), ...most.map(([words, count]) => {
+    const item = document.createElement("li");
+    say(item, `${words}: ${count}`, { count });
+    return item;
+  }));
+}
+
+function showConfusion(counted) {
+  const pairs = counted.map((photo) => [truth(photo), isSure(photo.answer) ? photo.answer.label : NOT_SURE]);
+  const occurring = new Set(pairs.flat());
+  const classes = model.classes.filter((label) => occurring.has(label));
+  const tooMany = classes.length > MOST_CLASSES;
+  const title = tooMany
+    ? `A table of the ${classes.length} classes would be too large.`
+    : "How many of each class (rows) got which answer (columns):";
+  say(byId("confusion-title"), title, { classes: classes.length });
+  byId("confusion").parentNode.hidden = tooMany;
+  fillConfusion(tooMany ? [] : classes, tooMany ? [] : pairs);
+}
+
+/** `pairs` are [class, answer] of each photo. */
+function fillConfusion(classes, pairs) {
+  const columns = pairs.some(([, said]) => said === NOT_SURE) ? [...classes, NOT_SURE] : classes;
+  const counts = countEach(pairs.map((pair) => JSON.stringify(pair)));
   const head = document.createElement("tr");
-  head.append(document.createElement("td"), ...classes.map((label) => headCell(label, "col")));
+  const names = columns.map((label) => (label === NOT_SURE ? "not sure" : label));
+  head.append(document.createElement("td"), ...names.map((name) => headCell(name, "col")));
   fill(byId("confusion").tHead, head);
   fill(byId("confusion").tBodies[0], ...classes.map((really) => {
     const row = document.createElement("tr");
     row.append(headCell(really, "row"));
-    for (const answered of classes) {
+    for (const said of columns) {
       const cell = row.insertCell();
-      cell.textContent = counts.get(JSON.stringify([really, answered])) ?? 0;
-      cell.dataset.right = really === answered;
+      cell.textContent = counts.get(JSON.stringify([really, said])) ?? 0;
+      cell.dataset.right = really === said;
     }
     return row;
   }));
+}
+
+function countEach(values) {
+  const counts = new Map();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return counts;
 }
 
 function headCell(text, scope) {

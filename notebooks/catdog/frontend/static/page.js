@@ -7,6 +7,9 @@ import * as batch from "./batch.js";
 import * as detail from "./detail.js";
 import * as fieldTest from "./fieldtest.js";
 import * as fileInput from "./file_input.js";
+import * as filters from "./filters.js";
+import { describe } from "./model.js";
+import { mayRetry, photos } from "./photos.js";
 import * as progress from "./progress.js";
 import { canvasIsTruthful } from "./resize.js";
 import { saveCsv, saveJson } from "./save.js";
@@ -14,6 +17,7 @@ import { say } from "./say.js";
 import { ask, code } from "./service.js";
 import * as store from "./store.js";
 import * as trouble from "./trouble.js";
+import { model, readLabels, setModel } from "./truth.js";
 import * as wakeLock from "./wake_lock.js";
 
 const byId = (id) => document.getElementById(id);
@@ -26,29 +30,30 @@ let canvasIsTold = false;
 let cleared = []; // photos, while that can be undone
 let forgetting = null; // a timer, until it cannot
 let restored = null; // a promise: photos of before come before new ones
-let model = ""; // "<name>/<version>" of the one that the page speaks of
 
 start();
 
 function start() {
   Object.assign(batch.callbacks, { changed: photoChanged, halted: showTrouble, paused: progress.setBusy, connect });
   const retry = (photo) => batch.enqueue([photo]);
-  Object.assign(gallery.callbacks, { open: detail.open, remove, retry, truth: fieldTest.truth });
+  Object.assign(gallery.callbacks, { open: detail.open, remove, retry });
   fileInput.listen(byId("drop"), ["photos", "camera", "folder", "archive"].map(byId), () => note({ code: "reading", text: "Reading…" }), take);
   detail.start(setTruth);
   access.start(batch.tryAgain);
   onClick("again", () => batch.tryAgain());
   onClick("cancel", cancel);
   onClick("go-on", () => batch.goOn());
-  onClick("retry-all", () => batch.enqueue(gallery.photos.filter(gallery.mayRetry)));
+  onClick("retry-all", () => batch.enqueue(photos.filter(mayRetry)));
+  onClick("ask-again", askAgain);
   onClick("clear", clear);
   onClick("undo", undo);
   onClick("as-table", toggleTable);
   onClick("csv", saveCsv);
   onClick("json", saveJson);
-  for (const id of ["show", "confidence", "sort"]) byId(id).addEventListener("change", () => gallery.refresh());
+  filters.start(() => gallery.refresh());
   byId("originals").addEventListener("change", () => (batch.settings.originals = byId("originals").checked));
-  byId("tools").open = matchMedia("(min-width: 50rem)").matches; // on a phone, answers come first
+  const wide = matchMedia("(min-width: 50rem)").matches;
+  for (const id of ["tools", "mistakes"]) byId(id).open = wide; // on a phone, answers come first
   window.addEventListener("beforeunload", askBeforeLeaving);
   byId("in-app").hidden = !isInAnApp();
   canvasIsTruthful().then((truthful) => truthful || sendOriginals());
@@ -78,16 +83,16 @@ function note(...notes) {
   say(byId("notice"), notes.map(({ text }) => text).join(" "), data);
 }
 
-async function take({ photos, labels, notes }) {
+async function take({ photos: added, labels, notes }) {
   await restored;
-  gallery.add(photos);
-  batch.enqueue(photos);
-  photos.forEach(store.keep);
-  if (photos.length) notes.push(...(await noteOnCanvas()));
-  for (const file of labels) notes.push(await fieldTest.readLabels(file));
+  gallery.add(added);
+  batch.enqueue(added);
+  added.forEach(store.keep);
+  if (added.length) notes.push(...(await noteOnCanvas()));
+  for (const file of labels) notes.push(await readLabels(file, photos));
   note(...notes);
   if (labels.length) gallery.refreshAll();
-  if (labels.length) gallery.photos.forEach(store.keep);
+  if (labels.length) photos.forEach(store.keep);
   showTools();
 }
 
@@ -106,18 +111,18 @@ async function noteOnCanvas() {
 
 /** Show again what was here before the page was loaded again, and send what has no answer. */
 async function restore() {
-  const photos = await store.restore();
-  if (!photos.length) return;
-  showAgain(photos);
-  const those = photos.length > 1 ? `${photos.length} photos are` : "One photo is";
+  const again = await store.restore();
+  if (!again.length) return;
+  showAgain(again);
+  const those = again.length > 1 ? `${again.length} photos are` : "One photo is";
   const text = `${those} still here from before. Clear removes them from this device.`;
-  note({ code: "restored", photos: photos.length, text });
+  note({ code: "restored", photos: again.length, text });
 }
 
-function showAgain(photos) {
-  gallery.add(photos);
-  photos.forEach(gallery.refresh);
-  batch.enqueue(photos.filter((photo) => !hasEnded(photo)));
+function showAgain(again) {
+  gallery.add(again);
+  again.forEach(gallery.refresh);
+  batch.enqueue(again.filter((photo) => !hasEnded(photo)));
   showTools();
 }
 
@@ -128,7 +133,7 @@ function hasEnded({ state }) {
 function photoChanged(photo) {
   if (photo) gallery.refresh(photo);
   if (photo && hasEnded(photo)) store.keep(photo);
-  if (photo?.answer && photo.answer.model !== model) noticeModel();
+  if (photo?.answer && photo.answer.model !== model.id) noticeModel();
   showTools();
 }
 
@@ -136,9 +141,10 @@ function photoChanged(photo) {
 function showTools() {
   scheduled ??= setTimeout(() => {
     scheduled = null;
-    byId("tools").hidden = gallery.photos.length === 0;
+    byId("tools").hidden = photos.length === 0;
     progress.show();
-    fieldTest.show(detail.open);
+    filters.show();
+    if (!asking) fieldTest.show(detail.open); // whose it is will be clear in a moment
     detail.refresh();
     gallery.refresh();
   }, COUNTED_EVERY);
@@ -149,41 +155,31 @@ async function connect() {
   const asked = code;
   const card = await ask("model");
   if (asked !== code) return; // another code is being tried by now
-  model = `${card.name}/${card.version}`;
-  say(byId("model"), describe(card), { model, classes: card.classes.join(", ") });
-  fieldTest.setClasses(card.classes);
+  setModel({ id: `${card.name}/${card.version}`, classes: card.classes });
+  describe(card);
   access.accepted();
   gallery.refreshAll();
-}
-
-const BY = { test: "test photos right", "cross-validation": "photos right, by cross-validation" };
-
-function describe(card) {
-  const by = card.judged_by ?? (card.metrics?.["cross-validation"] ? "cross-validation" : "test");
-  const judged = card.metrics?.[by];
-  const accuracy = judged?.photos ? ` ${gallery.percent(judged.accuracy)} of ${judged.photos} ${BY[by]}.` : "";
-  const date = card.created && new Date(card.created).toLocaleDateString(undefined, { dateStyle: "medium" });
-  const warning = (card.synthetic ?? card.drawings) ? " Trained on drawings only: it knows nothing of real photos." : "";
-  const name = `Model ${card.name}${date ? ` of ${date}` : ""}, version ${card.version}.`;
-  return `It can tell: ${card.classes.join(", ")}. ${name}${accuracy}${warning}`;
+  showTools();
 }
 
 /** Ask once, however many photos another model has answered. */
 async function noticeModel() {
   if (asking) return;
   asking = true;
-  const before = model;
+  const before = model.id;
   await connect().catch(() => {}); // the next photo will tell what is wrong
   asking = false;
-  if (!before || model === before) return;
-  const text = `The model has changed: from now on ${model} answers. Each photo, when opened, says which model answered it.`;
-  note({ code: "model-changed", model, text });
+  if (!before || model.id === before) return;
+  const text =
+    `The model has changed: from now on ${model.id} answers. ` +
+    "Each photo, when opened, says which model answered it.";
+  note({ code: "model-changed", model: model.id, text });
 }
 
 /** `reason` is null when it goes on. */
 function showTrouble(reason) {
   trouble.show(reason);
-  if (reason && !model) say(byId("model"), "");
+  if (reason && !model.id) say(byId("model"), "");
   gallery.refreshAll();
   showTools();
 }
@@ -202,7 +198,7 @@ function remove(photo) {
 
 /** At once also from the device; what can be undone is in this tab alone. */
 function clear() {
-  cleared = [...gallery.photos];
+  cleared = [...photos];
   for (const photo of cleared) batch.forget(photo);
   store.forget(cleared);
   gallery.clear();
@@ -229,13 +225,16 @@ function endUndo() {
 
 function undo() {
   // Copies, since requests that are under way take the cleared ones for removed.
-  const again = (photo) => ({ ...photo, removed: false, row: null, state: hasEnded(photo) ? photo.state : "" });
-  const photos = cleared.map(again);
+  const copy = (photo) => ({ ...photo, removed: false, row: null, state: hasEnded(photo) ? photo.state : "" });
+  const again = cleared.map(copy);
   endUndo();
-  showAgain(photos);
-  photos.forEach(store.keep);
+  showAgain(again);
+  again.forEach(store.keep);
   progress.show(); // or Clear is still hidden
   byId("clear").focus();
+function askAgain() {
+  byId("status").focus();
+  batch.enqueue(fieldTest.outdated());
 }
 
 function setTruth(photo, label) {

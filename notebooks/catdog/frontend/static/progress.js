@@ -1,9 +1,10 @@
 // How far it is: a bar, a sentence with the time left, and now and then a word for those who listen.
 
 import { isWorking } from "./batch.js";
-import { answerTo, percent, photos, confidence, mayRetry } from "./gallery.js";
+import { answerTo, chance, confidence, mayRetry, photos } from "./photos.js";
 import { say } from "./say.js";
 import { word } from "./store.js";
+import * as tally from "./tally.js";
 import { keepAwake } from "./wake_lock.js";
 
 const SPOKEN_EVERY = 15_000; // milliseconds
@@ -24,8 +25,8 @@ export function setBusy({ message = "", code = "", seconds = 0 }) {
 }
 
 export function show() {
-  const count = (state) => photos.filter((photo) => photo.state === state).length;
-  const [done, failed, waiting, all] = [count("done"), count("failed"), count("waiting"), photos.length];
+  const [done, failed, waiting] = ["?done", "?failed", "?waiting"].map(tally.number);
+  const all = photos.length;
   const working = isWorking();
   if (working && !run) run = { began: Date.now(), done: done + failed };
   byId("run").hidden = all === 0;
@@ -72,5 +73,5 @@ function speak(working, words, done) {
 }
 
 function inWords(photo) {
-  return `${photo.name}: ${answerTo(photo)}, ${percent(confidence(photo))}.`;
+  return `${photo.name}: ${answerTo(photo)}, ${chance(confidence(photo))}.`;
 }

@@ -1,7 +1,7 @@
 // What survives a reload: small copies of photos, their answers and what the tester said, in this browser's IndexedDB.
 
-import { labelFromFile } from "./fieldtest.js";
 import { small } from "./resize.js";
+import { labelFromTable } from "./truth.js";
 
 const NAME = "catdog";
 const [PHOTOS, COPIES] = ["photos", "copies"]; // apart, so that an answer does not write its photo once more
@@ -118,7 +118,7 @@ function asPhoto({ id, label, correction, ...kept }, { data, type }) {
 }
 
 function asRecord(photo) {
-  const record = { tab, label: labelFromFile(photo) };
+  const record = { tab, label: labelFromTable(photo) };
   for (const name of ["id", ...KEPT]) if (photo[name] !== undefined) record[name] = photo[name];
   if (photo.correction?.code === "sent") record.correction = photo.correction;
   return record;

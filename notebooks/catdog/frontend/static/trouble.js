@@ -2,7 +2,7 @@
 
 import * as access from "./access.js";
 import { nextTry } from "./batch.js";
-import { photos } from "./gallery.js";
+import { photos } from "./photos.js";
 import { say } from "./say.js";
 
 const byId = (id) => document.getElementById(id);

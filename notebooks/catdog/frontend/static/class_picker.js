@@ -1,0 +1,74 @@
+// The choice of a class: a <select> of few; of many, a field that finds one by a part of its name.
+
+import { fill } from "./browsers.js";
+
+const MOST_OPTIONS = 12; // in a <select>
+
+const byId = (id) => document.getElementById(id);
+
+/**
+ * The <select> called `id`, and the field called `id`-search after it. `choose(label)` is told what was chosen;
+ * `none` is what the <select> calls no class, where that is a choice.
+ */
+export function picker(id, choose, none) {
+  const [select, field] = [byId(id), byId(`${id}-search`)];
+  const picked = { classes: [], value: "" };
+  const chosen = (label) => choose((picked.value = label));
+  select.addEventListener("change", () => chosen(select.value));
+  listen(field, picked, none, chosen);
+  return {
+    get value() {
+      return picked.value;
+    },
+    /** Offer these classes, with `value` chosen. */
+    show(classes, value) {
+      Object.assign(picked, { classes, value });
+      const many = classes.length > MOST_OPTIONS;
+      [select.hidden, field.hidden] = [many, !many];
+      if (many) return document.activeElement === field || (field.value = value);
+      offer(select, none === undefined ? classes : ["", ...classes], none);
+      select.value = value;
+    },
+  };
+}
+
+function listen(field, picked, none, chosen) {
+  const decide = () => {
+    const label = field.value.trim() || none === undefined ? find(picked.classes, field.value) : "";
+    if (label === undefined) return refuse(field);
+    field.value = label;
+    if (label !== picked.value) chosen(label);
+  };
+  field.addEventListener("focus", () => suggest(picked.classes));
+  field.addEventListener("change", decide);
+  field.addEventListener("input", ({ inputType = "insertReplacementText" }) => {
+    field.setCustomValidity("");
+    if (inputType === "insertReplacementText") decide(); // one of the suggestions
+  });
+}
+
+function refuse(field) {
+  field.setCustomValidity(`No class, or more than one, is called “${field.value}”.`);
+  field.reportValidity();
+}
+
+/** Only while somebody looks for one: a thousand in each place would be slow. */
+function suggest(classes) {
+  fill(byId("class-names"), ...classes.map((label) => new Option(label)));
+}
+
+/** The class called so, or the only one that begins with or holds the text; else undefined. */
+function find(classes, text) {
+  const wanted = text.trim().toLowerCase();
+  const fits = [(name) => name === wanted, (name) => name.startsWith(wanted), (name) => name.includes(wanted)];
+  for (const fit of fits) {
+    const found = classes.filter((label) => fit(label.toLowerCase()));
+    if (found.length === 1) return found[0];
+  }
+  return undefined;
+}
+
+function offer(select, values, none) {
+  if ([...select.options].map(({ value }) => value).join() === values.join()) return;
+  fill(select, ...values.map((value) => new Option(value || none, value)));
+}

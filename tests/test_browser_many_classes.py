@@ -1,0 +1,232 @@
+"""What is shown of the answers: totals that filter, few and many classes, numbers."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browser import DESK, ONCE, PHONE, choose, expect_data, photo, show_only, wait_until_done
+from browser import browser as browser
+from browser import page as page
+from catdog.backend.app import create_app
+from catdog.web.server import Server
+from playwright.sync_api import expect
+from standins.painted import PaintedClassifier, painted
+
+MANY = tuple(f"class {number:04}" for number in range(1000))
+SECOND = "#totals button:nth-of-type(2)"
+
+
+@pytest.fixture
+def few(page):
+    """cat 2, dog 1, not sure 2 (cat 40, 45), failed 1."""
+    server = Server(create_app(PaintedClassifier(("cat", "dog", "owl"))), "127.0.0.1", 0)
+    page.goto(server.url)
+    answers = [(0, 98), (0, 85), (1, 100), (0, 40), (0, 45)]
+    photos = [photo(f"{number}.png", painted(*answer), "image/png") for number, answer in enumerate(answers)]
+    choose(page, *photos, photo("words.jpg", b"words"))
+    wait_until_done(page, 6)
+    expect_data(page.locator("#status"), all=6, done=5)
+    if not page.locator("#sort").is_visible():
+        page.click("#tools summary")
+    yield page
+    server.stop()
+
+
+@pytest.fixture
+def many(page):
+    server = Server(create_app(PaintedClassifier(MANY)), "127.0.0.1", 0)
+    page.goto(server.url)
+    expect_data(page.locator("#model"), classes=", ".join(MANY))
+    yield page
+    server.stop()
+
+
+def send_many(page, count=30):
+    choose(page, *(photo(f"{number}.png", painted(number), "image/png") for number in range(count)))
+    wait_until_done(page, count)
+    expect_data(page.locator("#status"), done=count)
+
+
+def chips(page):
+    return page.locator("#totals button").all_text_contents()
+
+
+# Totals that filter
+
+
+def test_totals_are_buttons_that_filter(few):
+    assert chips(few) == ["All 6", "cat 2", "dog 1", "not sure 2", "failed 1"]
+    for group, count in {"cat": 2, "dog": 1, "?not sure": 2, "?failed": 1}.items():
+        show_only(few, group)
+        expect(few.locator(".card")).to_have_count(count)
+        expect(few.locator("#totals [aria-pressed=true]")).to_have_count(1)
+    few.click('#totals [data-group="?failed"]')  # pressed once more
+    expect(few.locator(".card")).to_have_count(6)
+    expect_data(few.locator("#totals [aria-pressed=true]"), group="", count=6)
+
+
+@ONCE
+def test_the_keyboard_stays_on_a_total_while_photos_come_in(few):
+    few.focus('#totals [data-group="cat"]')
+    few.keyboard.press("Enter")
+    choose(few, photo("more.png", painted(2), "image/png"))
+    expect(few.locator('#totals [data-group="owl"]')).to_be_visible()
+    expect(few.locator('#totals [data-group="cat"]')).to_be_focused()
+    expect(few.locator(".card")).to_have_count(2)
+
+
+@ONCE
+def test_the_unsure_photos_of_a_class_are_found_by_a_limit_of_confidence(few):
+    show_only(few, "cat")
+    few.select_option("#confidence", "0-0.9")
+    expect(few.locator(".card .filename")).to_have_text(["1.png", "3.png", "4.png"])
+    few.select_option("#confidence", "0-0.6")
+    expect(few.locator(".card .filename")).to_have_text(["3.png", "4.png"])
+
+
+def test_where_nothing_fits_the_page_says_so(few):
+    show_only(few, "dog")
+    few.select_option("#confidence", "0-0.6")
+    expect(few.locator(".card")).to_have_count(0)
+    expect_data(few.locator("#none[role=status] p"), all=6)
+    expect(few.locator("#none p")).to_have_text("None of 6 photos fits.")
+    few.click("#as-table")
+    expect(few.locator("#table")).to_be_hidden()
+    few.click("#as-table")
+    few.click("#show-all")
+    expect(few.locator(".card")).to_have_count(6)
+    expect(few.locator("#none")).to_be_hidden()
+    expect(few.locator('#totals [data-group=""]')).to_be_focused()
+
+
+@ONCE
+def test_files_are_saved_by_two_buttons_that_stay_together(few):
+    few.set_viewport_size(DESK)
+    csv, json = (few.locator(name).bounding_box() for name in ("#csv", "#json"))
+    confidence = few.locator("#confidence").bounding_box()
+    assert csv["y"] == json["y"]
+    assert abs(csv["y"] + csv["height"] / 2 - confidence["y"] - confidence["height"] / 2) < 2  # all in one line
+    few.set_viewport_size(PHONE)
+    assert few.locator("#csv").bounding_box()["y"] == few.locator("#json").bounding_box()["y"]
+
+
+# Numbers
+
+
+@ONCE
+def test_no_answer_is_certain_and_cards_have_whole_percents(few):
+    shares = few.locator(".card .class:first-child .percent")
+    expect(shares).to_have_text(["98%", "85%", "> 99%", "40%", "45%"])
+    expect(few.locator(".card").nth(2).locator(".percent").last).to_have_text("< 1%")
+    few.click("#as-table")
+    expect(few.locator("#table .percent")).to_have_text(["98.0%", "85.0%", "99.99%", "40.0%", "45.0%", ""])
+
+
+# Many classes
+
+
+def test_a_thousand_classes_are_told_in_one_line_and_named_on_demand(many):
+    expect(many.locator("#model")).to_contain_text("1,000 classes: class 0000, class 0001")
+    assert len(many.locator("#model").text_content()) < 300
+    assert many.locator("#drop").bounding_box()["y"] < many.viewport_size["height"] / 2
+    expect(many.locator("#all-classes p")).to_be_hidden()
+    many.click("#all-classes summary")
+    expect(many.locator("#all-classes p")).to_contain_text("class 0999")
+    assert many.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@ONCE
+def test_of_few_classes_all_are_named(few):
+    expect(few.locator("#model")).to_contain_text("cat, dog, owl")
+    expect(few.locator("#all-classes")).to_be_hidden()
+
+
+def test_the_most_frequent_classes_have_buttons_and_the_others_are_searched(many):
+    send_many(many)
+    choose(many, photo("again.png", painted(20), "image/png"))
+    wait_until_done(many, 31)
+    expect(many.locator('#totals [data-group="class 0020"]')).to_have_text("class 0020 2")
+    assert len(chips(many)) == 8
+    search = many.locator("#other-search")
+    assert many.locator("#other").is_hidden()
+    search.fill("0029")
+    search.press("Enter")
+    expect(many.locator(".card .filename")).to_have_text(["29.png"])
+    expect_data(many.locator("#totals [aria-pressed=true]"), group="class 0029", count=1)
+    assert len(chips(many)) == 8
+    search.fill("class")  # fits several
+    search.press("Enter")
+    assert search.evaluate("field => field.validationMessage")
+    expect(many.locator(".card")).to_have_count(1)
+    assert many.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_an_opened_photo_shows_five_answers_and_more_on_demand(many):
+    send_many(many, 2)
+    expect(many.locator(".card").first.locator(".class")).to_have_count(5)
+    many.locator(".card .open").first.click()
+    bars = many.locator("#detail .class")
+    expect(bars).to_have_count(5)
+    expect(bars.first.locator("dt")).to_have_text("class 0000")
+    expect_data(many.locator("#all-bars[aria-expanded=false]"), count=1000)
+    many.click("#all-bars")
+    expect(bars).to_have_count(1000)
+    many.click("#next")  # another photo begins with five
+    expect(bars).to_have_count(5)
+    expect(bars.first.locator("dt")).to_have_text("class 0001")
+
+
+@ONCE
+def test_a_photos_class_is_found_by_a_part_of_its_name(many):
+    send_many(many, 1)
+    many.locator(".card .open").click()
+    assert many.locator("#truth").is_hidden()
+    expect(many.locator("#why-class-search")).to_have_value("class 0000")
+    field = many.locator("#truth-search")
+    field.focus()
+    expect(many.locator("#class-names option")).to_have_count(1000)
+    field.fill("0412")
+    field.press("Enter")
+    expect_data(many.locator("#detail"), truth="class 0412", wrong=True)
+    expect(field).to_have_value("class 0412")
+    field.fill("giraffe")
+    field.press("Enter")
+    assert "giraffe" in field.evaluate("field => field.validationMessage")
+    expect_data(many.locator("#detail"), truth="class 0412")
+    field.fill("")
+    field.press("Enter")
+    expect_data(many.locator("#detail"), truth="", wrong=False)
+
+
+COUNT_WHAT_IS_MADE = """() => {
+  window.made = 0;
+  const create = Document.prototype.createElement, clone = Node.prototype.cloneNode;
+  Document.prototype.createElement = function (...given) { made += 1; return create.apply(this, given); };
+  Node.prototype.cloneNode = function (...given) { made += 1; return clone.apply(this, given); };
+  window.Option = new Proxy(Option, {construct(target, given) { made += 1; return new target(...given); }});
+}"""
+
+
+@ONCE
+def test_a_thousand_classes_cost_no_more_elements_than_five(many, tmp_path):
+    """Nothing is made for each class, or for each pair of them, while photos come in."""
+    for number in range(60):
+        (tmp_path / "sorted" / MANY[number]).mkdir(parents=True)
+        (tmp_path / "sorted" / MANY[number] / f"{number}.png").write_bytes(painted(number if number % 3 else 999))
+    many.evaluate(COUNT_WHAT_IS_MADE)
+    many.set_input_files("#folder", tmp_path / "sorted")
+    wait_until_done(many, 60)
+    expect_data(many.locator("#accuracy"), right=40, known=60)
+    expect_data(many.locator("#misses summary"), misses=20)
+    made = many.evaluate("made")
+    a_card = 1 + 5  # and its bars
+    assert made < 60 * a_card + 200
+
+
+def test_axe_finds_nothing_with_a_thousand_classes(many):
+    send_many(many)
+    many.locator(".card .open").first.click()
+    for state in ("open", "closed"):
+        found = Axe().run(many, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+        assert found.violations_count == 0, (state, found.generate_report())
+        assert many.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        if state == "open":
+            many.click("#close")
