@@ -23,8 +23,7 @@ from ..web import link
 SAME_ORIGIN = "/"
 _OWNERS_ALONE = (".googleusercontent.com", ".prod.colab.dev")  # as Colab shows what its machine serves
 FILES = Path(__file__).parent
-_NO_MODULES = ("live_reload", "old")  # which page.js does not import
-_ON_DEMAND = ("table", "zip")  # what few testers need
+_APART = ("live_reload", "old", "table", "zip")  # not loaded with page.js, or only when needed
 # Browsers ask for these whatever the page says, and again at every visit where nothing is there.
 _ICONS = {
     "/favicon.ico": "icon.png",
@@ -45,7 +44,7 @@ def page_blueprint(backend_url: Callable[[], str], files: Path = FILES) -> Bluep
     page = Blueprint(
         "page", __name__, static_folder=files / "static", static_url_path="/page", template_folder=files / "templates"
     )
-    scripts = sorted(script.name for script in (files / "static").glob("*.js") if script.stem not in (*_NO_MODULES, *_ON_DEMAND))
+    scripts = sorted(script.name for script in (files / "static").glob("*.js") if script.stem not in _APART)
 
     @page.get("/")
     def show() -> Response:

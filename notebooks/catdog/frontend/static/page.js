@@ -232,6 +232,8 @@ function undo() {
   again.forEach(store.keep);
   progress.show(); // or Clear is still hidden
   byId("clear").focus();
+}
+
 function askAgain() {
   byId("status").focus();
   batch.enqueue(fieldTest.outdated());
