@@ -1,4 +1,4 @@
-"""What can be decided about photos, and the words for it: "as suggested, 3fa1 out, 77b2 dog, c001 undo"."""
+"""Decisions about photos, and the words for them: "as suggested, 3fa1 out, 77b2 dog, c001 undo"."""
 
 import enum
 import re
@@ -10,11 +10,11 @@ from ..names import printable
 
 
 class Action(enum.Enum):
-    """What can be decided about a photo beside its class. No class is one of these, whatever it is called."""
+    """What can be decided about a photo, apart from its class. A class is never one of these, whatever its name."""
 
     OUT = "out"
     KEEP = "keep"
-    UNDO = "undo"  # which takes a decision back, and is none itself
+    UNDO = "undo"  # takes a decision back, and is not one itself
 
     def __str__(self) -> str:
         return self.value
@@ -24,7 +24,7 @@ OUT: Final = Action.OUT
 KEEP: Final = Action.KEEP
 UNDO: Final = Action.UNDO
 AS_SUGGESTED = "as suggested"
-_SHORT = 4  # letters of a digest that name a photo, or more where these are not enough
+_SHORT = 4  # letters of a digest that identify a photo; more if these are ambiguous
 _LETTER = re.compile(r"[^\s,;]")
 _END = r"\s*(?=[,;\n]|$)"
 Decision = Action | str  # or a class
@@ -33,18 +33,18 @@ Decision = Action | str  # or a class
 def parse(
     words: str, suggested: Mapping[str, Decision], made: Collection[str], classes: Iterable[str]
 ) -> dict[str, Decision]:
-    """Digest → what `words` decide: "as suggested", or such as "3fa1 out, 77b2 dog, c001 keep", or both: "as suggested,
-    3fa1 keep". "3fa1 undo" takes a decision back.
+    """Parse `words` into digest → decision: "as suggested", or a list such as "3fa1 out, 77b2 dog, c001 keep", or both:
+    "as suggested, 3fa1 keep". "3fa1 undo" takes a decision back.
 
-    A class may be called anything, with commas, too; where one is called as an action is, it is the class that is
-    meant, and `leave out` and `keep as is` mean the actions.
+    A class may have any name, also one with commas. If it has the name of an action, the name means the class, and
+    `leave out` and `keep as is` mean the actions.
 
     Args:
         suggested: digest → what is suggested about the photo.
-        made: digests of the photos that something was decided about before.
+        made: digests of photos with earlier decisions.
         classes: names of classes.
 
-    Raises UserError for words that make no sense.
+    Raises UserError for invalid words.
     """
     meanings = _meanings(classes)
     said: dict[str, Decision] = {}
@@ -58,7 +58,7 @@ def parse(
 
 
 def short_names(digests: Iterable[str]) -> dict[str, str]:
-    """Digest → the first letters of it that are no other's."""
+    """Map each digest to its shortest unambiguous beginning."""
     digests = set(digests)
     length = _SHORT
     while len({digest[:length] for digest in digests}) < len(digests):
@@ -67,7 +67,7 @@ def short_names(digests: Iterable[str]) -> dict[str, str]:
 
 
 def _named(letters: str, groups: Iterable[Collection[str]]) -> str:
-    """The digest that begins with `letters`, in the first of `groups` that has one alone."""
+    """Return the only digest that begins with `letters`, from the first of `groups` that has any."""
     for digests in groups:
         found = [digest for digest in digests if digest.startswith(letters.lower())]
         if len(found) == 1 and len(letters) >= _SHORT:
@@ -75,18 +75,18 @@ def _named(letters: str, groups: Iterable[Collection[str]]) -> str:
         if found:
             break
     raise UserError(
-        "decision-photo-unknown", f'"{letters}" is not the id of a photo above: begin with the letters of one.'
+        "decision-photo-unknown", f'"{letters}" is not the id of a photo above: begin with one of those ids.'
     )
 
 
 def _meanings(classes: Iterable[str]) -> dict[str, Decision]:
-    """Word, in small letters → what it decides. Classes come before actions of the same word."""
+    """Return word, in lower case → decision. A class takes precedence over an action of the same name."""
     actions = {"out": OUT, "leave out": OUT, "keep": KEEP, "keep as is": KEEP, "undo": UNDO}
     return actions | {label.casefold(): label for label in classes}
 
 
 def _entries(words: str, meanings: dict[str, Decision]) -> list[tuple[str, str | None, str]]:
-    """(entry, letters of the photo or None for all as suggested, decision's word) of each entry."""
+    """Split `words` into (entry, letters of the photo or None for "as suggested", the decision's word)."""
     longest_first = "|".join(re.escape(word) for word in sorted(meanings, key=len, reverse=True))
     known = re.compile(
         rf'(?P<all>{AS_SUGGESTED}){_END}|(?P<name>[0-9a-z]+)\s+"?(?P<word>{longest_first})"?{_END}|(?P<other>[^,;\n]+)',

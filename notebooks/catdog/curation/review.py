@@ -1,4 +1,4 @@
-"""One list of what the data doctor and testers suggest, one place for what you decide."""
+"""One list of the data doctor's and the testers' suggestions, and one place for your decisions."""
 
 import json
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ _LAST = "last.json"
 
 
 class Review:
-    """What is suggested about the photos of a dataset, and what you decided.
+    """The suggestions about a dataset's photos, and your decisions.
 
     Args:
-        name: what the photos are called.
-        model: whose testers send corrections; empty where the model is called as the photos are.
+        name: of the photos.
+        model: the model whose testers send corrections; empty if it has the photos' name.
 
-    Raises UserError where the file of decisions is damaged.
+    Raises UserError if the file of decisions is damaged.
     """
 
     def __init__(self, name: str, model: str = ""):
@@ -36,14 +36,14 @@ class Review:
         return "\n".join(filter(None, (str(self._decisions), self._decisions.table())))
 
     def apply(self, dataset: Dataset) -> Dataset:
-        """The dataset as you decided, with the corrections that you accepted among the training photos.
+        """Return the dataset with your decisions applied, and accepted corrections among the training photos.
 
-        Raises UserError where nothing would be left of a class.
+        Raises UserError if a class would be left empty.
         """
         return self._corrections.merge_into(self._decisions.apply(dataset))
 
     def suggestions(self, dataset: Dataset, data: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[Suggestion]:
-        """What you have not decided about yet: testers' corrections, then what the data doctor finds.
+        """Return the suggestions not decided yet: testers' corrections, then what the data doctor finds.
 
         Args:
             data: split → (features, class numbers), from `features.features_by_split`, for `dataset`.
@@ -51,16 +51,16 @@ class Review:
         return [*self._corrections.suggestions(), *find_issues(dataset, data, self._decisions)]
 
     def table(self, suggestions: Sequence[Suggestion], dataset: Dataset) -> str:
-        """A line for each suggestion, and what is to be said of the classes."""
+        """Return a line for each suggestion, and remarks on the classes."""
         return "\n".join(filter(None, (table(suggestions) or "Nothing odd was found.", uneven_classes(dataset))))
 
     def decide(self, words: str, suggestions: Sequence[Suggestion], dataset: Dataset) -> str:
-        """Remember what `words` say, see `decision_words.parse`, and tell what is decided now.
+        """Store the decisions in `words`, see `decision_words.parse`, and return what is decided now.
 
-        The same words as the last time may have been left in their field by mistake: then "as suggested" does not hold
-        for a suggestion that is new.
+        If `words` are the same as last time, they may have been left in their field by mistake: "as suggested" then
+        does not apply to new suggestions.
 
-        Raises UserError for words that make no sense, or that would leave nothing of a class; nothing is decided then.
+        Raises UserError for invalid words, or if a class would be left empty; nothing is decided then.
         """
         new = self._new_since(words, suggestions)
         self._decisions.record(
