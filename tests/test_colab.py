@@ -153,7 +153,7 @@ def test_after_a_restart_a_cell_says_which_one_to_run_first(colab):
     for start, needed in (("judgement = judge", "dataset"), ("DECIDE = ", "review")):
         with kernel(FINE_TUNE, cwd=colab.content) as (run, _), pytest.raises(Exception, match=needed) as caught:
             run(start=start)
-        assert f"⚠ This cell needs {needed}, which the cell under “2 · Check them” makes" in str(caught.value)
+        assert f"⚠ This cell needs {needed}, which the cell under “2 · Check them” defines" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,7 @@ def test_no_page_is_handed_out_whose_backend_testers_do_not_reach(own_places, mo
     for provider in ("none", "colab"):
         page_preview.require_backend_for(provider)
     for setting in ("", "http://localhost:5000", "http://0.0.0.0:5000", "127.0.0.1:5000", "http://[::1]:5000"):
-        with refused("backend-not-public", "TUNNEL of notebook 2"):
+        with refused("backend-not-public", "in notebook 2, set TUNNEL to ngrok"):
             page_preview.require_backend_for("cloudflared", setting)
     page_preview.require_backend_for("ngrok", "https://cats.example")
     page_preview.require_backend_for("ngrok", "http://[abc")
@@ -268,7 +268,7 @@ def test_a_page_for_the_same_wi_fi_needs_a_backend_there_or_for_everybody(own_pl
     page_preview.require_backend_for("lan")
     link.publish("backend", "http://127.0.0.1:5000", public=False, provider="none")
     for setting in ("", "http://127.0.0.1:5000"):
-        with refused("backend-not-public", "TUNNEL of notebook 2 to lan"):
+        with refused("backend-not-public", "in notebook 2, set TUNNEL to lan"):
             page_preview.require_backend_for("lan", setting)
     link.publish("backend", "http://192.168.1.5:5000", public=False, provider="lan")
     assert 'data-backend="http://192.168.1.5:5000"' in page(create_page_app()).text

@@ -197,7 +197,7 @@ def test_a_cell_that_is_run_too_early_says_which_one_to_run_first():
         assert value("__import__('catdog.notebook')")
         with pytest.raises(Exception, match="dataset") as caught:
             run(start="worst = worst_mistakes")
-        assert "⚠ This cell needs judgement, which the cell under “4 · Judge” makes: run that one first" in str(
+        assert "⚠ This cell needs judgement, which the cell under “4 · Judge” defines: run that one first" in str(
             caught.value
         )
         assert "Traceback" not in caught.value.traceback
@@ -220,7 +220,7 @@ def test_a_cell_that_is_run_too_early_says_which_one_to_run_first():
 )
 def test_the_cell_that_makes_a_name_is_that_of_the_same_notebook(name, notebook, cell, heading):
     source = next(one.source for one in code_cells(notebook) if one.source.startswith(cell))
-    assert f"which the cell under “{heading}” makes" in missing_cell(name, source)
+    assert f"which the cell under “{heading}” defines" in missing_cell(name, source)
 
 
 def test_a_name_that_no_notebook_makes_is_not_explained():

@@ -255,7 +255,7 @@ def test_a_suite_that_is_there_stays_at_what_its_notebooks_call(cell, origin, tm
     before = git("rev-parse", "HEAD", cwd=suite)
     origin(2)
     colab.update()
-    assert "open the notebook anew" in capsys.readouterr().out
+    assert "open the notebook from the repository again" in capsys.readouterr().out
     assert git("rev-parse", "HEAD", cwd=suite) == before
 
 

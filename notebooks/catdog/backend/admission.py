@@ -1,4 +1,4 @@
-"""Who may come in now? Decided before a request's body is looked at, so that a refusal costs next to nothing."""
+"""Admission control: requests are refused before their bodies are read, so that a refusal costs next to nothing."""
 
 import contextlib
 import math
@@ -10,11 +10,11 @@ from .problems import Problem
 from .rates import MovingWindow, is_local, rate_limit_key
 
 _DAY = 24 * 3600
-_SHARE_OF_ONE = 2  # half of the places, and of the photos that wait, are for others
+_SHARE_OF_ONE = 2  # one client gets at most half of the places, and of the queue
 
 
 class Admission:
-    """Counts the requests that are being answered, and what each client did lately."""
+    """Counts of the requests in progress, and of what each client did lately."""
 
     def __init__(self, limits: Limits):
         self._places = Share(limits.max_concurrent, max(1, limits.max_concurrent // _SHARE_OF_ONE))
@@ -25,11 +25,10 @@ class Admission:
         self._corrections = MovingWindow(limits.corrections, _DAY)
 
     def enter(self) -> None:
-        """Take a place, to be given back by `leave`. Raises Problem where there is none, or for a client that asks too
-        often."""
+        """Take a place, until `leave`. Raises Problem if none is free, or for a client that sends too many requests."""
         self.count()
         if not is_local() and not self._slow_photos.has_room(rate_limit_key()):
-            raise _too_often(self._slow_photos, "You have sent photos that take very long to read.")
+            raise _too_often(self._slow_photos, "Your photos take very long to read.")
         if not self._places.take(rate_limit_key()):
             raise Problem("overloaded", "Many people are sending photos. Try again in a few seconds.")
 
@@ -38,8 +37,8 @@ class Admission:
 
     @contextlib.contextmanager
     def photos(self, number: int, in_time: float) -> Iterator[None]:
-        """So many photos wait, of those that can be answered `in_time`. Raises Problem for a client that has very many
-        waiting."""
+        """Count `number` photos as waiting, out of `in_time` that can be answered in time. Raises Problem for a client
+        with too many photos waiting."""
         mine = self._waiting.of(rate_limit_key())
         too_many = mine and mine + number > in_time / _SHARE_OF_ONE and not is_local()
         if too_many or not self._waiting.take(rate_limit_key(), number):
@@ -50,23 +49,23 @@ class Admission:
             self._waiting.give_back(rate_limit_key(), number)
 
     def count(self) -> None:
-        """One more request. Raises Problem for a client that asks too often."""
+        """Count one more request. Raises Problem for a client that sends too many."""
         if not is_local() and not self._requests.hit(rate_limit_key()):
-            raise _too_often(self._requests, "You have sent very many requests.")
+            raise _too_often(self._requests, "You have sent too many requests.")
 
     def note_slow_photos(self, number: int) -> None:
         for _ in range(number):
             self._slow_photos.hit(rate_limit_key())
 
     def note_wrong_code(self) -> None:
-        """Raises Problem for a client that has tried too many."""
+        """Count a wrong access code. Raises Problem for a client that has tried too many."""
         if not self._wrong_codes.hit(rate_limit_key()):
-            raise _too_often(self._wrong_codes, "Too many wrong access codes have come from you.")
+            raise _too_often(self._wrong_codes, "You have sent too many wrong access codes.")
 
     def check_corrections(self) -> None:
-        """Raises Problem for a client whose share of the places for corrections is used up."""
+        """Raise Problem for a client that has sent all the corrections it may send in a day."""
         if not is_local() and not self._corrections.has_room(rate_limit_key()):
-            raise _too_often(self._corrections, "You have sent very many corrections; thank you.")
+            raise _too_often(self._corrections, "You have sent as many corrections as we take in a day; thank you.")
 
     def note_correction(self) -> None:
         self._corrections.hit(rate_limit_key())

@@ -1,4 +1,4 @@
-"""The service's app: configuration, who comes in, errors, headers, and what is written down of each request."""
+"""The service's Flask app: configuration, admission, errors, headers, and a record of each request."""
 
 import gc
 import logging
@@ -34,15 +34,15 @@ from .schemas import complete_description
 from .service import Service, asked, begin, service_of
 from .uploads import InMemoryRequest
 
-_SHARE_OF_SECONDS = 0.2  # that an answer may take: what is let in at today's pace is answered at a slower one, too
-_SHARE_TO_BEGIN = 0.25  # after which what still waits is sent away: something else slows this machine down
+_SHARE_OF_SECONDS = 0.2  # of the time limit: photos admitted at the present pace are answered at a slower one, too
+_SHARE_TO_BEGIN = 0.25  # of the time limit: photos that wait longer are refused, since something slows us down
 _UNSEEN = ("/healthz", "/readyz", "/metrics", "/page/", "/favicon.ico", "/apple-touch-icon")
-_SHARE_OF_MEMORY = 16  # one in so many bytes for bodies, which are there up to three times while they are taken apart
+_SHARE_OF_MEMORY = 16  # 1/16 of it is for request bodies, which exist up to three times while they are parsed
 SPARE_THREADS = 16  # for the page, /healthz and refusals while all places for requests with photos are taken
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # The page brings a policy of its own; /docs is all that needs a style.
+    # The page sets its own policy; of the rest, only /docs has a style sheet.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
 }
@@ -55,22 +55,22 @@ def create_app(
     feedback: Feedback | None = None,
     **config,
 ) -> APIFlask:
-    """The service around `classifier`; without one it is alive but not ready until `set_model` gives it one.
+    """Create the service for `classifier`. Without one it is alive, but not ready until `set_model` is called.
 
     Args:
-        request_log: where the last requests are noted; without it, in one of the app's own. (Called `visits` before.)
-        limits: without them, the defaults.
-        feedback: where testers' corrections are kept; without it, none are taken.
-        config: `ACCESS_CODE` that whoever asks must bring (default none), `CORS_ORIGINS` whose pages may ask (default
-            `*`, all; called `ORIGINS` before), `MAX_BATCH` photos at once through the network (default 16),
-            `READ_PHOTO`, what a decoder does with a file, as "module:function" (default `decoder.READ`); and Flask's
-            own configuration.
+        request_log: records the last requests; by default, the app has its own. (Formerly `visits`.)
+        limits: by default, `Limits()`.
+        feedback: stores testers' corrections; without it, none are accepted.
+        config: `ACCESS_CODE` that clients must send (default none), `CORS_ORIGINS` whose pages may send requests
+            (default `*`, all; formerly `ORIGINS`), `MAX_BATCH` photos per batch (default 16), `READ_PHOTO`, the
+            function with which decoders read a file, as "module:function" (default `decoder.READ`); and Flask's own
+            configuration.
 
-    What belongs to the app is `service.service_of(app)`.
+    `service.service_of(app)` returns the app's state.
 
-    Raises UserError for an access code or origins that cannot be.
+    Raises UserError for an invalid access code or invalid origins.
     """
-    request_log = config.pop("visits", request_log)  # as notebooks call it that were saved before
+    request_log = config.pop("visits", request_log)  # its name in earlier notebooks
     limits = limits or Limits()
     app = APIFlask(__name__, title="Photo classifier", version=__version__, docs_path=None, static_folder=None)
     app.request_class = InMemoryRequest
@@ -79,7 +79,7 @@ def create_app(
         MAX_BATCH=batching.MAX_BATCH_SIZE,
         READ_PHOTO=READ,
         ACCESS_CODE="",
-        CORS_ORIGINS=config.pop("ORIGINS", "*"),  # as notebooks call it that were saved before
+        CORS_ORIGINS=config.pop("ORIGINS", "*"),  # its name in earlier notebooks
         AUTO_404_RESPONSE=False,
         AUTO_VALIDATION_ERROR_RESPONSE=False,
         AUTO_AUTH_ERROR_RESPONSE=False,
@@ -100,7 +100,7 @@ def create_app(
         set_model(app, classifier)
     _open_the_door(app, ours)
     _write_down(app, ours)
-    # The page may come from another address; the service knows no cookies to protect.
+    # The page may come from another address; the service has no cookies to protect.
     CORS(
         app, origins=parse_origins(app.config["CORS_ORIGINS"]), send_wildcard=True,
         expose_headers=["Retry-After", "X-Request-ID"],
@@ -111,12 +111,15 @@ def create_app(
     app.error_processor(_flask_error)
     app.spec_processor(complete_description)
     give_back_large_blocks()
-    decoders(app.config["READ_PHOTO"])  # so that the first photo need not wait for them to start
+    decoders(app.config["READ_PHOTO"])  # started now, so that the first photo does not wait for them
     return app
 
 
 def parse_origins(text: str) -> list[str] | str:
-    """ "*", or a list such as "https://one.example https://two.example:8000". Raises UserError for anything else."""
+    """Return "*" or a list of origins, given text such as "https://one.example https://two.example:8000".
+
+    Raises UserError for anything else.
+    """
     if text.strip() == "*":
         return "*"
     origins = text.replace(",", " ").split()
@@ -131,7 +134,7 @@ def parse_origins(text: str) -> list[str] | str:
 
 
 def set_model(app: APIFlask, classifier: Classifier) -> None:
-    """Answer with `classifier` from the next request on; requests that are being answered keep the one they have."""
+    """Answer with `classifier` from the next request on; requests in progress keep the one they have."""
     ours = service_of(app)
     queue = batching.BatchingQueue(
         classifier.answer, app.config["MAX_BATCH"], ours.limits.max_queue, ours.metrics.note_batch,
@@ -142,7 +145,7 @@ def set_model(app: APIFlask, classifier: Classifier) -> None:
 
 
 def answer_with(app: APIFlask, model: Model) -> None:
-    """As `set_model`, with a queue that is not the app's own."""
+    """Answer with `model` from the next request on. Unlike `set_model`, the caller brings the queue."""
     service_of(app).model = model
     service_of(app).metrics.note_model(model.classifier.bundle.id)
     facts = {"model": model.classifier.bundle.id, "engine": model.classifier.engine.name}
@@ -150,16 +153,16 @@ def answer_with(app: APIFlask, model: Model) -> None:
 
 
 def start(app: APIFlask, port: int) -> Server:
-    """Serve `app` in the background on `port`, as `server.serve` does, within its limits."""
+    """Serve `app` in the background on `port` with `server.serve`, within the app's limits."""
     limits = service_of(app).limits
     if stop("backend"):
-        gc.collect()  # the app that it served is a circle of references, with a network in it
+        gc.collect()  # the app it served is a reference cycle that holds a network
     all_bodies = min(limits.max_bytes_in_flight, memory() // _SHARE_OF_MEMORY)
     return serve(
         app,
         "backend",
         port,
-        max_body=min(limits.request_bytes, all_bodies // 2),  # more would be refused as if there might be room later
+        max_body=min(limits.request_bytes, all_bodies // 2),  # more would be refused as if it might fit later
         all_bodies=all_bodies,
         threads=limits.max_concurrent + SPARE_THREADS,
         app_refuses=True,
@@ -174,7 +177,7 @@ def _flask_error(error: HTTPError) -> Response:
 
 
 def _open_the_door(app: APIFlask, ours: Service) -> None:
-    """For requests with photos, before their bodies are looked at."""
+    """Admit or refuse requests with photos, before their bodies are read."""
 
     @app.before_request
     def enter() -> None:
@@ -225,4 +228,4 @@ def _log_request(logger: logging.Logger, status: int, seconds: float) -> None:
     logger.info("request", extra={"facts": facts})
 
 
-use = set_model  # by this name notebooks call it that were saved before there was `catdog.notebook`
+use = set_model  # its name in notebooks from before `catdog.notebook`

@@ -1,4 +1,4 @@
-"""The access code: with one set, the service answers only those whose link carries it."""
+"""The access code: if one is set, the service answers only clients whose link contains it."""
 
 import hmac
 
@@ -10,7 +10,7 @@ from .service import service
 
 
 class _AccessCode(HTTPTokenAuth):
-    """Asks nothing where no code is set, and says whether a code is missing or wrong."""
+    """Token authentication that lets everybody in if no code is set, and tells a missing code from a wrong one."""
 
     def authenticate(self, auth, stored_password) -> bool:
         admission = service().admission
@@ -19,13 +19,13 @@ class _AccessCode(HTTPTokenAuth):
             return True
         if request.method == "GET":  # `Admission.enter` has counted a POST
             admission.count()
-        # The right code lets in whatever others at the same address try: a class shares one.
+        # The right code always works, whatever others at the same address have tried: a school class shares one.
         if hmac.compare_digest(code.encode(), wanted.encode()):
             return True
         if code:
             admission.note_wrong_code()
-            raise Problem("code-wrong", "This access code is not the right one. Ask the person who sent you the link.")
-        raise Problem("code-missing", "This service asks for an access code. It is in the link that you were sent.")
+            raise Problem("code-wrong", "This access code is wrong. Ask the person who sent you the link.")
+        raise Problem("code-missing", "This service requires an access code. It is part of the link you were sent.")
 
 
-access = _AccessCode(description="The access code of the link (`#code=…`), where the service asks for one.")
+access = _AccessCode(description="The access code in the link (`#code=…`), if the service requires one.")

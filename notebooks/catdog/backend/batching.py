@@ -1,8 +1,7 @@
-"""Photos of many requests go through the network together: one worker, a bounded queue.
+"""Batching: photos of many requests go through the network together, with one worker and a bounded queue.
 
-Looked at and left: `batched` (queue without a bound, not first come first served, wakes up every few milliseconds
-instead of when there is work), LitServe, BentoML, mosec and Ray Serve (servers of their own in place of Flask),
-OpenVINO's automatic batching (for GPUs only).
+Considered and rejected: `batched` (unbounded queue, not first come first served, polls every few milliseconds),
+LitServe, BentoML, mosec and Ray Serve (their own servers instead of Flask), OpenVINO's automatic batching (GPUs only).
 """
 
 import contextlib
@@ -20,13 +19,13 @@ from ..engines.base import BATCH
 
 MAX_BATCH_SIZE = BATCH  # photos in one batch
 MAX_QUEUE_SIZE = 256  # photos that may wait
-_DECODES_IN = 0.02  # seconds, until something is known
-_LONG = 600  # seconds, where nobody says how long an answer may take
+_DECODES_IN = 0.02  # seconds per photo, until some were measured
+_LONG = 600  # seconds, if the caller sets no deadline
 Made = TypeVar("Made")
 
 
 class QueueFull(Exception):
-    """More photos are waiting than the queue holds."""
+    """The queue has no room for more photos."""
 
 
 class DeadlinePassed(Exception):
@@ -34,11 +33,11 @@ class DeadlinePassed(Exception):
 
 
 class NotBegun(DeadlinePassed):
-    """All the time went by in a line, where others were before: too many ask at once."""
+    """The time ran out in a queue: there are too many requests at once."""
 
 
 class Deadline:
-    """A moment `seconds` from now; called, it says how many are left, never fewer than none."""
+    """A moment `seconds` from now. Calling it returns the seconds left, at least 0."""
 
     def __init__(self, seconds: float):
         self._end = time.monotonic() + seconds
@@ -48,91 +47,91 @@ class Deadline:
 
 
 class Outcome(Protocol):
-    """What will be said of a photo. A `Future` is one."""
+    """An answer that is still to come. A `Future` is one."""
 
     def exception(self, timeout: float) -> BaseException | None:
-        """What was raised for it, if anything. Raises TimeoutError where that is not known in so many seconds."""
+        """Return what was raised for it, if anything. Raises TimeoutError if that is not known within `timeout`."""
         ...
 
     def result(self) -> object:
-        """The answer, once `exception` gave None."""
+        """Return the answer, once `exception` has returned None."""
         ...
 
     def cancel(self) -> object:
-        """Nobody needs it any more."""
+        """Cancel it, because nobody needs it any more."""
         ...
 
 
 @runtime_checkable
 class PhotoQueue(Protocol):
-    """What the service asks of the line before the network. Safe to call from several threads."""
+    """What the service needs of the queue in front of the network. Thread-safe."""
 
     @property
     def queued(self) -> int:
-        """Places that are kept now."""
+        """Number of places reserved now."""
         ...
 
     @property
     def in_time(self) -> float:
-        """How many photos that wait are answered in time."""
+        """Number of waiting photos that can be answered in time."""
         ...
 
     def reserve(self, number: int) -> contextlib.AbstractContextManager["Reservation"]:
-        """Keep `number` places while photos are decoded. Raises QueueFull, and keeps none, where there is no room."""
+        """Reserve `number` places while photos are decoded. Raises QueueFull if there is no room for all of them."""
         ...
 
     def note_decoding(self, seconds: float, photos: int) -> None:
-        """So long so many photos took to decode, divided by the decoders that there are."""
+        """Note that `photos` took `seconds` to decode, already divided by the number of decoders."""
         ...
 
     def put(self, photos: np.ndarray) -> Sequence[Outcome]:
-        """Have uint8 (n, pixels, pixels, 3) answered, in places that are kept for them."""
+        """Queue uint8 (n, pixels, pixels, 3) in places reserved for them."""
         ...
 
     def cancel(self, outcomes: Sequence[Outcome]) -> int:
-        """Nobody needs these any more. Returns how many of them had not begun."""
+        """Cancel outcomes that nobody needs any more. Returns how many of them had not begun."""
         ...
 
     def await_beginning(self, outcome: Outcome, seconds: float) -> None:
-        """Return once it has begun. Raises TimeoutError where it has not in so many seconds, or sooner."""
+        """Wait until it has begun. Raises TimeoutError if it has not within `seconds`, or sooner."""
         ...
 
     def run(self, task: Callable[[], Made]) -> Future[Made]:
-        """Have `task` called in its turn."""
+        """Queue `task`, to be called in its turn."""
         ...
 
 
 class Pace:
-    """Seconds for each photo, as the last ones took them; `seconds` before the first."""
+    """Moving average of the seconds per photo; `seconds` before the first."""
 
     def __init__(self, seconds: float = 0.0):
         self.seconds = seconds
 
     def note(self, seconds: float, photos: int) -> None:
-        """So long so many took together. The newest count most."""
+        """Note that `photos` took `seconds` together. The newest count most."""
         if photos:
             weight = 1 - 0.9**photos
             self.seconds += weight * (seconds / photos - self.seconds) if self.seconds else seconds / photos
 
 
 class BatchingQueue:
-    """Answers `predict` for callers in many threads, with as many photos at a time as are there.
+    """A queue that calls `predict` for callers in many threads, with as many photos at a time as are waiting.
 
-    The worker never waits for a batch to fill up: what arrives while it computes makes the next batch. With 16
+    The worker never waits for a batch to fill up: photos that arrive while it computes make the next batch. With 16
     clients, waiting 2 or 5 ms gave 54 photos a second and not waiting 53 (five rounds in turn, spread 45 to 57); a
     single client waited 1.4 to 1.8 ms longer for its 20.
 
-    An executor of one thread is the worker: it ends by itself once nobody refers to the queue any more.
+    The worker is an executor with one thread, which ends by itself once nothing refers to the queue any more.
 
     Args:
-        predict: uint8 (n, pixels, pixels, 3) → an answer for each, called by the worker alone.
+        predict: uint8 (n, pixels, pixels, 3) → an answer for each; only the worker calls it.
         max_batch_size: photos in one batch.
-        max_queue_size: photos that may wait, those that are still being decoded included.
-        observe: told how many photos each batch has.
-        patience: seconds in which what is let in shall be answered, at the pace of the last photos.
-        seconds_each: that a photo takes, as far as is known before the first one.
-        begin_within: seconds after which it is given up what has not even begun. The pace tells what to let in, but a
-            machine that something else slows down tenfold would keep all who wait until their time is over.
+        max_queue_size: photos that may wait, including those still being decoded.
+        observe: called with the number of photos in each batch.
+        patience: seconds within which admitted photos should be answered, at the pace of the last ones.
+        seconds_each: estimate of the seconds per photo before the first one.
+        begin_within: seconds after which photos that have not begun are given up. The pace limits how many are
+            admitted, but if something else slows the machine down tenfold, all of them would wait until the deadline.
     """
 
     def __init__(
@@ -156,9 +155,11 @@ class BatchingQueue:
 
     @contextlib.contextmanager
     def reserve(self, number: int) -> Iterator["Reservation"]:
-        """Keep `number` places, until the worker takes the photos that are put there, or for those that stay empty
-        until the end. Raises QueueFull, and keeps none, where there are not so many, or where photos wait already and
-        these would wait longer than they may."""
+        """Reserve `number` places until the worker takes their photos; empty ones are released at the end.
+
+        Raises QueueFull, and reserves none, if too few are free, or if photos wait already and these would wait too
+        long.
+        """
         with self._lock:
             if self._queued + number > (self.in_time if self._queued else self._max_queue_size):
                 raise QueueFull
@@ -172,25 +173,25 @@ class BatchingQueue:
 
     @property
     def queued(self) -> int:
-        """Places that are kept now."""
+        """Number of places reserved now."""
         return self._queued
 
     @property
     def in_time(self) -> float:
-        """How many photos that wait are answered in time, at the pace of the last ones."""
+        """Number of waiting photos that can be answered in time, at the pace of the last ones."""
         return min(self._max_queue_size, self._patience / self.seconds_each if self.seconds_each else math.inf)
 
     @property
     def seconds_each(self) -> float:
-        """What one photo takes lately: decoded and computed at the same time, the slower of both."""
+        """Recent seconds per photo: the slower of decoding and computing, which run in parallel."""
         return max(self._computing.seconds, self._decoding.seconds)
 
     def note_decoding(self, seconds: float, photos: int) -> None:
-        """So long so many photos took to decode, divided by the decoders that there are."""
+        """Note that `photos` took `seconds` to decode, already divided by the number of decoders."""
         self._decoding.note(seconds, photos)
 
     def put(self, photos: np.ndarray) -> list[Future]:
-        """Have them answered, in the places that are kept for them."""
+        """Queue photos in the places reserved for them."""
         futures: list[Future] = [Future() for _ in photos]
         with self._lock:
             self._waiting.extend(zip(photos, futures))
@@ -198,7 +199,7 @@ class BatchingQueue:
         if call:
             try:
                 self._worker.submit(self._one_batch)
-            except BaseException:  # no room for a thread, say: the next photos call anew
+            except BaseException:  # no room for a thread, say: the next photos try again
                 with self._lock:
                     self._is_called = False
                 self.cancel(futures)
@@ -206,7 +207,7 @@ class BatchingQueue:
         return futures
 
     def cancel(self, outcomes: Sequence[Outcome]) -> int:
-        """Those that still wait: nobody needs their answers any more. Returns how many these are."""
+        """Cancel those of `outcomes` that still wait. Returns their number."""
         unwanted = set(outcomes)
         with self._lock:
             before = len(self._waiting)
@@ -215,7 +216,7 @@ class BatchingQueue:
             return waiting
 
     def await_beginning(self, outcome: Outcome, seconds: float) -> None:
-        """Return once the worker has it. Raises TimeoutError where that takes longer than it may."""
+        """Wait until the worker has it. Raises TimeoutError if that takes too long."""
         assert isinstance(outcome, Future)  # as `put` and `run` give them
         wait([outcome], min(seconds, self._begin_within))
         if not (outcome.running() or outcome.done()):
@@ -234,8 +235,8 @@ class BatchingQueue:
         return self._worker.submit(timed)
 
     def _one_batch(self) -> None:
-        """Called once for all photos that wait; where more do than one batch takes, again behind what waits besides, or
-        that would wait for as long as photos keep coming."""
+        """Answer one batch of the waiting photos. If more wait, the next batch goes behind other waiting tasks, which
+        would otherwise wait for as long as photos keep arriving."""
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(self._max_batch_size, len(self._waiting)))]
             self._queued -= len(batch)
@@ -266,19 +267,19 @@ class BatchingQueue:
 
 
 class Reservation:
-    """Places in a queue. `empty` are those that hold no photo."""
+    """Reserved places in a queue. `empty` is the number of those without a photo."""
 
     def __init__(self, queue: PhotoQueue, number: int):
         self._queue, self.empty = queue, number
 
     def predict(self, photos: np.ndarray, left: Callable[[], float] | None = None) -> list:
-        """uint8 (n, pixels, pixels, 3), no more than there are places → for each photo its answer, or what was raised
-        for it. First come, first served.
+        """Return for each photo its answer, or what was raised for it. First come, first served.
 
         Args:
-            left: seconds that the answer may still take.
+            photos: uint8 (n, pixels, pixels, 3), no more than there are places.
+            left: returns the seconds that the answer may still take.
 
-        Raises DeadlinePassed, NotBegun where not all were in the network by then, or none soon enough.
+        Raises DeadlinePassed; NotBegun if some had not reached the network by then, or none had soon enough.
         """
         left = left or Deadline(_LONG)
         self.empty -= len(photos)
@@ -294,7 +295,7 @@ class Reservation:
             raise (NotBegun if self._queue.cancel(futures) else DeadlinePassed) from None
 
     def run(self, task: Callable[[], Made], left: Callable[[], float] | None = None) -> Made:
-        """What `task` gives, called by the worker in its turn between the batches.
+        """Have the worker call `task` in its turn between batches, and return its result.
 
         Raises:
             DeadlinePassed: it did not end in time; NotBegun: it did not even begin.

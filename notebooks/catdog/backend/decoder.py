@@ -1,8 +1,7 @@
-"""A decoder: a process that reads photos one after the other, for as long as whoever started it is there.
+"""A decoder: a process that reads photos one by one, for as long as the program that started it runs.
 
-It imports what reads photos and nothing else, and never the program that started it, so it is ready in a fifth of a
-second of CPU time. What it says travels as plain bytes: a photo that takes it over can hand nothing else to the
-service.
+It imports only what reads photos, never the program that started it, so it is ready in a fifth of a second of CPU time.
+Its messages are plain bytes: a photo that takes it over can send nothing else to the service.
 """
 
 import contextlib
@@ -26,35 +25,35 @@ from .malloc import give_back_large_blocks
 READ = f"{__name__}:read_or_refuse"
 PHOTO, REFUSED = b"p", b"r"
 _HEADER = struct.Struct("!Q")
-_MOST_BYTES = 1536 << 20  # beside what the process has when it starts
+_MOST_BYTES = 1536 << 20  # on top of what the process uses when it starts
 
 Outcome: TypeAlias = np.ndarray | tuple[str, str]
 
 
 def read_or_refuse(data: bytes, pixels: int, preprocessing: Preprocessing = PREPROCESSING) -> Outcome:
-    """A photo of at most so many pixels as `images.read_photo` gives it, or code and message of its refusal."""
+    """Read a photo of at most `pixels` with `images.read_photo`. Returns it, or code and message of its refusal."""
     try:
         return read_photo(data, max_pixels=pixels, preprocessing=preprocessing)
     except PhotoRefused as refusal:
         return refusal.code, str(refusal)
     except MemoryError:
-        return "photo-unreadable", "Reading this photo takes too much memory. Save it anew as JPEG."
+        return "photo-unreadable", "Reading this photo takes too much memory. Save it as a new JPEG."
 
 
 def send(line: socket.socket, *parts: bytes) -> None:
-    """One message of some parts. Raises OSError where nobody is at the other end."""
+    """Send `parts` as one message. Raises OSError if nobody is at the other end."""
     body = b"".join(_HEADER.pack(len(part)) + part for part in parts)
     line.sendall(_HEADER.pack(len(body)) + body)
 
 
 def receive(line: socket.socket, most: int = 1 << 40, end: float | None = None) -> list[bytes]:
-    """The parts of the next message.
+    """Return the parts of the next message.
 
     Args:
-        most: bytes of it.
-        end: until when all of it must have come, by time.monotonic().
+        most: bytes that it may have.
+        end: when all of it must have arrived, by time.monotonic().
 
-    Raises EOFError at the end of the line, ValueError for more bytes, OSError and TimeoutError as sockets do.
+    Raises EOFError if the connection is closed, ValueError for more bytes, OSError and TimeoutError as sockets do.
     """
     (size,) = _HEADER.unpack(_exactly(line, _HEADER.size, end))
     if size > most:
@@ -81,7 +80,7 @@ def _exactly(line: socket.socket, number: int, end: float | None) -> bytearray:
 
 
 def main(port: int, token: str, read: str) -> None:
-    """Answer whoever listens on `port` of this machine, until the line ends."""
+    """Read photos for the program that listens on `port` of this machine, until it closes the connection."""
     module, name = read.split(":")
     reader: Callable[..., Outcome] = getattr(importlib.import_module(module), name)
     line = socket.create_connection(("127.0.0.1", port))
@@ -103,19 +102,19 @@ def main(port: int, token: str, read: str) -> None:
 
 
 def _limit_processor_time(seconds: float) -> None:
-    """From now on, or no longer where it is 0. The system ends the process then, in the middle of C code, too."""
+    """Have the system end this process after `seconds` of processor time, even in C code; 0 removes the limit."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _go_first() -> None:
-    """Where memory runs out, let the system end this process rather than the service, which starts another."""
-    with contextlib.suppress(OSError):  # only Linux knows this
+    """If memory runs out, let the system end this process rather than the service, which starts another."""
+    with contextlib.suppress(OSError):  # only Linux has this
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _limit_memory() -> None:
-    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows and macOS know no such limit
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows and macOS have no such limit
         import resource
 
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

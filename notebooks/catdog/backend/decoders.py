@@ -1,8 +1,8 @@
-"""Processes that decode photos from untrusted clients: what hangs, crashes or is killed there takes nothing with it.
+"""Processes that decode photos from untrusted clients: one that hangs, crashes or is killed harms nothing else.
 
-Each has a line of its own and at most one photo, which belongs to the thread that waits for it. So no photo can be lost
-between them, and exactly the process that went wrong is ended and replaced. Pools of processes (concurrent.futures,
-pebble) share queues and locks: one that dies at the wrong moment breaks them for all (pebble #119, #153).
+Each has its own connection and at most one photo, which belongs to the thread that waits for it. So no photo is lost
+between them, and only the process that failed is replaced. Process pools (concurrent.futures, pebble) share queues and
+locks: a process that dies at the wrong moment breaks them for all (pebble #119, #153).
 """
 
 import atexit
@@ -26,18 +26,18 @@ from ..data.preprocessing import Preprocessing
 from ..machine import memory, processors
 from .decoder import PHOTO, READ, Outcome, receive, send
 
-_EACH_TAKES, _OTHERS_TAKE = 400 << 20, 600 << 20  # bytes: a photo while it is decoded, and the service beside that
+_EACH_TAKES, _OTHERS_TAKE = 400 << 20, 600 << 20  # bytes: one photo while it is decoded, and the rest of the service
 DECODERS = max(1, min(4, processors(), (memory() - _OTHERS_TAKE) // _EACH_TAKES))  # for all requests
 _PHOTOS_A_LIFE = 2000  # decoders leak a little
 _START_SECONDS = 60  # on a very busy machine
-_STARTERS = 2  # threads, for good: where none can be started any more, decoders must still be
-_PAUSES = (0.1, 0.5, 1, 2, 5)  # seconds between tries to start one, where there is no room for a process
+_STARTERS = 2  # permanent threads: decoders must start even when no new thread can
+_PAUSES = (0.1, 0.5, 1, 2, 5)  # seconds between attempts to start one, if there is no room for a process
 _MOST_WORDS = 64 << 10  # bytes of a refusal, and of the framing around a photo
-_WALL = 6  # times the processor time that a photo may take, or as long as a machine is that busy
+_WALL = 6  # limit by the clock over limit of processor time, for busy machines
 
 
 class Slow(Exception):
-    """The photo took longer than it may."""
+    """The photo took too long."""
 
 
 class Crashed(Exception):
@@ -53,7 +53,7 @@ class NoneFree(Exception):
 
 
 class Decoder:
-    """One process and the `line` to it. Raises OSError where it cannot be started."""
+    """One process and `line`, the connection to it. Raises OSError if it cannot be started."""
 
     def __init__(self, read: str = READ):
         token = secrets.token_hex(16)
@@ -76,8 +76,8 @@ class Decoder:
         return self._process.pid
 
     def begin(self, data: bytes, pixels: int, preprocessing: Preprocessing, seconds: float) -> None:
-        """Hand a photo's file over. It may take so many `seconds` of processor time, and on a busy machine several
-        times as long by the clock. Raises Lost."""
+        """Send it a photo's file. The photo may take `seconds` of processor time, and several times as long by the
+        clock, for busy machines. Raises Lost."""
         self._pixels, self._end = preprocessing.pixels, time.monotonic() + _WALL * seconds
         version = preprocessing.version.encode()
         try:
@@ -88,13 +88,13 @@ class Decoder:
 
     @property
     def seconds_left(self) -> float:
-        """Until its photo has had its time by the clock."""
+        """Seconds by the clock that its photo may still take."""
         return max(0.0, self._end - time.monotonic())
 
     def finish(self, left: float) -> Outcome:
-        """What `decoder.read_or_refuse` made of the photo; `left` are the seconds that there are at all.
+        """Return the result of `decoder.read_or_refuse`, waiting `left` seconds at most.
 
-        Raises Slow, Crashed, Lost, and TimeoutError when `left` is over first. The decoder is of no use then.
+        Raises Slow, Crashed, Lost, and TimeoutError if `left` is over first. After any of them the decoder is useless.
         """
         allowed = self.seconds_left
         try:
@@ -105,7 +105,7 @@ class Decoder:
             raise Slow from None
         except (EOFError, OSError):
             raise self._why() from None
-        except Exception:  # what no decoder says that is still itself: the photo has taken it over
+        except Exception:  # no intact decoder sends this: the photo has taken it over
             raise Crashed from None
         self.photos += 1
         return found
@@ -150,7 +150,7 @@ def _started(port: int, token: str, read: str) -> subprocess.Popen:
 
 
 def _accepted(listener: socket.socket, process: subprocess.Popen, token: str) -> socket.socket:
-    """The line of the process, and of nobody else who connects to the port."""
+    """Accept the connection of the process, and of no other program that connects to the port."""
     listener.settimeout(1)
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end and process.poll() is None:
@@ -169,7 +169,7 @@ def _accepted(listener: socket.socket, process: subprocess.Popen, token: str) ->
 
 
 class Decoders:
-    """`number` decoders at work at most, first come, first served, and one more that is ready for when one ends."""
+    """Up to `number` decoders at work, first come, first served, and a spare to replace one that ends."""
 
     def __init__(self, number: int = DECODERS, read: str = READ):
         self._number, self._read = number, read
@@ -182,12 +182,12 @@ class Decoders:
 
     @property
     def pids(self) -> list[int]:
-        """Of the decoders that wait for work."""
+        """Process ids of the idle decoders."""
         with self._lock:
             return [decoder.pid for decoder in self._ready]
 
     def take(self, seconds: float) -> Decoder:
-        """A decoder for this thread alone, to be given back. Raises NoneFree."""
+        """Take a decoder for this thread alone, until `give_back`. Raises NoneFree after `seconds`."""
         mine: Future = Future()
         with self._lock:
             self._waiting.append(mine)
@@ -201,12 +201,12 @@ class Decoders:
 
     @property
     def has_free(self) -> bool:
-        """Whether there is one that nobody waits for."""
+        """Whether a decoder is idle and nobody waits for one."""
         with self._lock:
             return not self._waiting and self._busy < self._number and bool(self._ready)
 
     def give_back(self, decoder: Decoder, well: bool = True) -> None:
-        """After a photo. One that is not `well`, or has had its share of photos, is ended, and another started."""
+        """Give a decoder back after a photo. One that is not `well`, or has read its share of photos, is replaced."""
         if keep := well and decoder.photos < _PHOTOS_A_LIFE:
             with self._lock:
                 self._ready.append(decoder)
@@ -219,7 +219,7 @@ class Decoders:
         self._hand_out()
 
     def close(self) -> None:
-        """End all that wait for work; those at work end with it."""
+        """End the idle decoders. Busy ones end with this process."""
         with self._lock:
             self._closed, ready, self._ready = True, self._ready, []
         self._missing.release(_STARTERS)
@@ -248,7 +248,7 @@ class Decoders:
             try:
                 self._start()
                 failed = 0
-            except Exception:  # no room for a process, a file or memory now: later
+            except Exception:  # no room for a process, a file or memory now: try again later
                 time.sleep(_PAUSES[min(failed, len(_PAUSES) - 1)])
                 failed += 1
                 self._missing.release()
@@ -265,7 +265,7 @@ class Decoders:
 
 @functools.cache
 def decoders(read: str = READ) -> Decoders:
-    """Those of this process, for everything that it serves."""
+    """Return the decoders of this process, shared by everything it serves."""
     found = Decoders(DECODERS, read)
     atexit.register(found.close)
     return found

@@ -1,4 +1,4 @@
-"""From the files of a request to photos, by the decoders of this service."""
+"""Decoding of a request's files, by the decoders of this service."""
 
 import socket
 import time
@@ -15,9 +15,9 @@ from .decoders import Crashed, Decoder, Decoders, Lost, NoneFree, Slow, decoders
 from .problems import Problem
 from .service import Spent
 
-_MOST_SLOW = 2  # of one request
-_TRIES = 3  # of a photo whose decoder something else ended
-_KEPT_SECONDS = 0.2  # that a request may go on with its decoder: others would wait as long for each of their photos
+_MOST_SLOW = 2  # photos of one request
+_TRIES = 3  # for a photo whose decoder something else ended
+_KEPT_SECONDS = 0.2  # for which a request may keep its decoder: others wait that long for each of their photos
 
 
 def decode(
@@ -30,21 +30,21 @@ def decode(
     preprocessing: Preprocessing = PREPROCESSING,
     spent: Spent | None = None,
 ) -> list[np.ndarray | Problem]:
-    """For each photo's file what `images.read_photo` makes of it, or the Problem of one that is refused.
+    """Decode each photo's file as `images.read_photo` does. For a photo that is refused, return its Problem.
 
-    A request has one decoder at a time, and more only while nobody waits for them. Where two of its photos took too
+    A request has one decoder at a time, and more only while nobody else waits for one. After two photos that took too
     long, the others are not tried.
 
     Args:
         pixels: that a photo may have.
-        seconds: of processor time that one may take; its decoder is ended then, and another takes its place.
-        left: seconds until the request's deadline.
-        read: what a decoder does with a file, as "module:function".
-        pool: the decoders; without it, those of this process.
+        seconds: of processor time that a photo may take. Its decoder is then ended and replaced.
+        left: returns the seconds until the request's deadline.
+        read: the function with which decoders read a file, as "module:function".
+        pool: the decoders; by default, those of this process.
         preprocessing: that of the model that will answer.
-        spent: told where the time went.
+        spent: records where the time went.
 
-    Raises DeadlinePassed, NotBegun where no decoder was free in time.
+    Raises DeadlinePassed; NotBegun if no decoder was free in time.
     """
     pool = pool or decoders(read)
     limits = pixels, preprocessing, seconds
@@ -73,14 +73,14 @@ def decode(
 
 
 def _first_to_end(running: dict[int, "_Reading"]) -> int:
-    """Return the number of the next photo that is done or out of time, so that its decoder is free for others."""
+    """Return the number of the next photo that is done or out of time, so that others get its decoder."""
     ended = connection.wait([one.line for one in running.values()], min(one.seconds_left for one in running.values()))
     by_time = sorted(running, key=lambda number: running[number].seconds_left)
     return next((number for number in by_time if running[number].line in ended), by_time[0])
 
 
 class _Reading:
-    """A photo in a decoder, or on its way there: again where something else ended its decoder."""
+    """A photo in a decoder, or waiting for one. If something else ends its decoder, it is tried again."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class _Reading:
         self._begin(decoder)
 
     def outcome(self) -> np.ndarray | Problem:
-        """Raises DeadlinePassed."""
+        """Return the photo, or its Problem. Raises DeadlinePassed."""
         for _ in range(_TRIES - 1):
             try:
                 return self._finish()
@@ -104,7 +104,7 @@ class _Reading:
                 self._begin()
         try:
             return self._finish()
-        except Lost:  # so often, the photo may be to blame: for what the system ends a process that takes all memory
+        except Lost:  # so often, the photo may be to blame: the system ends a process that takes all memory
             return _damaged()
 
     @property
@@ -114,7 +114,7 @@ class _Reading:
 
     @property
     def line(self) -> socket.socket:
-        """On which the outcome comes."""
+        """Connection on which the outcome arrives."""
         return self._reader.line
 
     @property
@@ -122,7 +122,7 @@ class _Reading:
         return min(self._left(), self._reader.seconds_left)
 
     def leave(self, more: bool) -> Decoder | None:
-        """After the outcome: its decoder where `more` photos of the request wait and its time is not yet over."""
+        """Return its decoder if `more` photos of the request wait and its time is not over; else give it back."""
         if self._decoder and more and time.monotonic() - self._decoder.handed_out < _KEPT_SECONDS:
             decoder, self._decoder = self._decoder, None
             return decoder
@@ -130,7 +130,7 @@ class _Reading:
         return None
 
     def give_up(self) -> None:
-        """Give the decoder back, as useless unless it has read the photo."""
+        """Give the decoder back, to be replaced unless it has read the photo."""
         if self._decoder:
             self._pool.give_back(self._decoder, well=self._read)
             self._decoder = None
@@ -156,7 +156,7 @@ class _Reading:
 
     @property
     def _seconds(self) -> float:
-        """That the photo has been in its decoder."""
+        """Seconds that the photo has been in its decoder."""
         return time.monotonic() - self._began
 
     def _finish(self) -> np.ndarray | Problem:
@@ -168,7 +168,7 @@ class _Reading:
         except Slow:
             self._spent.slow += 1
             return _slow()
-        except (Crashed, KeyError):  # a code that is none of ours: the photo has taken its decoder over
+        except (Crashed, KeyError):  # an unknown code: the photo has taken its decoder over
             return _damaged()
         except TimeoutError:
             waited = self._spent.waiting > self._spent.decoding + self._seconds
@@ -181,8 +181,8 @@ class _Reading:
 
 
 def _damaged() -> Problem:
-    return Problem("photo-unreadable", "The photo is damaged and could not be read. Save it anew as JPEG.")
+    return Problem("photo-unreadable", "The photo is damaged and could not be read. Save it as a new JPEG.")
 
 
 def _slow() -> Problem:
-    return Problem("photo-slow", "Reading this photo takes too long. Save it anew as JPEG, and send it by itself.")
+    return Problem("photo-slow", "Reading this photo takes too long. Save it as a new JPEG, and send it alone.")

@@ -1,4 +1,4 @@
-"""A newer version of the model takes over while the service runs, and an earlier one comes back on demand."""
+"""Hot reload: a newer version of the model takes over while the service runs; an earlier one returns on demand."""
 
 import itertools
 import threading
@@ -24,22 +24,22 @@ _watching: "ModelWatcher | None" = None
 class ModelWatcher:
     """The versions of the model that an app serves.
 
-    Another one is read, checked, and replays its golden photos, all beside the one that serves; only then does it take
-    over, from the next request on. Whatever is wrong with it, the one that serves goes on.
+    While one version serves, a newer one is read, checked, and replays its golden photos. Only then does it take over,
+    from the next request on. If anything is wrong with it, the one that serves goes on.
 
     Args:
-        wanted: as in `bundle.find`. One that names a version or a folder is pinned: no other takes over by itself.
-            Else versions of the model that serves take over where they know the same classes. What has another subject,
-            another model where `wanted` is empty, or other classes, waits for `take_over`.
+        wanted: as in `bundle.find`. A version or a folder is pinned: no other takes over by itself. Otherwise newer
+            versions of the model take over if they have the same classes. A version with other classes or, if `wanted`
+            is empty, of another model waits for `take_over`.
         engine: as in `classifier.load_classifier`.
     """
 
     def __init__(self, app: APIFlask, wanted: str = "", engine: str = AUTO):
         self._app, self._engine = app, engine
-        self._name = wanted and self.serving.folder.parent.name  # of which versions may take over, or wait
+        self._name = wanted and self.serving.folder.parent.name  # its versions may take over, or wait
         self._waiting: Bundle | None = None
-        self._known = {self.serving.folder}  # they have had their chance
-        self._later: dict[Path, float] = {}  # when those have another that failed for a reason that may pass
+        self._known = {self.serving.folder}  # versions that are not tried again
+        self._later: dict[Path, float] = {}  # when to retry those that failed for a temporary reason
         self._before: list[Path] = []
         self._refused: dict[Path, str] = {}
         self._since = datetime.now()
@@ -49,7 +49,7 @@ class ModelWatcher:
     @property
     def _answerer(self) -> Answerer:
         model = service_of(self._app).model
-        assert model is not None  # who watches for a newer version has one
+        assert model is not None  # an app that is watched has one
         return model.classifier
 
     @property
@@ -58,23 +58,23 @@ class ModelWatcher:
 
     @property
     def waiting(self) -> Bundle | None:
-        """The version that waits for `take_over`, unless it was deleted since."""
+        """The version that waits for `take_over`, unless it has been deleted since."""
         return self._waiting if self._waiting and self._waiting.folder.exists() else None
 
     def poll(self) -> bool:
-        """Look for a newer version once; whether one took over."""
+        """Look for a newer version once. Returns whether one took over."""
         with self._one_at_a_time:
             self._refused = {folder: why for folder, why in self._refused.items() if folder.exists()}
             newer = self._newer()
             for place, folder in enumerate(newer):
                 if self._took_over(folder):
-                    # Older ones have had their chance; newer ones may still be on their way.
+                    # Older ones are out of date; newer ones may still be arriving.
                     self._known.update(newer[place:])
                     return True
             return False
 
     def _newer(self) -> list[Path]:
-        """Versions that have not had their chance, the newest first."""
+        """Return the versions to try, newest first."""
         now = bundle.age(self.serving.folder)
         newer = itertools.takewhile(lambda folder: bundle.age(folder) > now, bundle.versions(self._name))
         due = time.monotonic()
@@ -82,7 +82,7 @@ class ModelWatcher:
 
     def _took_over(self, folder: Path) -> bool:
         try:
-            found = bundle.read(folder)  # from Drive, a version may come file by file: it is looked at again
+            found = bundle.read(folder)  # from Drive, a version may arrive file by file: it is read again
             self._known.add(folder)
             self._refused.pop(folder, None)
             if not self._has_our_subject(found):
@@ -92,7 +92,7 @@ class ModelWatcher:
         except BundleRefused as refusal:
             self._note_refusal(folder, str(refusal))
             return False
-        except Exception as error:  # of one version, which must not hide another; it may pass
+        except Exception as error:  # one version's error must not hide another version, and may be temporary
             self._known.discard(folder)
             self._later[folder] = time.monotonic() + _RETRY_SECONDS
             is_told = isinstance(error, UserError)
@@ -105,7 +105,7 @@ class ModelWatcher:
         return found.folder.parent.name == ours.folder.parent.name and set(found.classes) == set(ours.classes)
 
     def take_over(self) -> None:
-        """Serve the version that waits because it has another subject. Raises UserError where none waits."""
+        """Serve the version that waits because its model or classes differ. Raises UserError if none waits."""
         with self._one_at_a_time:
             waiting = self.waiting
             if waiting is None:
@@ -113,9 +113,9 @@ class ModelWatcher:
             self._take_over(waiting)
 
     def roll_back(self) -> None:
-        """Serve what was served before, else the version before this one; the one that is left stays aside.
+        """Serve the version served before, or else the next older one. The present one does not return by itself.
 
-        Raises UserError where there is none that can be served.
+        Raises UserError if none can be served.
         """
         with self._one_at_a_time:
             left = self.serving.folder
@@ -137,7 +137,7 @@ class ModelWatcher:
             )
 
     def start(self, seconds: float) -> None:
-        """Look every so many seconds, in the background, until `stop`."""
+        """Look for newer versions every `seconds`, in the background, until `stop`."""
         threading.Thread(target=self._run, args=(seconds,), name="versions", daemon=True).start()
 
     def stop(self) -> None:
@@ -164,14 +164,14 @@ class ModelWatcher:
             try:
                 self.poll()
                 told = ""
-            except Exception as error:  # a Drive that is gone for a while, say: the next look may do better
+            except Exception as error:  # Drive may be gone for a while, say: the next look may succeed
                 if str(error) != told:
                     self._app.logger.exception("looking for a newer model broke")
                 told = str(error)
 
     def _take_over(self, found: Bundle) -> None:
         now = self._answerer
-        ours = now if isinstance(now, Classifier) else None  # what else answers has no engine to share
+        ours = now if isinstance(now, Classifier) else None  # other answerers have no engine to share
         set_model(self._app, load_classifier(found, self._engine, reuse_engine_of=ours, say=self._app.logger.info))
         self._before.append(now.bundle.folder)
         self._since, now_serving = datetime.now(), bundle.age(found.folder)

@@ -1,4 +1,4 @@
-"""What the service takes from untrusted clients, at most: one place for every limit."""
+"""Limits on what the service accepts from untrusted clients, all in one place."""
 
 import dataclasses
 import re
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ..data.images import UNTRUSTED_PIXELS
 from ..errors import UserError
 
-_MOST, _MOST_SECONDS = 1 << 40, 24 * 3600  # beyond which sockets and timers fail, and nobody means it
-# What limits were called before, and their names today. To be removed with the next number of `catdog.API`.
+_MOST, _MOST_SECONDS = 1 << 40, 24 * 3600  # beyond these, sockets and timers fail
+# Former names of limits, and their names today. To be removed with the next number of `catdog.API`.
 _CALLED_NOW = {
     "waiting": "max_queue",
     "requests": "max_concurrent",
@@ -20,19 +20,19 @@ _CALLED_NOW = {
 
 @dataclass(frozen=True)
 class Limits:
-    """Every limit with its default. SECURITY.md says what each is for, and what the answer is beyond it.
+    """Every limit with its default. SECURITY.md says what each is for, and what happens beyond it.
 
     Attributes:
         request_bytes: of one request.
         photo_bytes: of one photo's file.
         photos: in one request.
         pixels: of one photo, by its header.
-        decode_seconds: for one photo, in a process of its own that is ended then.
+        decode_seconds: for one photo, in its own process, which is then ended.
         max_queue: photos that wait for the network or are being decoded for it.
-        max_concurrent: requests that bring photos and are being answered at a time.
+        max_concurrent: requests with photos that are answered at the same time.
         max_bytes_in_flight: of all requests that are arriving or being answered.
         requests_per_minute: from one client, with photos or an access code; those from this machine are not counted.
-        slow_photos: a minute from one client that take longer to decode than they may.
+        slow_photos: photos a minute from one client that take too long to decode.
         wrong_codes: wrong access codes a minute from one client.
         corrections: a day that one client may send; all clients together have `feedback.MOST` places.
         request_timeout: seconds from a request's arrival to its answer.
@@ -54,11 +54,11 @@ class Limits:
 
 
 def parse_limits(text: str) -> Limits:
-    """The defaults with what `text` changes, such as "photos=16 requests_per_minute=60".
+    """Return the defaults with the changes in `text`, such as "photos=16 requests_per_minute=60".
 
-    A limit's name of before is taken, too, and the new one is said.
+    A limit's former name works, too; the new one is then printed.
 
-    Raises UserError for a limit that does not exist, and for a value that is not a number above 0 or beyond reason.
+    Raises UserError for an unknown limit, and for a value that is not a number above 0, or far too large.
     """
     defaults = dataclasses.asdict(Limits())
     changes = {}
@@ -67,11 +67,11 @@ def parse_limits(text: str) -> Limits:
         if not part:
             continue
         if name in _CALLED_NOW:
-            print(f"The limit {name} is called {_CALLED_NOW[name]} now: please use that name.")
+            print(f"The limit {name} is now called {_CALLED_NOW[name]}: please use the new name.")
             name = _CALLED_NOW[name]
         if name not in defaults:
             raise UserError(
-                "setting-limits", f'LIMITS knows no "{name}", only {", ".join(defaults)}: write them like photos=16.'
+                "setting-limits", f'LIMITS has no "{name}", only {", ".join(defaults)}: write them like photos=16.'
             )
         try:
             changes[name] = type(defaults[name])(value)

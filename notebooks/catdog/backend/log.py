@@ -1,4 +1,4 @@
-"""A file of what happened, one JSON object a line: no photo, no file name, no token and no access code."""
+"""The service's log file, one JSON object per line, without photos, file names, tokens and access codes."""
 
 import json
 import logging
@@ -30,15 +30,15 @@ class _AsJson(logging.Formatter):
 
 
 class _Patient(RotatingFileHandler):
-    """Where a line cannot be written, because the disk is full or the folder is gone, the line is lost and nothing
-    else: the handler's own way prints a traceback into the notebook for each. It tries again with the next line."""
+    """A handler that drops a line it cannot write, because the disk is full or the folder is gone, and tries again with
+    the next. The standard one prints a traceback into the notebook for each."""
 
     def _open(self):
         Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
         return super()._open()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Into the file that is there: one that was deleted would take lines without an error."""
+        """Write to the file at the path now: a deleted one would take lines without an error."""
         if self.stream and not self._is_there():
             self._let_go()
         super().emit(record)
@@ -63,8 +63,8 @@ class _Patient(RotatingFileHandler):
 
 
 def write_to_file(logger: logging.Logger) -> None:
-    """`logger` and the server's write to backend.log in the cache's folder. Not to the notebook, where a background
-    thread's words land under whatever cell is running."""
+    """Have `logger` and the server's write to backend.log in the cache folder. In the notebook, a background thread's
+    output would land under whatever cell is running."""
     path = paths.cache_dir() / "backend.log"
     handler = _Patient(path, maxBytes=5_000_000, backupCount=1, delay=True, encoding="utf-8")
     handler.setFormatter(_AsJson())

@@ -1,4 +1,4 @@
-"""Figures about the service for Prometheus, https://prometheus.io/docs/instrumenting/exposition_formats/."""
+"""Metrics of the service for Prometheus, https://prometheus.io/docs/instrumenting/exposition_formats/."""
 
 from collections.abc import Callable
 
@@ -13,10 +13,10 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """Counted for one app.
+    """The metrics of one app.
 
     Args:
-        waiting: photos that wait now.
+        waiting: returns how many photos wait now.
     """
 
     def __init__(self, waiting: Callable[[], int]):
@@ -25,18 +25,18 @@ class Metrics:
         self._seconds = Histogram(
             "catdog_request_seconds", "Seconds from request to answer", ["route"], buckets=_SECONDS, registry=own
         )
-        self._photos = Counter("catdog_photos", "Photos that came", registry=own)
+        self._photos = Counter("catdog_photos", "Photos received", registry=own)
         self._rejections = Counter("catdog_rejections", "Requests and photos refused", ["reason"], registry=own)
         self._batches = Histogram(
-            "catdog_batch_photos", "Photos at once through the network",
+            "catdog_batch_photos", "Photos in a batch",
             buckets=[2**power for power in range(MAX_BATCH_SIZE.bit_length())], registry=own,
         )  # fmt: skip
-        Gauge("catdog_queue_photos", "Photos that wait or are being decoded", registry=own).set_function(waiting)
+        Gauge("catdog_queue_photos", "Photos waiting or being decoded", registry=own).set_function(waiting)
         self._model = Gauge("catdog_model_info", "The model that answers", ["model"], registry=own)
-        self._reloads = Counter("catdog_model_reloads", "How often another model took over", registry=own)
+        self._reloads = Counter("catdog_model_reloads", "Times that another model took over", registry=own)
 
     def note_request(self, status: int, seconds: float) -> None:
-        """The request that is being answered, by its route: addresses that clients think up are no labels."""
+        """Count the present request by its route: addresses that clients invent must not become labels."""
         route = request.url_rule.rule if request.url_rule else "unknown"
         method = request.method if request.method in _METHODS else "other"
         self._requests.labels(route, method, status).inc()

@@ -1,4 +1,4 @@
-"""Every refusal of the service, in one shape: RFC 9457 `application/problem+json`."""
+"""Every refusal of the service, in one format: RFC 9457 `application/problem+json`."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ PROBLEM_JSON = "application/problem+json"
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of problem; clients can rely on `slug`, `status` and the type made of it."""
+    """One kind of problem. Clients can rely on `slug`, `status` and `type`."""
 
     slug: str
     status: int
@@ -20,7 +20,7 @@ class Kind:
 
     @property
     def type(self) -> str:
-        """Where /docs says what it means."""
+        """Address of its explanation on /docs."""
         return f"/docs#{self.slug}"
 
 
@@ -28,15 +28,15 @@ KINDS = {
     kind.slug: kind
     for kind in (
         Kind("bad-request", 400, "The request is malformed"),
-        Kind("no-photo", 400, "The request holds no photo"),
+        Kind("no-photo", 400, "The request contains no photo"),
         Kind("bad-json", 400, 'The body is not {"image": "<base64>"}'),
         Kind("photo-empty", 400, "The file is empty"),
         Kind("code-missing", 401, "The access code is missing"),
         Kind("code-wrong", 401, "The access code is wrong"),
         Kind("corrections-off", 403, "Corrections are not stored here"),
         Kind("not-found", 404, "There is nothing at this address"),
-        Kind("method-not-allowed", 405, "This address does not answer this method"),
-        Kind("too-slow", 408, "The request came too slowly"),
+        Kind("method-not-allowed", 405, "This address does not support this method"),
+        Kind("too-slow", 408, "The request arrived too slowly"),
         Kind("request-too-large", 413, "The request is too large"),
         Kind("too-many-photos", 413, "Too many photos in one request"),
         Kind("photo-too-large", 413, "The photo's file is too large"),
@@ -48,8 +48,8 @@ KINDS = {
         Kind("label-unknown", 422, "The model does not know this class"),
         Kind("too-many-requests", 429, "Too many requests from one client"),
         Kind("header-too-large", 431, "The request's header is too large"),
-        Kind("internal", 500, "Something broke in the service"),
-        Kind("not-implemented", 501, "The request is encoded in a way that the service does not know"),
+        Kind("internal", 500, "Something went wrong in the service"),
+        Kind("not-implemented", 501, "The service does not support the request's encoding"),
         Kind("not-ready", 503, "The model is not loaded yet"),
         Kind("overloaded", 503, "The service is busy"),
         Kind("deadline", 504, "There was no answer in time"),
@@ -57,12 +57,12 @@ KINDS = {
     )
 }
 _BY_STATUS = {
-    400: ("bad-request", "The request cannot be understood. Look at /docs for what this service answers to."),
-    404: ("not-found", "Look at /docs for what this service answers to."),
-    405: ("method-not-allowed", "Look at /docs for what this address answers to."),
-    408: ("too-slow", "The connection was too slow. Try again, with fewer photos at once."),
+    400: ("bad-request", "The request cannot be understood. See /docs for what this service offers."),
+    404: ("not-found", "See /docs for what this service offers."),
+    405: ("method-not-allowed", "See /docs for the methods of this address."),
+    408: ("too-slow", "The connection was too slow. Try again with fewer photos at once."),
     413: ("request-too-large", "Send fewer or smaller photos at once."),
-    429: ("too-many-requests", "Very many of your requests are under way. Try again in a few seconds."),
+    429: ("too-many-requests", "Too many of your requests are in progress. Try again in a few seconds."),
     431: ("header-too-large", "Send shorter headers and a shorter address."),
     500: ("internal", "The photo may be to blame. Try another, and tell the person who gave you the link."),
     501: ("not-implemented", "Send the body as it is, or in chunks."),
@@ -73,10 +73,10 @@ _RETRY_SECONDS = 5
 
 
 class Problem(Exception):
-    """Raise to refuse a request; `detail` says to a person what happened and what to do.
+    """The refusal of a request. `detail` tells a person what happened and what to do.
 
     Args:
-        retry_after: seconds after which it makes sense to ask again, where the status calls for them.
+        retry_after: seconds to wait before trying again, sent with statuses in `WITH_RETRY_AFTER`.
     """
 
     def __init__(self, slug: str, detail: str, retry_after: int = _RETRY_SECONDS):
@@ -87,13 +87,13 @@ class Problem(Exception):
 
 
 def of_status(status: int) -> Problem:
-    """For what Flask, Werkzeug or the server refuse by themselves."""
+    """Return the Problem for a request that Flask, Werkzeug or the server itself refuses."""
     known = status if status in _BY_STATUS else 400 if status < 500 else 500
     return Problem(*_BY_STATUS[known])
 
 
 def body(problem: Problem) -> dict:
-    """The members of RFC 9457. That the problem was told is noted for the metrics."""
+    """Return the members of RFC 9457, and note the problem for the metrics."""
     asked().refusals.append(problem.kind.slug)
     return {
         "type": problem.kind.type,

@@ -1,7 +1,7 @@
-"""Who asks, and how often have they done something lately?
+"""Rate limits: who the client is, and how often it did something lately.
 
-The window is of our own, because packages for it (limits, for one) count by the clock on the wall: where that is set
-back an hour, who was close to a limit stays there for an hour.
+The window is our own, because packages for it (limits, for one) use the wall clock: if that is set back an hour, a
+client close to a limit stays there for an hour.
 """
 
 import math
@@ -13,11 +13,11 @@ from flask import request
 
 from ..web import request_limits
 
-_FORGET_FROM = 10_000  # keys, from which on those that have nothing in their window are forgotten
+_FORGET_FROM = 10_000  # keys; from so many on, those with an empty window are dropped
 
 
 class MovingWindow:
-    """At most `most` times within the last `seconds`, for each key. Safe to call from several threads."""
+    """A limit of `most` times within the last `seconds`, for each key. Thread-safe."""
 
     def __init__(self, most: int, seconds: float = 60):
         self.most, self.seconds = most, seconds
@@ -25,7 +25,7 @@ class MovingWindow:
         self._lock = threading.Lock()
 
     def hit(self, key: str) -> bool:
-        """Note one more; False, and nothing noted, where that were too many."""
+        """Note one more. Returns False, and notes nothing, if that would be too many."""
         with self._lock:
             times = self._recent(key)
             if len(times) >= self.most:
@@ -38,7 +38,7 @@ class MovingWindow:
             return len(self._recent(key)) < self.most
 
     def wait(self, key: str) -> int:
-        """Whole seconds, one at least, until there is room again."""
+        """Return the whole seconds until there is room again, at least 1."""
         with self._lock:
             times = self._recent(key)
             return max(1, math.ceil(times[0] + self.seconds - time.monotonic())) if times else 1
@@ -54,15 +54,15 @@ class MovingWindow:
 
 
 def client() -> str:
-    """The address of who asks, as `request_limits.client_behind` finds it."""
+    """Return the client's address, as `request_limits.client_behind` finds it."""
     return request_limits.client_behind(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""))
 
 
 def is_local() -> bool:
-    """Whether somebody asks on this very machine, through no tunnel."""
+    """Tell whether the client is on this machine, and not behind a tunnel."""
     return client() in request_limits.HERE
 
 
 def rate_limit_key() -> str:
-    """Who asks, for counting."""
+    """Return the key by which the client is counted."""
     return request_limits.rate_limit_key(client())

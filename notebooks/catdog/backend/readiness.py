@@ -1,4 +1,4 @@
-"""Can photos be answered now? A tiny one is sent the way that all go, unless others have just shown it."""
+"""Readiness: a tiny photo is decoded and answered like any other, unless a real one has just been."""
 
 import threading
 import time
@@ -12,25 +12,25 @@ from .batching import Deadline
 from .decoding import decode
 from .problems import Problem
 
-_FRESH_SECONDS = 10  # for which an answer shows that there are answers
+_FRESH_SECONDS = 10  # for which an answer proves readiness
 _TRY_SECONDS = 5
 _TINY = as_png(np.full((8, 8, 3), 128, np.uint8))
 
 
 class Readiness:
-    """Whether photos are decoded and answered."""
+    """A check that photos are decoded and answered."""
 
     def __init__(self, fresh_seconds: float = _FRESH_SECONDS):
         self._fresh, self._answered, self._lock = fresh_seconds, float("-inf"), threading.Lock()
         self._found = False
 
     def note_answer(self) -> None:
-        """Photos were just answered."""
+        """Note that photos were just answered."""
         self._answered = time.monotonic()
 
     def check(self, answer: Callable[[], object]) -> bool:
-        """Whether photos were answered lately, or `answer` a tiny one now without raising. Who asks meanwhile hears
-        what was found before: a crowd that waited here would take the threads of everybody else."""
+        """Tell whether photos were answered lately, or `answer` answers a tiny one now without raising. Meanwhile,
+        other callers get the previous result: if they waited here, they would take everybody else's threads."""
         if time.monotonic() - self._answered < self._fresh:
             return True
         if not self._lock.acquire(blocking=False):
@@ -39,7 +39,7 @@ class Readiness:
             answer()
             self.note_answer()
             self._found = True
-        except Exception:  # whatever it is, photos have no answers
+        except Exception:  # whatever it is, photos are not answered
             self._found = False
         finally:
             self._lock.release()
@@ -47,7 +47,7 @@ class Readiness:
 
 
 def try_a_photo(model) -> None:
-    """Raises where a tiny photo is not decoded and answered in a few seconds; `model` is a `routes.Model`."""
+    """Raise unless a tiny photo is decoded and answered in a few seconds. `model` is a `routes.Model`."""
     left = Deadline(_TRY_SECONDS)
     with model.queue.reserve(1) as reservation:
         (photo,) = decode(

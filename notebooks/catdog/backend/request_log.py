@@ -1,4 +1,4 @@
-"""The last requests, to look at in the notebook. No photo and no file name is kept."""
+"""The last requests, shown in the notebook. Photos and file names are not kept."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from ..names import counted
 
 _KEPT = 200
 _ANSWERS = ("POST /predict", "POST /")
-_MOST_TESTERS = 10_000  # that are told apart
+_MOST_TESTERS = 10_000  # that are counted
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class RequestLog:
                 self._testers.add(record.client)
 
     def summary(self) -> str:
-        """Return in a sentence how many clients sent how many photos, and when the last one came."""
+        """Return in a sentence how many clients sent how many photos, and when the last one arrived."""
         if not self._photos:
             return "No photos yet."
         testers, photos = counted(len(self._testers), "tester"), counted(self._photos, "photo")
@@ -51,7 +51,7 @@ class RequestLog:
         return len(self._records)
 
     def table(self, most: int = 15) -> str:
-        """The last `most` requests as text."""
+        """Return the last `most` requests as text."""
         if not self._records:
             return "No requests yet."
         lines = [f"{'time':10}{'client':18}{'request':18}{'photos':>6}{'status':>8}{'seconds':>9}"]
@@ -69,4 +69,4 @@ class RequestLog:
         printer.text(str(self))
 
 
-REQUESTS = RequestLog()  # of this notebook: they outlive the service's restarts
+REQUESTS = RequestLog()  # of this notebook: it outlives the service's restarts

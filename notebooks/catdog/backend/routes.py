@@ -1,4 +1,4 @@
-"""What the service answers to."""
+"""Routes of the service."""
 
 import base64
 import contextlib
@@ -52,14 +52,14 @@ api = APIBlueprint("api", __name__, template_folder="templates", tag="Photos")
 
 @dataclass(frozen=True)
 class Model:
-    """What answers: a classifier, and the queue before it."""
+    """A classifier, and the queue in front of it."""
 
     classifier: Answerer
     queue: PhotoQueue
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """By which photos are read for it."""
+        """How photos are read for it."""
         return getattr(self.classifier.bundle, "preprocessing", PREPROCESSING)  # a classifier of one's own may say none
 
 
@@ -128,10 +128,10 @@ def explain(form_and_files_data):
 @api.output(Correction, status_code=201)
 @api.doc(responses=refusals(*_PARTS, *_PHOTO, *_CODE, *_CORRECTIONS, "label-unknown", *_MODEL, with_body=True))
 def correct(form_and_files_data):
-    """Say what a photo really is
+    """Correct the class of a photo
 
     One photo in a part named `images`, and its class in a field named `label`; without one, it is none of the model's
-    classes. The photo is kept as the network sees it, with what the model says of it, until the author looks at it.
+    classes. The photo is kept as the network sees it, with the model's answer, until the author looks at it.
     """
     feedback = service().feedback
     if not feedback:
@@ -166,7 +166,7 @@ def correct(form_and_files_data):
 def predict_original():
     """Classify one photo in base64
 
-    The contract of the project that this suite grew from: the body is JSON whatever its content type says.
+    The interface of the project that this suite grew from. The body is JSON, whatever its content type says.
     """
     model, asked().photos = _model(), 1
     with _reserved(model, 1) as reservation:
@@ -180,7 +180,7 @@ def predict_original():
 @api.output(Alive)
 @api.doc(tags=["Service"])
 def healthz():
-    """Whether the service is alive"""
+    """Check that the service is alive"""
     return link.alive()
 
 
@@ -188,7 +188,7 @@ def healthz():
 @api.output(State)
 @api.doc(tags=["Service"], responses=refusals("not-ready"))
 def readyz():
-    """Whether photos are answered"""
+    """Check that photos are answered"""
     model = _model()
     if not service().readiness.check(lambda: try_a_photo(model)):
         raise Problem("not-ready", "Photos cannot be answered at the moment. Try again in a few seconds.")
@@ -205,7 +205,7 @@ def readyz():
     },
 )
 def card():
-    """The card of the model: classes, backbone, training data, metrics"""
+    """Show the model's card: classes, backbone, training data, metrics"""
     card = with_names_of_before(_model().classifier.bundle.card.as_json())
     return {name: value for name, value in card.items() if name not in _OF_THE_AUTHOR}
 
@@ -220,14 +220,14 @@ def card():
     },
 )
 def metrics() -> Response:
-    """Figures for Prometheus: requests, photos, seconds, batches, queue, refusals, model"""
+    """Show metrics for Prometheus: requests, photos, seconds, batches, queue, refusals, model"""
     return service().metrics.response()
 
 
 @api.get("/docs")
 @api.doc(hide=True)
 def docs():
-    """The description at /openapi.json, to read."""
+    """Show the description at /openapi.json as a page."""
     address = f"{request.headers.get('X-Forwarded-Proto', request.scheme)}://{request.host}"
     calls = described_calls(current_app.spec)
     return render_template(
@@ -264,7 +264,7 @@ def _reserved(model: Model, photos: int) -> Iterator[Reservation]:
 
 @contextlib.contextmanager
 def _network_time() -> Iterator[None]:
-    """Noted for the log, with the time in line before the network."""
+    """Note the time spent in the network and in its queue, for the log."""
     began = time.perf_counter()
     try:
         yield

@@ -1,4 +1,4 @@
-"""What goes in and out, for the description at /openapi.json."""
+"""Schemas of requests and responses, for the description at /openapi.json."""
 
 from apiflask import Schema
 from apiflask.fields import Boolean, Dict, File, Float, Integer, List, Nested, String
@@ -11,7 +11,7 @@ from . import problems
 
 
 def _old(now: str) -> dict:
-    """Arguments of a field that says the same as `now`, by the name before; it goes with the next release."""
+    """Return the arguments of a field that repeats `now` under its former name; it goes with the next release."""
     metadata = {"deprecated": True, "description": f"`{now}` by its name of before."}
     return {"attribute": now, "dump_only": True, "metadata": metadata}
 
@@ -137,7 +137,7 @@ class Alive(State):
 
 
 class Card(Schema):
-    """Of a model's card only what every card has."""
+    """The part of a model's card that every card has."""
 
     class Meta:
         unknown = INCLUDE
@@ -156,10 +156,10 @@ _RETRY_AFTER = {
 
 
 def refusals(*slugs: str, with_body: bool = False) -> dict[int, dict]:
-    """OpenAPI's `responses` for the problems that an operation may answer with.
+    """Return OpenAPI's `responses` for the problems that an operation may answer with.
 
     Args:
-        with_body: the operation reads a body, which may go wrong in some ways more.
+        with_body: whether the operation reads a body, which adds some problems.
     """
     always = ("bad-request", "header-too-large", "internal", "not-implemented", "overloaded")
     body = ("too-slow", "request-too-large", "too-many-requests") if with_body else ()
@@ -175,7 +175,7 @@ def refusals(*slugs: str, with_body: bool = False) -> dict[int, dict]:
 
 
 def described_calls(spec: dict) -> list[tuple[str, str, dict]]:
-    """(path, method, operation) of each call in the description at /openapi.json, `POST /predict` first."""
+    """Return (path, method, operation) of each call in the description at /openapi.json, `POST /predict` first."""
     calls = [
         (path, method, operation)
         for path, operations in spec["paths"].items()
@@ -186,7 +186,7 @@ def described_calls(spec: dict) -> list[tuple[str, str, dict]]:
 
 
 def complete_description(spec: dict) -> dict:
-    """What decorators cannot say: `POST /` takes JSON under any content type, `GET /` is the page, and the access code
+    """Add what decorators cannot: `POST /` takes JSON under any content type, `GET /` is the page, and the access code
     is asked for only where one is set."""
     image = {"type": "string", "description": "The photo's file in base64, with or without a data: prefix."}
     schema = {"type": "object", "properties": {"image": image}, "required": ["image"]}

@@ -1,4 +1,4 @@
-"""What the service knows, and what it notes of the request that is being answered: one object each."""
+"""State of the service, and of the request in progress: one object each."""
 
 import secrets
 import time
@@ -11,7 +11,7 @@ from flask import Flask, current_app, g
 
 from .batching import Deadline
 
-if TYPE_CHECKING:  # each of them asks for the service
+if TYPE_CHECKING:  # each of them imports this module
     from ..data.feedback import Feedback
     from ..models.bundle import Bundle
     from ..models.classifier import Answer
@@ -31,11 +31,11 @@ class Named(Protocol):
 
 
 class Answerer(Protocol):
-    """What the service asks of a model beside its queue. A `Classifier` is one.
+    """What the service needs of a model, apart from its queue. A `Classifier` is one.
 
     Attributes:
         bundle: the model.
-        engine: what runs it; only its name is asked for.
+        engine: what runs it; only its name is used.
     """
 
     @property
@@ -50,15 +50,15 @@ class Answerer(Protocol):
 
 @dataclass
 class Service:
-    """What belongs to one app.
+    """The state of one app.
 
     Attributes:
-        limits: on what it takes from untrusted clients.
-        admission: who may come in now.
+        limits: on what it accepts from untrusted clients.
+        admission: which requests are admitted now.
         readiness: whether photos are answered.
         metrics: for Prometheus.
         request_log: the last requests.
-        feedback: where corrections are kept; None where none are taken.
+        feedback: stores corrections; None if none are accepted.
         model: what answers; None until one is loaded.
     """
 
@@ -72,29 +72,29 @@ class Service:
 
     @property
     def waiting(self) -> int:
-        """Photos that wait or are being decoded."""
+        """Number of photos that wait or are being decoded."""
         return self.model.queue.queued if self.model else 0
 
 
 def service_of(app: Flask) -> Service:
-    """That of an app from `app.create_app`."""
+    """Return the state of an app from `app.create_app`."""
     return app.extensions["catdog"]
 
 
 def service() -> Service:
-    """That of the app that answers the request."""
+    """Return the state of the app that answers the request."""
     return service_of(current_app)
 
 
 @dataclass
 class Spent:
-    """What a request's photos took.
+    """The time spent on a request's photos.
 
     Attributes:
-        waiting: seconds for a decoder, of all photos together; `decoding`: in one.
-        network: seconds in the network, and in line before it.
+        waiting: seconds waiting for a decoder, of all photos together; `decoding`: seconds in one.
+        network: seconds in the network and in its queue.
         slow: photos that took too long.
-        observe: told the seconds of each photo in a decoder, also of one that was given up.
+        observe: called with each photo's seconds in a decoder, also if the photo was given up.
     """
 
     waiting: float = 0.0
@@ -109,12 +109,12 @@ class Asked:
     """The request that is being answered.
 
     Attributes:
-        left: says how many seconds its answer may still take.
-        began: when it came in, by time.perf_counter().
-        id: by which the log names it.
-        photos: how many it brought.
-        refusals: slugs of the problems that it was told.
-        has_place: whether it has a place that `admission` wants back.
+        left: returns how many seconds its answer may still take.
+        began: when it arrived, by time.perf_counter().
+        id: its name in the log.
+        photos: how many it contains.
+        refusals: slugs of the problems in its answer.
+        has_place: whether it holds a place that `admission` needs back.
         spent: where its time went.
     """
 
@@ -128,11 +128,11 @@ class Asked:
 
 
 def begin(seconds: float) -> Asked:
-    """Note the request that has just come in, and that its answer may take so many `seconds`."""
+    """Start the record of a request that has just arrived. Its answer may take `seconds`."""
     g.asked = Asked(Deadline(seconds))
     return g.asked
 
 
 def asked() -> Asked:
-    """What is noted of the request that is being answered."""
+    """Return the record of the request in progress."""
     return g.asked

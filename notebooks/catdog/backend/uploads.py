@@ -1,4 +1,4 @@
-"""What a request brings: photos in parts or in base64, never written to disk, and refused where they are no photos."""
+"""Photos of a request, in parts or in base64. They are never written to disk; files that are not photos are refused."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ from .problems import Problem
 from .service import asked, service
 
 # An object, perhaps with other texts and numbers before its "image". Anything else is never parsed: 66 MB of brackets
-# would hold the whole process for ten seconds.
+# would block the whole process for ten seconds.
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _VALUE = _TEXT + rb"|[-+.\w]++"
 _IMAGE = re.compile(
@@ -29,14 +29,14 @@ _OTHER_LETTERS = str.maketrans("-_", "+/", "\r\n\t")
 
 
 class InMemoryRequest(Request):
-    """Werkzeug writes uploads of over 500 kB to temporary files; ours are small enough to be kept in memory."""
+    """A request whose uploads stay in memory. Werkzeug would write those over 500 kB to temporary files."""
 
     def _get_file_stream(self, total_content_length, content_type, filename=None, content_length=None):
         return io.BytesIO()
 
 
 def photos_in_parts(most: int) -> list[FileStorage]:
-    """The parts named `images`. Raises Problem where there are none, or too many."""
+    """Return the parts named `images`. Raises Problem if there are none, or too many."""
     uploads = request.files.getlist("images")
     if not uploads:
         raise Problem("no-photo", 'Send photos as multipart/form-data in parts named "images".')
@@ -46,7 +46,7 @@ def photos_in_parts(most: int) -> list[FileStorage]:
 
 
 def photo_in_base64() -> bytes:
-    """The photo of the original's `{"image": "<base64>"}`. Raises Problem where the body is none."""
+    """Return the photo of the original's `{"image": "<base64>"}`. Raises Problem if the body is anything else."""
     limits = service().limits
     body = request.get_data()
     if len(body) > 2 * limits.photo_bytes:  # base64 takes a third more, and line ends and escapes some
@@ -63,8 +63,8 @@ def photo_in_base64() -> bytes:
 
 
 def _in_base64(text: str) -> bytes:
-    """Also without padding, in the letters for addresses, percent-encoded, and with blanks for which a form had taken
-    each plus; beside line ends, blanks are none. Raises ValueError or binascii.Error."""
+    """Decode base64: also without padding, URL-safe, percent-encoded, or with a space for each plus, as forms send it.
+    In text with line ends, spaces are ignored. Raises ValueError or binascii.Error."""
     if not text.isascii():
         raise ValueError("not base64")
     for escaped, letter in _ESCAPED.items():  # urllib's takes seconds and gigabytes for megabytes of percent signs
@@ -75,7 +75,7 @@ def _in_base64(text: str) -> bytes:
 
 
 def decoded(files: list[bytes], preprocessing: Preprocessing) -> list[np.ndarray | Problem]:
-    """Each file as the model sees it, within the service's limits. Raises DeadlinePassed."""
+    """Decode each file to what the model sees, within the service's limits. Raises DeadlinePassed."""
     limits = service().limits
     refused = Problem("photo-too-large", f"The photo's file has more than {limits.photo_bytes >> 20} MB.")
     small = [file for file in files if len(file) <= limits.photo_bytes]
@@ -92,11 +92,11 @@ def decoded(files: list[bytes], preprocessing: Preprocessing) -> list[np.ndarray
 
 
 def decoded_alone(file: bytes, preprocessing: Preprocessing) -> np.ndarray:
-    """Like `decoded`, for one. Raises Problem where it is refused."""
+    """Decode one file as `decoded` does. Raises Problem if it is refused."""
     (found,) = decoded([file], preprocessing)
     if isinstance(found, Problem):
         try:
             raise found
         finally:
-            del found  # or it holds this frame, and that the request, until Python next tidies up
+            del found  # or it holds this frame, and that the request, until the next garbage collection
     return found

@@ -34,7 +34,7 @@ _ICON_SECONDS = 30 * 24 * 3600  # that a browser keeps them
 
 
 def page_blueprint(backend_url: Callable[[], str], files: Path = FILES) -> Blueprint:
-    """The page at `/` and its files under `/page/`.
+    """Create a blueprint with the page at `/` and its files under `/page/`.
 
     Args:
         backend_url: asked at every load. `SAME_ORIGIN` where the backend serves the page itself; empty when no
@@ -67,7 +67,7 @@ def _sender(folder: Path, name: str) -> Callable[[], Response]:
 
 
 def create_page_app(backend_url: str = "", files: Path = FILES) -> Flask:
-    """The app that notebook 3 serves. Without `backend_url` it follows the backend's link file.
+    """Create the app that notebook 3 serves. Without `backend_url` it follows the backend's link file.
 
     At `/?live`, where the notebook shows it, the page loads itself again as soon as one of its files is changed.
     """
@@ -85,13 +85,13 @@ def create_page_app(backend_url: str = "", files: Path = FILES) -> Flask:
 
 
 def _live_stamp() -> str:
-    """Of the files, where the page is to follow their changes; else nothing."""
+    """Return the files' stamp if the page is to follow their changes; else an empty string."""
     files = current_app.config.get("LIVE_FILES")
     return _stamp(files) if files and "live" in request.args else ""
 
 
 def _broken_template(error: TemplateError) -> tuple[str, int]:
-    """Until the file is mended."""
+    """Show the error until the file is repaired."""
     script = url_for("page.static", filename="live_reload.js", files=_live_stamp())
     live = f'<script type="module" src="{script}"></script>' if _live_stamp() else ""
     words = f"page.html cannot be shown: {error}. Undo the last change of what stands in curly brackets there."
@@ -99,12 +99,12 @@ def _broken_template(error: TemplateError) -> tuple[str, int]:
 
 
 def _stamp(files: Path) -> str:
-    """Another one after each change of a file."""
+    """Return a text that differs after each change of a file."""
     return str(max(path.stat().st_mtime_ns for room in ("static", "templates") for path in (files / room).iterdir()))
 
 
 def _compressed(response: Response) -> Response:
-    """A third of the bytes, for phones and for the link's monthly data."""
+    """Compress to a third of the bytes, for phones and for the link's monthly data."""
     if response.status_code == 200 and "gzip" in request.accept_encodings:
         response.direct_passthrough = False
         response.set_data(gzip.compress(response.get_data(), mtime=0))
@@ -114,15 +114,15 @@ def _compressed(response: Response) -> Response:
 
 
 def _careful(response: Response) -> Response:
-    """Browsers take nothing for a script that is none, and tell nobody where a tester came from."""
+    """Keep browsers from guessing content types, and from telling other sites where a tester came from."""
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
 
 def _may_be_framed() -> bool:
-    """Notebooks show the page in a frame, at an address that only their owner reaches. At any other, a frame can only
-    be somebody's who wants testers to tap what they do not see."""
+    """Tell whether this is an address at which notebooks frame the page; only their owner reaches it. At any other, a
+    frame can only be somebody's who wants testers to tap what they do not see."""
     return link.is_local(request.host) or request.host.partition(":")[0].endswith(_OWNERS_ALONE)
 
 

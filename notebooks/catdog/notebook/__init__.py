@@ -1,14 +1,14 @@
-"""What the notebooks call. They import everything from here, and nothing from anywhere else.
+"""The notebooks' interface. They import everything from here, and nothing from anywhere else.
 
-These names stay as they are, for the notebooks that people have saved; what lies behind them may move. Each is loaded
-when it is first asked for, so that notebook 3 never loads what trains.
+These names stay as they are, for notebooks that people have saved; the code behind them may move. Each is loaded when
+it is first used, so that notebook 3 never loads what trains.
 """
 
 import sys
 from importlib import import_module
 
-# By notebook and in the order of its cells: a name, and its module; behind a colon another name there, or none where
-# the module itself is meant.
+# By notebook, in the order of its cells: a name, and its module. After a colon: its name there, if that differs, or
+# nothing for the module itself.
 PUBLIC = {
     # all three
     "set_up": "notebook.colab:set_up_for",
@@ -59,7 +59,7 @@ PUBLIC = {
     "read_model": "models.bundle:read_newest",
     "serve_model": "notebook.service",
     "photo_or_drawing": "notebook.smoke_test",
-    # 2 · backend, one by one, as notebooks call it that were saved before `serve_model`
+    # 2 · backend, one by one, for notebooks saved before `serve_model`
     "parse_limits": "backend.limits",
     "Feedback": "data.feedback",
     "REQUESTS": "backend.request_log",
@@ -78,7 +78,7 @@ PUBLIC = {
     "backend_state": "notebook.page_preview",
     "serve_page": "notebook.served_page",
     "open_for_editing": "notebook.page_preview",
-    # 3 · frontend, one by one, as notebooks call it that were saved before `serve_page`
+    # 3 · frontend, one by one, for notebooks saved before `serve_page`
     "require_backend_for": "notebook.page_preview",
     "create_page_app": "frontend.page",
     "serve": "web.server",
@@ -91,7 +91,7 @@ __all__ = list(PUBLIC)
 if "IPython" in sys.modules and (_shell := sys.modules["IPython"].get_ipython()):
     from .cell_errors import explain_errors
 
-    explain_errors(_shell)  # with the first import, so that a cell that is run too early says so
+    explain_errors(_shell)  # with the first import, so that every cell run too early says so
 
 
 def __getattr__(name: str):

@@ -1,4 +1,4 @@
-"""What a notebook says where its cells run out of order, or somebody stops one: a sentence, not a traceback."""
+"""A sentence instead of a traceback, if cells run out of order or somebody stops one."""
 
 import ast
 import difflib
@@ -16,9 +16,9 @@ _RUN_ABOVE = {True: "Runtime → Run before", False: "Run → Run All Above Sele
 
 
 def explain_errors(shell: Any) -> None:
-    """Let IPython's `shell` say which cell to run first in place of a NameError, and a sentence for an interrupt.
+    """Let IPython's `shell` name the cell to run first instead of a NameError, and show a sentence for an interrupt.
 
-    IPython has one handler of errors: what had one before keeps it.
+    IPython has one error handler: errors that had one before keep it.
     """
     others, handled_before = shell.custom_exceptions, shell.CustomTB
 
@@ -42,26 +42,26 @@ def _sentence(error: BaseException, traceback: TracebackType, source: str) -> st
 
 
 def _is_of_the_cell(traceback: TracebackType) -> bool:
-    """Whether the cell itself asked for the name, and no function that it called."""
+    """Tell whether the cell itself used the name, rather than a function that it called."""
     while traceback.tb_next:
         traceback = traceback.tb_next
     return traceback.tb_frame.f_globals.get("__name__") == "__main__"
 
 
 def missing_cell(name: str, source: str) -> str:
-    """Say which cell of our notebooks makes `name`, for a cell with this `source`; nothing where none does."""
+    """Say which cell of our notebooks defines `name`, for a cell with this `source`; empty if none does."""
     found = [(notebook, heading) for notebook in _notebooks() for heading, code in notebook if name in _made_by(code)]
     if not found:
         return ""
     _, heading = max(found, key=lambda one: max(_likeness(code, source) for _, code in one[0]))
     return (
-        f"⚠ This cell needs {name}, which the cell under “{heading}” makes: run that one first, or choose "
+        f"⚠ This cell needs {name}, which the cell under “{heading}” defines: run that one first, or choose "
         f"{_RUN_ABOVE[on_colab()]}."
     )
 
 
 def _notebooks() -> Iterator[list[tuple[str, str]]]:
-    """Of each notebook its code cells, with the headings above them."""
+    """Yield the code cells of each notebook, with the headings above them."""
     for path in sorted(_NOTEBOOKS.glob("*.ipynb")):
         cells, heading = [], ""
         for cell in _cells(path):
@@ -81,7 +81,7 @@ def _cells(path: Path) -> list[dict]:
 
 
 def _made_by(code: str) -> set[str]:
-    """Names that a cell assigns or imports; none of one that is not Python, as `%pip` is not."""
+    """Return the names that a cell assigns or imports; none if it is not Python, such as `%pip`."""
     names: set[str] = set()
     try:
         body = ast.parse(code).body

@@ -1,4 +1,4 @@
-"""Set-up on Google Colab: the suite's newest files, what Colab lacks, and nothing moved that Colab has."""
+"""Set-up on Google Colab: update the suite, and install what Colab lacks without changing what it has."""
 
 import json
 import re
@@ -55,7 +55,7 @@ _NEEDS = {"fine-tune": {}, "backend": {"without": FOR_TRAINING}, "frontend": {"o
 
 
 def set_up_for(notebook: str) -> None:
-    """On Colab: update the suite, and install what `notebook` lacks, "fine-tune", "backend" or "frontend".
+    """On Colab, update the suite and install what `notebook` lacks: "fine-tune", "backend" or "frontend".
 
     Raises UserError as `set_up` does.
     """
@@ -65,14 +65,14 @@ def set_up_for(notebook: str) -> None:
 
 
 def set_up(only: Iterable[str] = (), without: Iterable[str] = ()) -> None:
-    """On Colab: update the suite, and install what is missing; elsewhere nothing. Twice is as good as once.
+    """On Colab, update the suite and install what is missing; elsewhere, do nothing. Idempotent.
 
     Args:
-        only: names of packages that are enough; empty means all that a notebook needs.
+        only: names of the only packages needed; empty for all that notebooks need.
         without: names of packages that this notebook does not need.
 
     Raises:
-        UserError: what is missing cannot be installed, or the machine is of a kind that the suite does not run on.
+        UserError: a package cannot be installed, or the suite does not run on this kind of machine.
     """
     if not on_colab():
         return
@@ -83,7 +83,7 @@ def set_up(only: Iterable[str] = (), without: Iterable[str] = ()) -> None:
 
 
 def _prepare_for_restarts() -> None:
-    """After *Restart session*, let cells find the suite and say which cell to run first, without the set-up cell."""
+    """Let cells find the suite after *Restart session*, and say which cell to run first, without the set-up cell."""
     shell = get_ipython()
     if shell is None or not getattr(shell, "profile_dir", None):
         return
@@ -92,9 +92,9 @@ def _prepare_for_restarts() -> None:
 
 
 def open_folders(use_drive: bool) -> None:
-    """Mount Drive, if wanted, and make sure that photos, models and what is computed can be kept.
+    """Mount Drive, if wanted, and check that photos, models and results can be stored.
 
-    Raises UserError when access to Drive is refused, or a folder cannot be written to.
+    Raises UserError if access to Drive is refused, or a folder cannot be written to.
     """
     mount_drive(use_drive)
     require_writable()
@@ -103,8 +103,8 @@ def open_folders(use_drive: bool) -> None:
 
 
 def _remember_address() -> None:
-    """On a mounted Drive, for the set-up cell of a notebook that was saved there: Colab does not tell where that came
-    from."""
+    """Store the repository's address on a mounted Drive, for the set-up cell of a notebook saved there: Colab does not
+    tell where that notebook came from."""
     drive, address = drive_folder(), re.sub("//[^/@]*@", "//", _git("remote", "get-url", "origin") or "")
     if drive and address:
         drive.mkdir(parents=True, exist_ok=True)
@@ -114,11 +114,11 @@ def _remember_address() -> None:
 
 
 def _require_a_runtime_that_serves() -> None:
-    """Raises UserError, before pip is started, where Colab's machine is of a kind that the suite does not run on."""
+    """Raise UserError, before pip starts, if the suite does not run on this kind of Colab machine."""
     if not is_satisfied(Requirement("tensorflow")):
         raise UserError(
             "runtime-without-tensorflow",
-            "This runtime has no TensorFlow, as those with a TPU: choose Runtime → Change runtime type → CPU or T4, "
+            "This runtime has no TensorFlow, like all with a TPU: choose Runtime → Change runtime type → CPU or T4, "
             "then run all cells.",
         )
     ours = next(line for line in requirements() if line.name == "tensorflow")
@@ -131,8 +131,7 @@ def _require_a_runtime_that_serves() -> None:
 
 
 def update() -> None:
-    """Bring the suite's files up to date where that loses nothing, and notebooks go on calling what they know; your own
-    changes to them stay."""
+    """Update the suite's files if no change of yours is lost and the notebook's calls still work."""
     before = _git("rev-parse", "HEAD")
     if not before:
         return
@@ -140,24 +139,24 @@ def update() -> None:
     newer = fetched and _api("@{upstream}")
     if newer and newer != API:
         print(
-            f"There is version {newer} of the suite, which this notebook does not know: it goes on with version {API}. "
-            "For the newer one, open the notebook anew from the repository."
+            f"Version {newer} of the suite is out, but this notebook needs version {API} and goes on with it. "
+            "For the newer one, open the notebook from the repository again."
         )
     elif not fetched or _git("merge", "--quiet", "--ff-only", "@{upstream}") is None:
-        print("The suite could not be updated (no network, or you have changed its files): it goes on as it is.")
+        print("The suite could not be updated (no network, or you have changed its files): it stays as it is.")
     elif _git("rev-parse", "HEAD") != before:
         _use_new_files()
 
 
 def _api(commit: str) -> int | None:
-    """Which calls of notebooks the suite answers at `commit`; None where it does not say."""
+    """Return the number of the interface that the suite has at `commit`; None if it does not say."""
     found = re.search(r"^API = (\d+)", _git("show", f"{commit}:notebooks/catdog/__init__.py") or "", re.MULTILINE)
     return int(found[1]) if found else None
 
 
 def _use_new_files() -> None:
     ours = {name for name in sys.modules if name.startswith("catdog.")}
-    if ours <= _OF_THE_SET_UP:  # a fresh start: nothing runs that they belong to
+    if ours <= _OF_THE_SET_UP:  # a fresh start: nothing that runs uses them
         for name in ours:
             del sys.modules[name]
         print("The suite was updated.")
@@ -166,7 +165,7 @@ def _use_new_files() -> None:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says; None when it fails."""
+    """Return git's output; None if it fails."""
     try:
         done = subprocess.run(
             ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=_UPDATE_SECONDS
@@ -177,16 +176,16 @@ def _git(*arguments: str) -> str | None:
 
 
 def gpu_hint(photos: int) -> None:
-    """Say, on a Colab machine without one, when a GPU would help and where to click."""
+    """On a Colab machine without a GPU, say if one would help and where to click."""
     if on_colab() and photos > _MANY_PHOTOS and not has_nvidia_driver():
         print(
-            f"This machine has no GPU: {photos:,} photos take it {photos * 0.02 / 60:.0f} to {photos * 0.1 / 60:.0f} "
-            "minutes, once. With one it is faster: Runtime → Change runtime type → T4 GPU, then run all cells."
+            f"This machine has no GPU: {photos:,} photos take {photos * 0.02 / 60:.0f} to {photos * 0.1 / 60:.0f} "
+            "minutes, once. A GPU is faster: Runtime → Change runtime type → T4 GPU, then run all cells."
         )
 
 
 def show_port(port: int, path: str, height: int) -> None:
-    """Show what a port of Colab's machine serves, below the cell and for the notebook's owner alone."""
+    """Show what a port of Colab's machine serves, below the cell, to the notebook's owner alone."""
     from google.colab import output
 
     ask_tab(
@@ -200,7 +199,7 @@ def show_port(port: int, path: str, height: int) -> None:
 
 
 def ask_tab(show: Callable[[], object], otherwise: str) -> None:
-    """Let Colab's browser tab show something; print `otherwise` where it cannot: it is closed, or VS Code has none."""
+    """Let Colab's browser tab show something; print `otherwise` if it cannot: it is closed, or VS Code has none."""
     try:
         show()
     except Exception:  # unrelated classes of google.colab's and of the browser's

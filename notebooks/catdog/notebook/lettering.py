@@ -1,4 +1,4 @@
-"""Names in pictures: as they are, whatever signs they hold, in a font that has their letters or else spelt in ASCII."""
+"""Names in figures: drawn literally, in a font that has their letters, or else spelt in ASCII."""
 
 import functools
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _told: list[str] = []  # once is enough, however many names there are
 
 
 def with_names(draw: Callable) -> Callable:
-    """A function that draws names of classes and files: no sign in them means anything to Matplotlib."""
+    """Decorate a function that draws names of classes and files, so that Matplotlib draws every character literally."""
 
     @functools.wraps(draw)
     def drawn(*args, **options):
@@ -28,14 +28,14 @@ def with_names(draw: Callable) -> Callable:
 
 
 def drawable(name: str) -> str:
-    """`name`; what no font here has the letters for is spelt in ASCII, and that is said the first time."""
+    """Return `name`, with letters that no font here has spelt in ASCII; the first time, that is printed."""
     missing = {letter for letter in name if letter.isprintable() and ord(letter) not in _letters()}
     if not missing:
         return name
     spelt = "".join(anyascii(letter) if letter in missing else letter for letter in name)
     if not _told:
         _told.append(name)
-        print(f'No font here has the letters of "{name}": in pictures such names are spelt in ASCII, {spelt}.')
+        print(f'No font here has the letters of "{name}": in figures, such names are spelt in ASCII: {spelt}.')
     return spelt
 
 
@@ -47,6 +47,6 @@ def _families() -> list[str]:
 
 @functools.cache
 def _letters() -> frozenset[int]:
-    """Code points that the fonts here can draw."""
+    """Return the code points that the fonts here can draw."""
     paths = [font_manager.findfont(family) for family in _families()]
     return frozenset(code for path in paths for code in font_manager.get_font(path).get_charmap())

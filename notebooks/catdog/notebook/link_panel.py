@@ -1,4 +1,4 @@
-"""The link panel of notebook 2: the link to send, as text and to scan, whether it works, and how many came."""
+"""The link panel of notebook 2: the link as text and QR code, whether it works, and how many testers came."""
 
 import threading
 from html import escape
@@ -16,10 +16,10 @@ _ONLY_HERE = {
 }
 _ON_THE_WI_FI = (
     "Devices on the same Wi-Fi reach it, without encryption: others there can read photos and the access code. If a "
-    "phone does not open it, look into docs/troubleshooting.md."
+    "phone does not open it, see docs/troubleshooting.md."
 )
 _BOX = "font-family:system-ui,sans-serif;display:flex;flex-wrap:wrap;gap:1.5em;align-items:center;padding:.5em 0"
-# A frame of Colab's may not write to the clipboard by the newer way, and few desktop browsers share.
+# Colab's frames may not use the newer clipboard API, and few desktop browsers can share.
 _COPY = (
     "const a = this.closest('.catdog-panel').querySelector('a'), done = () => (this.textContent = 'Copied'); "
     "const old = () => { getSelection().selectAllChildren(a); document.execCommand('copy') && done(); }; "
@@ -30,11 +30,11 @@ _SHARE = (
     "navigator.share ? navigator.share({url}).catch(() => {}) : open('mailto:?body=' + encodeURIComponent(url))"
 )
 _BUTTONS = f'<p><button onclick="{_COPY}">Copy</button> <button onclick="{_SHARE}">Share</button></p>'
-_showing = threading.Event()  # set to end the thread that keeps the panel fresh; each showing has its own
+_showing = threading.Event()  # set to end the thread that updates the panel; each showing has its own
 
 
 class Panel:
-    """What is known of a link, as HTML in a notebook and as text elsewhere.
+    """The state of a link, as HTML in a notebook and as text elsewhere.
 
     Args:
         tunnel: a tunnels.Tunnel.
@@ -47,12 +47,12 @@ class Panel:
 
     @property
     def shared_link(self) -> str:
-        """What testers get."""
+        """The link that testers get."""
         return link.with_code(self._tunnel.url, self._code)
 
     @property
     def state(self) -> tuple[str, str]:
-        """(color, sentence): what is the case and, unless it is green, what to do."""
+        """(color, sentence): the state and, unless it is green, what to do."""
         status = self._tunnel.status
         if status.state != "up":
             return "red", f"{status.detail} (since {status.since:%H:%M:%S})"
@@ -102,11 +102,11 @@ class Panel:
 
 
 def show_panel(tunnel, request_log, code: str = "", seconds: float = 5) -> Panel:
-    """Show the panel and keep it fresh; one that was shown before stays as it is.
+    """Show the panel and keep it up to date; one shown before stays as it is.
 
     Args:
         tunnel, request_log, code: as for `Panel`.
-        seconds: between two looks whether anything has changed.
+        seconds: between two checks for changes.
     """
     from IPython.display import display
 
@@ -124,7 +124,7 @@ def show_panel(tunnel, request_log, code: str = "", seconds: float = 5) -> Panel
     return panel
 
 
-# Colab may not show what a thread changes between cells (colabtools #3373): its tab asks by itself, too.
+# Colab may not show what a thread changes between cells (colabtools #3373), so its tab asks, too.
 _ASKS = """
 <script>
   (async () => {

@@ -1,4 +1,4 @@
-"""What notebook 3 shows: whether the backend answers, and the page itself."""
+"""The view of notebook 3: whether the backend answers, and the page itself."""
 
 import functools
 import os
@@ -30,7 +30,7 @@ class BackendState:
 
 
 def backend_state(setting: str = "", code: str = "") -> BackendState:
-    """Ask the backend at the address in the setting, else in its link file, for its model. Never raises.
+    """Ask the backend for its model, at the address in `setting` or else in its link file. Never raises.
 
     Args:
         code: the backend's access code, if it has one.
@@ -50,7 +50,7 @@ def backend_state(setting: str = "", code: str = "") -> BackendState:
         )
     if answer.status_code == 503 and "ngrok-error-code" not in answer.headers:
         return BackendState(
-            "loading", f"The backend at {url} is there and loads its model: run this cell again in half a minute."
+            "loading", f"The backend at {url} is still loading its model: run this cell again in half a minute."
         )
     try:
         model = f"{answer.json()['name']}/{answer.json()['version']}"
@@ -84,7 +84,7 @@ def _ago(time: str) -> str:
 
 
 def require_backend_for(provider: str, setting: str = "") -> None:
-    """Raises UserError for a link to a page whose backend testers would not reach.
+    """Raise UserError for a link to a page whose backend testers could not reach.
 
     Args:
         provider: the page's, one of tunnels.PROVIDERS.
@@ -94,14 +94,14 @@ def require_backend_for(provider: str, setting: str = "") -> None:
         return
     raise UserError(
         "backend-not-public",
-        "Testers would get a page without a backend, for they do not reach the one that is there: set TUNNEL of "
-        f"notebook 2 to {'lan, too' if provider == link.LAN else 'ngrok or cloudflared'}, run its link cell, then this "
-        "cell again.",
+        "Testers would get a page whose backend they cannot reach: in notebook 2, set TUNNEL to "
+        f"{'lan, too' if provider == link.LAN else 'ngrok or cloudflared'} and run the link cell, then run this cell "
+        "again.",
     )
 
 
 def _is_reached_from(provider: str, setting: str) -> bool:
-    """Whether testers of the page reach the backend, as far as is known: in a local network, what is there, too."""
+    """Tell whether the page's testers reach the backend, as far as is known; in a local network, also a local one."""
     if setting:
         return not (link.is_local(setting) if provider == link.LAN else link.is_nearby(setting))
     known = link.read("backend")
@@ -111,7 +111,7 @@ def _is_reached_from(provider: str, setting: str) -> bool:
 
 
 def told_page(tunnel, code: str = "") -> str:
-    """Where the page is, for whoever reads the notebook: on Colab the address of its machine leads to one's own.
+    """Say where the page is. On Colab, the machine's local address would lead to the reader's own machine.
 
     Args:
         tunnel: the page's tunnels.Tunnel.
@@ -123,8 +123,8 @@ def told_page(tunnel, code: str = "") -> str:
 
 
 def show_page(port: int, code: str = "", height: int = 720) -> None:
-    """Show the page in the notebook: on Colab through its own proxy, which reaches the notebook's owner alone. It
-    loads itself again when its files change.
+    """Show the page in the notebook; on Colab through its proxy, which only the notebook's owner can use. The page
+    reloads when its files change.
 
     Args:
         code: the backend's access code, if it has one.
@@ -139,7 +139,7 @@ def show_page(port: int, code: str = "", height: int = 720) -> None:
 
 
 def open_for_editing() -> None:
-    """Open the page's text and its looks: on Colab in the editor beside the notebook, elsewhere by links."""
+    """Open the page's HTML and CSS: on Colab in the editor beside the notebook, elsewhere as links."""
     texts, looks = FILES / "templates" / "page.html", FILES / "static" / "page.css"
     if paths.on_colab():
         from google.colab import files

@@ -1,5 +1,5 @@
-"""Pictures of photos and of results. Each function returns a figure that a notebook shows as the cell's result; or
-None, which shows nothing, where there is nothing to see."""
+"""Figures of photos and results. Each function returns a figure, which a notebook shows as the cell's result, or None
+if there is nothing to show."""
 
 import random
 from collections import defaultdict
@@ -17,7 +17,7 @@ from ..data.preprocessing import PREPROCESSING, Preprocessing
 from ..names import counted
 from .lettering import drawable, with_names
 
-if TYPE_CHECKING:  # notebook 2 shows pictures, too, but has no use for scikit-learn
+if TYPE_CHECKING:  # notebook 2 shows figures, too, but does not need scikit-learn
     from ..curation.decisions import Suggestion
     from ..training.backbone_comparison import Tried
     from ..training.comparison import Comparison
@@ -38,13 +38,13 @@ def photo_grid(
     seed: int = 0,
     preprocessing: Preprocessing = PREPROCESSING,
 ) -> Figure:
-    """A row of random photos for each of the first twelve classes, as the network will see them.
+    """Draw a row of random photos for each of the first twelve classes, as the network will see them.
 
-    Files that cannot be read are passed over.
+    Files that cannot be read are skipped.
 
     Args:
         photos: (path, class) pairs.
-        per_class: photos in a row; `seed`: another one shows other photos.
+        per_class: photos in a row; `seed`: change it to see other photos.
     """
     by_class = defaultdict(list)
     for path, label in photos:
@@ -59,7 +59,7 @@ def photo_grid(
 
 
 def learning_curve(curve: "LearningCurve") -> Figure | None:
-    """Accuracy against the number of training photos, with 95 % intervals, and what more photos may give."""
+    """Plot accuracy against the number of training photos, with 95 % intervals, and the accuracy expected from more."""
     if len(curve.points) < 2:
         return None
     photos = [point.photos for point in curve.points]
@@ -79,12 +79,12 @@ def learning_curve(curve: "LearningCurve") -> Figure | None:
 
 @with_names
 def reliability(probabilities: dict[str, np.ndarray], targets: np.ndarray) -> Figure:
-    """Confidence against the share of right answers, one line a model, with its calibration error.
+    """Plot the share of right answers against confidence, one line per model, with its calibration error.
 
     Args:
         probabilities: float (n, classes) by name; `targets`: class numbers, int (n,).
     """
-    from ..training.calibration import (  # notebook 2 shows pictures, too, but has no use for SciPy
+    from ..training.calibration import (  # notebook 2 shows figures, too, but does not need SciPy
         calibration_error,
         reliability,
     )
@@ -104,7 +104,7 @@ def reliability(probabilities: dict[str, np.ndarray], targets: np.ndarray) -> Fi
 
 @with_names
 def trade_off(found: "TradeOff") -> Figure | None:
-    """Speed against accuracy: the whole network and pruned ones, each with the 95 % interval of its accuracy."""
+    """Plot accuracy against speed for the full network and pruned ones, each with its 95 % interval."""
     if not found.points:
         return None
     figure, axis = plt.subplots(figsize=(6, 3.6))
@@ -124,7 +124,7 @@ def trade_off(found: "TradeOff") -> Figure | None:
 
 @with_names
 def networks(tried: "Sequence[Tried]") -> Figure | None:
-    """Speed against accuracy of backbones at their sizes, each with its 95 % interval."""
+    """Plot accuracy against speed for backbones at their sizes, each with its 95 % interval."""
     if not tried:
         return None
     figure, axis = plt.subplots(figsize=(7, 3.6))
@@ -145,7 +145,7 @@ def networks(tried: "Sequence[Tried]") -> Figure | None:
 
 @with_names
 def confusion_matrix(report: "Metrics") -> Figure:
-    """How often each class (row) was taken for which (column)."""
+    """Draw how often each class (row) was taken for which (column)."""
     few = len(report.classes) <= _MOST_COUNTS
     size = 1.6 + 0.7 * min(len(report.classes), _MOST_COUNTS)
     figure, axis = plt.subplots(figsize=(size + 0.8, size))
@@ -165,8 +165,8 @@ def confusion_matrix(report: "Metrics") -> Figure:
 
 @with_names
 def mistakes(worst: "Sequence[Misclassification]", judged: int = 1) -> Figure | None:
-    """The photos of `worst`, each with what it is and what it was taken for; `judged` is of how many. Where there are
-    none, a sentence is printed."""
+    """Draw the photos of `worst`, each with its class and the predicted one. If there are none, print a sentence, which
+    depends on whether any photo was `judged`."""
     if not worst:
         print("No mistakes." if judged else "No photo was judged.")
     titles = [f"{_cut(one.photo.label)}, taken for\n{_cut(one.predicted)} ({one.probability:.0%})" for one in worst]
@@ -175,8 +175,8 @@ def mistakes(worst: "Sequence[Misclassification]", judged: int = 1) -> Figure | 
 
 @with_names
 def suggestions(found: "Sequence[Suggestion]", most: int = 5 * _COLUMNS) -> Figure | None:
-    """Photos that something is suggested about: the letters that name each, its class, and what is suggested. One that
-    is almost the same as another stands beside that."""
+    """Draw photos with suggestions: the id of each, its class, and what is suggested. A near-duplicate is drawn beside
+    its original."""
     paths, titles, named = [], [], names(found)
     for one in found[:most]:
         paths.append(one.photo.path)
@@ -189,7 +189,7 @@ def suggestions(found: "Sequence[Suggestion]", most: int = 5 * _COLUMNS) -> Figu
 
 @with_names
 def changed(comparison: "Comparison | None") -> Figure | None:
-    """The photos that two versions judge differently."""
+    """Draw the photos on which two versions differ in being right."""
     regressed, fixed = (comparison.regressed, comparison.fixed) if comparison else ((), ())
     titles = [f"{_cut(photo.label)}:\nno longer right" for photo in regressed] + [
         f"{_cut(photo.label)}:\nright now" for photo in fixed
@@ -210,7 +210,7 @@ def _titled(paths: Sequence[Path], titles: Sequence[str]) -> Figure | None:
 
 @with_names
 def answer(photo: bytes, prediction: dict) -> Figure:
-    """A photo beside the service's prediction for it (an item of `predictions` as `/predict` answers)."""
+    """Draw a photo beside the service's prediction for it (an item of `predictions` in the answer of `/predict`)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.8), width_ratios=(1, 1.4))
     _fill([left], [read_photo(photo)])
     labels = [_cut(drawable(label)) for label in prediction["probabilities"]]
@@ -224,7 +224,7 @@ def answer(photo: bytes, prediction: dict) -> Figure:
 
 
 def _cut(name: str) -> str:
-    """A name short enough to leave room for the picture."""
+    """Shorten a name to leave room for the photo."""
     return name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
 
 
@@ -248,7 +248,7 @@ def _fill(axes, photos: Sequence) -> None:
 
 
 def _finished(figure: Figure) -> Figure:
-    """Closed for pyplot, or Jupyter would show it twice: once as open, once as the cell's result."""
+    """Close the figure in pyplot, or Jupyter would show it twice: once as open, once as the cell's result."""
     figure.tight_layout()
     plt.close(figure)
     return figure

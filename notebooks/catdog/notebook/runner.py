@@ -1,4 +1,4 @@
-"""The notebooks from a terminal: execute them, relay what they print, keep servers up until Ctrl-C."""
+"""Run the notebooks from a terminal: execute them, relay what they print, and keep servers up until Ctrl-C."""
 
 import logging
 import os
@@ -38,7 +38,7 @@ class NotebookFailed(Exception):
 
 
 class _Relaying(NotebookClient):
-    """Executes a notebook and writes what its cells print to the terminal, section by section, with times."""
+    """A client that executes a notebook, relays what its cells print to the terminal, and times its sections."""
 
     def __init__(self, name: str):
         path = ROOT / "notebooks" / name
@@ -72,7 +72,7 @@ class _Relaying(NotebookClient):
         return super().process_message(msg, cell, cell_index)
 
     def run_cells(self) -> None:
-        """Raises NotebookFailed with what the notebook's reader would see."""
+        """Execute all cells. Raises NotebookFailed with what the notebook's reader would see."""
         for index, cell in enumerate(self.nb.cells):
             try:
                 self.execute_cell(cell, index)
@@ -85,7 +85,7 @@ class _Relaying(NotebookClient):
         return run_sync(self.km.is_alive)()
 
     def drain(self) -> None:
-        """Have the kernel answer what is in flight, and end."""
+        """Have the kernel finish the requests in progress, and end."""
         end = time.monotonic() + _DRAIN_SECONDS
         run_sync(self.km.signal_kernel)(signal.SIGTERM)
         while self.alive and time.monotonic() < end:
@@ -94,11 +94,11 @@ class _Relaying(NotebookClient):
 
 @contextmanager
 def _kernel(name: str, **environment: str) -> Iterator[_Relaying]:
-    """A notebook with a kernel of its own, which is gone at the end whatever happens."""
+    """Start a notebook's own kernel, which is gone at the end whatever happens."""
     client = _Relaying(name)
     client.create_kernel_manager()
     try:
-        # What the kernel prints comes by message; its own standard output would say everything a second time.
+        # What the kernel prints arrives as messages; its standard output would repeat it.
         client.start_new_kernel(
             cwd=str(ROOT / "notebooks"),
             env={**os.environ, **environment},
@@ -119,7 +119,7 @@ def _kernel(name: str, **environment: str) -> Iterator[_Relaying]:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """A second Ctrl-C while cleaning up would leave a kernel behind."""
+    """Ignore Ctrl-C: a second one while cleaning up would leave a kernel behind."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -144,7 +144,7 @@ def serve(*names: str) -> None:
         clients: list[_Relaying] = []
         for name in names:
             print(f"\nExecuting {name}", flush=True)
-            # Port and public link are the backend's, which shows the page itself: a free account has one address.
+            # Port and public link belong to the backend, which shows the page itself: a free account has one address.
             environment = {"TUNNEL": "none", "PORT": "0" if os.environ.get("PORT") else ""} if clients else {}
             clients.append(kernels.enter_context(_kernel(name, **environment)))
             clients[-1].run_cells()
@@ -165,7 +165,8 @@ def _wait_while_alive(clients: list[_Relaying]) -> None:
 
 
 def _tell_of_another_link(before: dict, now: dict) -> dict:
-    """A kernel's words between cells reach nobody, so the link file tells. Returns what is known now."""
+    """Print a new link from the link file, since nobody sees what a kernel prints between cells. Returns what is known
+    now."""
     same_service = before and now.get("instance") == before.get("instance")
     if not same_service or now["state"] != "up" or now["url"] == before["url"]:
         return before
@@ -175,7 +176,7 @@ def _tell_of_another_link(before: dict, now: dict) -> dict:
 
 
 def _absolute_paths() -> None:
-    """Kernels run in notebooks/: a path that you type is meant from where you are."""
+    """Make paths in the environment absolute: kernels run in notebooks/, but a typed path starts where the user is."""
     for name in _PATHS:
         value = os.environ.get(name)
         if value and Path(value).expanduser().exists():
@@ -187,7 +188,7 @@ def _stop(signum, frame) -> None:
 
 
 def main(command: str) -> int:
-    """Run one of `COMMANDS`; returns the exit status."""
+    """Run one of `COMMANDS`. Returns the exit status."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), _stop)
@@ -199,7 +200,7 @@ def main(command: str) -> int:
         if served := [name for name in notebooks if name != FINE_TUNE]:
             serve(*served)
     except KeyboardInterrupt:
-        # Both would tell of the cell that was broken off.
+        # Both would report the interrupted cell.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         print("\nStopped.", flush=True)

@@ -1,4 +1,4 @@
-"""What a notebook serves, and the link to it: the part that notebooks 2 and 3 have in common."""
+"""A notebook's server and the link to it: the part that notebooks 2 and 3 share."""
 
 from ..tunnels import Tunnel, close_tunnel, tunnel_of
 from ..web.server import Server, serving, stop
@@ -7,12 +7,12 @@ from ..web.server import Server, serving, stop
 class Served:
     """A server in the background, and the link to it.
 
-    A process serves one thing under a name. When another one starts under that name, this one stops, and the link
-    belongs to the other.
+    A process has one server of each name. When another one starts under that name, this one stops, and the link belongs
+    to the other.
 
     Args:
-        name: under which it is served, one of `link.NAMES`.
-        called: what a person calls it.
+        name: of the server, one of `link.NAMES`.
+        called: its name in sentences.
         server: as `serve` returns it.
     """
 
@@ -34,11 +34,11 @@ class Served:
 
     @property
     def tunnel(self) -> Tunnel | None:
-        """The link that is open, also from before a restart; None without one."""
+        """The open link, also one from before a restart; None without one."""
         return tunnel_of(self._name) if self._has_the_name else None
 
     def stop(self) -> None:
-        """Stop it, and close its link. Stopping twice is fine, and another one that took its place goes on."""
+        """Stop it, and close its link. Stopping twice is fine; a server that took its place goes on."""
         if self._has_the_name:
             stop(self._name)
             close_tunnel(self._name)

@@ -20,7 +20,7 @@ class ServedPage(Served):
         Args:
             provider, domain: as for `tunnels.open_tunnel`.
 
-        Raises UserError as `tunnels.open_tunnel` does, and for a public link to a page whose backend testers would not
+        Raises UserError as `tunnels.open_tunnel` does, and for a public link to a page whose backend testers could not
         reach.
         """
         require_backend_for(provider, self._backend_url)
@@ -28,7 +28,7 @@ class ServedPage(Served):
         print(told_page(tunnel, self._access_code))
 
     def show(self, height: int = 720) -> None:
-        """Show the page in the notebook; it loads itself again when its files change."""
+        """Show the page in the notebook; it reloads when its files change."""
         show_page(self.port, self._access_code, height)
 
 
@@ -36,7 +36,7 @@ def serve_page(backend_url: str = "", *, port: int = 8000, access_code: str = ""
     """Serve the page in the background. The page that this process served before is stopped first; its link stays.
 
     Args:
-        backend_url: the link of the backend; empty follows the one that notebook 2 left, at each load.
+        backend_url: the link of the backend; if empty, each load looks up the link of notebook 2.
         port: 0 takes any free port.
         access_code: the backend's, if it has one; the page's link then carries it.
     """

@@ -19,9 +19,9 @@ class ModelService(Served):
     """A model that is served, as `serve_model` returns it.
 
     Attributes:
-        versions: which version serves, which one waits, and which were not taken and why; it prints as text.
+        versions: which version serves, which one waits, and which were refused and why; it prints as text.
         requests: the last requests of this notebook, also those before a restart; they print as a table.
-        panel: what `open_link` has shown; None before.
+        panel: the panel that `open_link` has shown; None before.
     """
 
     def __init__(self, server: Server, versions: ModelWatcher, requests: RequestLog, access_code: str = ""):
@@ -42,7 +42,7 @@ class ModelService(Served):
         print(self.panel.told)
 
     def predict(self, photo: bytes) -> dict:
-        """Return what `smoke_test.predict` does, asked through the link, as a tester asks; without a link, directly."""
+        """Return what `smoke_test.predict` does, through the link, like a tester; without a link, directly."""
         url = self.tunnel.service_url if self.tunnel else self.url
         return smoke_test.predict(url, photo, self._access_code)
 
@@ -55,7 +55,7 @@ class ModelService(Served):
         self.versions.take_over()
 
     def stop(self) -> None:
-        """Stop the service, and close its link. Stopping twice is fine, and another one that took its place goes on."""
+        """Stop the service, and close its link. Stopping twice is fine; a service that took its place goes on."""
         self.versions.stop()
         super().stop()
 
@@ -79,13 +79,13 @@ def serve_model(
             `name/version` or a folder stays with that version. See `ModelWatcher`.
         engine: as for `load_classifier`.
         port: 0 takes any free port.
-        access_code: what whoever asks must bring; empty answers everybody.
-        cors_origins: whose pages may ask, as for `parse_origins`.
+        access_code: the code that clients must send; empty answers everybody.
+        cors_origins: whose pages may send requests, as for `parse_origins`.
         limits: changes to the defaults, as for `parse_limits`.
         corrections: whether testers may say what a photo really is.
 
-    Raises UserError for a setting that cannot be, and then the service before goes on; and where no engine can run the
-    model, and then nothing is served.
+    Raises UserError for an invalid setting, and then the previous service goes on; and if no engine can run the model,
+    and then nothing is served.
     """
     require_engine(engine)
     feedback = Feedback(model.folder.parent.name) if corrections else None
@@ -93,14 +93,14 @@ def serve_model(
         request_log=REQUESTS, limits=parse_limits(limits), feedback=feedback, ACCESS_CODE=access_code,
         CORS_ORIGINS=cors_origins,
     )  # fmt: skip
-    stop_watching()  # or the service before might load a new version meanwhile
+    stop_watching()  # or the previous service might load a new version meanwhile
     server = start(app, port)
     try:
         print(f"The service listens on {server.url}")
         set_model(app, load_classifier(model, engine))
         print("It is ready: its golden photos give the saved answers.")
         service = ModelService(server, watch(app, follow, engine), REQUESTS, access_code)
-    except BaseException:  # an interrupted cell, too: nobody would hold what could stop it
+    except BaseException:  # an interrupted cell, too: nothing would be left to stop the server with
         stop("backend")
         raise
     _tell_of_link_elsewhere(service)
@@ -108,7 +108,7 @@ def serve_model(
 
 
 def _tell_of_link_elsewhere(service: ModelService) -> None:
-    """Print what to do where the link was opened for another port."""
+    """Print what to do if the link was opened for another port."""
     tunnel = service.tunnel
     if tunnel and tunnel.settings.port != service.port:
         print(f"The link still leads to port {tunnel.settings.port}: run the cell that opens the link, too.")

@@ -1,4 +1,4 @@
-"""Settings of the notebooks: the environment comes first, and each is checked before anything is computed."""
+"""Settings of the notebooks: the environment overrides them, and each is checked before anything is computed."""
 
 from collections.abc import MutableMapping
 from importlib import import_module
@@ -11,8 +11,8 @@ from ..settings import environment_first
 from ..web import link
 from .colab import open_folders
 
-# By notebook and in the order of its forms, each with its default, and with what refuses a value that cannot be: a
-# function here, or one of another module, which is loaded for it.
+# By notebook, in the order of its forms: each setting's default, and the function that refuses invalid values, which is
+# here or in another module, loaded when needed.
 SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
     "fine-tune": {
         "DATA": ("auto", ""),
@@ -57,19 +57,19 @@ SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
         "NGROK_DOMAIN": ("", ""),
     },
 }
-_SAVE_WHEN = ("not worse", "always", "if not worse")  # the last as it was called before
-_NEED_VGG16 = {"PRUNE": "no", "UNFREEZE": "nothing"}  # and what needs nothing
+_SAVE_WHEN = ("not worse", "always", "if not worse")  # the last is a former name
+_NEED_VGG16 = {"PRUNE": "no", "UNFREEZE": "nothing"}  # and the value that does not need it
 
 
 def read_settings(notebook: str, cell: MutableMapping[str, Any]) -> None:
-    """Replace the settings in `cell`, a notebook's `globals()`, by the environment's, check each, and open the folders.
+    """Override the settings in `cell`, a notebook's `globals()`, from the environment, check them, and open folders.
 
-    Settings that are not there get their defaults: notebook 1 has a second form for those that few need.
+    Missing settings get their defaults: notebook 1 has a second form for those that few need.
 
     Args:
         notebook: one of `SETTINGS`.
 
-    Raises UserError for a value that cannot be, and where folders cannot be used.
+    Raises UserError for an invalid value, and if folders cannot be used.
     """
     settings = SETTINGS[notebook]
     entered = {name: cell.get(name, default) for name, (default, _) in settings.items()}
@@ -83,7 +83,7 @@ def read_settings(notebook: str, cell: MutableMapping[str, Any]) -> None:
 
 
 def check_settings(model_name: str, pixels: int, fit: str) -> None:
-    """Refuse what cannot be, as notebooks call it that were saved before. Raises UserError."""
+    """Check settings for earlier notebooks, which call this. Raises UserError."""
     _model_name(model_name)
     require_preprocessing(pixels, fit)
 

@@ -1,4 +1,4 @@
-"""The service tries itself, as a tester would: one photo over HTTP."""
+"""Smoke test: send the service one photo over HTTP, as a tester would."""
 
 import io
 from pathlib import Path
@@ -13,14 +13,14 @@ _ANSWER_SECONDS = 60
 
 
 def photo_or_drawing(path: str = "") -> bytes:
-    """The file at `path`, or without one a drawing of a cat as PNG. Raises UserError when there is no such file."""
+    """Read the file at `path`, or draw a cat as PNG if it is empty. Raises UserError if the file cannot be read."""
     if path:
         try:
             return Path(path).expanduser().read_bytes()
         except OSError as error:
             raise UserError(
                 "test-photo-unreadable",
-                f"{path} cannot be read ({error.strerror}): set TEST_PHOTO to the path of a photo, or to nothing.",
+                f"{path} cannot be read ({error.strerror}): set TEST_PHOTO to the path of a photo, or leave it empty.",
             ) from error
     file = io.BytesIO()
     draw("cat", seed=7).save(file, "PNG")
@@ -28,12 +28,12 @@ def photo_or_drawing(path: str = "") -> bytes:
 
 
 def predict(url: str, photo: bytes, code: str = "") -> dict:
-    """What the service at `url` predicts for `photo`: "label" and "probabilities".
+    """Return what the service at `url` predicts for `photo`, with "label" and "probabilities".
 
     Args:
         code: the service's access code, if it has one.
 
-    Raises UserError when it cannot be reached or refuses the photo, with the reason that it gives.
+    Raises UserError if the service cannot be reached, or refuses the photo, with its reason.
     """
     try:
         with link.session(url) as session:
@@ -51,5 +51,5 @@ def predict(url: str, photo: bytes, code: str = "") -> dict:
         ) from error
     problem = answer if not response.ok else answer["predictions"][0].get("error")
     if problem:
-        raise UserError("service-refused", f"The service refused: {problem.get('detail', response.status_code)}")
+        raise UserError("service-refused", f"The service refused it: {problem.get('detail', response.status_code)}")
     return answer["predictions"][0]

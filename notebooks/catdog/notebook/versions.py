@@ -1,5 +1,5 @@
-"""`make keep-version`, `make release-version` and `make delete-version`; and deleting a version beside a service that
-may serve it."""
+"""`make keep-version`, `make release-version` and `make delete-version`; deletion first asks running services what they
+serve."""
 
 import functools
 import sys
@@ -14,8 +14,8 @@ from .page_preview import backend_state
 def delete_version(version: str, code: str = "") -> None:
     """Delete a saved version for good, as `housekeeping.delete_version` does, unless a service answers with it now.
 
-    A service is asked where its link file leads to it from here. One that does not say what it serves goes on with what
-    it has in memory, which is printed.
+    Services are asked if their link files lead to them from here. One that does not say what it serves goes on with the
+    model in its memory; that is printed.
 
     Args:
         version: "<name>/<version>".
@@ -28,7 +28,7 @@ def _served(code: str) -> list[str]:
     states = {url: backend_state(url, code) for url in link.published_urls("backend")}
     for url, state in states.items():
         if state.code in ("wants-code", "loading"):
-            print(f"The service at {url} does not say which version it serves. If it is this one, it goes on with it.")
+            print(f"The service at {url} does not say which version it serves. If it is this one, it goes on.")
     return [state.model for state in states.values()]
 
 
