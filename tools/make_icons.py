@@ -17,7 +17,7 @@ ICONS = {"icon.png": (32, 1.0, None), "touch-icon.png": (180, 0.72, _PAPER)}
 
 
 def icon(side: int, share: float, paper: str | None) -> Image.Image:
-    """The drawing of icon.svg, which has circles and ellipses of one colour only."""
+    """Draw icon.svg, which has circles and ellipses of one colour only."""
     svg = ElementTree.parse(FOLDER / "icon.svg").getroot()
     _, _, width, _ = map(float, svg.attrib["viewBox"].split())
     group = svg[0]

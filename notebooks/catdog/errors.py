@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 def first_line(error: Exception, most: int = 120) -> str:
-    """What an error of somebody else's says, for the end of a sentence of ours: at most so many characters."""
+    """Return what somebody else's error says, for the end of a sentence of ours: at most so many characters."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:most]
 
 
@@ -143,13 +143,13 @@ class UserError(Exception):
         return f"⚠ {self} [{self.code}]"
 
     def _render_traceback_(self):
-        """Called by IPython."""
+        """Show IPython the message alone."""
         return [self.shown()]
 
 
 @contextmanager
 def for_the_command_line(stopped: str) -> Iterator[None]:
-    """A command ends with the message of a UserError, or with `stopped` after Ctrl-C, instead of a traceback."""
+    """End a command with the message of a UserError, or with `stopped` after Ctrl-C, instead of a traceback."""
     try:
         yield
     except UserError as error:

@@ -83,7 +83,7 @@ def model_name(text: str) -> str:
 
 
 def label_name(text: str) -> str:
-    """The same as the label of a model's version; empty where nothing is left that could be one."""
+    """Turn `text` into the label of a model's version; empty if nothing is left that could be one."""
     name = _hyphenated(text)
     return name if is_label(name) else ""
 
