@@ -62,7 +62,7 @@ def as_png(photo: np.ndarray) -> bytes:
 
 
 def as_thumbnail(photo: np.ndarray) -> bytes:
-    """Return a prepared photo, uint8 (pixels, pixels, 3), as a JPEG of `THUMBNAIL_SIDE` pixels a side: some kilobytes."""
+    """Return a prepared photo, uint8 (pixels, pixels, 3), as a JPEG of `THUMBNAIL_SIDE` pixels a side."""
     file = io.BytesIO()
     as_picture(photo).resize((THUMBNAIL_SIDE,) * 2, Image.Resampling.BOX).save(file, "JPEG")
     return file.getvalue()
