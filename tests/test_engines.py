@@ -303,7 +303,7 @@ def test_openvino_takes_no_more_threads_than_it_is_allowed(monkeypatch, allowed,
 def test_an_engine_without_a_parity_check_in_the_card_is_passed_over(shipped, capsys):
     unchecked = dataclasses.replace(shipped, card=dataclasses.replace(shipped.card, parity={}))
     assert load_classifier(unchecked).engine.name in (OPENVINO_FP32, TENSORFLOW)
-    assert "no parity check of it" in capsys.readouterr().out
+    assert "no parity check for it" in capsys.readouterr().out
 
 
 def test_wrong_parameters_fail_the_golden_photos(shipped, backbone):
