@@ -438,8 +438,8 @@ def test_notebook_2_shares_its_service_and_runs_again(ngrok, monkeypatch):
     with kernel(BACKEND) as (run, value):
         assert f"Backend: {ngrok.url_of()}/#code=for-testers\n" in run()
         assert "POST /predict" in run()
-        assert value("tunnel.status.state, panel.state[0]") == "up green"
-        assert "<svg" in value("panel._repr_html_()")
+        assert value("service.tunnel.status.state, service.panel.state[0]") == "up green"
+        assert "<svg" in value("service.panel._repr_html_()")
         assert requests.get(f"{ngrok.url_of()}/model", timeout=5).status_code == 401
         assert len(ngrok.seen_tokens) == 1
         run(start="STOP = False", STOP=True)
