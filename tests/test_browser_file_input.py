@@ -216,7 +216,13 @@ def test_a_folder_without_a_file_is_told(page, backend, tmp_path):
 def test_dropped_files_are_read_though_their_entries_are_not(page, backend, tmp_path):
     """As in Safari, for what another program drags there; and what cannot be read is counted."""
     page.add_init_script("""
-      FileSystemFileEntry.prototype.file = (done, failed) => failed(new DOMException("no path", "NotFoundError"));
+      const entryOf = DataTransferItem.prototype.webkitGetAsEntry;
+      DataTransferItem.prototype.webkitGetAsEntry = function () {
+        const entry = entryOf.call(this);
+        const lost = (done, failed) => failed(new DOMException("no path", "NotFoundError"));
+        if (entry.isFile) Object.getPrototypeOf(entry).file = lost; // of those in folders, too
+        return entry;
+      };
     """)
     (tmp_path / "set").mkdir()
     for name in ("a.jpg", "set/b.jpg", "set/c.jpg"):
