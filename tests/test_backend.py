@@ -321,7 +321,7 @@ def test_requests_are_noted_where_the_notebook_says(classifier, name):
 def test_the_docs_explain_every_problem(client):
     page = client.get("/docs").text
     assert page.index("POST /predict") < page.index("GET /healthz")
-    assert "<pre>curl -F images=@rex.jpg -F images=@tom.png http://localhost/predict</pre>" in page
+    assert '<pre tabindex="0">curl -F images=@rex.jpg -F images=@tom.png http://localhost/predict</pre>' in page
     for slug in KINDS:
         assert f'id="{slug}"' in page
     assert "http://" not in page.replace("http://localhost/predict", "")

@@ -253,7 +253,7 @@ def test_all_files_are_asked_for_at_once(page, backend):
     page.on("request", lambda request: asked.add(request.url.rsplit("/", 1)[-1]))
     page.route("**/page/page.js", lambda route: held.append(route))
     page.goto(backend.url, wait_until="commit")
-    wanted = {path.name for path in (FILES / "static").glob("*.[jc]s*")} - {"live_reload.js"}
+    wanted = {path.name for path in (FILES / "static").glob("*.[jc]s*")} - {"live_reload.js", "table.js", "zip.js"}
     until(lambda: page.evaluate("document.readyState") and wanted <= asked)
     held[0].continue_()
     expect_connected(page)

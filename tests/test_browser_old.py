@@ -109,7 +109,7 @@ def test_a_zip_whose_photos_are_not_packed_needs_nothing(page, backend):
 BROKEN = {
     "does not come": ("page.js", lambda route: route.abort()),
     "is not there": ("gallery.js", lambda route: route.fulfill(status=404)),
-    "does not parse": ("zip.js", lambda route: route.fulfill(content_type="text/javascript", body="let = ?")),
+    "does not parse": ("save.js", lambda route: route.fulfill(content_type="text/javascript", body="let = ?")),
     "breaks": ("page.js", lambda route: route.fulfill(content_type="text/javascript", body="noSuchThing()")),
 }
 

@@ -249,7 +249,7 @@ def test_a_field_test_by_csv(tab, app, serve, said):
     tab.click(MORE)
     tab.choose(ARCHIVE, photo("labels.csv", f"file,label\n{rows}".encode(), "text/csv"))
     tab.expect_data(NOTICE, code="labels-read", labels=6)
-    tab.expect_data(ACCURACY, right=4, known=6, share="66.7 %")
+    tab.expect_data(ACCURACY, right=4, known=6, share="66.7%")
     pairs = list(zip(really, labels))
     tab.expect(
         [[pairs.count((row, column)) for column in ("cat", "dog")] for row in ("cat", "dog")],
