@@ -207,6 +207,7 @@ def test_axe_finds_nothing_in_any_state(page, watched, service):
     wait_until_done(page, 22)
     choose(page, photo("labels.csv", b"name,label\n0.jpg,cat\n1.jpg,dog\n2.jpg,cat\n", "text/csv"))
     expect(page.locator("#field-test")).to_be_visible()
+    expect(page.locator("#mistakes")).to_be_visible()
     if not page.locator("#misses").is_visible():
         page.click("#mistakes > summary")
     page.click("#misses summary")

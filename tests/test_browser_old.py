@@ -12,7 +12,7 @@ from browser import page as page
 from browser import service as service
 from browser import watched as watched
 from catdog.data.synthetic import draw
-from conftest import drawing, encoded
+from conftest import drawing, encoded, until
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -276,6 +276,7 @@ def test_a_phone_shares_what_is_saved(phone):
     phone.evaluate("window.refusal = 'AbortError'")  # also where the tester thinks better of it
     phone.click("#csv")
     phone.click("#json")
+    until(lambda: len(phone.evaluate("given")) == 2)
     given = phone.evaluate("given")
     assert [(name, kind) for name, kind, _ in given] == [
         ("answers.csv", "text/csv"),
