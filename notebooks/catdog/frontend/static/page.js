@@ -37,6 +37,7 @@ function start() {
   Object.assign(batch.callbacks, { changed: photoChanged, halted: showTrouble, paused: progress.setBusy, connect });
   const retry = (photo) => batch.enqueue([photo]);
   Object.assign(gallery.callbacks, { open: detail.open, remove, retry });
+  store.callbacks.written = showTools;
   fileInput.listen(byId("drop"), ["photos", "camera", "folder", "archive"].map(byId), () => note({ code: "reading", text: "Reading…" }), take);
   detail.start(setTruth);
   access.start(batch.tryAgain);

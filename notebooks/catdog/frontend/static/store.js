@@ -5,11 +5,14 @@ import { labelFromTable } from "./truth.js";
 
 const NAME = "catdog";
 const [PHOTOS, COPIES] = ["photos", "copies"]; // apart, so that an answer does not write its photo once more
-const KEPT = ["name", "path", "size", "bytes", "answer", "code", "why", "truth"];
+const KEPT = ["name", "path", "size", "bytes", "answer", "code", "why", "retryable", "truth"];
 const FEW = 5; // photos that nobody minds to choose again
 
 /** The oldest photos go first. */
 export const limits = { photos: 500, bytes: 50e6 };
+
+/** Set by the page: what is to be done once all has been stored. */
+export const callbacks = { written() {} };
 
 const stored = []; // photos, the oldest first; `id` is their key
 const added = new Set(); // photos that are to be stored
@@ -135,6 +138,7 @@ async function write() {
     await save(photo).catch(again(photo)).catch(() => (refused = true));
   }
   writing = false;
+  callbacks.written(); // `word` may be another one by now
 }
 
 /** iOS closes the database of a page in the background. */
