@@ -17,7 +17,7 @@ from catdog.errors import UserError, for_the_command_line
 from catdog.models import bundle
 from catdog.settings import as_typed, by_names_of_today, environment_first
 
-KNOBS = {
+DEFAULTS = {
     "MODEL": "", "ENGINE": AUTO, "ACCESS_CODE": "", "CORS_ORIGINS": "*", "LIMITS": "", "MAX_REPLICAS": 0,
     "MIN_REPLICAS": 1,
 }  # fmt: skip
@@ -25,12 +25,12 @@ KNOBS = {
 
 def build(settings: dict | None = None):
     """Build the application for `serve.run`. Raises UserError for invalid settings."""
-    settings = by_names_of_today(settings or {}, KNOBS)
-    unknown = set(settings) - set(KNOBS)
+    settings = by_names_of_today(settings or {}, DEFAULTS)
+    unknown = set(settings) - set(DEFAULTS)
     if unknown:
-        raise UserError("setting-unknown", f"There is no setting {unknown.pop()}: choose from {', '.join(KNOBS)}.")
-    knobs = {name: as_typed(name, settings.get(name), value) for name, value in KNOBS.items()}
-    model, engine, code, origins, limits, replicas, fewest = environment_first(**knobs)
+        raise UserError("setting-unknown", f"There is no setting {unknown.pop()}: choose from {', '.join(DEFAULTS)}.")
+    typed = {name: as_typed(name, settings.get(name), value) for name, value in DEFAULTS.items()}
+    model, engine, code, origins, limits, replicas, fewest = environment_first(**typed)
     from catdog.distributed.cluster import connect
     from catdog.distributed.serve import application
 

@@ -348,21 +348,12 @@ def test_only_rests_of_deletions_are_removed(save, places):
     assert not (home / ".deleting-2026-01-01-000001").exists()
 
 
+PATHS = os.pathsep.join(str(ROOT / name) for name in ("notebooks", "tests"))
 # Deletes the version that each line names, killed before a step; forks, so that what is killed is loaded once.
 DELETES = """
-import os, signal, sys
+import os, sys
 from catdog.models.housekeeping import delete_version
-
-def count_steps(last):
-    def hook(event, arguments):
-        if event == "open" or event.startswith(("os.", "shutil.")):
-            steps.append(event)
-            if len(steps) == last:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    steps = []
-    sys.addaudithook(hook)
-    return steps
+from standins.killed import count_steps
 
 for version, last in map(str.split, sys.stdin):
     if not os.fork():
@@ -378,7 +369,7 @@ for version, last in map(str.split, sys.stdin):
 def test_killed_at_any_step_a_version_is_whole_or_not_there_and_the_next_look_removes_the_rest(save):
     process = subprocess.Popen(
         [sys.executable, "-c", DELETES],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "notebooks")},
+        env={**os.environ, "PYTHONPATH": PATHS},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -80,8 +80,8 @@ def test_cells_are_short_and_each_follows_a_word_of_why(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_knob_stands_in_the_settings_and_is_explained(path):
-    cells, knobs = notebook_cells(path), []
+def test_every_setting_stands_in_a_form_and_is_explained(path):
+    cells, names = notebook_cells(path), []
     for place, cell in enumerate(cells):
         fields = re.findall(r"^(\w+) = .*#@param", cell.source, flags=re.M)
         if not is_form_of_settings(cell):
@@ -89,9 +89,9 @@ def test_every_knob_stands_in_the_settings_and_is_explained(path):
             continue
         (notebook,) = re.findall(r'read_settings\("([a-z-]+)", globals\(\)\)$', cell.source)
         assert all(f"`{field}`" in cells[place - 1].source for field in fields)
-        knobs += fields
+        names += fields
     assert form(path) == {name: default for name, (default, _) in SETTINGS[notebook].items()}
-    assert knobs == list(SETTINGS[notebook])
+    assert names == list(SETTINGS[notebook])
     assert len(re.findall("#@param", next(filter(is_form_of_settings, cells)).source)) <= 12
 
 

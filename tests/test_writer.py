@@ -19,6 +19,7 @@ from catdog.models.card import CARD
 from catdog.models.head import Head
 from conftest import ROOT, refused
 
+PATHS = os.pathsep.join(str(ROOT / name) for name in ("notebooks", "tests"))
 # Saves a version for each order; forks for each, so that what is killed need not be loaded again.
 SAVES = """
 import os, resource, signal, sys
@@ -27,6 +28,7 @@ from catdog.models import bundle
 from catdog.errors import UserError
 from catdog.paths import SHIPPED_MODEL
 from catdog.models.writer import publish
+from standins.killed import count_steps
 
 shipped = bundle.read(SHIPPED_MODEL)
 large = np.frombuffer(np.random.default_rng(0).bytes(6 << 20), np.uint8)  # what stands for block 5
@@ -37,18 +39,6 @@ def save():
         fine_tuned={"large": large},
     )
     print(model.folder.name, flush=True)
-
-def count_steps(last):
-    # What a process does to files, Python tells to an audit hook before it happens: it is killed before the last one.
-    def hook(event, arguments):
-        if event == "open" or event.startswith(("os.", "shutil.", "tempfile.")):
-            steps.append(event)
-            if len(steps) == last:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    steps = []
-    sys.addaudithook(hook)
-    return steps
 
 for order, number in map(str.split, sys.stdin):
     if not (child := os.fork()):
@@ -78,7 +68,7 @@ def saving(own_places):
     """
     process = subprocess.Popen(
         [sys.executable, "-c", SAVES],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "notebooks")},
+        env={**os.environ, "PYTHONPATH": PATHS},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,5 +1,6 @@
-"""Atomic writes: a file appears whole or not at all."""
+"""Files that appear whole or not at all, and JSON that may be missing or damaged."""
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +19,15 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
             os.unlink(part.name)
             raise
     os.replace(part.name, path)
+
+
+def read_json(path: Path) -> dict:
+    """Return the JSON object in a file; an empty one if the file is missing, unreadable or holds anything else."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def write_if_possible(path: Path, write: Callable[[IO[bytes]], object]) -> None:

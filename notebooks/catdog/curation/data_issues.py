@@ -4,7 +4,6 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -110,7 +109,7 @@ def _near_duplicates(photos: Sequence[Photo], features: np.ndarray) -> Iterator[
 def _looks(photos: Sequence[Photo]) -> pd.DataFrame:
     """Return CleanVision's measurements by digest. They are cached, since they take a fifth of the network's time."""
     path = paths.cache_file("looks", f"{PREPROCESSING.version} cleanvision", ".json")
-    known = _kept(path)
+    known = files.read_json(path)
     missing = [photo for photo in photos if photo.digest not in known]
     if missing:
         kept = f"Measuring image quality ({len(photos) - len(missing):,} kept)"
@@ -129,13 +128,6 @@ def _look(photo: Photo) -> dict[str, float]:
     for kind in _LOOKS:
         found |= looks[kind].calculate(image)
     return {name: round(float(value), 6) for name, value in found.items()}
-
-
-def _kept(path: Path) -> dict[str, dict]:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
 
 
 # CleanVision flags none of 100 sharp photos as blurry, and 46 of them when they are blurred over 4 of 224 pixels.

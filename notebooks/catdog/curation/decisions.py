@@ -46,7 +46,7 @@ class Decisions:
         self._name = name
         self.path = paths.notes_dir("notes", name) / "decisions.json"
         self._made: dict[str, Decision] = _read(self.path)
-        self._pictures: dict[str, str] = _read_pictures(self.path)
+        self._pictures: dict[str, str] = files.read_json(self.path.with_name(_PICTURES))
         self._seen: dict[str, Path] = {}  # paths of the photos with decisions
 
     def __str__(self) -> str:
@@ -157,7 +157,7 @@ class Decisions:
             earlier = paths.notes_dir("notes", known.name)
             made = _read(earlier / "decisions.json") if known.is_the_same(digests) else {}
             if made:
-                self._made, self._pictures = made, _read_pictures(earlier / "decisions.json")
+                self._made, self._pictures = made, files.read_json(earlier / _PICTURES)
                 self._write()
                 if (earlier / "corrections").is_dir():
                     shutil.copytree(earlier / "corrections", self.path.parent / "corrections", dirs_exist_ok=True)
@@ -202,14 +202,6 @@ def _from_json(found: object) -> Decision | None:
     if not isinstance(found, str):
         return None
     return {OUT.value: OUT, KEEP.value: KEEP}.get(found, found)
-
-
-def _read_pictures(path: Path) -> dict[str, str]:
-    """Read image digest → file digest of the photos with decisions."""
-    try:
-        return dict(json.loads(path.with_name(_PICTURES).read_text()))
-    except (OSError, ValueError, TypeError):
-        return {}
 
 
 def _read(path: Path) -> dict[str, Decision]:

@@ -75,7 +75,7 @@ class Review:
         return "\n".join(filter(None, (str(self), waiting if new else "")))
 
     def _new_since(self, words: str, suggestions: Sequence[Suggestion]) -> list[Suggestion]:
-        last = _read(self._path)
+        last = files.read_json(self._path)
         if not words.strip() or words.strip() != last.get("words") or AS_SUGGESTED not in words.casefold():
             return []
         return [one for one in suggestions if one.photo.digest not in last.get("suggested", ())]
@@ -87,11 +87,3 @@ class Review:
     @property
     def _path(self) -> Path:
         return self._decisions.path.with_name(_LAST)
-
-
-def _read(path: Path) -> dict:
-    try:
-        last = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return last if isinstance(last, dict) else {}

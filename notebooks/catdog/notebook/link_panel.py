@@ -89,16 +89,18 @@ class Panel:
         shown = f'<a href="{url}" target="_blank" rel="noopener">{url}</a>'
         shown = f'<p style="font-size:1.3em">{shown}</p>' if self._leads_somewhere else ""
         shown = f"<p><b>Send this link to your testers</b></p>{shown}{_BUTTONS}" if self._is_shared else shown
-        code = segno.make(self.shared_link, micro=False).svg_inline(scale=5, light="#fff")
-        faded = "opacity:.2" if self._tunnel.status.state != "up" else ""
-        scan = f'<div role="img" aria-label="QR code of the link" style="{faded}">{code}</div>'
-        scan = scan if self._is_shared else ""
+        scan = self._qr_code() if self._is_shared else ""
         return (
             f'<div class="catdog-panel"><div style="{_BOX}">{scan}'
             f'<div style="flex:1;min-width:18em;overflow-wrap:anywhere">'
             f'{shown}<p><span style="color:{color}" aria-hidden="true">●</span> {escape(sentence)}</p>'
             f"<p>{escape(self._request_log.summary())}</p></div></div></div>"
         )
+
+    def _qr_code(self) -> str:
+        faded = "opacity:.2" if self._tunnel.status.state != "up" else ""
+        code = segno.make(self.shared_link, micro=False).svg_inline(scale=5, light="#fff")
+        return f'<div role="img" aria-label="QR code of the link" style="{faded}">{code}</div>'
 
 
 def show_panel(tunnel, request_log, code: str = "", seconds: float = 5) -> Panel:

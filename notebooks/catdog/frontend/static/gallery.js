@@ -8,12 +8,10 @@ import * as tally from "./tally.js";
 import { unwatch, watch } from "./thumbnails.js";
 import { truth } from "./truth.js";
 
-export { confidence, photos };
-
 const CARDS_A_FRAME = 100; // more would be felt
 
-/** What is to be done when a photo is opened, removed or tried again: set by the page. And what is really in one. */
-export const callbacks = { open() {}, remove() {}, retry() {}, truth };
+/** What is to be done when a photo is opened, removed or tried again: set by the page. */
+export const callbacks = { open() {}, remove() {}, retry() {} };
 
 const byId = (id) => document.getElementById(id);
 const list = byId("results");

@@ -1,7 +1,8 @@
 // The answers as a file to keep.
 
 import { shared } from "./browsers.js";
-import { callbacks, confidence, photos } from "./gallery.js";
+import { confidence, photos } from "./photos.js";
+import { truth } from "./truth.js";
 
 export function saveJson() {
   const answers = photos.map((photo) => ({
@@ -9,7 +10,7 @@ export function saveJson() {
     state: photo.state,
     ...(photo.answer ?? {}),
     ...(photo.why ? { why: photo.why } : {}),
-    ...(callbacks.truth(photo) ? { truth: callbacks.truth(photo) } : {}),
+    ...(truth(photo) ? { truth: truth(photo) } : {}),
   }));
   save("answers.json", "application/json", JSON.stringify(answers, null, 2));
 }
@@ -22,7 +23,7 @@ export function saveCsv() {
     const { answer, path, state, why } = photo;
     const shares = classes.map((label) => answer?.probabilities[label] ?? "");
     const known = answer ? [answer.label, answer.confident !== false, confidence(photo)] : ["", "", ""];
-    return [path, ...known, ...shares, callbacks.truth(photo), answer?.model ?? "", state, why];
+    return [path, ...known, ...shares, truth(photo), answer?.model ?? "", state, why];
   });
   const lines = [head, ...rows].map((row) => row.map(asCell).join(","));
   save("answers.csv", "text/csv", `\uFEFF${lines.join("\r\n")}\r\n`); // spreadsheets know UTF-8 by that mark
