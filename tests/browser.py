@@ -156,6 +156,16 @@ def show_only(page, group):
     expect(chip).to_have_attribute("aria-pressed", "true")
 
 
+NONE = "?none"  # of the classes
+
+
+def say_it_is(page, label):
+    """Of the photo that is open: no, it is this class, or NONE."""
+    if page.get_attribute("#no", "aria-expanded") == "false":
+        page.click("#no")
+    page.click(f'#truths [data-label="{label}"]')
+
+
 def labels(page):
     """The classes that the cards answer with; of a photo that has none, the code of the reason."""
     return page.locator(".card").evaluate_all(

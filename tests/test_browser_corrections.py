@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from browser import ONCE, choose, expect_data, photo, wait_until_done
+from browser import NONE, ONCE, choose, expect_data, photo, say_it_is, wait_until_done
 from browser import browser as browser
 from browser import page as page
 from catdog.backend import hot_reload
@@ -33,23 +33,52 @@ def serve(own_places):
     stop("backend")
 
 
-def test_a_correction_is_sent_once_it_is_clear_what_it_says(page, classifier, serve):
+def other_than(page):
+    """The class that the photo which is open was not answered with."""
+    return {"cat": "dog", "dog": "cat"}[page.get_attribute("#detail", "data-label")]
+
+
+def test_a_correction_is_one_tap_and_says_before_what_is_kept(page, classifier, serve):
     _, server = serve(classifier)
     page.goto(server.url)
     choose(page, photo("a.jpg", drawing("cat", 1)), photo("b.jpg", drawing("cat", 2)))
     wait_until_done(page, 2)
     page.locator(".card .open").first.click()
-    expect(page.locator("#correction")).to_be_visible()
-    expect(page.locator("#correct")).to_be_disabled()
-    page.select_option("#truth", "dog")
-    page.click("#correct")
-    expect_data(page.locator("#correction-words"), code="sent", label="dog")
+    expect(page.locator("#correction")).to_be_hidden()
+    page.click("#no")
+    expect(page.locator("#correction-note")).to_be_visible()  # before anything is sent
+    say_it_is(page, other_than(page))
+    expect_data(page.locator("#correction-words"), code="sent", label=other_than(page))
+    sent = other_than(page)
     page.click("#next")
     expect(page.locator("#correction-words")).to_be_empty()
-    page.focus("#neither")
-    page.keyboard.press("Enter")
-    expect_data(page.locator("#correction-words"), code="sent", label="none")
-    assert [one.label for one in Feedback("pets").all()] == ["dog", None]
+    expect(page.locator("#correction")).to_be_hidden()
+    say_it_is(page, NONE)
+    expect_data(page.locator("#correction-words"), code="sent", label=NONE)
+    assert [one.label for one in Feedback("pets").all()] == [sent, None]
+
+
+@ONCE
+def test_a_yes_stays_on_the_page_unless_it_takes_back_a_no(page, classifier, serve):
+    _, server = serve(classifier)
+    page.goto(server.url)
+    choose(page, photo("a.jpg", drawing("cat", 1)))
+    wait_until_done(page, 1)
+    page.locator(".card .open").first.click()
+    page.click("#yes")
+    expect(page.locator("#yes")).to_have_attribute("aria-pressed", "true")
+    expect_data(page.locator("#marked"), right=1, wrong=0)
+    page.click("#yes")  # the same once more takes it back
+    expect(page.locator("#yes")).to_have_attribute("aria-pressed", "false")
+    expect_data(page.locator("#marked"), right=0, wrong=0)
+    assert Feedback("pets").all() == []
+    say_it_is(page, NONE)
+    expect_data(page.locator("#correction-words"), code="sent", label=NONE)
+    expect_data(page.locator("#marked"), right=0, wrong=1)
+    said = page.get_attribute("#detail", "data-label")
+    page.click("#yes")
+    expect_data(page.locator("#correction-words"), code="sent", label=said)
+    assert [one.label for one in Feedback("pets").all()] == [said]
 
 
 @ONCE
@@ -59,15 +88,15 @@ def test_the_keyboard_stays_in_the_dialog_after_a_correction(page, classifier, s
     choose(page, photo("a.jpg", drawing("cat", 1)), photo("b.jpg", drawing("cat", 2)))
     wait_until_done(page, 2)
     page.locator(".card .open").first.click()
-    page.focus("#neither")
+    page.click("#no")
+    neither = page.locator(f'#truths [data-label="{NONE}"]')
+    neither.focus()
     for _ in range(2):  # the second while the first is on its way, or again
         page.keyboard.press("Enter")
-    expect_data(page.locator("#correction-words"), code="sent", label="none")
-    expect(page.locator("#neither")).to_be_focused()
+    expect_data(page.locator("#correction-words"), code="sent", label=NONE)
+    expect(neither).to_be_focused()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#detail-name")).to_have_text("b.jpg")
-    page.focus("#correct")
-    page.keyboard.press("Enter")  # nothing is chosen, so nothing is sent
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#detail-name")).to_have_text("a.jpg")
@@ -82,20 +111,27 @@ def test_why_a_correction_was_not_taken_is_said(page, classifier, serve):
     choose(page, photo("a.jpg", drawing()))
     wait_until_done(page, 1)
     page.locator(".card .open").click()
-    page.click("#neither")
+    say_it_is(page, NONE)
     expect_data(page.locator("#correction-words"), code="corrections-full")
-    expect(page.locator("#neither")).to_be_enabled()
+    expect(page.locator(f'#truths [data-label="{NONE}"]')).to_have_attribute("aria-disabled", "false")
+    say_it_is(page, NONE)  # tries again
+    expect_data(page.locator("#correction-words"), code="corrections-full")
+    expect_data(page.locator("#detail"), truth=NONE)  # on the page, the word counts all the same
     page.complaints.clear()  # of the refusal itself
 
 
 @ONCE
-def test_nothing_is_offered_where_nothing_is_kept(page, backend):
+def test_nothing_is_sent_where_nothing_is_kept(page, backend):
     page.goto(backend.url)
     choose(page, photo("a.jpg", drawing()))
     wait_until_done(page, 1)
+    sent = []
+    page.on("request", lambda request: sent.append(request.url))
     page.locator(".card .open").click()
-    expect(page.locator("#detail-label")).not_to_be_empty()
-    expect(page.locator("#correction")).to_be_hidden()
+    say_it_is(page, NONE)
+    expect_data(page.locator("#marked"), wrong=1)
+    expect(page.locator("#correction-note")).to_be_hidden()
+    assert not [url for url in sent if not url.startswith("blob:")]
 
 
 @pytest.mark.slow
@@ -122,8 +158,7 @@ def test_from_a_wrong_answer_to_a_right_one(page, serve, tmp_path, monkeypatch):
         said = best.text_content()
         really = {"cat": "dog", "dog": "cat"}[said]
         page.locator(".card .open").click()
-        page.select_option("#truth", really)
-        page.click("#correct")
+        say_it_is(page, really)
         expect_data(page.locator("#correction-words"), code="sent", label=really)
 
         fix = "suggestions = review.suggestions"

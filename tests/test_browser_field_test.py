@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browser import ONCE, choose, expect_data, photo, show_only, wait_until_done
+from browser import ONCE, choose, expect_data, photo, say_it_is, show_only, wait_until_done
 from browser import browser as browser
 from browser import page as page
 from catdog.backend.app import create_app, set_model
@@ -58,7 +58,7 @@ def test_what_it_is_not_sure_of_is_counted_apart_in_sentence_and_table(page, ser
     wait_until_done(page, 6)
     expect_data(page.locator("#accuracy"), right=3, sure=4, unsure=2, known=6, share="75.0%")
     expect(page.locator("#accuracy")).to_contain_text(re.compile(r"3 of 4 it was sure of.*; 2 not sure\."))
-    expect(page.locator("#confusion thead th")).to_have_text(["cat", "dog", "not sure"])
+    expect(page.locator("#confusion thead th")).to_have_text(["cat", "dog", "Not sure"])
     assert cells(page) == [[2, 1, 1], [0, 1, 1]]
     expect_data(page.locator("#misses summary"), misses=1)
     show_only(page, "?wrong")
@@ -103,9 +103,9 @@ def test_corrections_beside_a_field_test_are_not_counted_in_it(page, served, tmp
     choose(page, photo("loose.png", painted(CAT), "image/png"))
     wait_until_done(page, 2)
     page.locator(".card .open", has_text="loose.png").click()
-    page.select_option("#truth", "dog")
+    say_it_is(page, "dog")
     page.click("#close")
-    expect_data(page.locator("#marked"), marked=1)
+    expect_data(page.locator("#marked"), wrong=1)
     expect_data(page.locator("#accuracy"), right=1, known=1)
 
 
@@ -116,10 +116,11 @@ def test_a_tester_may_correct_the_class_that_a_folder_gives(page, served, tmp_pa
     wait_until_done(page, 2)
     expect_data(page.locator("#accuracy"), right=1, known=2)
     page.locator(".card .open").first.click()
-    page.select_option("#truth", "dog")
+    expect(page.locator('#truths [data-label="cat"]')).to_have_attribute("aria-pressed", "true")  # as its folder says
+    page.click("#yes")
     page.click("#close")
     expect_data(page.locator("#accuracy"), right=2, known=2)
-    expect_data(page.locator("#marked"), marked=0)
+    expect_data(page.locator("#marked"), right=0, wrong=0)
 
 
 @ONCE

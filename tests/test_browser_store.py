@@ -1,7 +1,18 @@
 """What survives a reload, how it is cleared, and what happens where the browser stores nothing."""
 
 import pytest
-from browser import ONCE, choose, expect_connected, expect_data, labels, names, photo, wait_until_done
+from browser import (  # fmt: skip
+    NONE,
+    ONCE,
+    choose,
+    expect_connected,
+    expect_data,
+    labels,
+    names,
+    photo,
+    say_it_is,
+    wait_until_done,
+)
 from browser import browser as browser
 from browser import page as page
 from browser import service as service
@@ -62,7 +73,7 @@ def test_answers_survive_a_reload_in_their_order_and_are_not_asked_for_again(pag
     wait_until_done(page, 8)
     page.locator(".card .open").nth(2).click()
     truth = {"cat": "dog", "dog": "cat"}[labels(page)[2]]
-    page.select_option("#truth", truth)
+    say_it_is(page, truth)
     page.click("#close")
     wait_until_stored(page, 8)
     before, asked = (names(page), labels(page)), len(watched.requests)
@@ -286,11 +297,11 @@ def test_a_correction_that_was_sent_survives_a_reload(page, classifier, own_plac
     choose(page, photo("a.jpg", drawing()))
     wait_until_done(page, 1)
     page.locator(".card .open").click()
-    page.click("#neither")
-    expect_data(page.locator("#correction-words"), code="sent", label="none")
+    say_it_is(page, NONE)
+    expect_data(page.locator("#correction-words"), code="sent", label=NONE)
     until(lambda: "correction" in stored(page)[0])
     page.reload()
     page.locator(".card .open").click()
-    expect_data(page.locator("#correction-words"), code="sent", label="none")
+    expect_data(page.locator("#correction-words"), code="sent", label=NONE)
     assert len(Feedback("pets").all()) == 1
     server.stop()

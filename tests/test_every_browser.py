@@ -26,8 +26,8 @@ MODEL, STATUS, TROUBLE, NOTICE = "#model", "#status", "#trouble p", "#notice"
 PHOTOS, ARCHIVE, MORE = "#photos", "#archive", "#drop summary"
 CODE, GO_ON, REFUSAL = "#code", "#access button", "#refusal"
 CARD, OPEN, FILE_NAME, THUMBNAIL = ".card", ".card .open", ".card .filename", ".card img"
-DETAIL, WHY, WHY_WORDS, WHY_CLASS, HEAT = "#detail", "#why", "#why-words", "#why-class", "#detail canvas"
-TRUTH, CORRECT, CORRECTION = "#truth", "#correct", "#correction-words"
+DETAIL, WHY, WHY_WORDS, HEAT = "#detail", "#why", "#why-words", "#detail canvas"
+NO, NEITHER, CORRECTION = "#no", '#truths [data-label="?none"]', "#correction-words"
 ACCURACY, CONFUSION = "#accuracy", "#confusion tbody tr"
 
 FAILED_REQUEST = "Failed to load resource"  # in Chromium's words; the others log nothing
@@ -206,7 +206,7 @@ def test_a_lost_link_is_told_and_the_page_goes_on_when_it_is_back(tab, app, serv
     assert watched.answered == {item["name"]: 1 for item in photos}
 
 
-def test_a_heat_map_says_why_for_each_class(tab, app, serve, said):
+def test_a_heat_map_says_why(tab, app, serve, said):
     (one,) = drawings(1)
     tab.show(serve(app))
     tab.choose(PHOTOS, one)
@@ -216,9 +216,6 @@ def test_a_heat_map_says_why_for_each_class(tab, app, serve, said):
     tab.click(WHY)
     tab.expect_data(WHY_WORDS, state="shown", label=said(one)[0])
     tab.expect_visible(HEAT)
-    for label in ("cat", "dog"):
-        tab.select(WHY_CLASS, label)
-        tab.expect_data(WHY_WORDS, state="shown", label=label)
     assert tab.run(
         "css => { const heat = document.querySelector(css); "
         "return heat.getContext('2d').getImageData(0, 0, heat.width, heat.height).data.some(Boolean); }",
@@ -232,10 +229,10 @@ def test_a_correction_reaches_the_author(tab, classifier, serve, own_places):
     tab.choose(PHOTOS, *drawings(1))
     tab.expect_data(CARD, state="done")
     tab.click(OPEN)
-    tab.select(TRUTH, "dog")
-    tab.click(CORRECT)
-    tab.expect_data(CORRECTION, code="sent", label="dog")
-    assert [one.label for one in feedback.all()] == ["dog"]
+    tab.click(NO)
+    tab.click(NEITHER)
+    tab.expect_data(CORRECTION, code="sent", label="?none")
+    assert [one.label for one in feedback.all()] == [None]
 
 
 def test_a_field_test_by_csv(tab, app, serve, said):

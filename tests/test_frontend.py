@@ -13,7 +13,7 @@ import make_icons
 import numpy as np
 import pytest
 from catdog.backend.app import create_app
-from catdog.frontend.page import FILES, create_page_app
+from catdog.frontend.page import AT_FIRST, FILES, create_page_app
 from catdog.notebook import PUBLIC, page_preview
 from catdog.notebook.page_preview import backend_state
 from catdog.web import link
@@ -104,8 +104,7 @@ def test_an_address_cannot_break_out_of_the_page():
 
 
 STATIC = ROOT / "notebooks/catdog/frontend/static"
-ON_DEMAND = ("table.js", "zip.js", "touch-icon.png")
-LOADED = sorted({path.name for path in STATIC.iterdir()} - {"live_reload.js", *ON_DEMAND})
+LOADED = sorted({"page.css", "old.js", "icon.png", "icon.svg", *(f"{name}.js" for name in AT_FIRST)})
 BROWSERS_ASK = ("/favicon.ico", "/apple-touch-icon.png", "/apple-touch-icon-precomposed.png")
 
 
@@ -121,7 +120,7 @@ def files(app):
 
 def test_it_is_small_on_the_wire(files):
     assert all(file.status_code == 200 for file in files.values())
-    assert sum(len(file.data) for file in files.values()) < 50_000
+    assert sum(len(file.data) for file in files.values()) < 40_000
 
 
 @pytest.mark.parametrize("path", BROWSERS_ASK)
@@ -307,7 +306,7 @@ def test_the_notebook_shows_the_access_code_or_asks_for_it(classifier):
 @pytest.fixture
 def files_of_ours(tmp_path):
     """A copy of the page's files, to change."""
-    for room in ("static", "templates"):
+    for room in ("static", "templates", "words"):
         shutil.copytree(FILES / room, tmp_path / "files" / room)
     return tmp_path / "files"
 
@@ -324,10 +323,10 @@ def test_only_in_its_notebook_does_the_page_ask_for_changes(app):
 def test_a_change_of_any_file_is_noticed(files_of_ours):
     client = create_page_app("/", files_of_ours).test_client()
     seen = [client.get("/changes").text]
-    for number, name in enumerate(("templates/page.html", "static/page.css", "static/page.js")):
+    for number, name in enumerate(("templates/page.html", "static/page.css", "static/page.js", "words/en.json")):
         os.utime(files_of_ours / name, ns=(0, 2_000_000_000_000_000_000 + number))
         seen.append(client.get("/changes").text)
-    assert len(set(seen)) == 4
+    assert len(set(seen)) == 5
     assert client.get("/changes").text == seen[-1]
 
 

@@ -37,6 +37,7 @@ CODES = {
     "folder-unusable": "The folder cannot be used",
     "install-failed": "A package could not be installed",
     "keras-backend": "Keras was started with another backend",
+    "language-unknown": "The page does not speak this language",
     "link-leads-elsewhere": "The link leads to another service",
     "link-name-unknown": "The link's name is not known yet",
     "link-no-network": "The machine is not in a local network",

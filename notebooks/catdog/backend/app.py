@@ -62,9 +62,9 @@ def create_app(
         limits: by default, `Limits()`.
         feedback: stores testers' corrections; without it, none are accepted.
         config: `ACCESS_CODE` that clients must send (default none), `CORS_ORIGINS` whose pages may send requests
-            (default `*`, all; formerly `ORIGINS`), `MAX_BATCH` photos per batch (default 16), `READ_PHOTO`, the
-            function with which decoders read a file, as "module:function" (default `decoder.READ`); and Flask's own
-            configuration.
+            (default `*`, all; formerly `ORIGINS`), `LANGUAGE` of the page (default that of each browser), `MAX_BATCH`
+            photos per batch (default 16), `READ_PHOTO`, the function with which decoders read a file, as
+            "module:function" (default `decoder.READ`); and Flask's own configuration.
 
     `service.service_of(app)` returns the app's state.
 
@@ -80,6 +80,7 @@ def create_app(
         READ_PHOTO=READ,
         ACCESS_CODE="",
         CORS_ORIGINS=config.pop("ORIGINS", "*"),  # its name in earlier notebooks
+        LANGUAGE="",
         AUTO_404_RESPONSE=False,
         AUTO_VALIDATION_ERROR_RESPONSE=False,
         AUTO_AUTH_ERROR_RESPONSE=False,
@@ -106,7 +107,7 @@ def create_app(
         expose_headers=["Retry-After", "X-Request-ID"],
     )  # fmt: skip
     app.register_blueprint(api)
-    app.register_blueprint(page_blueprint(lambda: SAME_ORIGIN))
+    app.register_blueprint(page_blueprint(lambda: SAME_ORIGIN, language=app.config["LANGUAGE"]))
     app.register_error_handler(problems.Problem, problems.response)
     app.error_processor(_flask_error)
     app.spec_processor(complete_description)

@@ -207,7 +207,8 @@ def readyz():
 def card():
     """Show the model's card: classes, backbone, training data, metrics"""
     card = with_names_of_before(_model().classifier.bundle.card.as_json())
-    return {name: value for name, value in card.items() if name not in _OF_THE_AUTHOR}
+    public = {name: value for name, value in card.items() if name not in _OF_THE_AUTHOR}
+    return public | {"corrections": service().feedback is not None}
 
 
 @api.get("/metrics")

@@ -148,6 +148,7 @@ class Card(Schema):
     synthetic = Boolean()
     drawings = Boolean(metadata={"deprecated": True, "description": "Called `synthetic` now."})
     metrics = Dict()
+    corrections = Boolean(metadata={"description": "Whether `POST /corrections` stores corrections."})
 
 
 _RETRY_AFTER = {

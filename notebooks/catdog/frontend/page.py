@@ -19,11 +19,16 @@ from jinja2 import TemplateError
 from markupsafe import escape
 
 from ..web import link
+from .words import choose_language, direction, read_words
 
 SAME_ORIGIN = "/"
 _OWNERS_ALONE = (".googleusercontent.com", ".prod.colab.dev")  # as Colab shows what its machine serves
 FILES = Path(__file__).parent
-_APART = ("live_reload", "old", "table", "zip")  # not loaded with page.js, or only when needed
+# Loaded with page.js; the other scripts follow when they are needed, most of them with the first photo.
+AT_FIRST = (
+    "access", "batch", "browsers", "file_input", "model", "page", "photos", "resize", "say", "service", "store",
+    "thumbnails", "trouble", "truth", "words",
+)  # fmt: skip
 # Browsers ask for these whatever the page says, and again at every visit where nothing is there.
 _ICONS = {
     "/favicon.ico": "icon.png",
@@ -33,23 +38,30 @@ _ICONS = {
 _ICON_SECONDS = 30 * 24 * 3600  # that a browser keeps them
 
 
-def page_blueprint(backend_url: Callable[[], str], files: Path = FILES) -> Blueprint:
+def page_blueprint(backend_url: Callable[[], str], files: Path = FILES, language: str = "") -> Blueprint:
     """Create a blueprint with the page at `/` and its files under `/page/`.
 
     Args:
         backend_url: asked at every load. `SAME_ORIGIN` where the backend serves the page itself; empty when no
             backend is known, which the page then says.
-        files: the folder that holds templates/ and static/.
+        files: the folder that holds templates/, static/ and words/.
+        language: one of `words.languages()`; if empty, that of each browser.
     """
     page = Blueprint(
         "page", __name__, static_folder=files / "static", static_url_path="/page", template_folder=files / "templates"
     )
-    scripts = sorted(script.name for script in (files / "static").glob("*.js") if script.stem not in _APART)
+    scripts = [f"{name}.js" for name in AT_FIRST]
 
     @page.get("/")
     def show() -> Response:
         url = backend_url()
-        response = make_response(render_template("page.html", backend=url, scripts=scripts, live=_live_stamp()))
+        chosen = choose_language(request.accept_languages, language, files)
+        words = read_words(chosen, files)
+        html = render_template(
+            "page.html", backend=url, scripts=scripts, live=_live_stamp(), language=chosen, direction=direction(chosen),
+            words=words["page"], script_words=words["script"],
+        )  # fmt: skip
+        response = make_response(html)
         response.headers["Content-Security-Policy"] = _content_security_policy(url, _may_be_framed())
         response.headers["Cache-Control"] = "no-store"  # the backend's address may be another one tomorrow
         return response
@@ -66,14 +78,15 @@ def _sender(folder: Path, name: str) -> Callable[[], Response]:
     return lambda: send_from_directory(folder, name, max_age=_ICON_SECONDS)
 
 
-def create_page_app(backend_url: str = "", files: Path = FILES) -> Flask:
-    """Create the app that notebook 3 serves. Without `backend_url` it follows the backend's link file.
+def create_page_app(backend_url: str = "", files: Path = FILES, language: str = "") -> Flask:
+    """Create the app that notebook 3 serves. Without `backend_url` it follows the backend's link file; without
+    `language`, the page follows each browser's.
 
     At `/?live`, where the notebook shows it, the page loads itself again as soon as one of its files is changed.
     """
     app = Flask(__name__, static_folder=None, template_folder=None)
     app.config.update(LIVE_FILES=files, TEMPLATES_AUTO_RELOAD=True)
-    app.register_blueprint(page_blueprint(lambda: backend_url or link.published_url(), files))
+    app.register_blueprint(page_blueprint(lambda: backend_url or link.published_url(), files, language))
     app.register_error_handler(TemplateError, _broken_template)
     app.get("/healthz")(link.alive)
 
@@ -94,13 +107,13 @@ def _broken_template(error: TemplateError) -> tuple[str, int]:
     """Show the error until the file is repaired."""
     script = url_for("page.static", filename="live_reload.js", files=_live_stamp())
     live = f'<script type="module" src="{script}"></script>' if _live_stamp() else ""
-    words = f"page.html cannot be shown: {error}. Undo the last change of what stands in curly brackets there."
+    words = f"page.html cannot be shown: {error}. Undo the last change there, or in the words."
     return f"<!doctype html><title>page.html is broken</title>{live}<p>{escape(words)}", 500
 
 
 def _stamp(files: Path) -> str:
     """Return a text that differs after each change of a file."""
-    return str(max(path.stat().st_mtime_ns for room in ("static", "templates") for path in (files / room).iterdir()))
+    return str(max(path.stat().st_mtime_ns for room in ("static", "templates", "words") for path in (files / room).iterdir()))
 
 
 def _compressed(response: Response) -> Response:

@@ -2,6 +2,7 @@
 
 import { say } from "./say.js";
 import { code, codeIn, keepCode, useCode } from "./service.js";
+import { t } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -12,8 +13,8 @@ export function start(connect) {
     byId("code").focus();
     useCode(byId("code").value);
     // Something in between, or the same refusal would not be read out twice.
-    if (code) tell("asking", "Asking the service…");
-    else tell("code-characters", "A code is made of letters and digits.");
+    if (code) tell("asking", t("asking"));
+    else tell("code-characters", t("code-characters"));
     if (code) connect();
   });
   window.addEventListener("hashchange", () => {

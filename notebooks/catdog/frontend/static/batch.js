@@ -4,6 +4,7 @@ import { ask, slugOf, worthAnotherTry } from "./service.js";
 import { bytesOf } from "./browsers.js";
 import { needsPicture, small } from "./resize.js";
 import { keepPicture } from "./thumbnails.js";
+import { problem, t } from "./words.js";
 
 const WORKERS = 3; // requests at a time
 const PHOTOS_PER_REQUEST = { fewest: 4, most: 16 }; // few until answers come, and after trouble
@@ -169,15 +170,14 @@ async function packed(chunk) {
       if (needsPicture(photo, file)) form.set("thumbnails", "1");
       photos.push(photo);
     } catch (error) {
-      const gone = "The file cannot be read any more: choose it again.";
-      fail(photo, "file-unreadable", error.name === "Error" ? error.message : gone, false);
+      fail(photo, "file-unreadable", error.name === "Error" ? error.message : t("file-unreadable"), false);
     }
   }
   return { form, photos };
 }
 
 function applyResult(photo, said, { error, thumbnail, ...answer }) {
-  if (error) return fail(photo, slugOf(error), error.detail, worthAnotherTry(error.status, slugOf(error)));
+  if (error) return fail(photo, slugOf(error), problem(slugOf(error), error.detail), worthAnotherTry(error.status, slugOf(error)));
   keepPicture(photo, thumbnail);
   photo.answer = { ...answer, ...said };
   setState(photo, "done");

@@ -1,6 +1,7 @@
 // The choice of a class: a <select> of few; of many, a field that finds one by a part of its name.
 
 import { fill } from "./browsers.js";
+import { t } from "./words.js";
 
 const MOST_OPTIONS = 12; // in a <select>
 
@@ -32,6 +33,18 @@ export function picker(id, choose, none) {
   };
 }
 
+/** A field that finds a class by a part of its name. `choose(label)` is told what was found. */
+export function search(field, choose) {
+  const picked = { classes: [], value: "" };
+  listen(field, picked, "", (label) => choose((picked.value = label)));
+  return {
+    show(classes) {
+      picked.classes = classes;
+      if (document.activeElement !== field) field.value = picked.value = "";
+    },
+  };
+}
+
 function listen(field, picked, none, chosen) {
   const decide = () => {
     const label = field.value.trim() || none === undefined ? find(picked.classes, field.value) : "";
@@ -48,7 +61,7 @@ function listen(field, picked, none, chosen) {
 }
 
 function refuse(field) {
-  field.setCustomValidity(`No class, or more than one, is called “${field.value}”.`);
+  field.setCustomValidity(t("class-not-found", { name: field.value }));
   field.reportValidity();
 }
 

@@ -7,6 +7,7 @@ import { NOT_SURE, isSure, isWrong, percent, photos } from "./photos.js";
 import { say } from "./say.js";
 import * as tally from "./tally.js";
 import { model, truth } from "./truth.js";
+import { number, t } from "./words.js";
 
 const Z = 1.959963984540054; // two-sided 95% of the normal distribution
 const MOST_MISSES = 200; // a longer list is looked at in the gallery
@@ -42,29 +43,28 @@ export function show(open) {
   showMistakes(known, open);
 }
 
-/** Testers mark what is wrong: out of that alone no accuracy can be made. */
+/** Testers look at what seems wrong: out of what they mark, no accuracy can be made. */
 function sayMarked(besideFieldTest) {
-  const marked = tally.number("?marked");
-  const words = `${marked} marked wrong${besideFieldTest ? ", not counted in the field test" : ""}.`;
-  say(byId("marked"), marked ? words : "", { marked });
+  const [right, wrong] = ["?marked-right", "?marked-wrong"].map(tally.number);
+  const words = [
+    right && t("marked-right", { count: right }),
+    wrong && t("marked-wrong", { count: wrong }),
+    right + wrong && besideFieldTest && t("marked-apart"),
+  ];
+  say(byId("marked"), words.filter(Boolean).join(" "), { right, wrong });
 }
 
 function sayAccuracy(right, sure, unsure) {
   const data = { right, sure, unsure, known: sure + unsure };
-  if (!sure) return say(byId("accuracy"), `Not sure of any of ${unsure}.`, data);
-  const [share, low, high] = [right / sure, ...interval(right, sure)].map(percent);
-  const figures = `${share}; 95% interval ${low} to ${high}`;
-  const words = unsure
-    ? `Right on ${right} of ${sure} it was sure of (${figures}); ${unsure} not sure.`
-    : `${right} of ${sure} right (${figures}).`;
-  say(byId("accuracy"), words, { ...data, share, low, high });
+  if (!sure) return say(byId("accuracy"), t("sure-of-none", { count: unsure }), data);
+  const [share, low, high] = [right / sure, ...interval(right, sure)].map((value) => percent(value));
+  const key = unsure ? "accuracy-when-sure" : "accuracy";
+  say(byId("accuracy"), t(key, { right, count: sure, unsure, share, low, high }), { ...data, share, low, high });
 }
 
 function sayOutdated(count) {
   byId("outdated").hidden = count === 0;
-  const which = `the model ${model.id}, which knows ${namesInShort(model.classes)}`;
-  const photos = count === 1 ? "1 photo was" : `${count} photos were`;
-  const words = `The field test has started anew with ${which}. ${photos} answered by another version.`;
+  const words = t("field-test-anew", { count, model: model.id, names: namesInShort(model.classes) });
   say(byId("outdated").querySelector("p"), count ? words : "", { outdated: count, model: model.id });
 }
 
@@ -82,11 +82,11 @@ function showMistakes(known, open) {
 
 /** The most frequent mistakes, in words. */
 function showPairs(misses) {
-  const counts = countEach(misses.map((photo) => `${truth(photo)} taken for ${photo.answer.label}`));
+  const counts = countEach(misses.map((photo) => t("taken-for", { truth: truth(photo), answer: photo.answer.label })));
   const most = [...counts].sort(([, a], [, b]) => b - a).slice(0, MOST_PAIRS);
   fill(byId("pairs"), ...most.map(([words, count]) => {
     const item = document.createElement("li");
-    say(item, `${words}: ${count}`, { count });
+    say(item, `${words}: ${number(count)}`, { count });
     return item;
   }));
 }
@@ -96,10 +96,8 @@ function showConfusion(counted) {
   const occurring = new Set(pairs.flat());
   const classes = model.classes.filter((label) => occurring.has(label));
   const tooMany = classes.length > MOST_CLASSES;
-  const title = tooMany
-    ? `A table of the ${classes.length} classes would be too large.`
-    : "How many of each class (rows) got which answer (columns):";
-  say(byId("confusion-title"), title, { classes: classes.length });
+  const count = classes.length;
+  say(byId("confusion-title"), t(tooMany ? "confusion-too-large" : "confusion", { count }), { classes: count });
   byId("confusion").parentNode.hidden = tooMany;
   fillConfusion(tooMany ? [] : classes, tooMany ? [] : pairs);
 }
@@ -109,7 +107,7 @@ function fillConfusion(classes, pairs) {
   const columns = pairs.some(([, said]) => said === NOT_SURE) ? [...classes, NOT_SURE] : classes;
   const counts = countEach(pairs.map((pair) => JSON.stringify(pair)));
   const head = document.createElement("tr");
-  const names = columns.map((label) => (label === NOT_SURE ? "not sure" : label));
+  const names = columns.map((label) => (label === NOT_SURE ? t("not-sure") : label));
   head.append(document.createElement("td"), ...names.map((name) => headCell(name, "col")));
   fill(byId("confusion").tHead, head);
   fill(byId("confusion").tBodies[0], ...classes.map((really) => {
@@ -140,10 +138,10 @@ function showMisses(misses, open) {
   const place = byId("misses");
   place.hidden = misses.length === 0;
   const many = misses.length;
-  say(place.querySelector("summary"), many === 1 ? "1 miss" : `${many} misses`, { misses: many });
+  say(place.querySelector("summary"), t("misses", { count: many }), { misses: many });
   fill(place.querySelector("ul"), ...misses.slice(0, MOST_MISSES).map((photo) => {
     const [item, button] = [document.createElement("li"), document.createElement("button")];
-    button.textContent = `${photo.path}: really ${truth(photo)}, answered ${photo.answer.label}`;
+    button.textContent = t("miss", { name: photo.path, truth: truth(photo), answer: photo.answer.label });
     button.addEventListener("click", () => open(photo));
     item.append(button);
     return item;

@@ -1,6 +1,7 @@
 // How photos come in: chosen, from the camera, dropped (folders too), pasted, out of a zip.
 
 import { canInflate } from "./browsers.js";
+import { t } from "./words.js";
 
 const TYPES = {
   jpg: "image/jpeg", jpeg: "image/jpeg", jfif: "image/jpeg", png: "image/png", webp: "image/webp", gif: "image/gif",
@@ -8,9 +9,9 @@ const TYPES = {
 };
 const TABLES = ["csv", "tsv", "json", "jsonl", "ndjson"];
 
-const NOTHING_FOUND = { code: "nothing-found", text: "There is no photo in that." };
-const IS_LINK = { code: "is-link", text: "That is a link, not a photo: save the picture first." };
-const IS_TEXT = { code: "is-text", text: "That is text, not a photo." };
+const NOTHING_FOUND = { code: "nothing-found", text: t("nothing-found") };
+const IS_LINK = { code: "is-link", text: t("is-link") };
+const IS_TEXT = { code: "is-text", text: t("is-text") };
 
 const inOrder = new Intl.Collator(undefined, { numeric: true }).compare; // 9 before 10
 
@@ -100,9 +101,7 @@ function unreadable() {
 }
 
 function notRead(files) {
-  const several = `${files} files could not be read: choose them instead.`;
-  const text = files > 1 ? several : "One file could not be read: choose it instead.";
-  return { code: "files-unreadable", unreadable: files, text };
+  return { code: "files-unreadable", unreadable: files, text: t("files-unreadable", { count: files }) };
 }
 
 async function sorted(files) {
@@ -116,10 +115,7 @@ async function sorted(files) {
     else others += 1;
   }
   if (lost) notes.push(notRead(lost));
-  if (others) {
-    const text = others > 1 ? `${others} files were skipped because they are not photos.` : "One file was skipped because it is not a photo.";
-    notes.push({ code: "not-photos", skipped: others, text });
-  }
+  if (others) notes.push({ code: "not-photos", skipped: others, text: t("not-photos", { count: others }) });
   // Folders and zips come in any order, what somebody has chosen in theirs.
   if (photos.some(({ path }) => path.includes("/"))) photos.sort((a, b) => inOrder(a.path, b.path));
   return { photos, labels, notes };
@@ -129,7 +125,7 @@ async function fromZip(file, photos, notes) {
   try {
     const { unzip } = await import("./zip.js"); // few testers need it
     const entries = (await unzip(file)).filter(({ path }) => isPhoto(path, ""));
-    if (!entries.length) notes.push({ code: "zip-empty", text: `There is no photo in ${file.name}.` });
+    if (!entries.length) notes.push({ code: "zip-empty", text: t("zip-empty", file) });
     if (entries.some(({ deflated }) => deflated) && !canInflate()) throw cannotUnpack(file);
     for (const { path, size, open } of entries) photos.push(asPhoto(path, size, async () => typed(await open(), path)));
   } catch (error) {
@@ -138,8 +134,7 @@ async function fromZip(file, photos, notes) {
 }
 
 function cannotUnpack({ name }) {
-  const words = `This browser cannot unpack ${name}: unpack it yourself, and choose the photos in it.`;
-  return Object.assign(new Error(words), { code: "zip-browser" });
+  return Object.assign(new Error(t("zip-browser", { name })), { code: "zip-browser" });
 }
 
 function asPhoto(path, size, open) {

@@ -5,14 +5,15 @@ import { picker } from "./class_picker.js";
 import { FAILED, NOT_SURE, WRONG, answerTo, confidence, isWrong, photos } from "./photos.js";
 import { say } from "./say.js";
 import * as tally from "./tally.js";
+import { number, t } from "./words.js";
 
 const MOST_CHIPS = 8; // buttons; the other classes are in a list
 const ALL = "";
-const WORDS = new Map([[ALL, "All"], [NOT_SURE, "not sure"], [FAILED, "failed"], [WRONG, "wrong"]]);
+const WORDS = new Map([[ALL, t("all")], [NOT_SURE, t("not-sure")], [FAILED, t("without-answer")], [WRONG, t("wrong")]]);
 
 const byId = (id) => document.getElementById(id);
 const chips = new Map(); // group → button
-const others = picker("other", (label) => choose(label || ALL), "other class…");
+const others = picker("other", (label) => choose(label || ALL), t("other-class"));
 let wanted = ALL; // a class, or a key of WORDS
 let changed = () => {};
 
@@ -98,7 +99,7 @@ function chip(group, count) {
     chips.set(group, button);
   }
   const button = chips.get(group);
-  say(button, `${WORDS.get(group) ?? group} ${count}`, { group, count });
+  say(button, `${WORDS.get(group) ?? group} ${number(count)}`, { group, count });
   button.setAttribute("aria-pressed", group === wanted);
   return button;
 }
@@ -107,8 +108,7 @@ function chip(group, count) {
 export function sayNone(isEmpty) {
   byId("none").hidden = !isEmpty;
   const all = photos.length;
-  const words = all === 1 ? "The photo does not fit." : `None of ${all} photos fits.`;
-  if (isEmpty) say(byId("none").querySelector("p"), words, { all });
+  if (isEmpty) say(byId("none").querySelector("p"), t("none-fits", { count: all }), { all });
 }
 
 /** Moving an element takes the focus from it, so only where one is out of place. */

@@ -2,11 +2,11 @@
 
 import { fill } from "./browsers.js";
 import { arrange, shown, sayNone } from "./filters.js";
-import { chance, confidence, exactChance, facts, mayRetry, photos, topOf, words } from "./photos.js";
+import { chance, confidence, exactChance, facts, mayRetry, photos, topOf, truthInWords, words } from "./photos.js";
 import { say } from "./say.js";
 import * as tally from "./tally.js";
 import { unwatch, watch } from "./thumbnails.js";
-import { truth } from "./truth.js";
+import { t } from "./words.js";
 
 const CARDS_A_FRAME = 100; // more would be felt
 
@@ -102,7 +102,7 @@ function makeCard(photo) {
   part(".open").addEventListener("click", () => callbacks.open(photo));
   part(".retry").addEventListener("click", () => callbacks.retry(photo));
   part(".remove").addEventListener("click", () => callbacks.remove(photo));
-  part(".remove").setAttribute("aria-label", `Remove ${photo.name}`);
+  part(".remove").setAttribute("aria-label", t("remove", photo));
   card.photo = photo;
   watch(card);
   return card;
@@ -115,7 +115,13 @@ function showCard(photo) {
   card.querySelector(".retry").hidden = !mayRetry(photo);
   if (card.barsOf === answer) return;
   card.barsOf = answer;
-  showBars(card.querySelector(".classes"), answer ? topOf(answer) : []);
+  showBars(card.querySelector(".classes"), answer ? barsOf(answer) : []);
+}
+
+/** Of two classes, the second bar would say nothing that the first one does not. */
+function barsOf(answer) {
+  const top = topOf(answer);
+  return top.length === 2 ? top.slice(0, 1) : top;
 }
 
 /** A bar for each [class, probability]. */
@@ -142,5 +148,5 @@ function showRow(photo) {
   const cell = (name) => photo.row.querySelector(name);
   say(cell(".label"), words(photo), facts(photo));
   cell(".percent").textContent = photo.answer ? exactChance(confidence(photo)) : "";
-  cell(".truth").textContent = truth(photo);
+  cell(".truth").textContent = truthInWords(photo);
 }

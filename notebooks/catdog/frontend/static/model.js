@@ -1,35 +1,58 @@
-// What the page says of the model that answers.
+// What a tester should know about the model: its classes first, the rest for those who ask.
 
+import { fill } from "./browsers.js";
 import { percent } from "./photos.js";
 import { say } from "./say.js";
+import { language, t } from "./words.js";
 
 const MOST_NAMES = 12; // more classes are named when somebody wants to see them
 const FIRST_NAMES = 5;
-const BY = { test: "test photos right", "cross-validation": "photos right, by cross-validation" };
+const MOST_IN_TITLE = 3;
 
 const byId = (id) => document.getElementById(id);
 
 /** `card` is the service's answer to /model. */
 export function describe(card) {
   const { classes } = card;
-  const model = `${card.name}/${card.version}`;
-  say(byId("model"), `Knows ${namesInShort(classes)}. ${inWords(card)}`, { model, classes: classes.join(", ") });
-  byId("all-classes").hidden = classes.length <= MOST_NAMES;
-  byId("all-classes").querySelector("p").textContent = classes.length > MOST_NAMES ? classes.join(", ") : "";
+  document.title = document.querySelector("h1").textContent = title(classes);
+  say(byId("model"), "", { model: `${card.name}/${card.version}`, classes: classes.join(", ") });
+  showNames(classes);
+  byId("privacy").textContent = t(card.corrections ? "kept-if-corrected" : "photos-not-kept");
+  byId("synthetic").textContent = (card.synthetic ?? card.drawings) ? t("synthetic") : "";
+  byId("about").hidden = false;
+  byId("about").querySelector("p").textContent = aboutInWords(card);
+  byId("all-classes").textContent = classes.length > MOST_NAMES ? t("all-classes", { names: classes.join(", ") }) : "";
+}
+
+function title(classes) {
+  if (classes.length > MOST_IN_TITLE) return t("which-of", { count: classes.length });
+  const question = t("which", { classes: oneOf(classes) });
+  return question.replace(/\p{L}/u, (letter) => letter.toLocaleUpperCase(language));
+}
+
+/** "cat or dog". (Intl.ListFormat: Safari 14.1, Chrome 72, Firefox 78.) */
+function oneOf(names) {
+  return Intl.ListFormat ? new Intl.ListFormat(language, { type: "disjunction" }).format(names) : names.join(" / ");
+}
+
+function showNames(classes) {
+  const names = classes.length > MOST_NAMES ? classes.slice(0, FIRST_NAMES) : classes;
+  const chips = names.map((label) => Object.assign(document.createElement("span"), { className: "name", dir: "auto", textContent: label }));
+  const rest = classes.length - names.length;
+  const spaced = chips.flatMap((chip) => [" ", chip]); // read out, they are words apart
+  fill(byId("model"), t("knows"), ...spaced, ...(rest ? [" ", t("more-classes", { count: rest })] : []));
 }
 
 /** "cat, dog"; of a thousand, how many there are and the first ones. */
 export function namesInShort(classes) {
   if (classes.length <= MOST_NAMES) return classes.join(", ");
-  return `${classes.length.toLocaleString("en")} classes: ${classes.slice(0, FIRST_NAMES).join(", ")} …`;
+  return t("names-of-many", { count: classes.length, names: classes.slice(0, FIRST_NAMES).join(", ") });
 }
 
-function inWords(card) {
+function aboutInWords(card) {
   const by = card.judged_by ?? (card.metrics?.["cross-validation"] ? "cross-validation" : "test");
   const judged = card.metrics?.[by];
-  const accuracy = judged?.photos ? ` ${percent(judged.accuracy)} of ${judged.photos} ${BY[by]}.` : "";
-  const date = card.created && new Date(card.created).toLocaleDateString(undefined, { dateStyle: "medium" });
-  const isDrawn = card.synthetic ?? card.drawings;
-  const warning = isDrawn ? " Trained on drawings only: it knows nothing of real photos." : "";
-  return `Model ${card.name}${date ? ` of ${date}` : ""}, version ${card.version}.${accuracy}${warning}`;
+  const date = card.created && new Date(card.created).toLocaleDateString(language, { dateStyle: "medium" });
+  const accuracy = judged?.photos && t(`accuracy-${by}`, { count: judged.photos, accuracy: percent(judged.accuracy) });
+  return [t("model-version", card), date && t("trained-on", { date }), accuracy, t("not-sure-means")].filter(Boolean).join(" ");
 }

@@ -4,15 +4,12 @@
 (function () {
   "use strict";
   var PATIENCE = 8000; // milliseconds
-  var WORDS =
-    "This browser is too old for this page, or a part of it did not load. " +
-    "Reload, or open the link in Safari 15.4, Chrome 92 or Firefox 98, or newer.";
   var page = document.documentElement;
 
   function tell() {
     var place = document.getElementById("model");
     if (page.hasAttribute("data-started") || !place) return; // page.js sets this mark
-    place.textContent = WORDS;
+    place.textContent = page.getAttribute("data-too-old");
     place.setAttribute("data-code", "too-old");
   }
 

@@ -1,16 +1,13 @@
 // The photos on the page, and what is known of each: its state, its answer, and whether that is right.
 
 import { isHalted } from "./batch.js";
-import { truth } from "./truth.js";
+import { NONE, truth } from "./truth.js";
+import { number, t } from "./words.js";
 
 export const NOT_SURE = "?not sure"; // no class can be called so: its name would be a folder's
 export const FAILED = "?failed";
 export const WRONG = "?wrong";
 const TOP = 5; // classes of an answer that a card shows
-const WORDS = {
-  waiting: "Waiting…", unsent: "Not sent yet", code: "Waiting for the access code…", sending: "Looking…",
-  notSure: "Not sure", unfamiliar: "unlike the photos it learned from",
-};
 
 /** Each has `number`, `name`, `path`, `size`, `open`, `card`, and what `batch.enqueue` gives it. */
 export const photos = [];
@@ -24,7 +21,7 @@ export function confidence({ answer }, missing = -1) {
 /** The class, or that it is not sure; "" without an answer. */
 export function answerTo({ answer }) {
   if (!answer) return "";
-  return isSure(answer) ? answer.label : WORDS.notSure;
+  return isSure(answer) ? answer.label : t("not-sure");
 }
 
 export function isSure({ confident }) {
@@ -38,6 +35,11 @@ export function isWrong(photo) {
 
 function isOther(photo) {
   return ![photo.answer.label, ""].includes(truth(photo));
+}
+
+/** What a photo really shows, in words; "" if nobody has said. */
+export function truthInWords(photo) {
+  return truth(photo) === NONE ? t("none-of-these") : truth(photo);
 }
 
 /** [class, probability] of the most probable classes, the first first. They are looked for once an answer. */
@@ -82,27 +84,30 @@ function isHeldUp({ state }) {
 export function words(photo) {
   const { answer, state, why } = photo;
   if (state === "failed") return why;
-  if (isHeldUp(photo)) return WORDS.code;
-  if (state === "waiting" && isHalted()) return WORDS.unsent;
-  if (!answer) return WORDS[state];
-  const reason = answer.in_distribution === false ? WORDS.unfamiliar : `perhaps ${answer.label}`;
-  const really = isOther(photo) ? ` (really ${truth(photo)})` : "";
-  return answerTo(photo) + (isSure(answer) ? "" : ` – ${reason}`) + really;
+  if (isHeldUp(photo)) return t("waits-for-code");
+  if (state === "waiting" && isHalted()) return t("not-sent");
+  if (!answer) return t(state === "sending" ? "checking" : "waiting");
+  return isOther(photo) ? t("actually", { answer: guess(answer), truth: truthInWords(photo) }) : guess(answer);
+}
+
+function guess(answer) {
+  if (isSure(answer)) return answer.label;
+  return answer.in_distribution === false ? t("unfamiliar") : t("perhaps", answer);
 }
 
 /** A share that was counted: "97.0%". */
-export function percent(share) {
-  return `${(100 * share).toFixed(1)}%`;
+export function percent(share, digits = 1) {
+  return number(share, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 /** A probability in whole percents. No model is certain. */
 export function chance(probability) {
   const whole = Math.round(100 * probability);
-  if (whole >= 100) return "> 99%";
-  return whole > 0 ? `${whole}%` : "< 1%";
+  if (whole >= 100) return `> ${percent(0.99, 0)}`;
+  return whole > 0 ? percent(probability, 0) : `< ${percent(0.01, 0)}`;
 }
 
 /** A probability with one decimal, or with two where one would make it certain. */
 export function exactChance(probability) {
-  return probability < 0.9995 ? percent(probability) : `${Math.min(99.99, Math.floor(1e4 * probability) / 100)}%`;
+  return probability < 0.9995 ? percent(probability) : percent(Math.min(0.9999, Math.floor(1e4 * probability) / 1e4), 2);
 }

@@ -6,6 +6,7 @@ import { say } from "./say.js";
 import { word } from "./store.js";
 import * as tally from "./tally.js";
 import { keepAwake } from "./wake_lock.js";
+import { number, t } from "./words.js";
 
 const SPOKEN_EVERY = 15_000; // milliseconds
 const FEW = 3; // photos, of which each answer is spoken
@@ -35,9 +36,9 @@ export function show() {
   byId("progress").hidden = !working;
   byId("cancel").hidden = !working;
   byId("retry-all").hidden = working || !photos.some(mayRetry);
-  const others = [failed && `${failed} without an answer`, !working && waiting && `${waiting} not sent yet`];
-  const words = [`${done} of ${all} photos done`, ...others.filter(Boolean)].join(", ");
-  const sentence = all ? words + (working ? hurry(done + failed, all) : ".") : "";
+  byId("retry-all").textContent = t("retry", { count: photos.filter(mayRetry).length });
+  const words = inNumbers(done, failed, working ? 0 : waiting, all);
+  const sentence = working ? `${words} ${hurry(done + failed, all)}` : words;
   say(byId("status"), sentence, { done, failed, waiting, all, working, ...(working && paused()) });
   const { text = "", ...about } = word(all) ?? {};
   say(byId("kept"), text, about);
@@ -46,20 +47,28 @@ export function show() {
   if (!working) run = null;
 }
 
+function inNumbers(done, failed, waiting, all) {
+  const sentences = [t("done", { done, count: all })];
+  if (failed) sentences.push(t("failed", { count: failed }));
+  if (waiting) sentences.push(t("unsent", { count: waiting }));
+  return all ? sentences.join(" ") : "";
+}
+
 /** Why nothing is sent for so many seconds more, if so. */
 function paused() {
   return busy.message && { code: busy.code, seconds: Math.max(1, Math.round((busy.until - Date.now()) / 1000)) };
 }
 
 function hurry(settled, all) {
-  if (paused()) return `. ${busy.message} Retrying in ${paused().seconds} s.`;
+  if (paused()) return `${busy.message} ${t("trying-again", paused())}`;
   const [seconds, count] = [(Date.now() - run.began) / 1000, settled - run.done];
-  if (count < 1 || seconds < 1) return "…";
-  return `, ${(count / seconds).toFixed(1)} a second, about ${duration(((all - settled) * seconds) / count)} left…`;
+  if (count < 1 || seconds < 1) return "";
+  const rate = number(count / seconds, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  return t("pace", { rate, left: duration(((all - settled) * seconds) / count) });
 }
 
 function duration(seconds) {
-  return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;
+  return seconds < 90 ? t("seconds", { seconds: Math.ceil(seconds) }) : t("minutes", { minutes: Math.round(seconds / 60) });
 }
 
 /** Not each photo of many, or a screen reader would never come to an end. */
@@ -68,10 +77,10 @@ function speak(working, words, done) {
   if (!working && !run) return; // the end has been told
   spoken = Date.now();
   const few = photos.length <= FEW ? photos.filter(({ answer }) => answer).map(inWords) : [];
-  if (working && done === 0) say(byId("spoken"), "Sending photos.", { code: "sending" });
-  else say(byId("spoken"), [`${words}.`, ...few].join(" "), { code: working ? "progress" : "done", done });
+  if (working && done === 0) say(byId("spoken"), t("sending-photos"), { code: "sending" });
+  else say(byId("spoken"), [words, ...few].join(" "), { code: working ? "progress" : "done", done });
 }
 
 function inWords(photo) {
-  return `${photo.name}: ${answerTo(photo)}, ${chance(confidence(photo))}.`;
+  return t("spoken-answer", { name: photo.name, answer: answerTo(photo), chance: chance(confidence(photo)) });
 }

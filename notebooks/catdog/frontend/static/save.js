@@ -2,7 +2,7 @@
 
 import { shared } from "./browsers.js";
 import { confidence, photos } from "./photos.js";
-import { truth } from "./truth.js";
+import { NONE, truth } from "./truth.js";
 
 export function saveJson() {
   const answers = photos.map((photo) => ({
@@ -10,7 +10,7 @@ export function saveJson() {
     state: photo.state,
     ...(photo.answer ?? {}),
     ...(photo.why ? { why: photo.why } : {}),
-    ...(truth(photo) ? { truth: truth(photo) } : {}),
+    ...(truth(photo) ? { truth: plain(truth(photo)) } : {}),
   }));
   save("answers.json", "application/json", JSON.stringify(answers, null, 2));
 }
@@ -23,10 +23,15 @@ export function saveCsv() {
     const { answer, path, state, why } = photo;
     const shares = classes.map((label) => answer?.probabilities[label] ?? "");
     const known = answer ? [answer.label, answer.confident !== false, confidence(photo)] : ["", "", ""];
-    return [path, ...known, ...shares, truth(photo), answer?.model ?? "", state, why];
+    return [path, ...known, ...shares, plain(truth(photo)), answer?.model ?? "", state, why];
   });
   const lines = [head, ...rows].map((row) => row.map(asCell).join(","));
   save("answers.csv", "text/csv", `\uFEFF${lines.join("\r\n")}\r\n`); // spreadsheets know UTF-8 by that mark
+}
+
+/** As the service calls it. */
+function plain(label) {
+  return label === NONE ? "none of these" : label;
 }
 
 /** RFC 4180; and nothing that a spreadsheet would take for a formula, since file names come from anybody. */

@@ -1,25 +1,7 @@
 // The page's way to the service: its address, its access code, and in words what goes wrong in between.
 
-const NO_SERVICE =
-  "This page does not know its service yet. If it is yours: run the backend notebook, then load this page again. " +
-  "If you were sent the link: tell the person who sent it.";
-const LINK_IS_SILENT =
-  "The link is up, but the service behind it does not answer: its notebook may be restarting.";
+import { problem, t } from "./words.js";
 
-/** What ngrok's own answers mean to a tester. */
-export const NGROK = {
-  725: "The data that the link may carry in a month is used up. Tell the person who sent it to you.",
-  727: "The requests that the link may carry in a month are used up. Tell the person who sent it to you.",
-  734: "Too many requests came over the link within a minute.",
-  3004: LINK_IS_SILENT,
-  3200:
-    "The link to the service is offline: its notebook was stopped, or has a new link. " +
-    "Ask the person who sent you the link for the new one.",
-  6024:
-    "ngrok, which carries the link, shows a warning first. " +
-    "Open the link itself, click “Visit Site”, then try again here or go on there.",
-  8012: LINK_IS_SILENT,
-};
 const TO_BE_OPENED = 6024;
 const TOO_MANY_A_MINUTE = 734;
 
@@ -69,14 +51,14 @@ function serviceAddress() {
 
 /** The service's answer as an object; whatever goes wrong is thrown as ServiceError. `signal` cancels. */
 export async function ask(path, { signal, ...options } = {}) {
-  if (!address) throw new ServiceError("no-service", NO_SERVICE, "lost");
+  if (!address) throw new ServiceError("no-service", t("no-service"), "lost");
   const asked = code;
   let response, text;
   try {
     response = await reach(path, { ...options, signal: withDeadline(signal, SECONDS[path] ?? FEW_SECONDS) });
     text = await response.text();
   } catch {
-    if (signal?.aborted) throw new ServiceError("cancelled", "Cancelled.", "cancelled");
+    if (signal?.aborted) throw new ServiceError("cancelled", t("cancelled"), "cancelled");
     throw await whyNothingCame();
   }
   if (response.status === 401 && asked !== code) return ask(path, { signal, ...options }); // another is there by now
@@ -129,31 +111,23 @@ function ngrokCode(response, text) {
 function ngrokError(name) {
   const number = Number(name.replace(/\D/g, ""));
   const code = `ngrok-${number}`;
-  if (number === TOO_MANY_A_MINUTE) return new ServiceError(code, NGROK[number], "busy", { seconds: 60 });
-  const unknown = `The link refuses with ${name}. Tell the person who sent it to you, and try again later.`;
-  return new ServiceError(code, NGROK[number] ?? unknown, "lost", { open: number === TO_BE_OPENED ? openable() : "" });
+  const words = problem(code, t("ngrok", { name }));
+  if (number === TOO_MANY_A_MINUTE) return new ServiceError(code, words, "busy", { seconds: 60 });
+  return new ServiceError(code, words, "lost", { open: number === TO_BE_OPENED ? openable() : "" });
 }
 
 function somethingElse() {
-  return new ServiceError(
-    "something-else",
-    "Something answers at the service's address, but it is not the service. " +
-      "Open the link itself to see what: a warning to click away, or word that it is offline.",
-    "lost",
-    { open: openable() }
-  );
+  return new ServiceError("something-else", t("something-else"), "lost", { open: openable() });
 }
 
 function refused({ status, headers }, body) {
-  if (!body?.detail) {
-    const words = `The link answers with an error (${status}). If it stays, tell the person who sent it.`;
-    return new ServiceError("link-error", words, "lost");
-  }
+  if (!body?.detail) return new ServiceError("link-error", t("link-error", { status: String(status) }), "lost");
   const code = slugOf(body);
-  if (status === 401) return new ServiceError(code, body.detail, "code", { refusal: code.split("code-")[1] });
-  if (status === 429 || status === 503) return new ServiceError(code, body.detail, "busy", { seconds: retryAfter(headers) });
-  if (status === 408 || status === 504) return new ServiceError(code, body.detail, "broken-off", { status });
-  return new ServiceError(code, body.detail, "refused", { status });
+  const words = problem(code, body.detail);
+  if (status === 401) return new ServiceError(code, words, "code", { refusal: code.split("code-")[1] });
+  if (status === 429 || status === 503) return new ServiceError(code, words, "busy", { seconds: retryAfter(headers) });
+  if (status === 408 || status === 504) return new ServiceError(code, words, "broken-off", { status });
+  return new ServiceError(code, words, "refused", { status });
 }
 
 /** Whether the same photo may get an answer later: not where the photo is to blame. */
@@ -175,22 +149,17 @@ function retryAfter(headers) {
 
 /** A browser does not tell scripts why a request failed, so some more of them have to find out. */
 async function whyNothingCame() {
-  if (navigator.onLine === false) return new ServiceError("offline", "You are offline. Connect to the internet.", "lost");
+  if (navigator.onLine === false) return new ServiceError("offline", t("offline"), "lost");
   const signal = withDeadline(null, FEW_SECONDS);
   try {
     const response = await reach("healthz", { signal });
     understand("healthz", response, await response.text());
-    const words = "The connection broke off. Try again, perhaps where the reception is better.";
-    return new ServiceError("connection-broken", words, "broken-off");
+    return new ServiceError("connection-broken", t("connection-broken"), "broken-off");
   } catch (trouble) {
     if (trouble instanceof ServiceError) return trouble;
   }
   if (address.origin !== location.origin && (await answersAtAll(signal))) return somethingElse();
-  return new ServiceError(
-    "unreachable",
-    "No connection to the service. If this lasts, ask the person who sent you the link.",
-    "lost"
-  );
+  return new ServiceError("unreachable", t("unreachable"), "lost");
 }
 
 /** Also for what does not let pages of another origin read it, as ngrok's own pages do not. */

@@ -2,6 +2,7 @@
 
 import { small } from "./resize.js";
 import { labelFromTable } from "./truth.js";
+import { t } from "./words.js";
 
 const NAME = "catdog";
 const [PHOTOS, COPIES] = ["photos", "copies"]; // apart, so that an answer does not write its photo once more
@@ -19,7 +20,7 @@ const added = new Set(); // photos that are to be stored
 const changed = new Set(); // stored photos whose record is old
 let tab = ""; // the name of this tab, which a reload keeps
 let opening = null; // a promise of the database
-let writing = false;
+let writing = null; // a promise
 let refused = false;
 let dropped = 0;
 
@@ -42,11 +43,17 @@ export async function restore() {
   }
 }
 
-/** Store a photo, or what has changed about it. */
-export function keep(photo) {
+/** Store a photo, or what has changed about it. Gives a promise, until all is stored. */
+export async function keep(photo) {
   if (refused || photo.dropped) return;
   (photo.id ? changed : added).add(photo);
-  write();
+  await (writing ??= write());
+}
+
+/** Store these photos; gives whether they are. */
+export async function keepAll(photos) {
+  await Promise.all(photos.map(keep));
+  return !refused;
 }
 
 /** Remove photos from the store. */
@@ -58,11 +65,9 @@ export function forget(photos) {
 
 /** What the tester should know about what is stored, of so many photos: {code, text, …}, or null. */
 export function word(photos) {
-  const none = "This browser does not store photos and answers: a reload loses them.";
-  if (refused && photos > FEW) return { code: "not-kept", text: none };
+  if (refused && photos > FEW) return { code: "not-kept", text: t("not-kept") };
   if (!dropped || !stored.length) return null;
-  const text = `There is room for the newest ${stored.length} photos: a reload loses the older ones and their answers.`;
-  return { code: "newest-kept", photos: stored.length, text };
+  return { code: "newest-kept", photos: stored.length, text: t("newest-kept", { count: stored.length }) };
 }
 
 /** Returns whether this tab is new. */
@@ -129,15 +134,14 @@ function asRecord(photo) {
 
 /** One photo after another, answers before new photos. */
 async function write() {
-  if (writing) return;
-  writing = true;
+  await null; // or it would be over before anybody knows that it has begun
   while (!refused && (changed.size || added.size)) {
     const waiting = changed.size ? changed : added;
     const [photo] = waiting;
     waiting.delete(photo);
     await save(photo).catch(again(photo)).catch(() => (refused = true));
   }
-  writing = false;
+  writing = null;
   callbacks.written(); // `word` may be another one by now
 }
 

@@ -4,6 +4,7 @@ import * as access from "./access.js";
 import { nextTry } from "./batch.js";
 import { photos } from "./photos.js";
 import { say } from "./say.js";
+import { t } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 let ticking = null;
@@ -26,8 +27,8 @@ export function show(reason) {
 /** Apart from the alert, or a screen reader would read it out each second. */
 function countDown() {
   const unsent = photos.filter(({ state }) => state === "waiting").length;
-  const kept = { 0: "", 1: "Your photo is kept: " }[unsent] ?? `Your ${unsent} photos are kept: `;
   const seconds = Math.max(0, Math.ceil((nextTry() - Date.now()) / 1000));
-  const words = `${kept}trying again ${seconds ? `in ${seconds} s` : "now"}.`;
-  say(byId("trying"), words[0].toUpperCase() + words.slice(1), { photos: unsent, seconds });
+  const again = seconds ? t("trying-again", { seconds }) : t("trying-now");
+  const words = unsent ? `${t("photos-kept", { count: unsent })} ${again}` : again;
+  say(byId("trying"), words, { photos: unsent, seconds });
 }

@@ -1,5 +1,8 @@
 // What photos really show, as far as somebody has said: their folder, a table, or the tester.
 
+import { t } from "./words.js";
+
+export const NONE = "?none"; // what a tester calls a photo that shows none of the classes
 const MOST_NAMED = 5; // of what is told by name
 
 const fromTable = new Map(); // as `keysOf` gives it → label
@@ -24,14 +27,15 @@ export function asClass(name) {
   return byName.get(name.trim().toLowerCase()) ?? "";
 }
 
-/** The class that a photo really shows, or "" if nobody has said. The tester's word comes first. */
+/** The class that a photo really shows, NONE of them, or "" if nobody has said. The tester's word comes first. */
 export function truth(photo) {
+  if (photo.truth === NONE) return NONE;
   return photo.truth === undefined ? filedAs(photo) : asClass(photo.truth);
 }
 
 /** Whether a photo belongs to the field test: its folder or a table says its class. */
 export function isFiled(photo) {
-  return filedAs(photo) !== "" && truth(photo) !== "";
+  return filedAs(photo) !== "" && !["", NONE].includes(truth(photo));
 }
 
 /** Whether it did for some model, even if this one does not know its class. */
@@ -98,9 +102,9 @@ function some(names) {
 
 function sentences(count, name, { unknown, twice, shared }) {
   return [
-    `${count === 1 ? "1 label was" : `${count} labels were`} read from ${name}.`,
-    unknown && `Not a class of this model: ${unknown}.`,
-    twice && `There with different labels, so not counted: ${twice}.`,
-    shared && `Several photos have the same name, and each gets its label: ${shared}.`,
+    t("labels-read", { count, name }),
+    unknown && t("labels-unknown", { names: unknown }),
+    twice && t("labels-twice", { names: twice }),
+    shared && t("labels-shared", { names: shared }),
   ].filter(Boolean).join(" ");
 }

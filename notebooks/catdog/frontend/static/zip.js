@@ -2,6 +2,7 @@
 // Format: PKWARE's APPNOTE 6.3, sections 4.3.7, 4.3.12 and 4.3.16; all numbers are little-endian.
 
 import { bytesOf } from "./browsers.js";
+import { t } from "./words.js";
 
 const LARGEST = 64e6; // bytes of one file, unpacked: the service takes no larger ones
 const END = { size: 22, signature: 0x06054b50 };
@@ -36,7 +37,7 @@ async function directory(file) {
   const count = tail.getUint16(at + 10, true);
   const [size, offset] = [12, 16].map((from) => tail.getUint32(at + from, true));
   const larger = count === 0xffff || offset === 0xffffffff; // and described elsewhere, which is not read here
-  if (larger) throw Object.assign(new Error(`${file.name} is too large a zip: drop the folder itself.`), { code: "zip-too-large" });
+  if (larger) throw Object.assign(new Error(t("zip-too-large", file)), { code: "zip-too-large" });
   return { count, entries: await view(file.slice(offset, offset + size)) };
 }
 
@@ -56,7 +57,7 @@ function readEntry(entries, at) {
 }
 
 async function unpacked(file, { path, locked, method, packed, start }) {
-  if (locked || ![STORED, DEFLATED].includes(method)) throw new Error(`${path} cannot be unpacked here.`);
+  if (locked || ![STORED, DEFLATED].includes(method)) throw new Error(t("zip-entry", { path }));
   const local = await view(file.slice(start, start + LOCAL_SIZE));
   const from = start + LOCAL_SIZE + local.getUint16(26, true) + local.getUint16(28, true);
   const data = file.slice(from, from + packed);
@@ -68,5 +69,5 @@ async function view(blob) {
 }
 
 function damaged(file) {
-  return new Error(`${file.name} is not a zip that can be read: it may be damaged.`);
+  return new Error(t("zip-unreadable", file));
 }

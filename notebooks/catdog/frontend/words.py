@@ -1,0 +1,58 @@
+"""The words of the page, in one file for each language: words/<language>.json.
+
+A file has two parts: `page`, the words of page.html, and `script`, those of the scripts. There, a word that depends on a
+number has a form for each plural of the language, by their names in Unicode CLDR ("one", "few", "other").
+"""
+
+import json
+from pathlib import Path
+
+from jinja2 import TemplateError
+from werkzeug.datastructures import LanguageAccept
+
+from ..errors import UserError
+
+FILES = Path(__file__).parent
+ENGLISH = "en"
+_RIGHT_TO_LEFT = ("ar", "fa", "he", "ur")
+
+
+def languages(files: Path = FILES) -> list[str]:
+    """Return the languages for which there is a file, as tags of BCP 47."""
+    return sorted(path.stem for path in (files / "words").glob("*.json"))
+
+
+def require_language(language: str) -> None:
+    """Raise UserError unless the page has words in this language. An empty text means that of the browser."""
+    if language and language not in languages():
+        raise UserError(
+            "language-unknown",
+            f"LANGUAGE is {language!r}, but the page speaks {', '.join(languages())}. "
+            "Leave it empty to follow each tester's browser.",
+        )
+
+
+def choose_language(accepted: LanguageAccept, fixed: str = "", files: Path = FILES) -> str:
+    """Return the language that is `fixed`, else the best one that the browser accepts, else English."""
+    return fixed or accepted.best_match(languages(files), default=ENGLISH)
+
+
+def read_words(language: str, files: Path = FILES) -> dict[str, dict]:
+    """Return {"page": …, "script": …}. Words that the language lacks are English.
+
+    Raises TemplateError if a file is not valid JSON.
+    """
+    english, own = (_read(files / "words" / f"{name}.json") for name in (ENGLISH, language))
+    return {part: english[part] | own.get(part, {}) for part in english}
+
+
+def direction(language: str) -> str:
+    """Return the direction of the writing, "rtl" or "ltr"."""
+    return "rtl" if language.partition("-")[0] in _RIGHT_TO_LEFT else "ltr"
+
+
+def _read(path: Path) -> dict[str, dict]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TemplateError(f"{path.name}: {error}") from None
