@@ -174,6 +174,7 @@ def test_alive_ready_and_card(client, classifier):
     }
     assert told["thresholds"].items() >= card["thresholds"].items()
     assert (told["drawings"], told["thresholds"]["sure"]) == (card["synthetic"], card["thresholds"]["confidence"])
+    assert told["examples"] == 0
     assert not {"judged", "trained_on"} & told.keys()  # which photos there are is nobody's business
 
 
@@ -201,6 +202,7 @@ def test_without_the_access_code_nothing_of_the_model_is_told(classifier):
     client = create_app(classifier, ACCESS_CODE="for-testers").test_client()
     calls = (
         lambda **options: client.get("/model", **options),
+        lambda **options: client.get("/examples", **options),
         lambda **options: client.post("/", data=json.dumps({"image": base64.b64encode(drawing()).decode()}), **options),
         lambda **options: client.post("/predict", data=parts(("x", drawing())), **options),
     )
@@ -287,6 +289,7 @@ def test_the_description_is_made_from_the_code_and_complete(classifier):
         ("/corrections", "POST"),
         ("/", "GET"),
         ("/", "POST"),
+        ("/examples", "GET"),
         ("/healthz", "GET"),
         ("/readyz", "GET"),
         ("/model", "GET"),
@@ -320,7 +323,7 @@ def test_requests_are_noted_where_the_notebook_says(classifier, name):
 
 def test_the_docs_explain_every_problem(client):
     page = client.get("/docs").text
-    assert page.index("POST /predict") < page.index("GET /healthz")
+    assert page.index("POST /predict") < page.index("GET /examples") < page.index("GET /healthz")
     assert '<pre tabindex="0">curl -F images=@rex.jpg -F images=@tom.png http://localhost/predict</pre>' in page
     for slug in KINDS:
         assert f'id="{slug}"' in page

@@ -124,6 +124,18 @@ class Explanation(Schema):
     heat = List(List(Float()), required=True, **_old("heatmap"))
 
 
+class Example(Schema):
+    filename = String(required=True, metadata={"description": "A number; not the name of the author's file."})
+    image = String(
+        required=True,
+        metadata={"description": "The file of a JPEG in base64, upright, of at most 512 pixels on its longer side."},
+    )
+
+
+class Examples(Schema):
+    examples = List(Nested(Example), required=True, metadata={"description": "At most four, always the same."})
+
+
 class OriginalPrediction(Schema):
     prediction = Dict(keys=String(), values=Float(), required=True)
 
@@ -137,7 +149,7 @@ class Alive(State):
 
 
 class Card(Schema):
-    """The part of a model's card that every card has."""
+    """The part of a model's card that every card has, and what the service adds."""
 
     class Meta:
         unknown = INCLUDE
@@ -148,6 +160,7 @@ class Card(Schema):
     synthetic = Boolean()
     drawings = Boolean(metadata={"deprecated": True, "description": "Called `synthetic` now."})
     metrics = Dict()
+    examples = Integer(required=True, metadata={"description": "How many photos `GET /examples` shows."})
 
 
 _RETRY_AFTER = {

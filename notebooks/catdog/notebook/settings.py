@@ -46,6 +46,7 @@ SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
         "NGROK_DOMAIN": ("", ""),
         "CORS_ORIGINS": ("*", "backend.app:parse_origins"),
         "LIMITS": ("", "backend.limits:parse_limits"),
+        "EXAMPLES": ("", "backend.examples:require_examples"),
         "TEST_PHOTO": ("", "notebook.smoke_test:photo_or_drawing"),
     },
     "frontend": {
