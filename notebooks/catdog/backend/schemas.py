@@ -188,14 +188,20 @@ def refusals(*slugs: str, with_body: bool = False) -> dict[int, dict]:
 
 
 def described_calls(spec: dict) -> list[tuple[str, str, dict]]:
-    """Return (path, method, operation) of each call in the description at /openapi.json, `POST /predict` first."""
+    """Return (path, method, operation) of each call in the description at /openapi.json: `POST /predict`, the other
+    calls that take a photo, those that show one, and those about the service."""
     calls = [
         (path, method, operation)
         for path, operations in spec["paths"].items()
         for method, operation in operations.items()
         if isinstance(operation, dict)
     ]
-    return sorted(calls, key=lambda call: call[0] != "/predict")
+    return sorted(calls, key=_place_in_the_docs)
+
+
+def _place_in_the_docs(call: tuple[str, str, dict]) -> tuple[bool, bool, bool]:
+    path, method, operation = call
+    return path != "/predict", "Photos" not in operation["tags"], method != "post"
 
 
 def complete_description(spec: dict) -> dict:
