@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 from catdog.backend.app import create_app
-from catdog.backend.examples import LONGEST_SIDE, MOST, read_examples, require_examples
+from catdog.backend.examples import LONGEST_SIDE, read_examples, require_examples
 from catdog.backend.limits import Limits
 from catdog.data.images import OWN_PIXELS, PhotoRefused, as_jpeg, read_photo, read_shrunk
 from conftest import drawing, encoded, refused
@@ -126,8 +126,8 @@ def test_real_photos_are_small_files_that_the_model_sees_alike(real_photos):
 def test_of_ten_photos_the_first_four_by_name_are_taken(tmp_path, capsys):
     files = {f"photo-{number}_png": drawing("cat", number, "PNG") for number in range(9, -1, -1)}
     found = read_examples(folder_of(tmp_path / "e", **files))
-    assert found == tuple(as_jpeg(read_shrunk(drawing("cat", number, "PNG"), 512)) for number in range(MOST))
-    names = ", ".join(f"photo-{number}.png" for number in range(MOST))
+    assert found == tuple(as_jpeg(read_shrunk(drawing("cat", number, "PNG"), 512)) for number in range(4))
+    names = ", ".join(f"photo-{number}.png" for number in range(4))
     assert capsys.readouterr().out == f"Examples for testers: {names}\n"
 
 
@@ -166,9 +166,12 @@ def test_of_many_files_that_are_no_photos_only_some_are_told(tmp_path, capsys):
 
 
 def test_a_name_that_could_write_to_the_notebook_is_printed_harmlessly(tmp_path, capsys):
+    (tmp_path / "more\nwords.txt").write_bytes(b"words")
     (tmp_path / "two\nlines.jpg").write_bytes(drawing())
     read_examples(str(tmp_path))
-    assert capsys.readouterr().out == "Examples for testers: two lines.jpg\n"
+    skipped, offered = capsys.readouterr().out.splitlines()
+    assert skipped.startswith("Not an example: more words.txt: ")
+    assert offered == "Examples for testers: two lines.jpg"
 
 
 @pytest.mark.parametrize("nothing", ["", "  "])
