@@ -69,6 +69,7 @@ for name in (
     "STOP",
     "LIMITS",
     "CORRECTIONS",
+    "EXAMPLES",
     "EXPORT",
     "FEATURES",
     "RAY_ADDRESS",

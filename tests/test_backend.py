@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -174,6 +175,7 @@ def test_alive_ready_and_card(client, classifier):
     }
     assert told["thresholds"].items() >= card["thresholds"].items()
     assert (told["drawings"], told["thresholds"]["sure"]) == (card["synthetic"], card["thresholds"]["confidence"])
+    assert told["examples"] == 0
     assert not {"judged", "trained_on"} & told.keys()  # which photos there are is nobody's business
 
 
@@ -198,9 +200,10 @@ def test_what_breaks_is_a_problem_too_and_goes_to_the_log(classifier, own_cache)
 
 
 def test_without_the_access_code_nothing_of_the_model_is_told(classifier):
-    client = create_app(classifier, ACCESS_CODE="for-testers").test_client()
+    client = create_app(classifier, limits=Limits(wrong_codes=100), ACCESS_CODE="for-testers").test_client()
     calls = (
         lambda **options: client.get("/model", **options),
+        lambda **options: client.get("/examples", **options),
         lambda **options: client.post("/", data=json.dumps({"image": base64.b64encode(drawing()).decode()}), **options),
         lambda **options: client.post("/predict", data=parts(("x", drawing())), **options),
     )
@@ -287,6 +290,7 @@ def test_the_description_is_made_from_the_code_and_complete(classifier):
         ("/corrections", "POST"),
         ("/", "GET"),
         ("/", "POST"),
+        ("/examples", "GET"),
         ("/healthz", "GET"),
         ("/readyz", "GET"),
         ("/model", "GET"),
@@ -320,7 +324,10 @@ def test_requests_are_noted_where_the_notebook_says(classifier, name):
 
 def test_the_docs_explain_every_problem(client):
     page = client.get("/docs").text
-    assert page.index("POST /predict") < page.index("GET /healthz")
+    calls = re.findall("<h2 id=.*><code>(.*)</code>", page)
+    assert calls[0] == "POST /predict"
+    assert calls.index("POST /corrections") < calls.index("GET /examples") < calls.index("GET /")
+    assert calls[-4:] == ["GET /model", "GET /readyz", "GET /healthz", "GET /metrics"]
     assert '<pre tabindex="0">curl -F images=@rex.jpg -F images=@tom.png http://localhost/predict</pre>' in page
     for slug in KINDS:
         assert f'id="{slug}"' in page

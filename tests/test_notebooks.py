@@ -147,6 +147,7 @@ def test_a_setting_whose_form_has_not_run_has_its_default(own_places, monkeypatc
         ("backend", "ENGINE", "fast", "engine-unknown"), ("backend", "PORT", 70_000, "setting-port"),
         ("backend", "TUNNEL", "wire", "setting-tunnel"), ("backend", "ACCESS_CODE", "abc", "setting-access-code"),
         ("backend", "CORS_ORIGINS", "here", "setting-origins"), ("backend", "LIMITS", "photos=many", "setting-limits"),
+        ("backend", "EXAMPLES", "/nowhere", "setting-examples"),
         ("backend", "TEST_PHOTO", "/nowhere.jpg", "test-photo-unreadable"),
         ("frontend", "BACKEND_URL", "my link", "setting-backend-url"), ("frontend", "PORT", -1, "setting-port"),
     ],

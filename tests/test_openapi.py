@@ -10,6 +10,7 @@ from catdog.backend.app import create_app
 from catdog.backend.limits import Limits
 from catdog.data.feedback import Feedback
 from catdog.web.server import Server
+from conftest import drawing
 from hypothesis import settings
 
 CODE = "for-testers"
@@ -24,8 +25,9 @@ CHECKS = "all", "positive_data_acceptance,negative_data_rejection,missing_requir
 def asked(classifier, tmp_path_factory):
     """Schemathesis' report on the service."""
     app = create_app(
-        classifier, limits=Limits(wrong_codes=10**6), feedback=Feedback("fuzzed", most=10), ACCESS_CODE=CODE
-    )
+        classifier, limits=Limits(wrong_codes=10**6), feedback=Feedback("fuzzed", most=10), examples=[drawing()],
+        ACCESS_CODE=CODE,
+    )  # fmt: skip
     server = Server(app, "127.0.0.1", 0, app_refuses=True)
     command = [
         sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json",

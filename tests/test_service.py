@@ -8,6 +8,7 @@ import pytest
 import requests
 from catdog import notebook, tunnels
 from catdog.backend.request_log import RequestLog
+from catdog.data.synthetic import draw_folder
 from catdog.models.classifier import load_classifier
 from catdog.notebook import link_panel, serve_model, serve_page, service
 from catdog.web import link
@@ -85,11 +86,15 @@ def test_photos_are_tried_by_the_link_as_testers_send_them(serve, monkeypatch):
     assert asked == [(served.url, b"1", "for-testers"), ("https://cats.example", b"2", "for-testers")]
 
 
-def test_every_setting_reaches_the_service(serve):
-    served = serve(access_code="for-testers", cors_origins="https://page.example", limits="photos=1", corrections=True)
+def test_every_setting_reaches_the_service(serve, own_places):
+    served = serve(
+        access_code="for-testers", cors_origins="https://page.example", limits="photos=1", corrections=True,
+        examples=str(draw_folder(own_places / "examples", per_class=1) / "cat"),
+    )  # fmt: skip
     photos = [("images", (name, drawing())) for name in ("a", "b")]
     headers = {**link.headers("for-testers"), "Origin": "https://other.example"}
     assert requests.get(f"{served.url}/model", timeout=10).status_code == 401
+    assert requests.get(f"{served.url}/model", headers=headers, timeout=10).json()["examples"] == 1
     answer = requests.post(f"{served.url}/predict", files=photos, headers=headers, timeout=60)
     assert answer.status_code == 413
     assert answer.headers.get("Access-Control-Allow-Origin") != "*"
@@ -146,6 +151,7 @@ def test_one_whose_place_was_taken_stops_nothing_of_the_other(serve):
         ({"limits": "photos=many"}, "setting-limits"),
         ({"cors_origins": "here"}, "setting-origins"),
         ({"access_code": "abc"}, "setting-access-code"),
+        ({"examples": "/nowhere"}, "setting-examples"),
     ],
 )
 def test_a_setting_that_cannot_be_leaves_the_service_before_as_it_was(serve, settings, code):
@@ -200,6 +206,24 @@ def test_a_name_follows_its_versions_and_a_version_stays(serve, save):  # noqa: 
     assert "MODEL names this very version" in str(pinned.versions)
     with refused("version-none-waiting"):
         pinned.take_over()
+
+
+def examples_at(served):
+    return [one["image"] for one in requests.get(f"{served.url}/examples", timeout=10).json()["examples"]]
+
+
+def test_other_examples_come_with_the_cell_and_stay_with_another_version(serve, save, own_places):  # noqa: F811
+    folder = draw_folder(own_places / "examples", per_class=2)
+    first = serve(examples=str(folder / "cat"))
+    cats = examples_at(first)
+    again = serve(port=first.port, examples=str(folder / "dog"))
+    dogs = examples_at(again)
+    assert len({*cats, *dogs}) == 4
+    newer = save(1)
+    again.versions.poll()  # unless the thread that follows was first
+    assert again.versions.serving.id == newer.id
+    assert examples_at(again) == dogs
+    assert examples_at(serve(port=first.port)) == []
 
 
 def test_what_is_stopped_follows_nothing(serve):

@@ -334,7 +334,7 @@ def test_codes_are_not_guessed(classifier):
     assert client.get("/model", headers=FROM_AFAR).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/model", "/metrics", "/predict"])
+@pytest.mark.parametrize("path", ["/model", "/metrics", "/examples", "/predict"])
 def test_codes_can_be_tried_no_more_often_than_photos_sent(classifier, path):
     limits = Limits(wrong_codes=2, requests_per_minute=5)
     client = create_app(classifier, limits=limits, ACCESS_CODE="for-testers").test_client()

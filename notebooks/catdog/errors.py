@@ -90,6 +90,7 @@ CODES = {
     "service-unreachable": "The service does not answer",
     "setting-access-code": "ACCESS_CODE cannot be used",
     "setting-backend-url": "BACKEND_URL cannot be used",
+    "setting-examples": "EXAMPLES cannot be used",
     "setting-lan-address": "LAN_ADDRESS cannot be used",
     "setting-limits": "LIMITS cannot be used",
     "setting-needs-vgg16": "Only VGG16 can be pruned or unfrozen",

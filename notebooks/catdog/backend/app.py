@@ -3,6 +3,7 @@
 import gc
 import logging
 import time
+from collections.abc import Sequence
 from datetime import datetime
 
 from apiflask import APIFlask
@@ -53,6 +54,7 @@ def create_app(
     request_log: RequestLog | None = None,
     limits: Limits | None = None,
     feedback: Feedback | None = None,
+    examples: Sequence[bytes] = (),
     **config,
 ) -> APIFlask:
     """Create the service for `classifier`. Without one it is alive, but not ready until `set_model` is called.
@@ -61,6 +63,7 @@ def create_app(
         request_log: records the last requests; by default, the app has its own. (Formerly `visits`.)
         limits: by default, `Limits()`.
         feedback: stores testers' corrections; without it, none are accepted.
+        examples: photos for testers who have none at hand, each a JPEG, as `examples.read_examples` returns them.
         config: `ACCESS_CODE` that clients must send (default none), `CORS_ORIGINS` whose pages may send requests
             (default `*`, all; formerly `ORIGINS`), `LANGUAGE` of the page (default that of each browser), `MAX_BATCH`
             photos per batch (default 16), `READ_PHOTO`, the function with which decoders read a file, as
@@ -95,6 +98,7 @@ def create_app(
         Metrics(lambda: ours.waiting),
         RequestLog() if request_log is None else request_log,
         feedback,
+        tuple(examples),
     )
     log.write_to_file(app.logger)
     if classifier:

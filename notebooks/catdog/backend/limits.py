@@ -31,7 +31,8 @@ class Limits:
         max_queue: photos that wait for the network or are being decoded for it.
         max_concurrent: requests with photos that are answered at the same time.
         max_bytes_in_flight: of all requests that are arriving or being answered.
-        requests_per_minute: from one client, with photos or an access code; those from this machine are not counted.
+        requests_per_minute: from one client, with photos or an access code or for examples; those from this machine are
+            not counted.
         slow_photos: photos a minute from one client that take too long to decode.
         wrong_codes: wrong access codes a minute from one client.
         corrections: a day that one client may send; all clients together have `feedback.MOST` places.

@@ -26,6 +26,7 @@ from .schemas import (  # fmt: skip
     Alive,
     Card,
     Correction,
+    Examples,
     Explanation,
     OriginalPrediction,
     PhotosToPredict,
@@ -176,6 +177,26 @@ def predict_original():
     return {"prediction": _labelled(model, answer)["probabilities"]}
 
 
+@api.get("/examples")
+@api.auth_required(access)
+@api.output(Examples)
+@api.doc(responses=refusals(*_CODE))
+def examples():
+    """Show example photos
+
+    The author of the service may offer up to four photos to testers who have none at hand. They carry no place, no time
+    and not the names of their files. Where the author offers none, the list is empty.
+    """
+    if not current_app.config["ACCESS_CODE"]:  # where there is one, `access` has counted the request
+        service().admission.count()
+    return {
+        "examples": [
+            {"filename": f"example-{number}.jpg", "image": base64.b64encode(photo).decode()}
+            for number, photo in enumerate(service().examples, 1)
+        ]
+    }
+
+
 @api.get("/healthz")
 @api.output(Alive)
 @api.doc(tags=["Service"])
@@ -200,15 +221,15 @@ def readyz():
 @api.doc(
     tags=["Service"],
     responses={
-        200: {"description": "The card", "content": {"application/json": {"schema": Card}}},
+        200: {"description": "The card, and the number of examples", "content": {"application/json": {"schema": Card}}},
         **refusals(*_CODE, "not-ready"),
     },
 )
 def card():
-    """Show the model's card: classes, backbone, training data, metrics"""
+    """Show the model's card: classes, backbone, training data, metrics; and what the service offers beside"""
     card = with_names_of_before(_model().classifier.bundle.card.as_json())
     public = {name: value for name, value in card.items() if name not in _OF_THE_AUTHOR}
-    return public | {"corrections": service().feedback is not None}
+    return public | {"corrections": service().feedback is not None, "examples": len(service().examples)}
 
 
 @api.get("/metrics")

@@ -124,6 +124,18 @@ class Explanation(Schema):
     heat = List(List(Float()), required=True, **_old("heatmap"))
 
 
+class Example(Schema):
+    filename = String(required=True, metadata={"description": "A number; not the name of the author's file."})
+    image = String(
+        required=True,
+        metadata={"description": "The file of a JPEG in base64, upright, of at most 512 pixels on its longer side."},
+    )
+
+
+class Examples(Schema):
+    examples = List(Nested(Example), required=True, metadata={"description": "At most four, always the same."})
+
+
 class OriginalPrediction(Schema):
     prediction = Dict(keys=String(), values=Float(), required=True)
 
@@ -137,7 +149,7 @@ class Alive(State):
 
 
 class Card(Schema):
-    """The part of a model's card that every card has."""
+    """The part of a model's card that every card has, and what the service adds."""
 
     class Meta:
         unknown = INCLUDE
@@ -148,7 +160,8 @@ class Card(Schema):
     synthetic = Boolean()
     drawings = Boolean(metadata={"deprecated": True, "description": "Called `synthetic` now."})
     metrics = Dict()
-    corrections = Boolean(metadata={"description": "Whether `POST /corrections` stores corrections."})
+    corrections = Boolean(required=True, metadata={"description": "Whether `POST /corrections` stores corrections."})
+    examples = Integer(required=True, metadata={"description": "How many photos `GET /examples` shows."})
 
 
 _RETRY_AFTER = {
@@ -176,14 +189,20 @@ def refusals(*slugs: str, with_body: bool = False) -> dict[int, dict]:
 
 
 def described_calls(spec: dict) -> list[tuple[str, str, dict]]:
-    """Return (path, method, operation) of each call in the description at /openapi.json, `POST /predict` first."""
+    """Return (path, method, operation) of each call in the description at /openapi.json: `POST /predict`, the other
+    calls that take a photo, those that show one, and those about the service."""
     calls = [
         (path, method, operation)
         for path, operations in spec["paths"].items()
         for method, operation in operations.items()
         if isinstance(operation, dict)
     ]
-    return sorted(calls, key=lambda call: call[0] != "/predict")
+    return sorted(calls, key=_place_in_the_docs)
+
+
+def _place_in_the_docs(call: tuple[str, str, dict]) -> tuple[bool, bool, bool]:
+    path, method, operation = call
+    return path != "/predict", "Photos" not in operation["tags"], method != "post"
 
 
 def complete_description(spec: dict) -> dict:

@@ -59,6 +59,7 @@ class Service:
         metrics: for Prometheus.
         request_log: the last requests.
         feedback: stores corrections; None if none are accepted.
+        examples: photos for testers who have none at hand, each a JPEG.
         model: what answers; None until one is loaded.
     """
 
@@ -68,6 +69,7 @@ class Service:
     metrics: "Metrics"
     request_log: "RequestLog"
     feedback: "Feedback | None" = None
+    examples: tuple[bytes, ...] = ()
     model: "Model | None" = None
 
     @property

@@ -5,8 +5,9 @@ Whatever changes the pixels must change `Preprocessing.version` too.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
@@ -24,6 +25,7 @@ _KEPT_WHEN_REDUCING = 6  # times the pixels per side that are needed
 UNTRUSTED_PIXELS = 25_000_000
 OWN_PIXELS = 400_000_000
 THUMBNAIL_SIDE = 128
+_JPEG_QUALITY = 90
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 FORMATS_IN_WORDS = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 _OTHERS = {  # first bytes of files that users often take for photos
@@ -43,6 +45,8 @@ _DEEP_BITS = (8, 10, 12, 14, 16)
 Image.MAX_IMAGE_PIXELS = None  # `max_pixels` is checked for each photo, from its header, before decoding
 
 _SRGB = ImageCms.createProfile("sRGB")
+
+Prepared = TypeVar("Prepared")
 
 
 class PhotoRefused(UserError):
@@ -65,6 +69,13 @@ def as_thumbnail(photo: np.ndarray) -> bytes:
     """Return a prepared photo, uint8 (pixels, pixels, 3), as a JPEG of `THUMBNAIL_SIDE` pixels a side."""
     file = io.BytesIO()
     as_picture(photo).resize((THUMBNAIL_SIDE,) * 2, Image.Resampling.BOX).save(file, "JPEG")
+    return file.getvalue()
+
+
+def as_jpeg(photo: np.ndarray) -> bytes:
+    """Return a photo, uint8 (height, width, 3), as the bytes of a JPEG file without metadata."""
+    file = io.BytesIO()
+    as_picture(photo).save(file, "JPEG", quality=_JPEG_QUALITY)
     return file.getvalue()
 
 
@@ -105,12 +116,34 @@ def read_squares(
             "photo-small", f"The photo is too small: {image.width}×{image.height} pixels; it needs {min_side} per side."
         )
     _decode_reduced(image, preprocessings[0].pixels)
+    return _prepared(image, data, lambda whole: _squares(whole, preprocessings))
+
+
+def read_shrunk(source: bytes | Path, longest: int, max_pixels: int = OWN_PIXELS) -> np.ndarray:
+    """Decode a photo for people to look at: as `read_photo` does, but with its own aspect ratio.
+
+    Args:
+        longest: pixels that the longer side may have. A smaller photo keeps its size.
+
+    Returns:
+        uint8 array (height, width, 3), RGB in sRGB, upright, transparency on white.
+
+    Raises PhotoRefused as `read_photo` does.
+    """
+    data = source if isinstance(source, bytes) else _read(source)
+    image = _opened(data, max_pixels)
+    _decode_reduced(image, longest)
+    return _prepared(image, data, lambda whole: _shrunk(whole, longest))
+
+
+def _prepared(image: Image.Image, data: bytes, prepare: Callable[[Image.Image], Prepared]) -> Prepared:
+    """Return what `prepare` makes of the image, which decodes it; or of the rows that a truncated JPEG has."""
     try:
-        return _squares(image, preprocessings)
+        return prepare(image)
     except Exception as error:  # decoders raise many kinds of errors on damaged or hostile files
         share, rows = rows_there(data)
         if rows is not None:
-            return _squares(rows, preprocessings)
+            return prepare(rows)
         if share:
             raise PhotoRefused(
                 "photo-unreadable", f"The photo is incomplete: it has only {share:.0%} of its rows."
@@ -200,11 +233,26 @@ def _decode_reduced(image: Image.Image, pixels: int) -> None:
 
 
 def _squares(image: Image.Image, preprocessings: Sequence[Preprocessing]) -> list[np.ndarray]:
+    image, profile = _upright_on_white(image)
+    return [np.array(_in_srgb(_as_square(image, one), profile)) for one in preprocessings]
+
+
+def _shrunk(image: Image.Image, longest: int) -> np.ndarray:
+    image, profile = _upright_on_white(image)
+    share = longest / max(image.size)
+    if share < 1:
+        width, height = (max(1, round(share * side)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.array(_in_srgb(image, profile))
+
+
+def _upright_on_white(image: Image.Image) -> tuple[Image.Image, bytes | None]:
+    """Return (the image in RGB or CMYK, 8 bits a channel, and the ICC profile by which to convert it, if any)."""
     profile = image.info.get("icc_profile")
     image = _on_white(_eight_bit(_upright(image)))
     if image.mode not in ("RGB", "CMYK"):
-        image, profile = image.convert("RGB"), None
-    return [np.array(_in_srgb(_as_square(image, one), profile)) for one in preprocessings]
+        return image.convert("RGB"), None
+    return image, profile
 
 
 def _as_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:

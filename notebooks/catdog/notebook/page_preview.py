@@ -139,8 +139,8 @@ def show_page(port: int, code: str = "", height: int = 720) -> None:
 
 
 def open_for_editing() -> None:
-    """Open the page's HTML and CSS: on Colab in the editor beside the notebook, elsewhere as links."""
-    texts, looks = FILES / "templates" / "page.html", FILES / "static" / "page.css"
+    """Open the page's English words and its CSS: on Colab in the editor beside the notebook, elsewhere as links."""
+    texts, looks = FILES / "words" / "en.json", FILES / "static" / "page.css"
     if paths.on_colab():
         from google.colab import files
 

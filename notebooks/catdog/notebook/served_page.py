@@ -1,6 +1,7 @@
 """The page of notebook 3 as one object: served, shared, shown and stopped. It loads nothing heavy."""
 
 from ..frontend.page import create_page_app
+from ..frontend.words import require_language
 from ..tunnels import open_tunnel
 from ..web.server import Server, serve
 from .page_preview import require_backend_for, show_page, told_page
@@ -32,12 +33,17 @@ class ServedPage(Served):
         show_page(self.port, self._access_code, height)
 
 
-def serve_page(backend_url: str = "", *, port: int = 8000, access_code: str = "") -> ServedPage:
+def serve_page(backend_url: str = "", *, port: int = 8000, access_code: str = "", language: str = "") -> ServedPage:
     """Serve the page in the background. The page that this process served before is stopped first; its link stays.
 
     Args:
         backend_url: the link of the backend; if empty, each load looks up the link of notebook 2.
         port: 0 takes any free port.
         access_code: the backend's, if it has one; the page's link then carries it.
+        language: one of `frontend.words.languages()`; if empty, that of each browser.
+
+    Raises UserError for an unknown language.
     """
-    return ServedPage(serve(create_page_app(backend_url), "page", port), backend_url, access_code)
+    require_language(language)
+    app = create_page_app(backend_url, language=language)
+    return ServedPage(serve(app, "page", port), backend_url, access_code)

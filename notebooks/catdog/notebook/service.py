@@ -1,11 +1,13 @@
 """The service of notebook 2 as one object: a model that is served, shared, tried, followed and stopped."""
 
 from ..backend.app import create_app, set_model, start
+from ..backend.examples import read_examples
 from ..backend.hot_reload import ModelWatcher, stop_watching, watch
 from ..backend.limits import parse_limits
 from ..backend.request_log import REQUESTS, RequestLog
 from ..data.feedback import Feedback
 from ..engines.selection import AUTO, require_engine
+from ..frontend.words import require_language
 from ..models.bundle import Bundle
 from ..models.classifier import load_classifier
 from ..tunnels import open_tunnel
@@ -70,6 +72,8 @@ def serve_model(
     cors_origins: str = "*",
     limits: str = "",
     corrections: bool = False,
+    examples: str = "",
+    language: str = "",
 ) -> ModelService:
     """Serve `model` in the background, and return when it is ready. The service that this process had before is stopped
     first; its link stays.
@@ -83,15 +87,18 @@ def serve_model(
         cors_origins: whose pages may send requests, as for `parse_origins`.
         limits: changes to the defaults, as for `parse_limits`.
         corrections: whether testers may say what a photo really is.
+        examples: folder with photos for testers who have none at hand, as for `read_examples`.
+        language: that of the page, one of `frontend.words.languages()`; if empty, that of each browser.
 
     Raises UserError for an invalid setting, and then the previous service goes on; and if no engine can run the model,
     and then nothing is served.
     """
     require_engine(engine)
+    require_language(language)
     feedback = Feedback(model.folder.parent.name) if corrections else None
     app = create_app(
-        request_log=REQUESTS, limits=parse_limits(limits), feedback=feedback, ACCESS_CODE=access_code,
-        CORS_ORIGINS=cors_origins,
+        request_log=REQUESTS, limits=parse_limits(limits), feedback=feedback, examples=read_examples(examples),
+        ACCESS_CODE=access_code, CORS_ORIGINS=cors_origins, LANGUAGE=language,
     )  # fmt: skip
     stop_watching()  # or the previous service might load a new version meanwhile
     server = start(app, port)

@@ -46,6 +46,8 @@ SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
         "NGROK_DOMAIN": ("", ""),
         "CORS_ORIGINS": ("*", "backend.app:parse_origins"),
         "LIMITS": ("", "backend.limits:parse_limits"),
+        "EXAMPLES": ("", "backend.examples:require_examples"),
+        "LANGUAGE": ("", "frontend.words:require_language"),
         "TEST_PHOTO": ("", "notebook.smoke_test:photo_or_drawing"),
     },
     "frontend": {
@@ -55,6 +57,7 @@ SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
         "PORT": (8000, "_port"),
         "TUNNEL": ("none", "tunnels:require_provider"),
         "NGROK_DOMAIN": ("", ""),
+        "LANGUAGE": ("", "frontend.words:require_language"),
     },
 }
 _SAVE_WHEN = ("not worse", "always", "if not worse")  # the last is a former name
