@@ -8,6 +8,7 @@ from collections import Counter
 import get_browser
 import pytest
 from catdog.frontend.page import create_page_app
+from catdog.frontend.words import read_words
 from catdog.web.server import Server
 from playwright.sync_api import expect, sync_playwright
 from werkzeug import Request
@@ -142,6 +143,11 @@ def expect_connected(page):
     expect_data(page.locator("#model"), classes="cat, dog")
 
 
+def load_answers(page):
+    """Load what comes with the first photo, as a tester does who is about to choose one."""
+    page.evaluate("import('/page/answers.js').then(() => {})")
+
+
 def expect_trouble(page, code):
     """The link, or what is behind it, is in the way, and a person gets to know why."""
     expect_data(page.locator("#trouble p"), code=code)
@@ -164,6 +170,12 @@ def say_it_is(page, label):
     if page.get_attribute("#no", "aria-expanded") == "false":
         page.click("#no")
     page.click(f'#truths [data-label="{label}"]')
+
+
+def in_words(error):
+    """What the page says of a problem that the service names."""
+    problems = read_words("en")["script"]["problems"]
+    return problems.get(error["type"].partition("#")[2], error["detail"])
 
 
 def labels(page):

@@ -56,7 +56,7 @@ def test_five_hundred_photos_each_once_in_order_and_nothing_is_left_behind(page,
     sizes = [len(sent) for sent in watched.requests]
     assert sizes[:WORKERS] == [AT_FIRST] * WORKERS
     assert max(sizes) == AT_MOST
-    assert any(re.search(r", [\d.]+ a second, about \d+ s left…$", words) for words in page.evaluate("told"))
+    assert any(re.search(r" [\d.]+ a second, about \d+ s left\.$", words) for words in page.evaluate("told"))
     expect(page.locator("#progress")).to_be_hidden()
     page.locator(".card").last.scroll_into_view_if_needed()
     until(lambda: page.locator(".card img").last.evaluate("image => image.naturalWidth") == 16)
@@ -262,13 +262,14 @@ def test_while_the_link_is_lost_the_page_counts_down_to_the_next_try(page, watch
     """The page's clock is ours: it stands but here."""
     page.clock.install()
     page.goto(service.url)
-    expect_connected(page)
+    choose(page, *tiny(1))
+    wait_until_done(page, 1)
     page.clock.pause_at(page.evaluate("Date.now() + 1000"))
     service.stop()
-    choose(page, *tiny(3))
+    choose(page, *tiny(3, 1))
     expect_trouble(page, "unreachable")
     page.clock.run_for(200)  # until the next frame
-    expect(page.locator(".card .label")).to_have_text(["Not sent yet"] * 3)
+    expect(page.locator(f"{WAITING} .label")).to_have_text(["Not sent yet"] * 3)
     seen = [int(page.locator("#trying").get_attribute("data-seconds"))]
     page.clock.run_for(1_000)
     seen.append(int(page.locator("#trying").get_attribute("data-seconds")))
@@ -278,7 +279,7 @@ def test_while_the_link_is_lost_the_page_counts_down_to_the_next_try(page, watch
     again = Server(watched, "127.0.0.1", service.port)
     page.click("#again")
     page.clock.resume()
-    wait_until_done(page, 3)
+    wait_until_done(page, 4)
     page.complaints.clear()
     again.stop()
 

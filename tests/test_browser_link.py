@@ -3,7 +3,17 @@
 import threading
 
 import pytest
-from browser import PHONE, choose, expect_connected, expect_data, expect_trouble, labels, photo, wait_until_done
+from browser import (  # fmt: skip
+    PHONE,
+    choose,
+    expect_connected,
+    expect_data,
+    expect_trouble,
+    labels,
+    load_answers,
+    photo,
+    wait_until_done,
+)
 from browser import browser as browser
 from catdog.backend.app import create_app
 from catdog.frontend.page import create_page_app
@@ -138,7 +148,7 @@ def expect_refused(tab, code):
 
 def enter(tab, text):
     tab.fill("#code", text)
-    tab.click("text=Go on")
+    tab.click("#access button")
 
 
 def visit_in_a_new_tab(tab):
@@ -181,6 +191,7 @@ def test_a_tester_clicks_the_warning_away_and_the_code_is_still_there(tab, locke
 def test_a_warning_that_comes_later_is_opened_clicked_away_and_tried_again(tab, locked, serve):
     tab.goto(f"{serve(locked)}/#code={CODE}")
     expect_connected(tab)
+    load_answers(tab)
     locked.warns, locked.heeds = True, False
     one_photo(tab)
     expect_refused(tab, WARNED)
@@ -219,6 +230,7 @@ def test_a_link_that_is_offline_from_another_address(tab, link, serve, readable,
 def test_each_of_ngroks_codes_has_its_sentence(tab, link, serve, number):
     tab.goto(serve(link))
     expect_connected(tab)
+    load_answers(tab)
     link.error = number
     one_photo(tab)
     if number == 734:
@@ -285,6 +297,7 @@ def test_a_phone_without_a_network(tab, link, serve, elsewhere):
     address = serve(link)
     tab.goto(serve(create_page_app(address)) if elsewhere else address)
     expect_connected(tab)
+    load_answers(tab)
     tab.context.set_offline(True)
     one_photo(tab)
     expect_refused(tab, "offline")
@@ -381,13 +394,13 @@ def test_requests_that_are_refused_at_once_ask_once(tab, locked, serve):
     locked.gates["/model"].open()
     expect(tab.locator("#code")).to_be_focused()
     tab.fill("#code", CODE)
-    tab.focus("text=Go on")
+    tab.focus("#access button")
     locked.gates["/predict"].open()
     expect_data(tab.locator(".card"), state="waiting", code="code-missing")
     assert len(locked.asked("/model")) == len(locked.asked("/predict")) == 1
     expect(tab.locator("form:visible")).to_have_count(1)
     expect(tab.locator("#refusal")).to_be_empty()
-    expect(tab.locator("text=Go on")).to_be_focused()
+    expect(tab.locator("#access button")).to_be_focused()
     tab.keyboard.press("Enter")
     expect_answered(tab)
 
@@ -471,7 +484,7 @@ def test_trouble_while_the_code_is_checked_is_said_beside_it(tab, locked, serve)
     enter(tab, CODE)
     expect_data(tab.locator("#refusal"), code=TOO_MANY)
     locked.error = 0
-    tab.click("text=Go on")
+    tab.click("#access button")
     expect_connected(tab)
     expect(tab.locator("#again")).to_be_hidden()
 
@@ -495,7 +508,7 @@ def test_the_code_by_keyboard_alone(tab, locked, serve):
     tab.keyboard.press("Enter")  # nothing is typed yet, and the browser says so
     tab.keyboard.type("wrong-code")
     tab.keyboard.press("Tab")
-    assert tab.evaluate("document.activeElement.textContent") == "Go on"
+    assert tab.evaluate("document.activeElement.textContent") == "Continue"
     tab.keyboard.press("Enter")
     expect_data(tab.locator("#refusal"), code="code-wrong")
     expect(tab.locator("#code")).to_be_focused()

@@ -108,8 +108,8 @@ def test_a_zip_whose_photos_are_not_packed_needs_nothing(page, backend):
 
 BROKEN = {
     "does not come": ("page.js", lambda route: route.abort()),
-    "is not there": ("gallery.js", lambda route: route.fulfill(status=404)),
-    "does not parse": ("save.js", lambda route: route.fulfill(content_type="text/javascript", body="let = ?")),
+    "is not there": ("batch.js", lambda route: route.fulfill(status=404)),
+    "does not parse": ("store.js", lambda route: route.fulfill(content_type="text/javascript", body="let = ?")),
     "breaks": ("page.js", lambda route: route.fulfill(content_type="text/javascript", body="noSuchThing()")),
 }
 
@@ -263,8 +263,8 @@ def phone(browser, backend):
     tab = context.new_page()
     tab.add_init_script(SHARING)
     tab.goto(backend.url)
-    choose(tab, photo("a.jpg", drawing()))
-    wait_until_done(tab, 1)
+    choose(tab, photo("a.jpg", drawing()), photo("b.jpg", drawing()))
+    wait_until_done(tab, 2)
     tab.locator("#tools").evaluate("tools => (tools.open = true)")
     yield tab
     context.close()

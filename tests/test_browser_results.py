@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from browser import ONCE, choose, expect_data, labels, photo, say_it_is, show_only, wait_until_done
+from browser import ONCE, choose, expect_data, in_words, labels, photo, say_it_is, show_only, wait_until_done
 from browser import browser as browser
 from browser import page as page
 from browser import service as service
@@ -128,7 +128,7 @@ def test_the_same_as_a_table(full, answers):
     expect(full.locator("#table tbody tr")).to_have_count(7)
     for name, answer in answers.items():
         row = full.locator("#table tbody tr", has_text=name)
-        expect(row.locator(".label")).to_have_text(answer.get("label") or answer["error"]["detail"])
+        expect(row.locator(".label")).to_have_text(answer.get("label") or in_words(answer["error"]))
         code = "" if "label" in answer else answer["error"]["type"].removeprefix("/docs#")
         expect_data(row.locator(".label"), label=answer.get("label", ""), code=code)
         expect(row.locator(".percent")).to_have_text(with_one_decimal(sure_of(answer)) if "label" in answer else "")
@@ -156,7 +156,7 @@ def test_saved_as_csv(full, answers, classifier):
             assert float(row["confidence"]) == sure_of(answer)
             assert (row["state"], row["model"], row["why"]) == ("done", classifier.bundle.id, "")
         else:
-            assert (row["state"], row["why"]) == ("failed", answer["error"]["detail"])
+            assert (row["state"], row["why"]) == ("failed", in_words(answer["error"]))
 
 
 @ONCE
@@ -177,7 +177,7 @@ def test_saved_as_json(full, answers, classifier):
             assert item["probabilities"] == answer["probabilities"]
             assert (item["label"], item["model"]) == (answer["label"], classifier.bundle.id)
         else:
-            assert item["why"] == answer["error"]["detail"]
+            assert item["why"] == in_words(answer["error"])
 
 
 # One photo

@@ -117,7 +117,7 @@ def test_machines_that_share_only_drive(colab, ngrok, monkeypatch, tmp_path):
             assert value("backend_state(BACKEND_URL, ACCESS_CODE).model") == trained
             assert f'data-backend="{ngrok.url_of()}"' in requests.get(value("page.url"), timeout=5).text
             assert re.search(r"An iframe of port \d+, /\?live\n", said)
-            assert [Path(name).name for name in re.findall(r"Viewing (.+)", said)] == ["page.html", "page.css"]
+            assert [Path(name).name for name in re.findall(r"Viewing (.+)", said)] == ["en.json", "page.css"]
         run(start="STOP = False", STOP=True)
     with colab.machine(FRONTEND) as (run, value):
         assert "0 minutes ago" in run()

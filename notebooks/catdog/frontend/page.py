@@ -113,7 +113,8 @@ def _broken_template(error: TemplateError) -> tuple[str, int]:
 
 def _stamp(files: Path) -> str:
     """Return a text that differs after each change of a file."""
-    return str(max(path.stat().st_mtime_ns for room in ("static", "templates", "words") for path in (files / room).iterdir()))
+    shown = (path for room in ("static", "templates", "words") for path in (files / room).iterdir())
+    return str(max(path.stat().st_mtime_ns for path in shown))
 
 
 def _compressed(response: Response) -> Response:

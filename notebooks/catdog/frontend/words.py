@@ -1,7 +1,7 @@
 """The words of the page, in one file for each language: words/<language>.json.
 
-A file has two parts: `page`, the words of page.html, and `script`, those of the scripts. There, a word that depends on a
-number has a form for each plural of the language, by their names in Unicode CLDR ("one", "few", "other").
+A file has two parts: `page`, the words of page.html, and `script`, those of the scripts. There, words that depend on a
+number have a form for each plural of the language, by their names in Unicode CLDR ("one", "few", "other").
 """
 
 import json

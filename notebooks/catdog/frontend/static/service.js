@@ -6,7 +6,9 @@ const TO_BE_OPENED = 6024;
 const TOO_MANY_A_MINUTE = 734;
 
 /** By which member an answer is known to be the service's. */
-const MEMBER = { model: "classes", predict: "predictions", explain: "heatmap", corrections: "label", healthz: "instance" };
+const MEMBER = {
+  model: "classes", predict: "predictions", explain: "heatmap", corrections: "label", examples: "examples", healthz: "instance",
+};
 /** Members as a service of the version before calls them. */
 const BEFORE = { confident: "sure", in_distribution: "familiar", heatmap: "heat", label: "kept" };
 const SECONDS = { predict: 300, explain: 60, corrections: 60 }; // originals take long where the reception is bad
