@@ -358,6 +358,6 @@ def test_the_notebook_shows_the_live_page_and_opens_its_files(capsys, monkeypatc
     monkeypatch.chdir(ROOT / "notebooks")
     page_preview.open_for_editing()
     assert [file.path for file in shown] == [
-        "catdog/frontend/templates/page.html",
+        "catdog/frontend/words/en.json",
         "catdog/frontend/static/page.css",
     ]
