@@ -33,8 +33,21 @@ def require_language(language: str) -> None:
 
 
 def choose_language(accepted: LanguageAccept, fixed: str = "", files: Path = FILES) -> str:
-    """Return the language that is `fixed`, else the best one that the browser accepts, else English."""
-    return fixed or accepted.best_match(languages(files), default=ENGLISH)
+    """Return the language that is `fixed`, else the first that the browser prefers and the page speaks, else English.
+
+    This is the lookup of RFC 4647, section 3.4: who reads the German of Austria reads German. Werkzeug's `best_match`
+    gives them English where that is their second choice.
+    """
+    known = languages(files)
+    preferred = (tag for tag, quality in accepted if quality > 0)
+    found = (name for tag in preferred for name in _from_special_to_general(tag) if name in known)
+    return fixed or next(found, ENGLISH)
+
+
+def _from_special_to_general(tag: str) -> list[str]:
+    """Return ["zh-Hant-TW", "zh-Hant", "zh"] for the first of them."""
+    parts = tag.split("-")
+    return ["-".join(parts[:length]) for length in range(len(parts), 0, -1)]
 
 
 def read_words(language: str, files: Path = FILES) -> dict[str, dict]:
