@@ -159,7 +159,8 @@ def test_a_field_test_belongs_to_one_model(page, served, tmp_path):
     page.click("#ask-again")
     expect(page.locator("#outdated")).to_be_hidden()
     wait_until_done(page, 5)
-    expect_data(page.locator("#accuracy"), right=0, known=2)  # it has no class for dogs
+    expect_data(page.locator("#accuracy"), right=0, known=2)
+    expect_data(page.locator("#class-gone"), gone=2)  # it has no class for dogs
     assert cells(page) == [[0, 0], [2, 0]]
     assert sum(map(sum, cells(page))) == 2
 

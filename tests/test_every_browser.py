@@ -206,6 +206,19 @@ def test_a_lost_link_is_told_and_the_page_goes_on_when_it_is_back(tab, app, serv
     assert watched.answered == {item["name"]: 1 for item in photos}
 
 
+def test_where_a_script_does_not_come_the_page_says_so(tab, app, serve):
+    def without_page_js(environ, start_response):
+        if environ["PATH_INFO"] != "/page/page.js":
+            return app(environ, start_response)
+        start_response("404 Not Found", [("Content-Type", "text/javascript")])
+        return [b""]
+
+    tab.show(serve(without_page_js))
+    tab.expect_data(MODEL, code="too-old")
+    assert "Safari 15.4" in tab.texts(MODEL)[0]
+    tab.forgive(FAILED_REQUEST)
+
+
 def test_a_heat_map_says_why(tab, app, serve, said):
     (one,) = drawings(1)
     tab.show(serve(app))

@@ -35,10 +35,12 @@ export function show(open) {
   const [right, missed, unsure] = ["right", "missed", "open"].map((kind) => tally.number(`?test-${kind}`));
   const known = right + missed + unsure;
   const others = tally.number("?outdated");
-  byId("field-test").hidden = known + others === 0;
+  const gone = tally.number("?class-gone");
+  byId("field-test").hidden = known + others + gone === 0;
   sayMarked(known > 0);
   if (known) sayAccuracy(right, right + missed, unsure);
   else say(byId("accuracy"), "");
+  say(byId("class-gone"), gone ? t("class-gone", { count: gone }) : "", { gone });
   sayOutdated(others);
   showMistakes(known, open);
 }

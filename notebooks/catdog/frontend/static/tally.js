@@ -64,6 +64,7 @@ function kindsOf(photo) {
   kinds.push(isSure(answer) ? answer.label : NOT_SURE);
   if (isWrong(photo)) kinds.push(WRONG);
   if (isCounted(photo)) kinds.push(fieldTestKind(photo));
+  else if (answer.model === model.id && wasFiled(photo)) kinds.push("?class-gone");
   else if (isWrong(photo) && !isFiled(photo)) kinds.push("?marked-wrong");
   else if (truth(photo) === answer.label && !isFiled(photo)) kinds.push("?marked-right");
   if (isOutdated(photo)) kinds.push("?outdated");
