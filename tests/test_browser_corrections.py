@@ -67,6 +67,7 @@ def test_a_yes_stays_on_the_page_unless_it_takes_back_a_no(page, classifier, ser
     page.locator(".card .open").first.click()
     page.click("#yes")
     expect(page.locator("#yes")).to_have_attribute("aria-pressed", "true")
+    expect_data(page.locator("#correction-words"), code="noted")
     expect_data(page.locator("#marked"), right=1, wrong=0)
     page.click("#yes")  # the same once more takes it back
     expect(page.locator("#yes")).to_have_attribute("aria-pressed", "false")
@@ -105,6 +106,24 @@ def test_the_keyboard_stays_in_the_dialog_after_a_correction(page, classifier, s
 
 
 @ONCE
+def test_a_mistake_that_a_folder_tells_can_be_sent_to_the_author(page, classifier, serve, tmp_path):
+    _, server = serve(classifier)
+    data = drawing("cat", 1)
+    page.goto(server.url)
+    choose(page, photo("a.jpg", data))
+    wait_until_done(page, 1)
+    page.locator(".card .open").click()
+    other = other_than(page)
+    page.click("#close")
+    page.set_input_files("#archive", photo("labels.csv", f"name,label\na.jpg,{other}".encode(), "text/csv"))
+    expect_data(page.locator("#accuracy"), right=0, known=1)
+    page.locator(".card .open").click()
+    page.click(f'#truths [data-label="{other}"][aria-pressed="true"]')
+    expect_data(page.locator("#correction-words"), code="sent", label=other)
+    assert [one.label for one in Feedback("pets").all()] == [other]
+
+
+@ONCE
 def test_why_a_correction_was_not_taken_is_said(page, classifier, serve):
     _, server = serve(classifier, most=0)
     page.goto(server.url)
@@ -113,7 +132,6 @@ def test_why_a_correction_was_not_taken_is_said(page, classifier, serve):
     page.locator(".card .open").click()
     say_it_is(page, NONE)
     expect_data(page.locator("#correction-words"), code="corrections-full")
-    expect(page.locator(f'#truths [data-label="{NONE}"]')).to_have_attribute("aria-disabled", "false")
     say_it_is(page, NONE)  # tries again
     expect_data(page.locator("#correction-words"), code="corrections-full")
     expect_data(page.locator("#detail"), truth=NONE)  # on the page, the word counts all the same

@@ -97,15 +97,14 @@ def test_where_nothing_fits_the_page_says_so(few):
     expect(few.locator('#totals [data-group=""]')).to_be_focused()
 
 
-@ONCE
-def test_files_are_saved_by_two_buttons_that_stay_together(few):
-    few.set_viewport_size(DESK)
-    csv, json = (few.locator(name).bounding_box() for name in ("#csv", "#json"))
-    confidence = few.locator("#confidence").bounding_box()
-    assert csv["y"] == json["y"]
-    assert abs(csv["y"] + csv["height"] / 2 - confidence["y"] - confidence["height"] / 2) < 2  # all in one line
-    few.set_viewport_size(PHONE)
-    assert few.locator("#csv").bounding_box()["y"] == few.locator("#json").bounding_box()["y"]
+def test_the_answers_are_saved_without_looking_for_it(few):
+    few.locator("#tools").evaluate("tools => (tools.open = false)")
+    csv, clear = (few.locator(name).bounding_box() for name in ("#csv", "#clear"))
+    assert csv["y"] == clear["y"]
+    with few.expect_download() as download:
+        few.click("#csv")
+    assert download.value.suggested_filename == "answers.csv"
+    expect_data(few.locator("#notice"), code="saved", file="answers.csv")
 
 
 # Numbers

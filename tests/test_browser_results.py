@@ -238,7 +238,7 @@ def test_a_failed_photo_is_tried_again_where_it_is_open(page, watched, service):
     page.locator(".card .open").click()
     expect(page.locator("#answered")).to_be_hidden()
     expect(page.locator("#detail .picture img")).to_be_hidden()
-    expect(page.locator("#no-picture")).to_be_visible()
+    expect(page.locator("#no-picture")).to_be_hidden()  # the reason is told already
     with page.expect_response("**/predict"):
         page.click("#detail-retry")
     expect_data(page.locator("#detail"), state="failed", code="photo-format")
@@ -309,7 +309,7 @@ def test_why_lays_a_heat_map_over_the_photo(page, backend, client):
     assert len(asked) == 1
     page.click("#next")  # another photo has not been asked about
     expect(canvas).to_be_hidden()
-    expect(page.locator("#why[aria-pressed=false]")).to_be_visible()
+    expect(page.locator("#why[data-shown=false]")).to_be_visible()
 
 
 @ONCE
@@ -374,7 +374,7 @@ def test_why_not_is_told_where_the_service_is_gone(page, app):
     page.locator(".card .open").click()
     page.click("#why")
     expect_data(page.locator("#why-words"), state="failed", code="unreachable")
-    expect(page.locator("#why[aria-pressed=false]")).to_be_visible()
+    expect(page.locator("#why[data-shown=false]")).to_be_visible()
     page.complaints.clear()
 
 

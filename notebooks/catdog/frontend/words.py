@@ -5,6 +5,7 @@ number have a form for each plural of the language, by their names in Unicode CL
 """
 
 import json
+import re
 from pathlib import Path
 
 from jinja2 import TemplateError
@@ -14,12 +15,14 @@ from ..errors import UserError
 
 FILES = Path(__file__).parent
 ENGLISH = "en"
+_PARTS = ("page", "script")
+_TAG = re.compile("[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # of BCP 47, as far as browsers take it
 _RIGHT_TO_LEFT = ("ar", "fa", "he", "ur")
 
 
 def languages(files: Path = FILES) -> list[str]:
     """Return the languages for which there is a file, as tags of BCP 47."""
-    return sorted(path.stem for path in (files / "words").glob("*.json"))
+    return sorted(path.stem for path in (files / "words").glob("*.json") if _TAG.fullmatch(path.stem))
 
 
 def require_language(language: str) -> None:
@@ -53,10 +56,10 @@ def _from_special_to_general(tag: str) -> list[str]:
 def read_words(language: str, files: Path = FILES) -> dict[str, dict]:
     """Return {"page": …, "script": …}. Words that the language lacks are English.
 
-    Raises TemplateError if a file is not valid JSON.
+    Raises TemplateError if a file cannot be read as words.
     """
     english, own = (_read(files / "words" / f"{name}.json") for name in (ENGLISH, language))
-    return {part: english[part] | own.get(part, {}) for part in english}
+    return {part: english.get(part, {}) | own.get(part, {}) for part in _PARTS}
 
 
 def direction(language: str) -> str:
@@ -66,6 +69,9 @@ def direction(language: str) -> str:
 
 def _read(path: Path) -> dict[str, dict]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        words = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise TemplateError(f"{path.name}: {error}") from None
+    if not isinstance(words, dict) or not all(isinstance(words.get(part, {}), dict) for part in _PARTS):
+        raise TemplateError(f'{path.name} must have the parts "page" and "script", each in curly brackets')
+    return words

@@ -39,8 +39,8 @@ export function start(tell) {
   onClick("clear", clear);
   onClick("undo", undo);
   onClick("as-table", toggleTable);
-  onClick("csv", saveCsv);
-  onClick("json", saveJson);
+  onClick("csv", () => saveCsv().then(noteSaved));
+  onClick("json", () => saveJson().then(noteSaved));
   const wide = matchMedia("(min-width: 50rem)").matches;
   for (const id of ["tools", "mistakes"]) byId(id).open = wide; // on a phone, answers come first
   wakeLock.start();
@@ -60,7 +60,8 @@ export function add(added) {
 /** Read CSV files of labels; returns what is to be said about them. */
 export async function readTables(files) {
   const notes = [];
-  for (const file of files) notes.push(await readLabels(file, photos));
+  const lost = () => ({ code: "not-loaded", text: t("not-loaded") });
+  for (const file of files) notes.push(await readLabels(file, photos).catch(lost));
   if (!files.length) return notes;
   gallery.refreshAll();
   photos.forEach(store.keep);
@@ -125,30 +126,38 @@ async function noticeModel() {
   note({ code: "model-changed", model: model.id, text: t("model-changed", { model: model.id }) });
 }
 
+/** `name` is that of a file, or "" where the tester sees what has become of it. */
+function noteSaved(name) {
+  if (name) note({ code: "saved", file: name, text: t("saved", { name }) });
+}
+
 function cancel() {
   batch.cancel();
   byId("go-on").focus();
 }
 
 function remove(photo) {
-  batch.forget(photo);
-  store.forget([photo]);
+  forget([photo]);
   gallery.remove(photo);
   showTools();
 }
 
-/** At once also from the device; what can be undone is in this tab alone. */
 function clear() {
-  cleared = [...photos];
-  for (const photo of cleared) batch.forget(photo);
-  store.forget(cleared);
+  forget([...photos]);
   gallery.clear();
   note();
+  showTools();
+  byId("photos").focus();
+}
+
+/** At once also from the device; what can be undone is in this tab alone. */
+function forget(these) {
+  cleared.push(...these);
+  these.forEach(batch.forget);
+  store.forget(these);
   say(byId("cleared").querySelector("p"), t("cleared", { count: cleared.length }), { photos: cleared.length });
   byId("cleared").hidden = false;
   forgetLater();
-  showTools();
-  byId("photos").focus();
 }
 
 function forgetLater() {
@@ -164,7 +173,10 @@ function endUndo() {
 
 function undo() {
   // Copies, since requests that are under way take the cleared ones for removed.
-  const copy = (photo) => ({ ...photo, removed: false, row: null, state: hasEnded(photo) ? photo.state : "" });
+  const copy = (photo) => ({
+    ...photo, removed: false, row: null, isSending: false, state: hasEnded(photo) ? photo.state : "",
+    correction: photo.isSending ? null : photo.correction,
+  });
   const again = cleared.map(copy);
   endUndo();
   showAgain(again);

@@ -55,7 +55,7 @@ export function cancel() {
 }
 
 /** Send nothing any more, because of `reason`, until `goOn`; where that may pass, see now and then whether it has. */
-function halt(reason, times = 0) {
+export function halt(reason, times = 0) {
   trouble = reason;
   clearTimeout(returning);
   if (mayPass(reason)) probeLater(times, reason.seconds || undefined);

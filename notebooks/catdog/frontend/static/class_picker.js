@@ -16,7 +16,7 @@ export function picker(id, choose, none) {
   const picked = { classes: [], value: "" };
   const chosen = (label) => choose((picked.value = label));
   select.addEventListener("change", () => chosen(select.value));
-  listen(field, picked, none, chosen);
+  field.addEventListener("change", listen(field, picked, none, chosen));
   return {
     get value() {
       return picked.value;
@@ -33,18 +33,21 @@ export function picker(id, choose, none) {
   };
 }
 
-/** A field that finds a class by a part of its name. `choose(label)` is told what was found. */
+/** A field that finds a class by a part of its name. `choose(label)` is told what was found, but only on Enter or when a
+ * suggestion is taken: what is half typed when somebody turns to something else is not said. */
 export function search(field, choose) {
-  const picked = { classes: [], value: "" };
-  listen(field, picked, "", (label) => choose((picked.value = label)));
+  const found = { classes: [], value: "" };
+  const decide = listen(field, found, "", choose);
+  field.addEventListener("keydown", ({ key, isComposing }) => key === "Enter" && !isComposing && decide());
   return {
     show(classes) {
-      picked.classes = classes;
-      if (document.activeElement !== field) field.value = picked.value = "";
+      found.classes = classes;
+      if (document.activeElement !== field) field.value = "";
     },
   };
 }
 
+/** Gives a function that takes what stands in the field. */
 function listen(field, picked, none, chosen) {
   const decide = () => {
     const label = field.value.trim() || none === undefined ? find(picked.classes, field.value) : "";
@@ -53,11 +56,11 @@ function listen(field, picked, none, chosen) {
     if (label !== picked.value) chosen(label);
   };
   field.addEventListener("focus", () => suggest(picked.classes));
-  field.addEventListener("change", decide);
   field.addEventListener("input", ({ inputType = "insertReplacementText" }) => {
     field.setCustomValidity("");
     if (inputType === "insertReplacementText") decide(); // one of the suggestions
   });
+  return decide;
 }
 
 function refuse(field) {

@@ -1,12 +1,14 @@
 // "Is that right?" Yes, or no and what it is: the tester's word counts on this page. Where the service keeps
 // corrections, a no goes to the author, too.
 
+import { halt } from "./batch.js";
+import { closeDialog } from "./browsers.js";
 import { search } from "./class_picker.js";
-import { fill } from "./browsers.js";
+import { arrange } from "./filters.js";
 import { isSure, topOf } from "./photos.js";
 import { small } from "./resize.js";
 import { say } from "./say.js";
-import { ask, codeOf } from "./service.js";
+import { ask, codeOf, messageOf } from "./service.js";
 import { keep } from "./store.js";
 import { NONE, truth } from "./truth.js";
 import { t } from "./words.js";
@@ -31,6 +33,7 @@ export function start(setTruth) {
 export function open(opened) {
   photo = opened;
   isChoosing = false;
+  field.value = "";
 }
 
 function choose() {
@@ -40,7 +43,7 @@ function choose() {
 
 /** Show what can be said, or was, about the photo that is open. */
 export function show() {
-  const { answer, isSending } = photo;
+  const { answer } = photo;
   const said = truth(photo);
   const isOther = said !== "" && said !== answer.label;
   const isOpen = isChoosing || isOther;
@@ -51,9 +54,8 @@ export function show() {
   byId("correction").hidden = !isOpen;
   byId("correction-note").hidden = !answer.corrections;
   if (isOpen) showClasses(isOther ? said : "");
-  // A button that is disabled loses the focus, and the keyboard with it.
-  for (const button of [byId("yes"), ...place.children]) button.setAttribute("aria-disabled", Boolean(isSending));
-  const { words, ...data } = photo.correction ?? { words: "" };
+  const noted = photo.truth === undefined ? { words: "" } : { words: t("noted"), code: "noted" };
+  const { words, ...data } = photo.correction ?? noted;
   say(byId("correction-words"), words, data);
 }
 
@@ -71,32 +73,43 @@ function showClasses(said) {
 }
 
 function offer(labels) {
-  if ([...place.children].map(({ dataset }) => dataset.label).join() === labels.join()) return;
-  fill(place, ...labels.map((label) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", dir: "auto" });
-    say(button, label === NONE ? t("none-of-these") : label, { label });
-    button.addEventListener("click", () => answerIs(label));
-    return button;
-  }));
+  const known = new Map([...place.children].map((button) => [button.dataset.label, button]));
+  arrange(place, labels.map((label) => known.get(label) ?? makeButton(label)));
 }
 
-/** The same once more takes it back, or tries again to send it. */
+function makeButton(label) {
+  const button = Object.assign(document.createElement("button"), { type: "button", dir: "auto" });
+  say(button, label === NONE ? t("none-of-these") : label, { label });
+  button.addEventListener("click", () => answerIs(label));
+  return button;
+}
+
+/** The same once more takes back what the tester said, or tries again to send it. */
 function answerIs(label) {
-  const { answer, correction, isSending } = photo;
-  if (isSending) return;
-  const isSaid = truth(photo) === label;
-  const isSent = correction?.code === "sent" && correction.label === label;
-  if (isSaid && isSent) return;
-  const takesBack = isSaid && !correction;
+  const { answer, correction } = photo;
+  const takesBack = photo.truth !== undefined && truth(photo) === label && !correction;
+  isChoosing = takesBack || label !== answer.label;
   tellTruth(photo, takesBack ? undefined : label);
-  const concernsAuthor = label !== answer.label || correction?.code === "sent";
-  if (answer.corrections && concernsAuthor && !takesBack) send(label);
+  // A yes stays here, unless the author may have been told something else before.
+  const concernsAuthor = answer.corrections && (label !== answer.label || photo.told !== undefined);
+  if (concernsAuthor && !takesBack) send(photo, label);
   else tell(photo, null);
 }
 
-async function send(label) {
-  const asked = photo;
-  const before = asked.correction;
+/** One after another; the last word counts. */
+async function send(asked, label) {
+  asked.next = label;
+  if (asked.isSending) return;
+  while (asked.next !== undefined && !asked.removed) {
+    const now = asked.next;
+    delete asked.next;
+    if (now !== asked.told || asked.correction?.code !== "sent") await sendNow(asked, now);
+  }
+}
+
+async function sendNow(asked, label) {
+  const before = asked.told;
+  asked.told = label; // from now on the author may know it, whether an answer comes or not
   tell(asked, { words: t("sending"), code: "sending" }, true);
   try {
     const form = new FormData();
@@ -106,12 +119,19 @@ async function send(label) {
     const name = label === NONE ? t("none-of-these") : label;
     tell(asked, { words: t("sent", { label: name }), code: "sent", label });
   } catch (trouble) {
-    tell(asked, { words: trouble.message, code: codeOf(trouble), label: before?.label ?? "" });
+    if (trouble.kind === "refused") asked.told = before;
+    if (trouble.kind === "code") askForCode(trouble);
+    tell(asked, { words: messageOf(trouble), code: codeOf(trouble) });
   }
+}
+
+function askForCode(trouble) {
+  closeDialog(byId("detail"));
+  halt(trouble);
 }
 
 function tell(asked, correction, isSending = false) {
   Object.assign(asked, { correction, isSending });
-  if (correction?.code === "sent") keep(asked);
+  if (asked.told !== undefined) keep(asked);
   if (asked === photo && photo.answer) show();
 }

@@ -95,7 +95,7 @@ async function showLarge() {
     const isShown = photo.picture && (await showPicture(image, photo.picture).then(() => true, () => false));
     if (opened !== photo) return;
     image.hidden = !isShown;
-    byId("no-picture").hidden = Boolean(isShown);
+    byId("no-picture").hidden = isShown || photo.state === "failed"; // then its reason is told
   }
 }
 
@@ -104,7 +104,7 @@ function forget() {
   photo = null;
   dialog.querySelector("img").removeAttribute("src");
   const opened = card.isConnected && !card.parentNode.hidden ? card : row;
-  opened?.querySelector(".open").focus(); // also after stepping on to another photo
+  opened?.querySelector(".open").focus({ focusVisible: false }); // also after stepping on to another photo
 }
 
 function step(by) {

@@ -2,10 +2,11 @@
 
 import { fill } from "./browsers.js";
 import { arrange, shown, sayNone } from "./filters.js";
-import { chance, confidence, exactChance, facts, mayRetry, photos, topOf, truthInWords, words } from "./photos.js";
+import { chance, confidence, exactChance, facts, mayRetry, photos, topOf, truthInWords, words, wordsInShort } from "./photos.js";
 import { say } from "./say.js";
 import * as tally from "./tally.js";
 import { unwatch, watch } from "./thumbnails.js";
+import { truth } from "./truth.js";
 import { t } from "./words.js";
 
 const CARDS_A_FRAME = 100; // more would be felt
@@ -21,10 +22,11 @@ let scheduled = false;
 
 export function add(added) {
   for (const photo of added) {
-    photo.number = ++number;
+    photo.number ??= ++number;
     photo.card = makeCard(photo);
     photos.push(photo);
   }
+  photos.sort((a, b) => a.number - b.number); // what was removed comes back to its place
 }
 
 export function remove(photo) {
@@ -79,6 +81,7 @@ function show() {
 function showList() {
   const table = byId("as-table").getAttribute("aria-pressed") === "true";
   const fitting = shown();
+  byId("table").dataset.truths = photos.some(truth);
   sayNone(photos.length > 0 && fitting.length === 0);
   byId("table").hidden = !table || fitting.length === 0;
   list.hidden = table;
@@ -101,7 +104,7 @@ function makeCard(photo) {
   part(".filename").title = photo.path;
   part(".open").addEventListener("click", () => callbacks.open(photo));
   part(".retry").addEventListener("click", () => callbacks.retry(photo));
-  part(".remove").addEventListener("click", () => callbacks.remove(photo));
+  part(".remove").addEventListener("click", ({ detail }) => detail > 1 || callbacks.remove(photo)); // not by a double click
   part(".remove").setAttribute("aria-label", t("remove", photo));
   card.photo = photo;
   watch(card);
@@ -111,7 +114,7 @@ function makeCard(photo) {
 function showCard(photo) {
   const { card, answer } = photo;
   Object.assign(card.dataset, facts(photo));
-  card.querySelector(".label").textContent = words(photo);
+  card.querySelector(".label").textContent = wordsInShort(photo);
   card.querySelector(".retry").hidden = !mayRetry(photo);
   if (card.barsOf === answer) return;
   card.barsOf = answer;

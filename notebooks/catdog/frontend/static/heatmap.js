@@ -4,7 +4,7 @@ import { picker } from "./class_picker.js";
 import { percent } from "./photos.js";
 import { small } from "./resize.js";
 import { say } from "./say.js";
-import { ask, codeOf } from "./service.js";
+import { ask, codeOf, messageOf } from "./service.js";
 import { t } from "./words.js";
 
 const COLD = [10, 10, 60, 190]; // red, green, blue, opacity: what does not matter lies in the dark
@@ -35,11 +35,15 @@ export function show() {
 }
 
 function isShown() {
-  return byId("why").getAttribute("aria-pressed") === "true";
+  return byId("why").dataset.shown === "true";
+}
+
+function mark(isOver) {
+  say(byId("why"), t(isOver ? "show-photo" : "show-where"), { shown: isOver });
 }
 
 function hide() {
-  byId("why").setAttribute("aria-pressed", "false");
+  mark(false);
   byId("why-for").hidden = true;
   say(byId("why-words"), "");
   canvas.hidden = true;
@@ -47,7 +51,7 @@ function hide() {
 
 async function explain() {
   const [opened, label] = [photo, whyClass.value];
-  byId("why").setAttribute("aria-pressed", "true");
+  mark(true);
   show();
   say(byId("why-words"), t("checking"), { state: "looking" });
   try {
@@ -56,18 +60,19 @@ async function explain() {
   } catch (trouble) {
     if (opened !== photo) return;
     hide();
-    say(byId("why-words"), trouble.message, { state: "failed", code: codeOf(trouble) });
+    say(byId("why-words"), messageOf(trouble), { state: "failed", code: codeOf(trouble) });
   }
 }
 
 async function heatmapOf(opened, label) {
-  opened.heatmaps ??= {};
-  if (opened.heatmaps[label]) return opened.heatmaps[label];
+  opened.heatmaps ??= new Map();
+  if (opened.heatmaps.has(label)) return opened.heatmaps.get(label);
   const form = new FormData();
   form.append("images", await small(opened), opened.name);
   form.append("label", label);
   const { heatmap, fit } = await ask("explain", { method: "POST", body: form });
-  return (opened.heatmaps[label] = { heatmap, fit });
+  opened.heatmaps.set(label, { heatmap, fit });
+  return { heatmap, fit };
 }
 
 function draw({ heatmap, fit }, label) {

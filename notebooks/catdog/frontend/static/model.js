@@ -3,7 +3,7 @@
 import { fill } from "./browsers.js";
 import { percent } from "./photos.js";
 import { say } from "./say.js";
-import { language, t } from "./words.js";
+import { isolated, language, t } from "./words.js";
 
 const MOST_NAMES = 12; // more classes are named when somebody wants to see them
 const FIRST_NAMES = 5;
@@ -27,11 +27,12 @@ export function describe(card) {
 function title(classes) {
   if (classes.length > MOST_IN_TITLE) return t("which-of", { count: classes.length });
   const question = t("which", { classes: oneOf(classes) });
-  return question.replace(/\p{L}/u, (letter) => letter.toLocaleUpperCase(language));
+  return question.replace(/^[¿\u2068]*\p{L}/u, (start) => start.toLocaleUpperCase(language));
 }
 
 /** "cat or dog". (Intl.ListFormat: Safari 14.1, Chrome 72, Firefox 78.) */
-function oneOf(names) {
+function oneOf(classes) {
+  const names = classes.map(isolated);
   return Intl.ListFormat ? new Intl.ListFormat(language, { type: "disjunction" }).format(names) : names.join(" / ");
 }
 
@@ -45,8 +46,8 @@ function showNames(classes) {
 
 /** "cat, dog"; of a thousand, how many there are and the first ones. */
 export function namesInShort(classes) {
-  if (classes.length <= MOST_NAMES) return classes.join(", ");
-  return t("names-of-many", { count: classes.length, names: classes.slice(0, FIRST_NAMES).join(", ") });
+  const names = classes.slice(0, classes.length > MOST_NAMES ? FIRST_NAMES : MOST_NAMES).map(isolated).join(", ");
+  return classes.length > MOST_NAMES ? t("names-of-many", { count: classes.length, names }) : names;
 }
 
 function aboutInWords(card) {

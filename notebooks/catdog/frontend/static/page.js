@@ -14,13 +14,15 @@ import { model, setModel } from "./truth.js";
 import { t } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
-const RESTORED_WITHIN = 3_000; // milliseconds
+const STORE_ANSWERS_WITHIN = 3_000; // milliseconds
 let answers = null; // the module
 let loading = null; // a promise of it
 let restored = null; // a promise: photos of before come before new ones
 let canvasIsTold = false;
 let hasExamples = false;
-let isForReload = false; // photos are stored that cannot be shown
+const unshown = []; // photos that came, or were stored, while the rest of the page did not
+let mayReload = false; // they are all stored
+let taking = 0; // how many times photos are being taken in
 
 start();
 
@@ -31,13 +33,12 @@ function start() {
   byId("again").addEventListener("click", () => batch.tryAgain());
   byId("originals").addEventListener("change", () => (batch.settings.originals = byId("originals").checked));
   byId("sorted").addEventListener("click", showOptions);
-  byId("drop").addEventListener("click", () => withAnswers().catch(() => {})); // while somebody looks for a photo
+  byId("drop").addEventListener("click", () => withAnswers()); // while somebody looks for a photo
   window.addEventListener("beforeunload", askBeforeLeaving);
   byId("in-app").hidden = !isInAnApp();
   canvasIsTruthful().then((truthful) => truthful || sendOriginals());
   batch.listenForReturn();
-  const longEnough = new Promise((done) => setTimeout(done, RESTORED_WITHIN)); // some versions of Safari never answer
-  restored = Promise.race([restore(), longEnough]);
+  restored = Promise.race([restore(), longEnough()]);
   batch.tryAgain();
   if (byId("model").dataset.code === "too-old") say(byId("model"), t("looking")); // it was only late
   document.documentElement.dataset.started = ""; // old.js looks for this mark
@@ -49,7 +50,7 @@ function showOptions() {
 }
 
 function askBeforeLeaving(event) {
-  if (!batch.isWorking()) return;
+  if (!batch.isWorking() && !taking) return;
   event.preventDefault();
   event.returnValue = true; // for Chrome before 119
 }
@@ -61,34 +62,59 @@ function note(...notes) {
   say(byId("notice"), notes.map(({ text }) => text).join(" "), data);
 }
 
-/** Most people who open the page only look: what they do not need yet is not sent to them. */
+/** Most people who open the page only look: what they do not need yet is not sent to them. Null where it does not come. */
 function withAnswers() {
-  const again = (error) => {
-    loading = null;
-    throw error;
-  };
-  loading ??= import("./answers.js").then((module) => (module.start(note), (answers = module))).catch(again);
+  loading ??= import("./answers.js").then(startAnswers).catch(() => (loading = null));
   return loading;
 }
 
+function startAnswers(module) {
+  module.start(note);
+  if (unshown.length) note(); // that they are not there
+  module.showAgain(unshown.splice(0));
+  mayReload = false;
+  return (answers = module);
+}
+
 async function take({ photos: added, labels, notes }) {
-  await restored;
-  if (!added.length && !labels.length) return note(...notes);
-  const loaded = await withAnswers().catch(() => null);
-  if (!loaded) return keepForReload(added);
+  taking += 1;
+  try {
+    await restored;
+    if (added.length || labels.length) notes.push(...(await show(added, labels)));
+    note(...notes);
+  } finally {
+    taking -= 1;
+  }
+  if (unshown.length) batch.tryAgain();
+}
+
+/** Returns what is to be said. */
+async function show(added, labels) {
+  const loaded = await withAnswers();
+  if (!loaded) return showLater(added, labels);
   loaded.add(added);
-  if (added.length) notes.push(...(await noteOnCanvas()));
-  notes.push(...(await loaded.readTables(labels)));
-  note(...notes);
+  return [...(added.length ? await noteOnCanvas() : []), ...(await loaded.readTables(labels))];
 }
 
 /** The link was lost before the rest of the page had come. Some browsers do not ask for a script twice: the page has to
  * be loaded again, and then shows what is stored. */
-async function keepForReload(added) {
-  isForReload = await store.keepAll(added);
-  const key = isForReload ? "loads-later" : "not-loaded";
-  note({ code: "not-loaded", stored: isForReload, text: t(key) });
-  batch.tryAgain();
+async function showLater(added, labels) {
+  unshown.push(...added);
+  const stored = await Promise.race([store.keepAll(unshown), longEnough()]);
+  mayReload = Boolean(stored) && unshown.length > 0;
+  const again = labels.map(({ name }) => ({ code: "not-loaded", text: t("choose-later", { name }) }));
+  return [{ code: "not-loaded", stored: mayReload, text: t(mayReload ? "loads-later" : "not-loaded") }, ...again];
+}
+
+/** Now that the link is there again. */
+async function showUnshown() {
+  if (taking || !unshown.length || (await withAnswers())) return; // which shows them
+  if (mayReload && !taking) location.reload();
+}
+
+/** Some versions of Safari never answer what is stored. */
+function longEnough() {
+  return new Promise((done) => setTimeout(done, STORE_ANSWERS_WITHIN));
 }
 
 function sendOriginals() {
@@ -107,9 +133,10 @@ async function noteOnCanvas() {
 async function restore() {
   const again = await store.restore();
   if (!again.length) return;
-  const loaded = await withAnswers().catch(() => null);
+  const loaded = await withAnswers();
+  if (loaded) loaded.showAgain(again);
+  else unshown.push(...again);
   if (!loaded) return note({ code: "not-loaded", stored: true, text: t("not-loaded") });
-  loaded.showAgain(again);
   note({ code: "restored", photos: again.length, text: t("restored", { count: again.length }) });
 }
 
@@ -118,12 +145,12 @@ async function connect() {
   const asked = code;
   const card = await ask("model");
   if (asked !== code) return; // another code is being tried by now
-  if (isForReload) return location.reload();
   setModel({ id: `${card.name}/${card.version}`, classes: card.classes });
   describe(card);
   access.accepted();
   answers?.showModel();
   if (card.examples) showExamples();
+  showUnshown();
 }
 
 /** They only help: the page does as well without. */

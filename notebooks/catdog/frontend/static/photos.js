@@ -80,6 +80,11 @@ function isHeldUp({ state }) {
   return state === "waiting" && !document.getElementById("access").hidden;
 }
 
+/** The same, where there is little room: why it is not sure is told when the photo is opened. */
+export function wordsInShort(photo) {
+  return photo.answer && !isSure(photo.answer) && !isOther(photo) ? t("not-sure") : words(photo);
+}
+
 /** A photo's state or answer in words. */
 export function words(photo) {
   const { answer, state, why } = photo;

@@ -12,7 +12,7 @@ export function saveJson() {
     ...(photo.why ? { why: photo.why } : {}),
     ...(truth(photo) ? { truth: plain(truth(photo)) } : {}),
   }));
-  save("answers.json", "application/json", JSON.stringify(answers, null, 2));
+  return save("answers.json", "application/json", JSON.stringify(answers, null, 2));
 }
 
 export function saveCsv() {
@@ -26,7 +26,7 @@ export function saveCsv() {
     return [path, ...known, ...shares, plain(truth(photo)), answer?.model ?? "", state, why];
   });
   const lines = [head, ...rows].map((row) => row.map(asCell).join(","));
-  save("answers.csv", "text/csv", `\uFEFF${lines.join("\r\n")}\r\n`); // spreadsheets know UTF-8 by that mark
+  return save("answers.csv", "text/csv", `\uFEFF${lines.join("\r\n")}\r\n`); // spreadsheets know UTF-8 by that mark
 }
 
 /** As the service calls it. */
@@ -40,11 +40,13 @@ function asCell(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** On a phone to whichever app the tester likes: in the browsers inside apps, nothing can be downloaded. */
+/** On a phone to whichever app the tester likes: in the browsers inside apps, nothing can be downloaded. Gives the name of
+ * what was downloaded. */
 async function save(name, type, text) {
   const file = new File([text], name, { type });
-  if (await shared(file)) return;
+  if (await shared(file)) return "";
   const url = URL.createObjectURL(file);
   Object.assign(document.createElement("a"), { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000); // when the browser has begun to save
+  return name;
 }

@@ -42,6 +42,11 @@ export function codeOf(error) {
   return error instanceof ServiceError ? error.code : "file-unreadable";
 }
 
+/** The same in words. */
+export function messageOf(error) {
+  return error instanceof ServiceError ? error.message : t("file-unreadable");
+}
+
 function serviceAddress() {
   const backend = document.documentElement.dataset.backend;
   try {

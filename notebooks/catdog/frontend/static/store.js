@@ -6,7 +6,7 @@ import { t } from "./words.js";
 
 const NAME = "catdog";
 const [PHOTOS, COPIES] = ["photos", "copies"]; // apart, so that an answer does not write its photo once more
-const KEPT = ["name", "path", "size", "bytes", "answer", "code", "why", "retryable", "truth"];
+const KEPT = ["name", "path", "size", "bytes", "answer", "code", "why", "retryable", "truth", "told"];
 const FEW = 5; // photos that nobody minds to choose again
 
 /** The oldest photos go first. */

@@ -15,16 +15,14 @@ export function setModel(now) {
   if (now.id === model.id && now.classes.join() === model.classes.join()) return;
   model = now;
   byName = new Map();
-  for (const label of now.classes) {
-    const plain = label.toLowerCase();
-    for (const name of [plain, `${plain}s`]) if (!byName.has(name)) byName.set(name, label);
-  }
+  const called = [(label) => label, (label) => label.toLowerCase(), (label) => `${label.toLowerCase()}s`];
+  for (const name of called) for (const label of now.classes) if (!byName.has(name(label))) byName.set(name(label), label);
   changes += 1;
 }
 
 /** "cat" for cat, Cats or " CAT ", where that is a class; else "". */
 export function asClass(name) {
-  return byName.get(name.trim().toLowerCase()) ?? "";
+  return byName.get(name) ?? byName.get(name.trim().toLowerCase()) ?? "";
 }
 
 /** The class that a photo really shows, NONE of them, or "" if nobody has said. The tester's word comes first. */

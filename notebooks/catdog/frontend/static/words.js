@@ -9,13 +9,13 @@ export const isRightToLeft = root.dir === "rtl";
 
 /** The words for `key`, with `values` in the place of {name}s. Where a word has plural forms, `values.count` chooses. */
 export function t(key, values = {}) {
-  const forms = words[key];
-  const form = typeof forms === "string" ? forms : (forms[plurals.select(values.count)] ?? forms.other);
+  const forms = words[key] ?? key; // of what an author has changed, a word may be missing
+  const form = typeof forms === "string" ? forms : (forms[plurals.select(values.count)] ?? forms.other ?? key);
   return form.replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === "number" ? number(values[name]) : isolated(values[name])));
 }
 
 /** In writing from right to left, a name such as "1.jpg" would be torn apart (Unicode, UAX 9: FSI and PDI). */
-function isolated(text) {
+export function isolated(text) {
   return isRightToLeft ? `\u2068${text}\u2069` : text;
 }
 
