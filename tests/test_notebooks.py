@@ -16,7 +16,7 @@ from conftest import ROOT, notebook_cells, refused
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FINE_TUNE, BACKEND, FRONTEND = NOTEBOOKS
 EARLIER_NOTEBOOKS = sorted((ROOT / "tests" / "earlier_notebooks").iterdir())
-# The cheapest network that notebook 1 offers: a thirtieth of VGG16's arithmetic. VGG16 is what nbval and `make run` take.
+# The network with the least arithmetic that notebook 1 offers and TensorFlow need not convert. nbval takes VGG16.
 FEW_OPERATIONS = {"BACKBONE": "EfficientNet-Lite0", "ENGINE": "openvino-fp32"}
 
 
