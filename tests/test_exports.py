@@ -86,11 +86,14 @@ def test_every_format_answers_as_the_model_does(export, exported):
 
 
 IN_TURN = """
-import runpy, sys
+import runpy, sys, traceback
 for script in sys.argv[2:]:
     print(script)
     sys.argv[0] = script
-    runpy.run_path(script, run_name="__main__")
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except Exception:
+        traceback.print_exc(file=sys.stdout)
 """
 ON_TENSORFLOW = ("SavedModel", "Keras", "HDF5")  # each with more to import than the one before
 

