@@ -84,7 +84,7 @@ def resized(plain, name, pixels):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "pixels"), [*((name, 224) for name in OTHERS), (SMALL, 288)])
+@pytest.mark.parametrize(("name", "pixels"), [(SMALL, 288), *((name, 224) for name in OTHERS)])
 def test_every_engine_computes_what_keras_does(name, pixels, loaded, random_weights, photos):
     backbone, architecture, (plain, _) = (
         loaded(name, pixels=pixels),

@@ -27,9 +27,8 @@ from catdog.tunnels import Status
 from conftest import ROOT, refused
 from packaging.requirements import Requirement
 from set_repository_url import repository
-from standins.network import SMALL, save_random
 from standins.ngrok_server import GOOD_TOKEN
-from test_notebooks import BACKEND, FINE_TUNE, FRONTEND, kernel
+from test_notebooks import BACKEND, FEW_OPERATIONS, FINE_TUNE, FRONTEND, kernel
 
 STANDIN = ROOT / "tests" / "standins" / "colab"
 
@@ -86,15 +85,14 @@ def colab(tmp_path, hub, monkeypatch):
 
 
 @pytest.mark.slow
-def test_machines_that_share_only_drive(colab, ngrok, monkeypatch, tmp_path):
+@pytest.mark.weights
+def test_machines_that_share_only_drive(colab, ngrok, monkeypatch):
     for name in ("NGROK_AUTHTOKEN", "MODELS_DIR", "DATA_DIR"):  # set for ngrok's server
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLAB_SECRETS", json.dumps({"NGROK_AUTHTOKEN": GOOD_TOKEN}))
     monkeypatch.setenv("USE_DRIVE", "true")
-    monkeypatch.setenv("ENGINE", "tensorflow")
-    monkeypatch.setenv("BACKBONE", SMALL)  # each machine computes with nothing but what Drive has
-    save_random(SMALL, tmp_path / "random.weights.h5")
-    monkeypatch.setenv(f"{SMALL.upper()}_WEIGHTS", str(tmp_path / "random.weights.h5"))
+    for name, setting in FEW_OPERATIONS.items():  # each machine computes with nothing but what Drive has
+        monkeypatch.setenv(name, setting)
     monkeypatch.setenv("DATA", str(draw_folder(colab.folder / "Pets", per_class=8)))
     with colab.machine(FINE_TUNE) as (run, value):
         run()

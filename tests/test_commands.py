@@ -17,6 +17,7 @@ from catdog.distributed import __main__
 from catdog.models.writer import publish
 from conftest import ROOT, drawing, refused
 from PIL import Image
+from test_notebooks import FEW_OPERATIONS
 from test_server import port_is_free
 
 
@@ -81,7 +82,7 @@ def address(said, what):
 @pytest.mark.slow
 @pytest.mark.weights
 def test_three_classes_from_nothing_to_answers_and_nothing_left_behind(command, three_classes):
-    process = command("run", DATA=str(three_classes), ENGINE="tensorflow")
+    process = command("run", DATA=str(three_classes), **FEW_OPERATIONS)
     said = read_until(process, "Up and running")
     assert "Time by section" in said
     assert "three-kinds/" in said

@@ -26,15 +26,22 @@ def places(own_places):
     return own_places
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
     """Drawings, split by folder, each file named by what it shows."""
+    folder = tmp_path_factory.mktemp("drawn")
     for split, numbers in {"train": range(16), "valid": range(100, 104), "test": range(200, 204)}.items():
         for label in ("cat", "dog"):
-            (tmp_path / "ill" / split / label).mkdir(parents=True)
+            (folder / split / label).mkdir(parents=True)
             for number in numbers:
-                draw(label, number).save(tmp_path / "ill" / split / label / f"{label}{number}.png")
-    return tmp_path / "ill"
+                draw(label, number).save(folder / split / label / f"{label}{number}.png")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path, drawn):
+    """A copy of them, to put something wrong."""
+    return shutil.copytree(drawn, tmp_path / "ill")
 
 
 def examination(folder, engine, backbone):

