@@ -2,7 +2,7 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import DESK, ONCE, PHONE, choose, expect_data, photo, show_only, wait_until_done
+from browser import ONCE, choose, expect_data, photo, show_only, wait_until_done
 from browser import browser as browser
 from browser import page as page
 from catdog.backend.app import create_app
