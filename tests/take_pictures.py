@@ -25,6 +25,7 @@ SECONDS = {"empty": 1.5, "working": 1.5, "done": 2.5, "large": 1.5, "why": 2.5}
 def take(url: str) -> None:
     """Photograph the page of the backend at `url` in its main states."""
     PICTURES.mkdir(exist_ok=True)
+    expect.set_options(timeout=60_000)  # milliseconds
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=get_browser.on_path(), args=["--no-sandbox"])
         photos = _draw(Path(folder) / "photos")
