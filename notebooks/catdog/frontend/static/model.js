@@ -38,10 +38,13 @@ function oneOf(classes) {
 
 function showNames(classes) {
   const names = classes.length > MOST_NAMES ? classes.slice(0, FIRST_NAMES) : classes;
-  const chips = names.map((label) => Object.assign(document.createElement("span"), { className: "name", dir: "auto", textContent: label }));
   const rest = classes.length - names.length;
-  const spaced = chips.flatMap((chip) => [" ", chip]); // read out, they are words apart
-  fill(byId("model"), t("knows"), ...spaced, ...(rest ? [" ", t("more-classes", { count: rest })] : []));
+  const chips = names.flatMap((label, i) => [i ? span("unseen", ",") : "", " ", span("name", label)]); // commas to be read out
+  fill(byId("model"), t("knows"), ...chips, ...(rest ? [" ", t("more-classes", { count: rest })] : []));
+}
+
+function span(className, textContent) {
+  return Object.assign(document.createElement("span"), { className, dir: "auto", textContent });
 }
 
 /** "cat, dog"; of a thousand, how many there are and the first ones. */
