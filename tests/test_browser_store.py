@@ -375,6 +375,7 @@ def look_again(page):
 
 @ONCE
 def test_photos_that_are_stored_appear_as_soon_as_what_shows_them_comes(page, service):
+    page.clock.install()
     page.goto(service.url)
     choose(page, *tiny(1))
     wait_until_done(page, 1)
@@ -384,6 +385,7 @@ def test_photos_that_are_stored_appear_as_soon_as_what_shows_them_comes(page, se
     expect_data(page.locator("#notice"), code="not-loaded")
     page.evaluate("window.isTheSame = true")
     page.unroute(ANSWERS)
+    page.clock.fast_forward(20_000)  # milliseconds: it looks by itself whether they come
     wait_until_done(page, 1)
     expect(page.locator("#notice")).to_be_empty()
     assert page.evaluate("window.isTheSame")
