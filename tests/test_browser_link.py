@@ -571,6 +571,7 @@ def test_axe_finds_nothing_and_nothing_is_too_wide_with_the_form_and_the_link_sh
     look()
     enter(tab, CODE)
     expect_connected(tab)
+    load_answers(tab)
     locked.error = 6024
     one_photo(tab)
     expect_refused(tab, WARNED)

@@ -129,8 +129,10 @@ async function sendNow(asked, label) {
 }
 
 function askForCode(trouble) {
-  closeDialog(byId("detail"));
-  halt(trouble);
+  const dialog = byId("detail");
+  if (!dialog.hasAttribute("open")) return halt(trouble);
+  dialog.addEventListener("close", () => halt(trouble), { once: true }); // or the photo's card would take the focus
+  closeDialog(dialog);
 }
 
 function tell(asked, correction, isSending = false) {
