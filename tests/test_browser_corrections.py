@@ -16,6 +16,7 @@ from conftest import drawing, encoded, until
 from PIL import Image
 from playwright.sync_api import expect
 from standins.network import SMALL, save_random
+from standins.painted import PaintedClassifier, painted
 from test_notebooks import FINE_TUNE, kernel
 
 
@@ -31,6 +32,43 @@ def serve(own_places):
     yield serve
     hot_reload.stop_watching()
     stop("backend")
+
+
+@pytest.fixture
+def three(serve):
+    """A service of three classes that keeps corrections."""
+    return serve(PaintedClassifier(("cat", "dog", "owl")))[1]
+
+
+CORRECTIONS = "**/corrections"
+
+
+def open_cats(page, server, count=1):
+    """Photos that are answered with "cat"; the first is open."""
+    page.goto(server.url)
+    choose(page, *(photo(f"{number}.png", painted(0, 98 - number), "image/png") for number in range(count)))
+    wait_until_done(page, count)
+    page.locator(".card .open").first.click()
+
+
+def refuse(route):
+    problem = {"type": "/docs#corrections-full", "title": "Full", "status": 507, "detail": "Full."}
+    route.fulfill(status=507, content_type="application/problem+json", json=problem)
+
+
+def hold_a_correction(page, label):
+    """Say so of the photo that is open; gives what lets the correction through."""
+    held = []
+    page.route(CORRECTIONS, lambda route: held.append(route), times=1)
+    say_it_is(page, label)
+    until(lambda: page.title() and held)
+    return held[0].continue_
+
+
+def expect_sent(page, label):
+    """The author is told so, and nothing else."""
+    expect_data(page.locator("#correction-words"), code="sent", label=label)
+    assert [one.label for one in Feedback("pets").all()] == [None if label == NONE else label]
 
 
 def other_than(page):
@@ -136,6 +174,58 @@ def test_why_a_correction_was_not_taken_is_said(page, classifier, serve):
     expect_data(page.locator("#correction-words"), code="corrections-full")
     expect_data(page.locator("#detail"), truth=NONE)  # on the page, the word counts all the same
     page.complaints.clear()  # of the refusal itself
+
+
+@ONCE
+def test_after_a_failure_the_same_tap_tries_again(page, three):
+    open_cats(page, three)
+    page.route(CORRECTIONS, refuse, times=1)
+    say_it_is(page, "dog")
+    expect_data(page.locator("#correction-words"), code="corrections-full")
+    say_it_is(page, "dog")
+    expect_sent(page, "dog")
+    page.complaints.clear()  # of the refusal
+
+
+@ONCE
+def test_the_last_word_counts_while_another_is_on_its_way(page, three):
+    open_cats(page, three)
+    let_through = hold_a_correction(page, "dog")
+    page.click("#yes")
+    say_it_is(page, NONE)
+    let_through()
+    expect_sent(page, NONE)
+
+
+@ONCE
+def test_a_yes_repairs_what_the_author_was_told_before_a_refusal(page, three):
+    open_cats(page, three)
+    say_it_is(page, "dog")
+    expect_sent(page, "dog")
+    page.route(CORRECTIONS, refuse, times=1)
+    say_it_is(page, "owl")
+    expect_data(page.locator("#correction-words"), code="corrections-full")
+    page.click("#yes")
+    expect_sent(page, "cat")
+    page.complaints.clear()  # of the refusal
+
+
+@ONCE
+@pytest.mark.parametrize("again", ["cat", "dog"])
+def test_what_is_cleared_and_undone_while_it_is_sent_can_be_said_again(page, three, again):
+    open_cats(page, three)
+    let_through = hold_a_correction(page, "dog")
+    page.click("#close")
+    page.click("#clear")
+    page.click("#undo")
+    with page.expect_response(CORRECTIONS):
+        let_through()
+    page.locator(".card .open").click()
+    if again == "cat":
+        page.click("#yes")
+    else:  # nothing is taken back: the author may know it, or not
+        say_it_is(page, again)
+    expect_sent(page, again)
 
 
 @ONCE

@@ -1,5 +1,8 @@
 """What a tester sees first, of one photo alone, and in which language."""
 
+import json
+import shutil
+
 import pytest
 from browser import DESK, ONCE, PHONE, choose, complaints_of, expect_connected, expect_data, photo, wait_until_done
 from browser import browser as browser
@@ -7,6 +10,7 @@ from browser import page as page
 from catdog.backend.app import create_app
 from catdog.backend.examples import read_examples
 from catdog.data.feedback import Feedback
+from catdog.frontend.page import FILES, create_page_app
 from catdog.frontend.words import languages, read_words
 from catdog.web.server import Server
 from conftest import drawing
@@ -136,6 +140,35 @@ def test_who_has_no_photo_at_hand_tries_an_example(page, serve, with_examples):
 
 
 @ONCE
+def test_two_quick_taps_on_an_example_give_one_photo(page, serve, with_examples):
+    held = []
+    page.route("**/page/answers.js", lambda route: held.append(route), times=1)
+    page.goto(serve(with_examples()))
+    page.locator(".example").first.dblclick()
+    held[0].continue_()
+    wait_until_done(page, 1)
+    expect(page.locator(".card")).to_have_count(1)
+    expect(page.locator("#photos")).to_be_focused()  # where the example was is nothing any more
+
+
+@ONCE
+@pytest.mark.parametrize("broken", [1, 2])
+def test_an_example_that_is_broken_leaves_the_others(page, serve, with_examples, broken):
+    def spoilt(route):
+        answer = route.fetch()
+        examples = answer.json()["examples"]
+        route.fulfill(
+            response=answer, json={"examples": [{**one, "image": "@"} for one in examples[:broken]] + examples[broken:]}
+        )
+
+    page.route("**/examples", spoilt)
+    with page.expect_response("**/examples"):
+        page.goto(serve(with_examples()))
+    expect(page.locator(".example")).to_have_count(2 - broken)
+    expect(page.locator("#examples")).to_be_visible(visible=broken < 2)
+
+
+@ONCE
 def test_examples_come_once_the_code_is_right(page, serve, with_examples):
     page.goto(serve(with_examples(ACCESS_CODE=CODE)))
     expect(page.locator("#code")).to_be_visible()
@@ -213,6 +246,22 @@ def test_each_language_is_written_out_and_fits_a_phone(browser, classifier, serv
     assert tab.evaluate("document.documentElement.dir") == ("rtl" if language == "ar" else "ltr")
     assert not complaints
     tab.context.close()
+
+
+@ONCE
+def test_words_that_an_author_has_lost_stop_nothing(page, serve, backend, tmp_path):
+    for room in ("static", "templates", "words"):
+        shutil.copytree(FILES / room, tmp_path / room)
+    words = {"page": read_words("en")["page"], "script": {}}
+    (tmp_path / "words" / "en.json").write_text(json.dumps(words))
+    page.goto(serve(create_page_app(backend.url, tmp_path)))
+    expect(page.locator("#model")).to_contain_text("knows")
+    choose(page, photo("a.jpg", drawing()), photo("w.jpg", b"words"))
+    wait_until_done(page, 2)
+    expect(page.locator("#status")).to_have_text("done failed")
+    page.locator(".card .open").first.click()
+    page.click("#yes")
+    expect_data(page.locator("#marked"), right=1)
 
 
 def fits_and_is_written_out(tab):

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from browser import (  # fmt: skip
+    NONE,
     PHONE,
     choose,
     expect_connected,
@@ -12,10 +13,12 @@ from browser import (  # fmt: skip
     labels,
     load_answers,
     photo,
+    say_it_is,
     wait_until_done,
 )
 from browser import browser as browser
 from catdog.backend.app import create_app
+from catdog.data.feedback import Feedback
 from catdog.frontend.page import create_page_app
 from catdog.frontend.words import read_words
 from catdog.web.server import Server
@@ -319,6 +322,19 @@ def test_a_connection_that_breaks_off_is_not_blamed_on_the_service(tab, link, se
     expect_answered(tab)
 
 
+@pytest.mark.parametrize(("script", "file"), [("table", "labels.csv"), ("zip", "photos.zip")])
+def test_a_part_of_the_page_that_does_not_come_is_told(tab, link, serve, script, file):
+    tab.goto(serve(link))
+    one_photo(tab)
+    expect_answered(tab)
+    tab.route(f"**/page/{script}.js", lambda route: route.abort())
+    tab.set_input_files("#archive", photo(file, b"name,label\na.jpg,cat\n", ""))
+    expect_data(tab.locator("#notice"), code="not-loaded")
+    tab.unroute_all()
+    tab.set_input_files("#archive", photo(file, b"name,label\na.jpg,cat\n", ""))
+    expect_data(tab.locator("#notice"), code={"table": "labels-read", "zip": "zip-unreadable"}[script])
+
+
 def test_an_address_that_is_none_is_told_like_a_missing_one(tab, serve):
     tab.goto(serve(create_page_app("https://")))
     expect_trouble(tab, "no-service")
@@ -384,6 +400,25 @@ def test_a_service_that_starts_to_ask_for_a_code(tab, link, locked_app, serve):
     expect(tab.locator('.card[data-state="waiting"]')).to_have_count(9)
     enter(tab, CODE)
     expect_answered(tab, 9)
+
+
+def test_a_correction_asks_for_the_code_and_can_be_sent_with_it(tab, classifier, serve, own_places):
+    link, feedback = Link(create_app(classifier, feedback=Feedback("pets"))), Feedback("pets")
+    tab.goto(serve(link))
+    one_photo(tab)
+    expect_answered(tab)
+    tab.locator(".card .open").click()
+    link.app = create_app(classifier, feedback=feedback, ACCESS_CODE=CODE)
+    say_it_is(tab, NONE)
+    expect(tab.locator("#code")).to_be_focused()
+    expect(tab.locator("#detail")).to_be_hidden()
+    enter(tab, CODE)
+    expect(tab.locator("#access")).to_be_hidden()
+    tab.locator(".card .open").click()
+    expect_data(tab.locator("#correction-words"), code="code-missing")
+    say_it_is(tab, NONE)
+    expect_data(tab.locator("#correction-words"), code="sent")
+    assert [one.label for one in feedback.all()] == [None]
 
 
 def test_requests_that_are_refused_at_once_ask_once(tab, locked, serve):
@@ -536,6 +571,7 @@ def test_axe_finds_nothing_and_nothing_is_too_wide_with_the_form_and_the_link_sh
     look()
     enter(tab, CODE)
     expect_connected(tab)
+    load_answers(tab)
     locked.error = 6024
     one_photo(tab)
     expect_refused(tab, WARNED)

@@ -2,10 +2,11 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import ONCE, choose, expect_data, photo, show_only, wait_until_done
+from browser import NONE, ONCE, PHONE, choose, expect_data, photo, say_it_is, show_only, wait_until_done
 from browser import browser as browser
 from browser import page as page
 from catdog.backend.app import create_app
+from catdog.data.feedback import Feedback
 from catdog.web.server import Server
 from playwright.sync_api import expect
 from standins.painted import PaintedClassifier, painted
@@ -31,12 +32,24 @@ def few(page):
 
 
 @pytest.fixture
-def many(page):
-    server = Server(create_app(PaintedClassifier(MANY)), "127.0.0.1", 0)
-    page.goto(server.url)
-    expect_data(page.locator("#model"), classes=", ".join(MANY))
-    yield page
-    server.stop()
+def serve(page):
+    """serve(classes): the page of a service that knows them and keeps corrections where it is given a `feedback`."""
+    running = []
+
+    def serve(classes, feedback=None):
+        running.append(Server(create_app(PaintedClassifier(classes), feedback=feedback), "127.0.0.1", 0))
+        page.goto(running[-1].url)
+        expect_data(page.locator("#model"), classes=", ".join(classes))
+        return page
+
+    yield serve
+    for server in running:
+        server.stop()
+
+
+@pytest.fixture
+def many(serve):
+    return serve(MANY)
 
 
 def send_many(page, count=30):
@@ -197,6 +210,98 @@ def test_a_photos_class_is_found_by_a_part_of_its_name(many):
     many.click('#truths [aria-pressed="true"]')  # once more takes it back
     expect_data(many.locator("#detail"), truth="", wrong=False)
     expect(field).to_have_value("")
+
+
+TURN_TO_SOMETHING_ELSE = {
+    "Escape": lambda page: page.keyboard.press("Escape"),
+    "close": lambda page: page.click("#close"),
+    "step on": lambda page: page.click("#next"),
+    "yes": lambda page: page.click("#yes"),
+    "none of these": lambda page: say_it_is(page, NONE),
+    "remove": lambda page: page.click("#detail-remove"),
+}
+
+
+@ONCE
+def test_a_class_that_is_half_typed_is_not_said(serve, own_places):
+    page = serve(MANY[:13], feedback=Feedback("pets"))
+    choose(page, *(photo(f"{number}.png", painted(0, 90 + number), "image/png") for number in range(3)))
+    wait_until_done(page, 3)
+    sent = []
+    page.on("request", lambda request: request.url.endswith("/corrections") and sent.append(request))
+    for name, turn in TURN_TO_SOMETHING_ELSE.items():
+        page.locator(".card .open").first.click()
+        page.click("#no")
+        page.locator("#truth-search").press_sequentially("12")
+        turn(page)
+        right, wrong = {"yes": (1, 0), "none of these": (0, 1)}.get(name, (0, 0))
+        expect_data(page.locator("#marked"), right=right, wrong=wrong)
+        page.keyboard.press("Escape")
+        expect(page.locator("#detail")).to_be_hidden()
+    assert [one.label for one in Feedback("pets").all()] == [None]
+    assert len(sent) == 1
+
+
+@ONCE
+def test_the_keyboard_stays_in_the_dialog_when_what_it_was_on_goes_away(many):
+    send_many(many, 2)
+    many.locator(".card .open").first.click()
+    many.click("#no")
+    searched = many.locator('#truths [data-label="class 0412"]')
+    likely = many.locator('#truths [data-label="class 0002"]')
+    for other in (likely, searched):  # in the place of what was searched, and that itself, which takes it back
+        many.fill("#truth-search", "0412")
+        many.press("#truth-search", "Enter")
+        expect(searched).to_be_visible()
+        other.press("Enter")
+        expect(searched).to_have_count(0)
+        expect(likely if other is likely else many.locator("#no")).to_be_focused()
+        expect_data(many.locator("#detail"), truth="class 0002" if other is likely else "")
+    likely.press("Enter")
+    likely.press("ArrowRight")
+    expect(many.locator("#detail-name")).to_have_text("1.png")
+    expect(many.locator("#detail-name")).to_be_focused()
+
+
+# Names of classes
+
+HEAT = {"heatmap": [[0.0, 1.0, 0.0]] * 3, "fit": "pad", "label": "x"}
+
+
+ODD = ("cat", "cats", "Glas", "Glass", "__proto__", "constructor")
+
+
+@ONCE
+def test_names_that_are_alike_or_mean_something_to_a_browser_are_like_others(serve):
+    page = serve(ODD)
+    page.route("**/explain", lambda route: route.fulfill(json=HEAT))
+    send_many(page, len(ODD))
+    for number, label in enumerate(ODD):
+        page.locator(".card .open").nth(number).click()
+        page.click("#yes")
+        expect_data(page.locator("#detail"), label=label, truth=label, wrong=False)
+        other = ODD[number - 1]
+        say_it_is(page, other)
+        expect_data(page.locator("#detail"), truth=other, wrong=True)
+        page.click("#why")
+        expect_data(page.locator("#why-words"), state="shown", label=label)
+        page.click("#close")
+    expect_data(page.locator("#marked"), right=0, wrong=len(ODD))
+
+
+@pytest.mark.parametrize("page", [PHONE], indirect=True, ids=["phone"])
+@pytest.mark.parametrize(("letters", "count"), [(39, 2), (200, 2), (200, 13)])
+def test_a_long_name_makes_nothing_wider_than_a_phone(serve, letters, count):
+    page = serve(tuple(f"{number:02}" + "b" * letters for number in range(count)))
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    choose(page, photo("a.png", painted(0), "image/png"), photo("b.png", painted(1, 40), "image/png"))
+    wait_until_done(page, 2)
+    for card in (0, 1):  # sure, and not sure
+        page.locator(".card .open").nth(card).click()
+        page.click("#no")
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert page.locator("#detail").evaluate("dialog => dialog.scrollWidth <= dialog.clientWidth")
+        page.click("#close")
 
 
 COUNT_WHAT_IS_MADE = """() => {

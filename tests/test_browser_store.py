@@ -17,6 +17,9 @@ from browser import browser as browser
 from browser import page as page
 from browser import service as service
 from browser import watched as watched
+from catdog.backend.app import create_app
+from catdog.data.feedback import Feedback
+from catdog.web.server import Server
 from conftest import drawing, encoded, until
 from PIL import Image
 from playwright.sync_api import expect
@@ -191,6 +194,31 @@ def test_clear_removes_all_from_the_device_and_can_be_undone(page, watched, serv
 
 
 @ONCE
+def test_photos_that_were_removed_come_back_to_their_places(page, service):
+    page.goto(service.url)
+    choose(page, *tiny(5))
+    wait_until_done(page, 5)
+    before = names(page)
+    page.locator(".card .open").nth(1).click()
+    page.dblclick("#detail-remove")  # or the next photo, which is in the dialog by then, would go, too
+    expect(page.locator("#detail-name")).to_have_text("2.png")
+    page.click("#close")
+    expect_data(page.locator("#cleared p"), photos=1)
+    page.locator(".card .remove").nth(2).dblclick()
+    expect_data(page.locator("#cleared p"), photos=2)
+    expect(page.locator(".card")).to_have_count(3)
+    assert names(page) == ["0.png", "2.png", "4.png"]
+    page.click("#undo")
+    expect(page.locator(".card")).to_have_count(5)
+    assert names(page) == before
+    with page.expect_download() as download:
+        page.click("#csv")
+    rows = download.value.path().read_text(encoding="utf-8").splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == before
+    wait_until_stored(page, 5)
+
+
+@ONCE
 def test_what_was_under_way_when_it_was_cleared_is_sent_after_undo(page, watched, service):
     page.goto(service.url)
     watched.close()
@@ -286,22 +314,123 @@ def test_a_connection_to_the_device_that_is_closed_is_opened_again(page, service
     wait_until_stored(page, 2)
 
 
-@ONCE
-def test_a_correction_that_was_sent_survives_a_reload(page, classifier, own_places):
-    from catdog.backend.app import create_app
-    from catdog.data.feedback import Feedback
-    from catdog.web.server import Server
-
+@pytest.fixture
+def corrected(page, classifier, own_places):
+    """A service that keeps corrections, with a photo that is open."""
     server = Server(create_app(classifier, feedback=Feedback("pets")), "127.0.0.1", 0)
     page.goto(server.url)
     choose(page, photo("a.jpg", drawing()))
     wait_until_done(page, 1)
     page.locator(".card .open").click()
-    say_it_is(page, NONE)
-    expect_data(page.locator("#correction-words"), code="sent", label=NONE)
-    until(lambda: "correction" in stored(page)[0])
-    page.reload()
-    page.locator(".card .open").click()
-    expect_data(page.locator("#correction-words"), code="sent", label=NONE)
-    assert len(Feedback("pets").all()) == 1
+    yield page
     server.stop()
+
+
+@ONCE
+def test_a_correction_that_was_sent_survives_a_reload(corrected):
+    say_it_is(corrected, NONE)
+    expect_data(corrected.locator("#correction-words"), code="sent", label=NONE)
+    until(lambda: "correction" in stored(corrected)[0])
+    corrected.reload()
+    corrected.locator(".card .open").click()
+    expect_data(corrected.locator("#correction-words"), code="sent", label=NONE)
+    assert len(Feedback("pets").all()) == 1
+
+
+@ONCE
+@pytest.mark.parametrize("again", ["yes", NONE])
+def test_a_correction_whose_answer_a_reload_did_not_wait_for_is_sent_once_more(corrected, again):
+    """The author may know it, or not."""
+    held = []
+    corrected.route("**/corrections", lambda route: held.append(route), times=1)
+    say_it_is(corrected, NONE)
+    until(lambda: stored(corrected)[0].get("told") == NONE and held)
+    corrected.reload()
+    held[0].abort()
+    corrected.locator(".card .open").click()
+    said = corrected.get_attribute("#detail", "data-label")
+    if again == "yes":
+        corrected.click("#yes")
+    else:
+        say_it_is(corrected, NONE)
+    expect_data(corrected.locator("#correction-words"), code="sent", label=said if again == "yes" else NONE)
+    assert [one.label for one in Feedback("pets").all()] == [said if again == "yes" else None]
+
+
+# Where what shows the photos does not come
+
+ANSWERS = "**/page/answers.js"
+GATE = """() => {
+  const read = Blob.prototype.arrayBuffer, later = window.setTimeout;
+  const opened = new Promise((open) => (window.openGate = open));
+  Blob.prototype.arrayBuffer = function () { return opened.then(() => read.call(this)); };
+  window.setTimeout = (act, ...after) => (after[0] === 3000 ? 0 : later(act, ...after)); // to wait as long as it takes
+}"""
+
+
+def look_again(page):
+    """See whether the link is back."""
+    page.evaluate("import('/page/batch.js').then((batch) => batch.tryAgain())")
+
+
+@ONCE
+def test_photos_that_are_stored_appear_as_soon_as_what_shows_them_comes(page, service):
+    page.clock.install()
+    page.goto(service.url)
+    choose(page, *tiny(1))
+    wait_until_done(page, 1)
+    wait_until_stored(page, 1)
+    page.route(ANSWERS, lambda route: route.abort())
+    page.reload()
+    expect_data(page.locator("#notice"), code="not-loaded")
+    page.evaluate("window.isTheSame = true")
+    page.unroute(ANSWERS)
+    page.clock.fast_forward(20_000)  # milliseconds: it looks by itself whether they come
+    wait_until_done(page, 1)
+    expect(page.locator("#notice")).to_be_empty()
+    assert page.evaluate("window.isTheSame")
+    page.complaints.clear()  # of the script
+
+
+@ONCE
+def test_a_photo_that_is_being_stored_when_the_link_is_back_is_there_after_the_reload(page, service):
+    page.goto(service.url)
+    expect_connected(page)
+    page.route(ANSWERS, lambda route: route.abort())
+    page.route("**/model", lambda route: route.abort())
+    choose(page, *tiny(1))
+    expect_data(page.locator("#notice"), code="not-loaded", stored=True)
+    page.evaluate(GATE)
+    choose(page, *tiny(1, 1))
+    page.unroute("**/model")
+    look_again(page)  # nothing is loaded again yet
+    with page.expect_navigation():
+        page.evaluate("openGate()")
+    page.unroute(ANSWERS)
+    wait_until_done(page, 2)
+    assert names(page) == ["0.png", "1.png"]
+    page.complaints.clear()  # of the link
+
+
+@ONCE
+@pytest.mark.parametrize("photos", [0, 1])
+def test_a_table_that_comes_too_early_is_named_and_read_later(page, service, photos):
+    page.goto(service.url)
+    expect_connected(page)
+    page.route(ANSWERS, lambda route: route.abort())
+    page.evaluate("window.isTheSame = true")
+    page.set_input_files("#archive", photo("labels.csv", b"name,label\n0.png,cat\n", "text/csv"))
+    expect_data(page.locator("#notice"), code="not-loaded not-loaded", stored=False)
+    expect(page.locator("#notice")).to_contain_text("labels.csv")
+    if photos:
+        choose(page, *tiny(1))
+        until(lambda: len(stored(page)) == 1)
+    look_again(page)
+    assert page.evaluate("window.isTheSame")  # a reload would lose the table
+    page.unroute(ANSWERS)
+    look_again(page)
+    expect_data(page.locator("#notice"), code="labels-read", labels=1)
+    choose(page, *tiny(1))
+    wait_until_done(page, photos + 1)
+    expect_data(page.locator("#accuracy"), known=photos + 1)
+    page.complaints.clear()  # of the script

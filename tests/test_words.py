@@ -131,8 +131,9 @@ def test_an_authors_own_language_may_be_unfinished(files_of_ours):
     assert '"checking": "Checking' in page.text
 
 
-def test_words_that_are_no_json_say_which_file_it_is(files_of_ours):
-    (files_of_ours / "words" / "de.json").write_text('{"page": {"choose": }')
+@pytest.mark.parametrize("text", ['{"page": {"choose": }', "[]", "null", '{"page": null}', '{"script": []}'])
+def test_words_that_are_none_say_which_file_it_is(files_of_ours, text):
+    (files_of_ours / "words" / "de.json").write_text(text)
     client = create_page_app("/", files_of_ours).test_client()
     broken = client.get("/", headers={"Accept-Language": "de"})
     assert broken.status_code == 500

@@ -47,6 +47,7 @@ export function openDialog(dialog) {
 }
 
 export function closeDialog(dialog) {
+  if (!dialog.hasAttribute("open")) return;
   if (dialog.close) return dialog.close();
   dialog.removeAttribute("open");
   dialog.dispatchEvent(new Event("close"));

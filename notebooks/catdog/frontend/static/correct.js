@@ -74,7 +74,9 @@ function showClasses(said) {
 
 function offer(labels) {
   const known = new Map([...place.children].map((button) => [button.dataset.label, button]));
+  const hadFocus = place.contains(document.activeElement);
   arrange(place, labels.map((label) => known.get(label) ?? makeButton(label)));
+  if (hadFocus && !place.contains(document.activeElement)) byId("no").focus(); // what was searched for is taken back
 }
 
 function makeButton(label) {
@@ -87,11 +89,12 @@ function makeButton(label) {
 /** The same once more takes back what the tester said, or tries again to send it. */
 function answerIs(label) {
   const { answer, correction } = photo;
-  const takesBack = photo.truth !== undefined && truth(photo) === label && !correction;
+  const mayBeKnown = answer.corrections && photo.told !== undefined; // to the author: also where no answer came
+  const takesBack = photo.truth !== undefined && truth(photo) === label && !correction && !mayBeKnown;
   isChoosing = takesBack || label !== answer.label;
   tellTruth(photo, takesBack ? undefined : label);
   // A yes stays here, unless the author may have been told something else before.
-  const concernsAuthor = answer.corrections && (label !== answer.label || photo.told !== undefined);
+  const concernsAuthor = mayBeKnown || (answer.corrections && label !== answer.label);
   if (concernsAuthor && !takesBack) send(photo, label);
   else tell(photo, null);
 }
@@ -99,7 +102,7 @@ function answerIs(label) {
 /** One after another; the last word counts. */
 async function send(asked, label) {
   asked.next = label;
-  if (asked.isSending) return;
+  if (asked.isSending) return show(); // the photo that is open
   while (asked.next !== undefined && !asked.removed) {
     const now = asked.next;
     delete asked.next;
@@ -126,8 +129,10 @@ async function sendNow(asked, label) {
 }
 
 function askForCode(trouble) {
-  closeDialog(byId("detail"));
-  halt(trouble);
+  const dialog = byId("detail");
+  if (!dialog.hasAttribute("open")) return halt(trouble);
+  dialog.addEventListener("close", () => halt(trouble), { once: true }); // or the photo's card would take the focus
+  closeDialog(dialog);
 }
 
 function tell(asked, correction, isSending = false) {

@@ -30,7 +30,7 @@ export function start(setTruth) {
   byId("next").addEventListener("click", () => step(1));
   byId("all-bars").addEventListener("click", () => drawBars(!drawn.all));
   byId("detail-retry").addEventListener("click", () => callbacks.retry(photo));
-  byId("detail-remove").addEventListener("click", removeThis);
+  byId("detail-remove").addEventListener("click", ({ detail }) => detail > 1 || removeThis()); // not by a double click
 }
 
 export function open(chosen) {
@@ -41,7 +41,7 @@ export function open(chosen) {
   heatmap.open(photo);
   showLarge();
   refresh();
-  if (dialog.hasAttribute("open")) return;
+  if (dialog.hasAttribute("open")) return keepFocus();
   openDialog(dialog);
   byId("detail-name").focus(); // or some browsers draw a ring round the first button
 }
@@ -64,6 +64,12 @@ export function refresh() {
   correct.show();
   heatmap.show();
   say(byId("detail-model"), t("answered-by", answer), { model: answer.model });
+}
+
+/** Or the keyboard would leave the dialog with what was hidden, such as the classes to choose from. */
+function keepFocus() {
+  const focused = document.activeElement;
+  if (dialog.contains(focused) && !focused.offsetParent) byId("detail-name").focus();
 }
 
 /** Bars of the most probable classes, or of all: a thousand are drawn only for who wants to see them. */

@@ -25,8 +25,11 @@ async function makeButton({ filename, image }, i, take) {
   button.addEventListener("click", async () => {
     if (isTaking) return; // a second tap
     isTaking = true;
-    await take({ name: filename, path: filename, size: file.size, open: async () => file });
-    isTaking = false;
+    try {
+      await take({ name: filename, path: filename, size: file.size, open: async () => file });
+    } finally {
+      isTaking = false;
+    }
     document.getElementById("photos").focus();
   });
   return button;

@@ -7,7 +7,7 @@ import * as fileInput from "./file_input.js";
 import { describe } from "./model.js";
 import { canvasIsTruthful } from "./resize.js";
 import { say } from "./say.js";
-import { ask, code } from "./service.js";
+import { ServiceError, ask, code } from "./service.js";
 import * as store from "./store.js";
 import * as trouble from "./trouble.js";
 import { model, setModel } from "./truth.js";
@@ -21,7 +21,8 @@ let restored = null; // a promise: photos of before come before new ones
 let canvasIsTold = false;
 let hasExamples = false;
 const unshown = []; // photos that came, or were stored, while the rest of the page did not
-let mayReload = false; // they are all stored
+const unread = []; // CSV files that came likewise; a reload would lose them
+let mayReload = false; // all of that is stored
 let taking = 0; // how many times photos are being taken in
 
 start();
@@ -70,10 +71,21 @@ function withAnswers() {
 
 function startAnswers(module) {
   module.start(note);
-  if (unshown.length) note(); // that they are not there
-  module.showAgain(unshown.splice(0));
+  answers = module;
+  if (isMissing()) showMissing();
+  return answers;
+}
+
+function isMissing() {
+  return unshown.length > 0 || unread.length > 0;
+}
+
+function showMissing() {
+  note(); // that it is not there
+  answers.showAgain(unshown.splice(0));
+  if (unread.length) answers.readTables(unread.splice(0)).then((notes) => note(...notes));
   mayReload = false;
-  return (answers = module);
+  if (batch.isHalted()) batch.tryAgain(); // because of this, perhaps
 }
 
 async function take({ photos: added, labels, notes }) {
@@ -85,7 +97,7 @@ async function take({ photos: added, labels, notes }) {
   } finally {
     taking -= 1;
   }
-  if (unshown.length) batch.tryAgain();
+  if (!taking && isMissing()) batch.tryAgain();
 }
 
 /** Returns what is to be said. */
@@ -100,16 +112,19 @@ async function show(added, labels) {
  * be loaded again, and then shows what is stored. */
 async function showLater(added, labels) {
   unshown.push(...added);
+  unread.push(...labels);
   const stored = await Promise.race([store.keepAll(unshown), longEnough()]);
-  mayReload = Boolean(stored) && unshown.length > 0;
-  const again = labels.map(({ name }) => ({ code: "not-loaded", text: t("choose-later", { name }) }));
+  mayReload = Boolean(stored) && unshown.length > 0 && !unread.length;
+  const again = unread.map(({ name }) => ({ code: "not-loaded", text: t("choose-later", { name }) }));
   return [{ code: "not-loaded", stored: mayReload, text: t(mayReload ? "loads-later" : "not-loaded") }, ...again];
 }
 
-/** Now that the link is there again. */
+/** Now that the link is there again. Throws ServiceError, so that it is tried again; the notice has told why. */
 async function showUnshown() {
-  if (taking || !unshown.length || (await withAnswers())) return; // which shows them
-  if (mayReload && !taking) location.reload();
+  if (taking || !isMissing() || (await withAnswers())) return; // which shows them
+  if (taking) return; // in the end, that looks here again
+  if (mayReload) return location.reload();
+  throw new ServiceError("not-loaded", "", "lost");
 }
 
 /** Some versions of Safari never answer what is stored. */
@@ -134,10 +149,15 @@ async function restore() {
   const again = await store.restore();
   if (!again.length) return;
   const loaded = await withAnswers();
-  if (loaded) loaded.showAgain(again);
-  else unshown.push(...again);
-  if (!loaded) return note({ code: "not-loaded", stored: true, text: t("not-loaded") });
+  if (!loaded) return restoreLater(again);
+  loaded.showAgain(again);
   note({ code: "restored", photos: again.length, text: t("restored", { count: again.length }) });
+}
+
+function restoreLater(again) {
+  unshown.push(...again);
+  note({ code: "not-loaded", stored: true, text: t("not-loaded") });
+  batch.tryAgain();
 }
 
 /** Ask the service for its model. Throws ServiceError. */
@@ -150,7 +170,7 @@ async function connect() {
   access.accepted();
   answers?.showModel();
   if (card.examples) showExamples();
-  showUnshown();
+  await showUnshown();
 }
 
 /** They only help: the page does as well without. */

@@ -21,7 +21,7 @@ export function isolated(text) {
 
 /** The words for a problem that the service names, or what the service itself says of it. */
 export function problem(slug, detail) {
-  return words.problems[slug] ?? detail;
+  return words.problems?.[slug] ?? detail;
 }
 
 /** 1,000 as people write it in the page's language. */
