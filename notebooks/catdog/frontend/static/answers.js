@@ -162,7 +162,8 @@ function forget(these) {
 
 function forgetLater() {
   clearTimeout(forgetting);
-  forgetting = setTimeout(() => (byId("undo").matches(":focus") ? forgetLater() : endUndo()), UNDO_FOR);
+  const isWanted = () => byId("undo").matches(":focus") || byId("detail").hasAttribute("open"); // which covers it
+  forgetting = setTimeout(() => (isWanted() ? forgetLater() : endUndo()), UNDO_FOR);
 }
 
 function endUndo() {
