@@ -21,7 +21,7 @@ from catdog.data.preprocessing import PREPROCESSING, SQUEEZE, Preprocessing
 from catdog.data.sources import PhotoFolder
 from catdog.engines import open_engine
 from catdog.engines.base import OPENVINO_FP32, OPENVINO_INT8, TENSORFLOW
-from catdog.engines.parity import PrunedParityCheck
+from catdog.engines.parity import EarlierPrunedParityCheck, PrunedParityCheck
 from catdog.models import bundle
 from catdog.models.arrays import digest, sealed
 from catdog.models.bundle import BundleRefused
@@ -566,7 +566,7 @@ def test_a_card_of_the_schema_before_is_read_in_todays_words(earlier):
 
 
 def test_what_a_card_says_of_a_pruned_model_is_found_again_by_todays_and_earlier_names(shipped):
-    parity = PrunedParityCheck(0.99, 0.1, -0.5, 0.7, 0.5, 100)
+    parity = EarlierPrunedParityCheck(0.99, 0.1, -0.5, 0.7, 0.5, 100)
     pruned = PrunedCard(Thresholds(0.8, 0.6), parity, {"macs_reduction": 2.0, "digest": "d", "metrics": {}})
     card = dataclasses.replace(shipped.card, pruned=pruned)
     today = card.as_json()
@@ -585,6 +585,54 @@ def test_what_a_card_says_of_a_pruned_model_is_found_again_by_todays_and_earlier
     assert shown["compact"]["thresholds"]["sure"] == 0.8
     assert shown["compact"]["times_less"] == 2.0
     assert shown["confidence"].items() >= json.loads((shipped.folder / CARD).read_text())["confidence"].items()
+
+
+PARITY = {
+    "accuracy_drop": 0.3, "low": -0.4, "high": 0.9, "upper_bound": 0.8, "calibration_error": 0.012,
+    "reference_calibration_error": 0.01, "agreement": 0.99, "reference_agreement": 0.985,
+    "max_drop": 0.5, "photos": 800,
+}  # fmt: skip
+OF_BEFORE = ("accuracy_drop", "low", "high", "agreement", "max_drop", "photos")
+
+
+def card_with(shipped, parity):
+    """A card as JSON with this parity check of a pruned model."""
+    pruned = {"thresholds": {"confidence": 0.8, "ood_distance": 0.6}, "parity": parity}
+    return {**json.loads(json.dumps(shipped.card.as_json())), "pruned": pruned}
+
+
+def test_a_card_holds_all_figures_of_the_check_of_a_pruned_model(shipped):
+    card = Card.from_json(card_with(shipped, PARITY))
+    assert card.pruned.parity == PrunedParityCheck(**PARITY)
+    assert card.as_json()["pruned"]["parity"] == PARITY
+    assert with_names_of_before(card.as_json())["compact"]["proof"].items() >= {**PARITY, "lost": 0.3}.items()
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {name: PARITY[name] for name in PARITY if name != "upper_bound"},
+        {name: PARITY[name] for name in PARITY if name != "photos"},
+        {name: PARITY[name] for name in (*OF_BEFORE, "calibration_error")},
+        {name: PARITY[name] for name in OF_BEFORE if name != "low"},
+        {**PARITY, "another": 1.0},
+        {**PARITY, "calibration_error": "low"},
+        {**PARITY, "calibration_error": None},
+        {**PARITY, "calibration_error": -0.1},
+        {**PARITY, "reference_calibration_error": 1.5},
+        {**PARITY, "agreement": 99.0},
+        {**PARITY, "reference_agreement": -1},
+        {**PARITY, "reference_agreement": float("nan")},
+        {**PARITY, "upper_bound": 1.0},
+        {**PARITY, "max_drop": 1000},
+        {**PARITY, "photos": 0.5},
+        {},
+    ],
+)
+def test_a_check_of_a_pruned_model_that_makes_no_sense_is_refused(shipped, nonsense):
+    Card.from_json(card_with(shipped, {name: PARITY[name] for name in OF_BEFORE}))
+    with pytest.raises((TypeError, ValueError, KeyError)):
+        Card.from_json(card_with(shipped, nonsense))
 
 
 def test_a_model_of_before_keeps_its_features_its_preprocessing_and_what_it_knows(earlier):

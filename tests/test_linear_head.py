@@ -23,6 +23,7 @@ from catdog.training.linear_head import (
 )
 from catdog.training.metrics import evaluate, worst_mistakes
 from catdog.training.near_duplicates import groups_of
+from catdog.training.trained_head import out_of_fold_again, train_head
 from conftest import refused
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
@@ -345,6 +346,38 @@ def test_a_class_without_photos_is_never_the_answer(numbers):
     logits = found.logits(blobs(in_turn(300, 5), seed=1)[0])
     assert set(logits.argmax(axis=1)) <= set(numbers)
     assert (np.delete(logits, numbers, axis=1) == -30).all()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_second_last_layer_judges_the_same_photos_from_another_deal(classes):
+    features, targets = blobs(in_turn(120, classes), apart=0.3)
+    data = {**alone(features, targets), TEST: (features[:0], targets[:0])}
+    trained = train_head(data, "abc"[:classes])
+    again = out_of_fold_again(trained, data)
+    assert (np.isfinite(again).all(axis=1) == trained.fit.judged).all()
+    assert np.abs(again - trained.fit.out_of_fold).max() > 0.01
+    assert 0.7 < (again.argmax(axis=1) == trained.out_of_fold.argmax(axis=1)).mean() < 1
+    assert (again == fit_head(data, classes, seed=1).out_of_fold).all()
+
+
+def test_behind_a_backbone_that_was_tuned_the_second_is_trained_on_some_of_the_photos():
+    features, targets = blobs(in_turn(120), apart=0.3)
+    parts = {TRAIN: slice(80), VALID: slice(80, 120), TEST: slice(0)}
+    data = {split: (features[rows], targets[rows]) for split, rows in parts.items()}
+    trained = train_head(data, "abc", frozen=False)
+    again = out_of_fold_again(trained, data)
+    assert (np.isfinite(again).all(axis=1) == trained.fit.judged).all()
+    assert trained.fit.judged.sum() == 40
+    assert np.abs(again - trained.fit.out_of_fold)[80:].max() > 0.01
+
+
+def test_out_of_fold_probabilities_are_calibrated():
+    features, targets = blobs(in_turn(120), apart=0.3)
+    data = {**alone(features, targets), TEST: (features[:0], targets[:0])}
+    trained = train_head(data, "abc")
+    assert trained.calibrated.temperature != 1
+    expected = np.exp(log_softmax(trained.fit.out_of_fold / trained.calibrated.temperature, axis=1))
+    assert trained.out_of_fold == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from ..backbones.architectures import Architecture, Backbone, load_backbone
 from ..data.preprocessing import Preprocessing
 from ..engines.base import OPENVINO_INT8, OPENVINO_PRUNED
 from ..engines.int8 import Int8Params
-from ..engines.parity import ParityCheck, PrunedParityCheck
+from ..engines.parity import EarlierPrunedParityCheck, ParityCheck, PrunedParityCheck
 from ..errors import UserError
 from ..names import listed
 from .arrays import INSTEAD, BundleRefused, read_arrays, refused_if_damaged
@@ -100,7 +100,7 @@ class Bundle:
         return self.card.backbone.fingerprint == fingerprint and self.architecture == architecture
 
     @property
-    def parity_checks(self) -> Mapping[str, ParityCheck | PrunedParityCheck]:
+    def parity_checks(self) -> Mapping[str, ParityCheck | PrunedParityCheck | EarlierPrunedParityCheck]:
         """Engine name → result of its parity check in notebook 1."""
         return {**self.card.parity, **({OPENVINO_PRUNED: self.card.pruned.parity} if self.card.pruned else {})}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backbones.architectures import Architecture, architecture_of
-from ..engines.parity import ParityCheck, PrunedParityCheck
+from ..engines.parity import EarlierPrunedParityCheck, ParityCheck, PrunedParityCheck
 from .arrays import BundleRefused, refused_if_damaged, require_plain_file, sealed
 from .card_before import BEFORE, FILES_BEFORE, translated
 
@@ -55,10 +55,11 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class PrunedCard:
-    """Metadata of the pruned model: its thresholds, its parity with the full model, and everything else in `about`."""
+    """Metadata of the pruned model: its thresholds, its parity with the full model by the rule of the release that
+    saved it, and everything else in `about`."""
 
     thresholds: Thresholds
-    parity: PrunedParityCheck
+    parity: PrunedParityCheck | EarlierPrunedParityCheck
     about: dict[str, Any] = field(default_factory=dict)
 
 
@@ -207,9 +208,16 @@ def _parity(found: Mapping[str, Any]) -> ParityCheck:
 
 def _pruned(found: Mapping[str, Any]) -> PrunedCard:
     about = {name: value for name, value in found.items() if name not in ("thresholds", "parity")}
-    numbers = _numbers(found["parity"])
-    parity = PrunedParityCheck(photos=_count(numbers.pop("photos")), **numbers)
-    return PrunedCard(_thresholds(found["thresholds"]), parity, about)
+    return PrunedCard(_thresholds(found["thresholds"]), _pruned_parity(found["parity"]), about)
+
+
+def _pruned_parity(found: Mapping[str, Any]) -> PrunedParityCheck | EarlierPrunedParityCheck:
+    """Read a check of today, or one with all the fields of an earlier release and no others."""
+    numbers = _numbers(found)
+    photos, earlier = _count(numbers.pop("photos")), {one.name for one in dataclasses.fields(EarlierPrunedParityCheck)}
+    if set(found) == earlier:
+        return EarlierPrunedParityCheck(photos=photos, **numbers)
+    return PrunedParityCheck(photos=photos, **numbers)
 
 
 def _judged(found: Mapping[str, Any]) -> dict[str, Any]:

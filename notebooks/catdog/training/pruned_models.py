@@ -17,7 +17,7 @@ from ..data.prepared import prepared
 from ..data.preprocessing import PREPROCESSING, Preprocessing
 from ..engines import open_engine
 from ..engines.base import OPENVINO_PRUNED, Engine
-from ..engines.parity import FEW, PrunedParityCheck, compare_pruned
+from ..engines.parity import PrunedParityCheck, fewest_photos
 from ..engines.pruned import PrunedNetwork, quantize_pruned
 from ..engines.quantization import CALIBRATION_PHOTOS
 from ..engines.selection import seconds_per_photo
@@ -26,8 +26,10 @@ from ..models.arrays import load_cached_arrays
 from ..models.card import PrunedCard
 from ..models.pruned import PrunedModel
 from .engine_selection import EngineSelection, first
+from .features import features_by_split
 from .metrics import Metrics
-from .trained_head import CROSS_VALIDATION, TrainedHead, train_like
+from .pruned_parity import compare_pruned
+from .trained_head import CROSS_VALIDATION, TrainedHead, out_of_fold_again, train_like
 
 if TYPE_CHECKING:  # it needs OpenVINO
     from ..pruning import Pruner
@@ -104,7 +106,9 @@ class TradeOff:
     def __str__(self) -> str:
         if not self.candidates:
             return "No pruned model was made."
-        lines = [f"{one.macs_reduction} times less arithmetic: {one.parity}" for one in self.candidates]
+        lines = [
+            f"{one.macs_reduction} times less arithmetic: {one.parity.failure or one.parity}" for one in self.candidates
+        ]
         if not self.chosen:
             return "\n".join([*lines, "No pruned model was accepted: none passed the parity check."])
         test = self.chosen.trained.reports[TEST]
@@ -127,7 +131,8 @@ def prune(
 
     Pruning needs only the pixels of some training photos; its result is kept, like the int8 parameters. The last
     layer, its calibration and the check need labels. The check uses photos that were not used for pruning, and heads
-    that were not trained on them.
+    that were not trained on them. The whole network's last layer is fitted once more, to know how many answers that
+    alone changes.
 
     Args:
         wanted: "no"; how many times less arithmetic, one of `TIMES`; "all" of these; or "auto": 2, and then 2.25
@@ -143,24 +148,26 @@ def prune(
     """
     _check(wanted, max_drop, engines)
     photos = [*dataset.of(TRAIN), *dataset.of(VALID)]
-    number = len(photos) - len(dataset.of(TRAIN)) // 2
-    if wanted != NO and number < FEW:
-        print(f"No pruned model was made: {number} photos are too few for a parity check; {FEW} are needed.")
-    if wanted == NO or number < FEW:
+    if wanted == NO:
+        return TradeOff()
+    number = min(len(photos) - len(dataset.of(TRAIN)) // 2, int(trained.fit.judged.sum()))
+    if number < (fewest := fewest_photos(max_drop)):
+        print(f"No pruned model was made: {number} photos are too few for a parity check; {fewest} are needed.")
         return TradeOff()
     targets, networks = (
         dataset.targets(photos),
         _Networks(dataset, engines, trained.fit.seed, make, photos_at_most, pruning),
     )
+    again = out_of_fold_again(trained, features_by_split(dataset, engines.chosen, engines.store))
 
     def candidate(times: str) -> Candidate:
         network, seen, made = networks.of(times)
         engine = open_engine(OPENVINO_PRUNED, engines.backbone, network)
         of_pruned = train_like(trained, dataset, engine, engines.store)
         fresh = np.array([photo.digest not in seen for photo in photos])
-        judged = fresh & trained.fit.judged & of_pruned.fit.judged
-        logits, reference = (one.fit.out_of_fold[judged] for one in (of_pruned, trained))
-        parity = compare_pruned(logits, reference, targets[judged], max_drop)
+        judged = fresh & np.isfinite(again).all(axis=1) & trained.fit.judged & of_pruned.fit.judged
+        ours, reference = (one.out_of_fold[judged] for one in (of_pruned, trained))
+        parity = compare_pruned(ours, reference, again[judged], targets[judged], max_drop)
         return Candidate(times, network, engine, of_pruned, parity, made)
 
     found = [candidate(times) for times in TIMES if times == wanted or wanted == ALL]

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
 from ..data.dataset import Dataset
-from ..data.folders import TEST, VALID
+from ..data.folders import TEST, TRAIN, VALID
 from ..engines.base import Engine
 from .calibration import CalibratedHead, calibrate
 from .features import FeatureCache, compute_features, features_by_split
-from .linear_head import Features, FitResult, fit_head, train_and_valid
+from .linear_head import Features, FitResult, fit_head, no_logits, train_and_valid
 from .metrics import Metrics, evaluate
 
 CROSS_VALIDATION = "cross-validation"
@@ -31,6 +32,12 @@ class TrainedHead:
     calibrated: CalibratedHead
     reports: dict[str, Metrics]
     frozen: bool = True
+
+    @property
+    def out_of_fold(self) -> np.ndarray:
+        """Calibrated probabilities by heads that were not trained on the photo, float32 (n, classes), see `FitResult`;
+        NaN if there are none."""
+        return softmax(self.fit.out_of_fold / np.float32(self.calibrated.temperature), axis=1)
 
 
 def train_head(
@@ -76,6 +83,24 @@ def train_like(trained: TrainedHead, dataset: Dataset, engine: Engine, store: Fe
     negatives = compute_features(dataset.negatives, engine, store, "None of these")
     target, seed = trained.calibrated.target, trained.fit.seed
     return train_head(data, dataset.classes, negatives=negatives, frozen=trained.frozen, target=target, seed=seed)
+
+
+def out_of_fold_again(trained: TrainedHead, data: Features) -> np.ndarray:
+    """Fit the last layer once more, to another deal of the same photos, and return its out-of-fold logits: float32
+    (n, classes), NaN if there are none. Answers that differ from `trained`'s do so by chance.
+
+    Behind a backbone that was fine-tuned there are no folds to deal anew; there, four fifths of the training photos
+    train, as they do in a fold.
+    """
+    classes, seed = len(trained.fit.head.bias), trained.fit.seed + 1
+    if trained.frozen:
+        return fit_head(data, classes, seed=seed).out_of_fold
+    features, targets = data[TRAIN]
+    rows = np.sort(np.random.default_rng(seed).permutation(len(targets))[: len(targets) * 4 // 5])
+    some = {TRAIN: (features[rows], targets[rows]), VALID: data[VALID]}
+    logits = no_logits(train_and_valid(data)[1], classes)
+    logits[len(targets) :] = fit_head(some, classes, seed=seed, frozen=False).out_of_fold[len(rows) :]
+    return logits
 
 
 def _out_of_fold(fit: FitResult, data: Features, classes: Sequence[str]) -> dict[str, Metrics]:
