@@ -13,6 +13,15 @@ export function bytesOf(blob) {
   return blob.arrayBuffer ? blob.arrayBuffer() : new Response(blob).arrayBuffer();
 }
 
+/** Let the browser draw and answer between two long pieces of work. Timers would do, but they are slow in hidden pages. */
+export function pause() {
+  return new Promise((done) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = done;
+    port2.postMessage(null);
+  });
+}
+
 /** Throws where `text` is not base64. */
 export function fromBase64(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));

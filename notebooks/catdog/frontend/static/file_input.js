@@ -1,6 +1,6 @@
 // How photos come in: chosen, from the camera, dropped (folders too), pasted, out of a zip.
 
-import { canInflate } from "./browsers.js";
+import { canInflate, pause } from "./browsers.js";
 import { t } from "./words.js";
 
 const TYPES = {
@@ -105,6 +105,7 @@ function notRead(files) {
 }
 
 async function sorted(files) {
+  await pause(); // five hundred files keep the browser busy by themselves
   const [photos, labels, notes] = [[], [], []];
   let [others, lost] = [0, 0];
   for (const { file, path } of files) {
