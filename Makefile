@@ -57,7 +57,7 @@ label fit serve:
 check: lint  ## after every change, a minute or so: style, types, and the tests without VGG16, a browser or long waits
 	$(PYTEST) -m "not (slow or weights or browser or ray)" --hypothesis-profile=few tests
 
-test: setup-tests lint  ## everything but Ray, some ten minutes: Python, notebooks, browsers
+test: setup-tests lint  ## everything but Ray, some 15 minutes: Python, notebooks, browsers
 	$(PYTEST) -m "not ray"
 
 test-scale: setup-tests $(VENV)/ready-for-scale-tests  ## the tests on Ray, ten to fifteen minutes
