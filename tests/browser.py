@@ -42,6 +42,20 @@ def frontend(backend):
     server.stop()
 
 
+@pytest.fixture
+def serve():
+    """Serves an app, as long as the test runs, and returns its address."""
+    running = []
+
+    def start(app, port=0):
+        running.append(Server(app, "127.0.0.1", port))
+        return running[-1].url
+
+    yield start
+    for server in running:
+        server.stop()
+
+
 def complaints_of(page):
     """A list to which the browser's complaints are added, and what is fetched from elsewhere."""
     complaints = []

@@ -334,6 +334,15 @@ def until(condition, seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
+def copy_of_the_page(folder: Path) -> Path:
+    """Copy the page's files, to change them; returns the folder."""
+    from catdog.frontend.page import FILES
+
+    for room in ("static", "templates", "words"):
+        shutil.copytree(FILES / room, folder / room)
+    return folder
+
+
 def encoded(image: Image.Image, kind: str = "JPEG", **options) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)

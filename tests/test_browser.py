@@ -2,7 +2,6 @@
 
 import io
 import re
-import shutil
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -12,9 +11,9 @@ from browser import frontend as frontend
 from browser import page as page
 from browser import service as service
 from browser import watched as watched
-from catdog.frontend.page import AT_FIRST, FILES, create_page_app
+from catdog.frontend.page import AT_FIRST, create_page_app
 from catdog.web.server import Server
-from conftest import drawing, encoded, until
+from conftest import copy_of_the_page, drawing, encoded, until
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -304,8 +303,7 @@ def test_motion_is_only_for_those_who_like_it(page, backend):
 
 @ONCE
 def test_in_its_notebook_the_page_shows_changes_by_itself(page, tmp_path):
-    for room in ("static", "templates", "words"):
-        shutil.copytree(FILES / room, tmp_path / room)
+    copy_of_the_page(tmp_path)
     server = Server(create_page_app("", tmp_path), "127.0.0.1", 0)
     page.goto(f"{server.url}/?live")
     html, css = tmp_path / "templates" / "page.html", tmp_path / "static" / "page.css"

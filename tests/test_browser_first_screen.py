@@ -1,37 +1,22 @@
 """What a tester sees first, of one photo alone, and in which language."""
 
 import json
-import shutil
 
 import pytest
 from browser import DESK, ONCE, PHONE, choose, complaints_of, expect_connected, expect_data, photo, wait_until_done
 from browser import browser as browser
 from browser import page as page
+from browser import serve as serve
 from catdog.backend.app import create_app
 from catdog.backend.examples import read_examples
 from catdog.data.feedback import Feedback
-from catdog.frontend.page import FILES, create_page_app
+from catdog.frontend.page import create_page_app
 from catdog.frontend.words import languages, read_words
-from catdog.web.server import Server
-from conftest import drawing
+from conftest import copy_of_the_page, drawing
 from playwright.sync_api import expect
 from standins.painted import PaintedClassifier, painted
 
 CODE = "for-testers"
-
-
-@pytest.fixture
-def serve():
-    """Serves an app, as long as the test runs, and returns its address."""
-    running = []
-
-    def start(app):
-        running.append(Server(app, "127.0.0.1", 0))
-        return running[-1].url
-
-    yield start
-    for server in running:
-        server.stop()
 
 
 # The first screen
@@ -250,8 +235,7 @@ def test_each_language_is_written_out_and_fits_a_phone(browser, classifier, serv
 
 @ONCE
 def test_words_that_an_author_has_lost_stop_nothing(page, serve, backend, tmp_path):
-    for room in ("static", "templates", "words"):
-        shutil.copytree(FILES / room, tmp_path / room)
+    copy_of_the_page(tmp_path)
     words = {"page": read_words("en")["page"], "script": {}}
     (tmp_path / "words" / "en.json").write_text(json.dumps(words))
     page.goto(serve(create_page_app(backend.url, tmp_path)))

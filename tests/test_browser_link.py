@@ -17,6 +17,7 @@ from browser import (  # fmt: skip
     wait_until_done,
 )
 from browser import browser as browser
+from browser import serve as serve
 from catdog.backend.app import create_app
 from catdog.data.feedback import Feedback
 from catdog.frontend.page import create_page_app
@@ -91,20 +92,6 @@ class Link:
 
     def asked(self, path):
         return [seen for seen in self.seen if seen[1] == f"{path}?" and seen[0] != "OPTIONS"]
-
-
-@pytest.fixture
-def serve():
-    """Serves an app, as long as the test runs, and returns its address."""
-    running = []
-
-    def start(app, port=0):
-        running.append(Server(app, "127.0.0.1", port))
-        return running[-1].url
-
-    yield start
-    for server in running:
-        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import ast
 import gzip
 import os
 import re
-import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -13,12 +12,12 @@ import make_icons
 import numpy as np
 import pytest
 from catdog.backend.app import create_app
-from catdog.frontend.page import AT_FIRST, FILES, create_page_app
+from catdog.frontend.page import AT_FIRST, create_page_app
 from catdog.notebook import PUBLIC, page_preview
 from catdog.notebook.page_preview import backend_state
 from catdog.web import link
 from catdog.web.server import Server
-from conftest import ROOT, notebook_cells, refused
+from conftest import ROOT, copy_of_the_page, notebook_cells, refused
 from PIL import Image
 
 
@@ -306,9 +305,7 @@ def test_the_notebook_shows_the_access_code_or_asks_for_it(classifier):
 @pytest.fixture
 def files_of_ours(tmp_path):
     """A copy of the page's files, to change."""
-    for room in ("static", "templates", "words"):
-        shutil.copytree(FILES / room, tmp_path / "files" / room)
-    return tmp_path / "files"
+    return copy_of_the_page(tmp_path / "files")
 
 
 def test_only_in_its_notebook_does_the_page_ask_for_changes(app):

@@ -2,14 +2,13 @@
 
 import json
 import re
-import shutil
 
 import pytest
 from catdog.backend.app import create_app
 from catdog.frontend import words
 from catdog.frontend.page import FILES, create_page_app
 from catdog.notebook import read_settings, serve_model, serve_page
-from conftest import refused
+from conftest import copy_of_the_page, refused
 
 # The plurals of cardinal numbers, as Unicode CLDR has them.
 PLURALS = {
@@ -118,9 +117,7 @@ def test_a_language_without_words_is_refused_before_anything_is_served(own_place
 
 @pytest.fixture
 def files_of_ours(tmp_path):
-    for room in ("static", "templates", "words"):
-        shutil.copytree(FILES / room, tmp_path / room)
-    return tmp_path
+    return copy_of_the_page(tmp_path)
 
 
 def test_an_authors_own_language_may_be_unfinished(files_of_ours):

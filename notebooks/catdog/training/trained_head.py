@@ -89,8 +89,8 @@ def out_of_fold_again(trained: TrainedHead, data: Features) -> np.ndarray:
     """Fit the last layer once more, to another deal of the same photos, and return its out-of-fold logits: float32
     (n, classes), NaN if there are none. Answers that differ from `trained`'s do so by chance.
 
-    Behind a backbone that was fine-tuned there are no folds to deal anew; there, four fifths of the training photos
-    train, as they do in a fold.
+    A model with a fine-tuned backbone has no folds. Then the layer is trained on four fifths of the training photos, as
+    in a fold.
     """
     classes, seed = len(trained.fit.head.bias), trained.fit.seed + 1
     if trained.frozen:

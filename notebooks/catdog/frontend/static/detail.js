@@ -101,7 +101,7 @@ async function showLarge() {
     const isShown = photo.picture && (await showPicture(image, photo.picture).then(() => true, () => false));
     if (opened !== photo) return;
     image.hidden = !isShown;
-    byId("no-picture").hidden = isShown || photo.state === "failed"; // then its reason is told
+    byId("no-picture").hidden = isShown || photo.state === "failed"; // its reason is shown instead
   }
 }
 

@@ -126,8 +126,7 @@ async function fromZip(file, photos, notes) {
   try {
     const zip = await import("./zip.js").catch(() => null); // few testers need it
     if (!zip) return notes.push({ code: "not-loaded", text: t("not-loaded") });
-    const { unzip } = zip;
-    const entries = (await unzip(file)).filter(({ path }) => isPhoto(path, ""));
+    const entries = (await zip.unzip(file)).filter(({ path }) => isPhoto(path, ""));
     if (!entries.length) notes.push({ code: "zip-empty", text: t("zip-empty", file) });
     if (entries.some(({ deflated }) => deflated) && !canInflate()) throw cannotUnpack(file);
     for (const { path, size, open } of entries) photos.push(asPhoto(path, size, async () => typed(await open(), path)));

@@ -81,12 +81,16 @@ function show() {
 function showList() {
   const table = byId("as-table").getAttribute("aria-pressed") === "true";
   const fitting = shown();
-  byId("table").dataset.truths = photos.some(truth);
   sayNone(photos.length > 0 && fitting.length === 0);
   byId("table").hidden = !table || fitting.length === 0;
   list.hidden = table;
-  if (table) arrange(byId("table").querySelector("tbody"), fitting.map(rowOf));
+  if (table) showTable(fitting);
   else arrange(list, fitting.map(({ card }) => card));
+}
+
+function showTable(fitting) {
+  byId("table").dataset.truths = photos.some(truth);
+  arrange(byId("table").querySelector("tbody"), fitting.map(rowOf));
 }
 
 function rowOf(photo) {

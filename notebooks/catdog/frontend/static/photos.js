@@ -80,11 +80,6 @@ function isHeldUp({ state }) {
   return state === "waiting" && !document.getElementById("access").hidden;
 }
 
-/** The same, where there is little room: why it is not sure is told when the photo is opened. */
-export function wordsInShort(photo) {
-  return photo.answer && !isSure(photo.answer) && !isOther(photo) ? t("not-sure") : words(photo);
-}
-
 /** A photo's state or answer in words. */
 export function words(photo) {
   const { answer, state, why } = photo;
@@ -93,6 +88,11 @@ export function words(photo) {
   if (state === "waiting" && isHalted()) return t("not-sent");
   if (!answer) return t(state === "sending" ? "checking" : "waiting");
   return isOther(photo) ? t("actually", { answer: guess(answer), truth: truthInWords(photo) }) : guess(answer);
+}
+
+/** The same for a card, which has little room: the opened photo says why the model is not sure. */
+export function wordsInShort(photo) {
+  return photo.answer && !isSure(photo.answer) && !isOther(photo) ? t("not-sure") : words(photo);
 }
 
 function guess(answer) {

@@ -1,7 +1,7 @@
 // How far it is: a bar, a sentence with the time left, and now and then a word for those who listen.
 
 import { isWorking } from "./batch.js";
-import { answerTo, chance, confidence, mayRetry, photos } from "./photos.js";
+import { answerTo, chance, confidence, photos } from "./photos.js";
 import { say } from "./say.js";
 import { word } from "./store.js";
 import * as tally from "./tally.js";
@@ -26,7 +26,7 @@ export function setBusy({ message = "", code = "", seconds = 0 }) {
 }
 
 export function show() {
-  const [done, failed, waiting] = ["?done", "?failed", "?waiting"].map(tally.number);
+  const [done, failed, waiting, retryable] = ["?done", "?failed", "?waiting", "?retryable"].map(tally.number);
   const all = photos.length;
   const working = isWorking();
   if (working && !run) run = { began: Date.now(), done: done + failed };
@@ -35,8 +35,8 @@ export function show() {
   byId("progress").value = done + failed;
   byId("progress").hidden = !working;
   byId("cancel").hidden = !working;
-  byId("retry-all").hidden = working || !photos.some(mayRetry);
-  byId("retry-all").textContent = t("retry", { count: photos.filter(mayRetry).length });
+  byId("retry-all").hidden = working || !retryable;
+  byId("retry-all").textContent = t("retry", { count: retryable });
   const words = inNumbers(done, failed, working ? 0 : waiting, all);
   const sentence = working ? `${words} ${hurry(done + failed, all)}` : words;
   say(byId("status"), sentence, { done, failed, waiting, all, working, ...(working && paused()) });

@@ -1,6 +1,6 @@
 // How many photos there are of each kind. A photo is counted again when it changes, not at each look.
 
-import { NOT_SURE, WRONG, isSure, isWrong } from "./photos.js";
+import { NOT_SURE, WRONG, isSure, isWrong, mayRetry } from "./photos.js";
 import { isFiled, model, truth, wasFiled } from "./truth.js";
 
 const counts = new Map(); // kind → how many
@@ -60,6 +60,7 @@ function add(kind, by) {
 function kindsOf(photo) {
   const { answer, state } = photo;
   const kinds = [`?${state}`]; // "?failed" is FAILED
+  if (mayRetry(photo)) kinds.push("?retryable");
   if (!answer) return kinds;
   kinds.push(isSure(answer) ? answer.label : NOT_SURE);
   if (isWrong(photo)) kinds.push(WRONG);
