@@ -158,7 +158,7 @@ class WebKitTab(Tab):
         self._find(css).send_keys("\n".join(str(folder / item["name"]) for item in photos))
 
     def click(self, css):
-        self._when_possible(lambda: self._find(f"{css}:not(:disabled)").click())
+        self._when_possible(lambda: self._click(f"{css}:not(:disabled)"))
 
     def enter(self, css, text):
         self._when_possible(lambda: self._find(css).clear())
@@ -176,6 +176,13 @@ class WebKitTab(Tab):
     def close(self):
         self._driver.get("about:blank")
 
+    def _click(self, css):
+        """Fail where the click met another place: the driver looks for the element, and then the page may move it."""
+        self.run(_NOTE_CLICK, css)
+        self._find(css).click()
+        if not self.run(_CLICK_ARRIVED):
+            raise WebDriverException(f"{css} moved before it was clicked")
+
     def _find(self, css):
         return self._driver.find_element(By.CSS_SELECTOR, css)
 
@@ -191,6 +198,13 @@ class WebKitTab(Tab):
                     raise
             time.sleep(BETWEEN_LOOKS)
 
+
+_NOTE_CLICK = """css => {
+  window.clickArrived = false;
+  const note = ({ target }) => target.closest(css) && (window.clickArrived = true);
+  addEventListener("click", note, { capture: true, once: true });
+}"""
+_CLICK_ARRIVED = "() => window.clickArrived ?? true"  # a new page does not know
 
 _LISTEN, _IN_A_FRAME = "/listen.js", "/in-a-frame"  # of the tests alone
 _LISTENER = """{
