@@ -78,4 +78,8 @@ def test_rows_for_all_that_is_compared(results):
     for what in ("the original's way, 16 clients", "ours, 16 clients", "ours, 32 clients", "16 photos a request",
                  "the bare engine"):  # fmt: skip
         assert what in rows
-    assert results["machine"]["cores"]
+    machine = results["machine"]
+    assert machine["cores"]
+    assert machine["processor"]
+    assert 0 <= machine["other_load"] <= 1
+    assert any(machine["processor"] in note for note in results["notes"])

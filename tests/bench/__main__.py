@@ -13,11 +13,11 @@ cat/ and dog/) where they are, else drawings, which have no accuracy to speak of
 import argparse
 import json
 import os
-import platform
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import machine
 from accuracy import measure_accuracy
 from classes import measure_classes
 from learning import measure_learning
@@ -50,6 +50,8 @@ def main() -> None:
         os.environ.update(CATDOG_CACHE=f"{folder}/cache", MODELS_DIR=f"{folder}/models", DATA_DIR=f"{folder}/data")
         material = Material(Path(folder))
         report = Report(material.what, options)
+        measured_on = machine.describe()
+        report.note(machine.in_words(measured_on))
         if options.only in (None, "serving"):
             measure_serving(report, material, options)
             measure_accuracy(report, material)
@@ -73,25 +75,13 @@ def main() -> None:
         json.dumps(
             {
                 "when": datetime.now(UTC).isoformat(timespec="seconds"),
-                "machine": {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()},
+                "machine": measured_on,
                 **report.as_json(),
             },
             indent=2,
         )
     )
     print(f"\nWritten to {options.write}")
-
-
-def processor() -> str:
-    """With what decides the speed of int8 and bfloat16."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    found = dict(line.split(":", 1) for line in lines if ":" in line)
-    found = {key.strip(): value.strip() for key, value in found.items()}
-    abilities = [name for name in ("avx2", "avx512_vnni", "avx512_bf16", "amx_int8") if name in found["flags"].split()]
-    return f"{found['model name']} ({', '.join(abilities)})"
 
 
 if __name__ == "__main__":

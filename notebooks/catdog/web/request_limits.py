@@ -26,7 +26,6 @@ _PAUSE_SECONDS = 5  # the most of a pause that counts
 _READ_AND_THROWN_AWAY = 1 << 30  # bytes of one body, before the connection is closed
 HERE = ("127.0.0.1", "::1")
 _BESIDE_CHUNKS = 16 << 10  # bytes, plus one more received piece
-HERE = ("127.0.0.1", "::1")
 _NEW_SECONDS = 1  # for which a connection without a request counts as new
 _FEW = 6  # requests in progress: as many as a browser's connections to one service
 _OF_ONE_CLIENT = 100  # requests arriving or being answered: a school class behind one address
