@@ -177,7 +177,7 @@ class WebKitTab(Tab):
         self._driver.get("about:blank")
 
     def _click(self, css):
-        """Fail where the click met another place: the driver looks for the element, and then the page may move it."""
+        """Raise WebDriverException if the click missed: the page may move the element after the driver has found it."""
         self.run(_NOTE_CLICK, css)
         self._find(css).click()
         if not self.run(_CLICK_ARRIVED):

@@ -133,13 +133,14 @@ def test_arrays_of_nonsense_are_refused(network, damage):
 
 
 def answers(said, sure, classes):
-    """Probabilities (n, classes) with `sure` for the class that is said."""
+    """Return probabilities (n, classes): `sure` for each predicted class, and the rest shared equally."""
     return np.where(np.eye(classes, dtype=bool)[said], sure, (1 - sure) / (classes - 1))
 
 
 def judged(photos=2000, lost=0, won=0, elsewhere=0, again=40, sure=0.98, allowed=0.5, classes=3):
-    """A parity check where so many photos are no longer right, right now, and differently wrong. The whole model is
-    right on 98 %, and is that sure; `again` of its answers change with its last layer."""
+    """Return the parity check of a pruned model that gets `lost` photos newly wrong, `won` newly right, and `elsewhere`
+    wrong in another way. The whole model is right on 98 % and gives its answers that probability; a second last layer
+    changes `again` of them."""
     wrong = photos // 50
     targets = np.zeros(photos, int)
     whole = targets.copy()
