@@ -97,7 +97,7 @@ class PrunedParityCheck:
     def failure(self) -> str:
         """Reason not to trust the pruned model; empty if it passed."""
         if self.photos < FEW:
-            return f"{self.photos} photos are too few for a parity check: {FEW} are needed."
+            return _too_few(self.photos)
         missed = [sentence for fails, sentence in self._conditions() if fails]
         return " ".join([str(self), *missed]) if missed else ""
 
@@ -125,7 +125,7 @@ class PrunedParityCheck:
         ]
 
     def __str__(self) -> str:
-        change = f"{abs(self.accuracy_drop):.1f} points {'lower' if self.accuracy_drop >= 0 else 'higher'}"
+        change = _change(self.accuracy_drop)
         return (
             f"on {self.photos:,} photos that neither was trained on, accuracy is {change} than the whole model's (95 % "
             f"interval of the loss: {self.low:+.1f} to {self.high:+.1f}; with 95 % certainty at most "
@@ -136,6 +136,14 @@ class PrunedParityCheck:
 
     def as_card(self) -> dict:
         return asdict(self)
+
+
+def _too_few(photos: int) -> str:
+    return f"{photos} photos are too few for a parity check: {FEW} are needed."
+
+
+def _change(accuracy_drop: float) -> str:
+    return f"{abs(accuracy_drop):.1f} points {'lower' if accuracy_drop >= 0 else 'higher'}"
 
 
 def _most_lost(max_drop: float) -> float:
@@ -171,7 +179,7 @@ class EarlierPrunedParityCheck:
     def failure(self) -> str:
         """Reason not to trust the pruned model; empty if it passed."""
         if self.photos < FEW:
-            return f"{self.photos} photos are too few for a parity check: {FEW} are needed."
+            return _too_few(self.photos)
         if self.agreement >= _EARLIER_AGREEMENT and self.accuracy_drop <= self.max_drop:
             return ""
         return (
@@ -180,11 +188,10 @@ class EarlierPrunedParityCheck:
         )
 
     def __str__(self) -> str:
-        change = f"{abs(self.accuracy_drop):.1f} points {'lower' if self.accuracy_drop >= 0 else 'higher'}"
         return (
             f"on {self.photos:,} photos that neither was trained on, it agrees with the whole model on "
-            f"{self.agreement:.1%}, and accuracy is {change} (95 % interval of the loss: {self.low:+.1f} to "
-            f"{self.high:+.1f})."
+            f"{self.agreement:.1%}, and accuracy is {_change(self.accuracy_drop)} (95 % interval of the loss: "
+            f"{self.low:+.1f} to {self.high:+.1f})."
         )
 
     def as_card(self) -> dict:
