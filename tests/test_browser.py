@@ -288,7 +288,7 @@ def test_all_files_are_asked_for_at_once(page, backend):
     page.route("**/page/page.js", lambda route: held.append(route))
     page.goto(backend.url, wait_until="commit")
     wanted = {"old.js", "page.css", *(f"{name}.js" for name in AT_FIRST)}
-    until(lambda: page.evaluate("document.readyState") and wanted <= asked)
+    until(lambda: page.evaluate("document.readyState") and wanted <= asked and held)
     held[0].continue_()
     expect_connected(page)
 

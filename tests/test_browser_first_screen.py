@@ -12,7 +12,7 @@ from catdog.backend.examples import read_examples
 from catdog.data.feedback import Feedback
 from catdog.frontend.page import create_page_app
 from catdog.frontend.words import languages, read_words
-from conftest import copy_of_the_page, drawing
+from conftest import copy_of_the_page, drawing, until
 from playwright.sync_api import expect
 from standins.painted import PaintedClassifier, painted
 
@@ -130,6 +130,7 @@ def test_two_quick_taps_on_an_example_give_one_photo(page, serve, with_examples)
     page.route("**/page/answers.js", lambda route: held.append(route), times=1)
     page.goto(serve(with_examples()))
     page.locator(".example").first.dblclick()
+    until(lambda: page.title() and held)
     held[0].continue_()
     wait_until_done(page, 1)
     expect(page.locator(".card")).to_have_count(1)

@@ -158,6 +158,7 @@ def test_a_script_that_is_only_late_takes_the_word_back(page, backend):
     expect(page.locator("#model")).to_be_visible()
     page.evaluate("window.dispatchEvent(new ErrorEvent('error', {message: 'something else'}))")
     expect_data(page.locator("#model"), code="too-old")
+    until(lambda: page.title() and held)
     held[0].continue_()
     expect_connected(page)
     expect(page.locator("#model")).not_to_have_attribute("data-code", "too-old")
