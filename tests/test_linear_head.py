@@ -11,9 +11,10 @@ from catdog.data.images import read_photo
 from catdog.data.preprocessing import SQUEEZE, Preprocessing
 from catdog.data.sources import PhotoFolder
 from catdog.notebook import plots
-from catdog.training import linear_head
+from catdog.training import linear_head, near_duplicates
 from catdog.training.features import FeatureCache, compute_features, features_by_split
 from catdog.training.linear_head import (
+    DEFAULT_STRENGTH,
     STRENGTHS,
     class_weights,
     cross_entropy,
@@ -22,7 +23,7 @@ from catdog.training.linear_head import (
     train_and_valid,
 )
 from catdog.training.metrics import evaluate, worst_mistakes
-from catdog.training.near_duplicates import groups_of
+from catdog.training.near_duplicates import groups_of, near_copies
 from catdog.training.trained_head import out_of_fold_again, train_head
 from conftest import refused
 from scipy.special import log_softmax
@@ -256,17 +257,37 @@ def test_a_seed_that_cannot_be_is_refused():
 # --- cross-validation ---
 
 
-@pytest.mark.parametrize(("apart", "best"), [(0.3, 0.3), (2.0, 3.0)])
+@pytest.mark.parametrize(("apart", "best"), [(0.3, 0.1), (2.0, 3.0)])
 def test_cross_validation_chooses_the_strength_of_regularisation(apart, best):
     data = alone(*blobs(in_turn(90), apart=apart))
     chosen = fit_head(data, 3)
-    single = {strength: fit_head(data, 3, strengths=(strength,)) for strength in STRENGTHS}
+    single = {strength: fit_head(data, 3, strengths=(strength,)) for strength in chosen.losses}
     assert chosen.losses == {strength: found.losses[strength] for strength, found in single.items()}
     assert chosen.strength == chosen.settings["C"] == min(chosen.losses, key=chosen.losses.get) == best
     assert np.array_equal(chosen.head.kernel, single[best].head.kernel)
     assert np.array_equal(chosen.out_of_fold, single[best].out_of_fold)
     said = log_softmax(chosen.out_of_fold, axis=1)[np.arange(90), data[TRAIN][1]]
     assert chosen.losses[best] == pytest.approx(-said.mean(), rel=1e-5)
+
+
+def test_many_photos_that_are_hard_to_tell_apart_get_much_regularisation():
+    """A hundred times as much as few photos that are easy; other photos judge."""
+    data, (features, targets) = (
+        alone(*blobs(in_turn(600), apart=0.05, size=256)),
+        blobs(in_turn(600), seed=1, apart=0.05, size=256),
+    )
+    free, mild = fit_head(data, 3), fit_head(data, 3, strengths=(0.3, 1.0, 3.0))
+    assert free.strength < 0.01
+    losses = [cross_entropy(fit.head.logits(features), targets) for fit in (free, mild)]
+    assert losses[0] < 0.8 * losses[1]
+
+
+def test_weaker_regularisation_is_not_tried_where_it_has_begun_to_harm():
+    data = alone(*blobs(in_turn(120), apart=0.3))
+    losses = list(fit_head(data, 3).losses.values())
+    best = losses.index(min(losses))
+    assert len(losses) == best + 3 < len(STRENGTHS)
+    assert list(fit_head(data, 3, strengths=STRENGTHS[:best]).losses.values()) == losses[:best]
 
 
 def test_each_photo_is_judged_once_by_a_head_that_did_not_see_it():
@@ -298,12 +319,12 @@ def test_behind_a_backbone_that_was_tuned_photos_for_validation_judge_and_do_not
     assert np.allclose(fit.out_of_fold[60:], fit.head.logits(data[VALID][0]), atol=1e-4)
     ((seen, unseen),) = fit.folds
     assert (seen.tolist(), unseen.tolist()) == (list(range(60)), list(range(60, 90)))
-    assert len(set(fit.losses.values())) == len(STRENGTHS)
+    assert len(set(fit.losses.values())) == len(fit.losses) > 1
 
 
 def test_behind_such_a_backbone_without_validation_photos_nobody_judges():
     fit = fit_head(alone(*blobs(in_turn(60))), 3, frozen=False)
-    assert fit.strength == STRENGTHS[0]
+    assert fit.strength == DEFAULT_STRENGTH
     assert fit.folds == ()
     assert np.isnan(fit.out_of_fold).all()
     assert np.isnan(cross_entropy(fit.out_of_fold, in_turn(60)))
@@ -516,3 +537,27 @@ def test_photos_that_are_all_alike_are_no_copies():
     chance = np.random.default_rng(5)
     features = (10 + chance.normal(scale=0.01, size=(60, 64))).astype(np.float32)
     assert len(set(groups_of(features).tolist())) == 60
+
+
+def test_of_very_many_photos_near_copies_are_found_without_comparing_all(monkeypatch):
+    """Each with the same photo before it; also where several of one scene follow."""
+    chance = np.random.default_rng(6)
+    scenes = chance.normal(size=(2400, 64)) + 2 * chance.normal(size=(12, 64))[np.arange(2400) % 12]
+    copies = scenes[chance.integers(0, 2400, 600)]
+    features = np.concatenate([scenes, copies + chance.normal(scale=0.2, size=copies.shape)]).astype(np.float32)
+    features = features[chance.permutation(3000)]
+    pairs = list(near_copies(features))
+    assert len(pairs) >= 600
+    compared = count_compared(monkeypatch)
+    monkeypatch.setattr(near_duplicates, "_ALL_COMPARED", 0)
+    assert list(near_copies(features)) == pairs
+    assert sum(size**2 for size in compared) < 3000**2 / 2
+
+
+def count_compared(monkeypatch):
+    """The numbers of vectors that are compared with one another."""
+    sizes, compared = [], near_duplicates._compared
+    monkeypatch.setattr(
+        near_duplicates, "_compared", lambda vectors, *rest: sizes.append(len(vectors)) or compared(vectors, *rest)
+    )
+    return sizes

@@ -92,14 +92,14 @@ def out_of_fold_again(trained: TrainedHead, data: Features) -> np.ndarray:
     A model with a fine-tuned backbone has no folds. Then the layer is trained on four fifths of the training photos, as
     in a fold.
     """
-    classes, seed = len(trained.fit.head.bias), trained.fit.seed + 1
+    classes, seed, same = len(trained.fit.head.bias), trained.fit.seed + 1, (trained.fit.strength,)
     if trained.frozen:
-        return fit_head(data, classes, seed=seed).out_of_fold
+        return fit_head(data, classes, seed=seed, strengths=same).out_of_fold
     features, targets = data[TRAIN]
     rows = np.sort(np.random.default_rng(seed).permutation(len(targets))[: len(targets) * 4 // 5])
     some = {TRAIN: (features[rows], targets[rows]), VALID: data[VALID]}
     logits = no_logits(train_and_valid(data)[1], classes)
-    logits[len(targets) :] = fit_head(some, classes, seed=seed, frozen=False).out_of_fold[len(rows) :]
+    logits[len(targets) :] = fit_head(some, classes, seed=seed, frozen=False, strengths=same).out_of_fold[len(rows) :]
     return logits
 
 
