@@ -32,6 +32,7 @@ from catdog.models import bundle
 from catdog.models.arrays import load_cached_arrays
 from catdog.models.bundle import BundleRefused
 from catdog.models.classifier import Classifier, load_classifier
+from catdog.training import engine_selection
 from catdog.training.engine_selection import EngineSelection, _Reference
 from catdog.training.features import FeatureCache
 from conftest import ROOT, drawing, refused
@@ -348,15 +349,45 @@ def test_the_reference_is_an_engine(slim, photos):
         assert np.allclose(getattr(reference, run)(photos), getattr(engine, run)(photos), atol=1e-5)
 
 
+class Inaccurate:
+    """An engine whose features are off by a share of their length, each photo's in another direction."""
+
+    def __init__(self, engine, off):
+        self._engine, self._off = engine, off
+        self.engine_id = f"{engine.engine_id} off by {off}"
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def features(self, photos):
+        found = self._engine.features(photos)
+        noise = np.random.default_rng(0).normal(size=found.shape) * np.abs(found)
+        lengths = [np.linalg.norm(values, axis=1, keepdims=True) for values in (found, noise)]
+        return (found + self._off * noise * lengths[0] / lengths[1]).astype(np.float32)
+
+
 @pytest.mark.slow
-def test_without_the_shipped_model_tensorflow_needs_no_check_and_others_get_none(
-    drawings, slim, own_places, monkeypatch
+@pytest.mark.parametrize(("off", "trusted"), [(0.05, True), (1.5, False)])
+def test_an_engine_is_judged_by_these_classes_whatever_the_shipped_model_knows(
+    drawings, slim, own_places, monkeypatch, off, trusted
 ):
+    """Labels at random: a last layer that knows other classes would be undecided about all of the photos."""
     monkeypatch.setattr(paths, "SHIPPED_MODEL", own_places / "gone")
-    dataset, store = check(PhotoFolder(drawings, "drawings", synthetic=True)), FeatureCache(slim)
-    assert EngineSelection(dataset, slim, store, TENSORFLOW).chosen.name == TENSORFLOW
-    with refused("engine-unusable", "openvino-fp32"):
-        EngineSelection(dataset, slim, store, OPENVINO_FP32)
+    open_engine = engine_selection.open_engine
+    monkeypatch.setattr(
+        engine_selection,
+        "open_engine",
+        lambda name, *of: open_engine(name, *of) if name == TENSORFLOW else Inaccurate(open_engine(name, *of), off),
+    )
+    dataset = check(PhotoFolder(drawings, "drawings", synthetic=True))
+    labels = np.random.default_rng(0).permutation([photo.label for photo in dataset.photos])
+    mixed = (dataclasses.replace(photo, label=label) for photo, label in zip(dataset.photos, labels.tolist()))
+    dataset = dataclasses.replace(dataset, photos=tuple(mixed))
+    if trusted:
+        assert EngineSelection(dataset, slim, FeatureCache(slim), OPENVINO_FP32).chosen.name == OPENVINO_FP32
+    else:
+        with refused("engine-unusable", "openvino-fp32"):
+            EngineSelection(dataset, slim, FeatureCache(slim), OPENVINO_FP32)
 
 
 SERVE = """

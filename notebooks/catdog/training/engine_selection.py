@@ -18,7 +18,6 @@ from ..engines.int8 import QUANTIZABLE, Int8Params
 from ..engines.parity import ParityCheck, compare
 from ..engines.quantization import CALIBRATION_PHOTOS, quantize
 from ..engines.selection import AUTO, select
-from ..models import bundle
 from ..models.arrays import load_cached_arrays
 from ..models.head import Head
 from .features import FeatureCache, compute_features
@@ -51,8 +50,8 @@ class EngineSelection:
     ):
         """Choose the engine `wanted`, or for "auto" the fastest on this machine that passes its parity check.
 
-        The new last layer does not exist yet, so the parity check uses the one of the shipped model, or for another
-        backbone one that is fitted for the check.
+        The new last layer does not exist yet, so one is fitted to the photos of the parity check. That of another model
+        would be nearly undecided about these classes, and small differences would then change its answers.
 
         Raises UserError if the engine `wanted` cannot be used.
         """
@@ -66,16 +65,10 @@ class EngineSelection:
     def _failure(self, engine: Engine) -> str:
         if engine is self.reference:
             return ""
-        try:
-            return self.check_parity(engine, self._head).failure
-        except bundle.BundleRefused as refusal:
-            return f"there is no reference model to check it with. {refusal}"
+        return self.check_parity(engine, self._head).failure
 
     @functools.cached_property
     def _head(self) -> Head:
-        shipped = bundle.read(paths.SHIPPED_MODEL)
-        if self.backbone.architecture == shipped.architecture and not self.backbone.fine_tuned:
-            return shipped.head
         photos = self._photos[: SAMPLES[0]]
         features = compute_features(photos, self.reference, self.store, f"Parity check by {self.reference.name}")
         return regularized_head(features, self._dataset.targets(photos), len(self._dataset.classes))
