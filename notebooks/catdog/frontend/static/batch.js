@@ -164,8 +164,8 @@ async function packed(chunk) {
   const photos = [];
   for (const photo of chunk) {
     try {
-      const file = await (settings.originals ? photo.open() : small(photo));
-      if (photo.attempts) await bytesOf(file.slice(0, 1)); // a file that is gone looks like a broken connection
+      let file = await (settings.originals ? photo.open() : small(photo));
+      if (photo.attempts) file = new Blob([await bytesOf(file)], { type: file.type }); // one that is gone looks like a broken connection
       form.append("images", file, photo.name);
       if (needsPicture(photo, file)) form.set("thumbnails", "1");
       photos.push(photo);
