@@ -17,7 +17,7 @@ CODE = "for-testers"
 EXAMPLES = settings().max_examples
 PHASES = "examples,coverage,fuzzing" if EXAMPLES >= 200 else "examples,fuzzing"  # coverage is always of hundreds
 CASES = 10 * EXAMPLES
-# One worker: of several, which share Hypothesis, now and then one gives up after its first cases, and nobody is told.
+# One worker: several share Hypothesis, and then some stop after their first cases without saying so.
 # Left out: no schema says which bytes are a photo, and what is one is taken under any name and content type.
 CHECKS = "all", "positive_data_acceptance,negative_data_rejection,missing_required_header"
 

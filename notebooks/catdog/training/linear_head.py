@@ -110,10 +110,10 @@ def _search(
         for strength in strengths:
             said = _judged_by_others(features, targets, classes, strength, folds, fits.update)
             losses[strength] = cross_entropy(said, targets)
-            least, *latest = min(losses.values()), *list(losses.values())[-_WORSE_IN_A_ROW:]
+            least = min(losses.values())
             if losses[strength] == least:
                 logits = said
-            if least not in latest:
+            if least not in list(losses.values())[-_WORSE_IN_A_ROW:]:
                 break
         fits.update(fits.total - fits.n)
     return losses, logits

@@ -34,8 +34,8 @@ def near_before(vectors: np.ndarray, most: float) -> Iterator[tuple[int, int]]:
     found: dict[int, tuple[float, int]] = {}
     for rows in bar(_neighbourhoods(vectors), what="Near duplicates", unit="neighbourhoods"):
         for row, before, distance in _compared(vectors[rows], most):
-            pair = distance, int(rows[before])
-            found[int(rows[row])] = min(found.get(int(rows[row]), pair), pair)
+            place, nearest = int(rows[row]), (distance, int(rows[before]))
+            found[place] = min(found.get(place, nearest), nearest)
     yield from ((row, before) for row, (_, before) in sorted(found.items()))
 
 
