@@ -143,6 +143,7 @@ def enter(tab, text):
 
 def visit_in_a_new_tab(tab):
     """Follow the link to what stands in the way, and click it away."""
+    expect(tab.locator("#notice")).to_be_empty()  # what is below moves when "Reading" is gone
     with tab.context.expect_page() as opened:
         tab.click("#open")
     opened.value.click("text=Visit Site")
