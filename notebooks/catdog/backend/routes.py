@@ -46,7 +46,6 @@ _PHOTO = ("photo-empty", "photo-too-large", "photo-pixels", "photo-format", "pho
 _PARTS = ("no-photo", "too-many-photos")
 _CORRECTIONS = ("corrections-off", "corrections-full")
 _MODEL = ("not-ready", "overloaded", "deadline")
-_OF_THE_AUTHOR = ("judged", "trained_on")  # in a card: which photos there are
 
 api = APIBlueprint("api", __name__, template_folder="templates", tag="Photos")
 
@@ -227,8 +226,7 @@ def readyz():
 )
 def card():
     """Show the model's card: classes, backbone, training data, metrics; and what the service offers beside"""
-    card = with_names_of_before(_model().classifier.bundle.card.as_json())
-    public = {name: value for name, value in card.items() if name not in _OF_THE_AUTHOR}
+    public = with_names_of_before(_model().classifier.bundle.card.as_public_json())
     return public | {"corrections": service().feedback is not None, "examples": len(service().examples)}
 
 

@@ -1,7 +1,8 @@
 """The words of the page, in one file for each language: words/<language>.json.
 
 A file has two parts: `page`, the words of page.html, and `script`, those of the scripts. There, words that depend on a
-number have a form for each plural of the language, by their names in Unicode CLDR ("one", "few", "other").
+number have a form for each plural of the language, by their names in Unicode CLDR ("one", "few", "other"). The parts
+`site_page` and `site_script` hold what a page without a service says in addition, or instead.
 """
 
 import json
@@ -16,6 +17,7 @@ from ..errors import UserError
 FILES = Path(__file__).parent
 ENGLISH = "en"
 _PARTS = ("page", "script")
+_SITE = "site_"  # before the name of a part
 _TAG = re.compile("[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # of BCP 47, as far as browsers take it
 _RIGHT_TO_LEFT = ("ar", "fa", "he", "ur")
 
@@ -60,6 +62,23 @@ def read_words(language: str, files: Path = FILES) -> dict[str, dict]:
     """
     english, own = (_read(files / "words" / f"{name}.json") for name in (ENGLISH, language))
     return {part: english.get(part, {}) | own.get(part, {}) for part in _PARTS}
+
+
+def read_site_words(language: str, files: Path = FILES) -> dict[str, dict]:
+    """Return the same for a page without a service."""
+    words, site = read_words(language, files), _of_site(files, language)
+    return {part: _merged(words[part], site[part]) for part in _PARTS}
+
+
+def _of_site(files: Path, language: str) -> dict[str, dict]:
+    english, own = (_read(files / "words" / f"{name}.json") for name in (ENGLISH, language))
+    return {part: _merged(english.get(_SITE + part, {}), own.get(_SITE + part, {})) for part in _PARTS}
+
+
+def _merged(words: dict, others: dict) -> dict:
+    """Return the words with the others in addition, or in their place. Problems are merged one by one."""
+    problems = {**words.get("problems", {}), **others.get("problems", {})}
+    return {**words, **others, **({"problems": problems} if problems else {})}
 
 
 def direction(language: str) -> str:

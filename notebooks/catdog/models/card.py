@@ -20,6 +20,7 @@ FINE_TUNED, INT8, PRUNED = "fine_tuned.npz", "int8.npz", "pruned.npz"
 FILES = (HEAD, GOLDEN, CLASS_MEANS, FINE_TUNED, INT8, PRUNED)  # those whose digests the card holds
 _UPDATE = "update the suite"
 _MOST_BYTES, _MOST_CLASSES, _MOST_LETTERS, _MOST_PHOTOS = 16 << 20, 100_000, 1000, 1 << 50
+_OF_THE_AUTHOR = ("judged", "trained_on")  # which photos there are
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,10 @@ class Card:
         found |= {"pruned": {**found["pruned"].pop("about"), **found["pruned"]}} if self.pruned else {}
         found |= {"trained_on": list(self.trained_on)} if self.trained_on is not None else {}
         return {"schema": SCHEMA, **found}
+
+    def as_public_json(self) -> dict[str, Any]:
+        """Return `as_json` without what says which photos there are."""
+        return {name: value for name, value in self.as_json().items() if name not in _OF_THE_AUTHOR}
 
     @classmethod
     def from_json(cls, card: Mapping[str, Any]) -> "Card":

@@ -1,13 +1,13 @@
 // Sending: a few photos a request, a few requests at a time; nothing is lost, nothing that was answered is sent again.
 
-import { ask, slugOf, worthAnotherTry } from "./service.js";
+import { ask, isHere, slugOf, worthAnotherTry } from "./service.js";
 import { bytesOf } from "./browsers.js";
-import { needsPicture, small } from "./resize.js";
+import { needsPicture, seen } from "./resize.js";
 import { keepPicture } from "./thumbnails.js";
 import { problem, t } from "./words.js";
 
 const WORKERS = 3; // requests at a time
-const PHOTOS_PER_REQUEST = { fewest: 4, most: 16 }; // few until answers come, and after trouble
+const PHOTOS_PER_REQUEST = isHere ? { fewest: 1, most: 1 } : { fewest: 4, most: 16 }; // few until answers come, and after trouble
 const BYTES_PER_REQUEST = 16e6; // below what the service takes at once
 const ATTEMPTS = 3;
 const PROBE_AFTER = [2, 4, 8, 15, 30, 60]; // seconds, while the link is lost
@@ -164,7 +164,7 @@ async function packed(chunk) {
   const photos = [];
   for (const photo of chunk) {
     try {
-      let file = await (settings.originals ? photo.open() : small(photo));
+      let file = await (settings.originals ? photo.open() : seen(photo));
       if (photo.attempts) file = new Blob([await bytesOf(file)], { type: file.type }); // one that is gone looks like a broken connection
       form.append("images", file, photo.name);
       if (needsPicture(photo, file)) form.set("thumbnails", "1");

@@ -6,7 +6,7 @@ import { closeDialog } from "./browsers.js";
 import { search } from "./class_picker.js";
 import { arrange } from "./filters.js";
 import { isSure, topOf } from "./photos.js";
-import { small } from "./resize.js";
+import { seen } from "./resize.js";
 import { say } from "./say.js";
 import { ask, codeOf, messageOf } from "./service.js";
 import { keep } from "./store.js";
@@ -116,7 +116,7 @@ async function sendNow(asked, label) {
   tell(asked, { words: t("sending"), code: "sending" }, true);
   try {
     const form = new FormData();
-    form.append("images", await small(asked), "photo");
+    form.append("images", await seen(asked), "photo");
     if (label !== NONE) form.append("label", label);
     await ask("corrections", { method: "POST", body: form });
     const name = label === NONE ? t("none-of-these") : label;

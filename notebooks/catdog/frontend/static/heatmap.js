@@ -2,7 +2,7 @@
 
 import { picker } from "./class_picker.js";
 import { percent } from "./photos.js";
-import { small } from "./resize.js";
+import { seen } from "./resize.js";
 import { say } from "./say.js";
 import { ask, codeOf, messageOf } from "./service.js";
 import { t } from "./words.js";
@@ -68,7 +68,7 @@ async function heatmapOf(opened, label) {
   opened.heatmaps ??= new Map();
   if (opened.heatmaps.has(label)) return opened.heatmaps.get(label);
   const form = new FormData();
-  form.append("images", await small(opened), opened.name);
+  form.append("images", await seen(opened), opened.name);
   form.append("label", label);
   const { heatmap, fit } = await ask("explain", { method: "POST", body: form });
   opened.heatmaps.set(label, { heatmap, fit });

@@ -7,7 +7,7 @@ import * as fileInput from "./file_input.js";
 import { describe } from "./model.js";
 import { canvasIsTruthful } from "./resize.js";
 import { say } from "./say.js";
-import { ServiceError, ask, code } from "./service.js";
+import { ServiceError, ask, code, isHere } from "./service.js";
 import * as store from "./store.js";
 import * as trouble from "./trouble.js";
 import { model, setModel } from "./truth.js";
@@ -38,6 +38,7 @@ function start() {
   window.addEventListener("beforeunload", askBeforeLeaving);
   byId("in-app").hidden = !isInAnApp();
   canvasIsTruthful().then((truthful) => truthful || sendOriginals());
+  if (isHere) import("./offline.js").then(({ takeNewVersion }) => takeNewVersion());
   batch.listenForReturn();
   restored = Promise.race([restore(), longEnough()]);
   batch.tryAgain();

@@ -1,6 +1,7 @@
 // Photos made small before they are sent: a free link carries 1 GB a month, and the network sees 320 × 320 pixels at most.
 
 import { fromBase64 } from "./browsers.js";
+import { isHere } from "./service.js";
 
 const LONGEST = 512; // pixels of the longer side; 5 MB from a phone become some 50 kB
 const SHORTEST = 320; // but never fewer of the shorter side than the network looks at
@@ -20,6 +21,11 @@ const OFF = 16; // of 255: JPEG itself changes less
 let upright = null; // promises, from when they are first asked for
 let truthful = null;
 let turn = Promise.resolve();
+
+/** What the network gets to see of a photo: where nothing goes over a link, the file itself. */
+export function seen(photo) {
+  return isHere ? photo.open() : small(photo);
+}
 
 /** What goes over the link for a photo: a JPEG, upright, on white, or the file itself where that is better. */
 export function small(photo) {

@@ -15,7 +15,9 @@ const SECONDS = { predict: 300, explain: 60, corrections: 60 }; // originals tak
 const FEW_SECONDS = 10; // for what is small
 const BUSY_SECONDS = 5; // where a busy service does not say for how long
 
-export const address = serviceAddress();
+/** Whether the page has no service: its model is inside this browser. */
+export const isHere = "model" in document.documentElement.dataset;
+export const address = isHere ? new URL(location.href) : serviceAddress();
 export let code = codeIn(location.hash) || storedCode();
 
 /** What went wrong, in words for the tester. */
@@ -58,6 +60,7 @@ function serviceAddress() {
 
 /** The service's answer as an object; whatever goes wrong is thrown as ServiceError. `signal` cancels. */
 export async function ask(path, { signal, ...options } = {}) {
+  if (isHere) return (await import("./here.js")).answer(path, { signal, ...options });
   if (!address) throw new ServiceError("no-service", t("no-service"), "lost");
   const asked = code;
   let response, text;

@@ -1,0 +1,148 @@
+"""What a site needs of a saved model: the network, its last layer and thresholds, golden photos, the card."""
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..backbones.architectures import Backbone
+from ..engines.base import OPENVINO_INT8, OPENVINO_PRUNED
+from ..engines.parity import compare
+from ..errors import UserError
+from ..models.bundle import Bundle
+from ..models.pruned import PrunedModel
+from .onnx_graph import ACTIVATIONS, PHOTO, float16_graph, int8_graph
+
+_GOLDEN = 3  # photos: each is 150 kB of the first visit, and a browser computes it before it answers anything
+PRUNED, INT8, FLOAT16 = "pruned, int8", "int8", "float16"
+
+
+@dataclass(frozen=True)
+class SiteNetwork:
+    """The network that a site takes along.
+
+    Attributes:
+        precision: `PRUNED`, `INT8` or `FLOAT16`.
+        graph: the ONNX file's bytes.
+        model: whose last layer and thresholds belong to it.
+        golden: the golden photos' probabilities by this graph, float32 (n, classes).
+        check: how these compare with the saved ones.
+    """
+
+    precision: str
+    graph: bytes
+    model: Bundle | PrunedModel
+    golden: np.ndarray
+    check: str
+
+
+def choose_network(bundle: Bundle, public: Backbone | None = None, say: Callable[[str], object] = print) -> SiteNetwork:
+    """Return the smallest network that answers as the saved model does: the pruned one, the whole one in 8 bits, or
+    the whole one with weights of 16 bits.
+
+    8 bits need a parity check that the model has passed when it was saved. Each graph must then give the golden photos
+    their saved probabilities, within the limits of `engines.parity`.
+
+    Args:
+        public: the backbone without the model's fine-tuned arrays; if None, it is loaded.
+        say: gets a line for each network that is skipped, with the reason.
+
+    Raises UserError if the model's backbone is not VGG16, or no network passes.
+    """
+    if not bundle.architecture.is_vgg16:
+        raise UserError(
+            "site-needs-vgg16",
+            f"A site takes VGG16 along, and {bundle.id} runs {bundle.architecture.name}: "
+            "train with BACKBONE set to VGG16, and export that model.",
+        )
+    backbone = bundle.backbone(public)
+    for precision, model, make in _candidates(bundle, backbone):
+        found = _checked(bundle, precision, model, make().SerializeToString())
+        if not found.check:
+            return found
+        say(f"The network as {precision} was skipped: {found.check}")
+    raise UserError(
+        "site-answers-differ", f"No network for a browser answers as {bundle.id} does: train and save the model again."
+    )
+
+
+def _candidates(bundle: Bundle, backbone: Backbone) -> Iterator[tuple[str, Bundle | PrunedModel, Callable]]:
+    """Yield (precision, model, graph) of what the model's parity checks allow, the smallest first."""
+    checks = bundle.parity_checks
+    allowed = {name for name, check in checks.items() if not check.failure}
+    if (pruned := bundle.pruned) and OPENVINO_PRUNED in allowed:
+        yield PRUNED, pruned, lambda: int8_graph(backbone, pruned.network)
+    if (int8 := bundle.int8) and OPENVINO_INT8 in allowed:
+        yield INT8, bundle, lambda: int8_graph(backbone, int8)
+    yield FLOAT16, bundle, lambda: float16_graph(backbone)
+
+
+def _checked(bundle: Bundle, precision: str, model: Bundle | PrunedModel, graph: bytes) -> SiteNetwork:
+    activations = run(graph, bundle.golden_photos)
+    golden = model.head.probabilities(bundle.architecture.pool(activations))
+    return SiteNetwork(precision, graph, model, golden, compare(golden, model.golden_probabilities).failure)
+
+
+def run(graph: bytes, photos: np.ndarray) -> np.ndarray:
+    """Run an ONNX graph on photos, uint8 (n, pixels, pixels, 3); returns activations, float32 (n, cells, cells,
+    channels)."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    found = [session.run([ACTIVATIONS], {PHOTO: photo[None]})[0] for photo in photos]
+    return np.concatenate(found).transpose(0, 2, 3, 1)
+
+
+def model_files(bundle: Bundle, network: SiteNetwork, runtime_bytes: int) -> dict[str, bytes]:
+    """Return the files of the folder model/ by name. `network.bin` is compressed with gzip, since few hosts do so.
+
+    Args:
+        runtime_bytes: size of the runtime, which a browser loads with the network.
+    """
+    packed = gzip.compress(network.graph, mtime=0)
+    arrays = _arrays(network.model)
+    ends = np.cumsum([array.size for array in arrays.values()]).tolist()
+    places = {
+        name: {"start": 4 * (end - array.size), "length": array.size} for (name, array), end in zip(arrays.items(), ends)
+    }
+    about = _about(bundle, network) | {"arrays": places, "bytes": len(packed) + runtime_bytes}
+    card = bundle.card.as_public_json() | {"corrections": True, "examples": 0}
+    return {
+        "network.bin": packed,
+        "arrays.bin": b"".join(array.astype("<f4").tobytes() for array in arrays.values()),
+        "golden.bin": bundle.golden_photos[:_GOLDEN].tobytes(),
+        "model.json": _as_json(about),
+        "card.json": _as_json(card),
+    }
+
+
+def _about(bundle: Bundle, network: SiteNetwork) -> dict[str, Any]:
+    architecture, detector = bundle.architecture, network.model.ood_detector
+    return {
+        "id": bundle.id,
+        "classes": list(bundle.classes),
+        "pixels": architecture.pixels,
+        "fit": bundle.preprocessing.fit,
+        "channels": architecture.channels,
+        "pooling": list(architecture.pooling),
+        "unit_length": architecture.unit_length,
+        "threshold": network.model.confidence_threshold,
+        "ood_limit": detector.limit if detector else None,
+        "ood_bias": detector.bias if detector else 0,
+        "golden": network.golden[:_GOLDEN].tolist(),
+    }
+
+
+def _arrays(model: Bundle | PrunedModel) -> dict[str, np.ndarray]:
+    """Return the arrays of model/arrays.bin in their order."""
+    head = {"kernel": model.head.kernel, "bias": model.head.bias}
+    detector = model.ood_detector
+    ood = {"centers": detector.centers, "ood_kernel": detector.kernel} if detector else {}
+    return {name: array for name, array in (head | ood).items() if array is not None}
+
+
+def _as_json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode()

@@ -1,0 +1,112 @@
+// From a photo's file to the network's pixels, as data/images.py makes them: upright, sRGB, on white, a square.
+
+import { resized } from "./pillow.js";
+import { pixelsIn } from "./photo_header.js";
+
+const MOST_PIXELS = 25_000_000; // as the service takes
+const ENOUGH = 0.75; // of the rows of a truncated photo: the subject is seldom in the rest
+const [START, END] = ["\xff\xd8\xff", [0xff, 0xd9]]; // of a JPEG
+const FORMATS = [START, "\x89PNG\r\n\x1a\n", "GIF8", "BM", "RIFF....WEBP", "II*\0", "MM\0*", /^....ftyp(avi|hei|hev|mif|msf)/s];
+const PATTERN = 32; // pixels a side
+
+/** Why a photo has no answer: `code` is one of the service's. */
+export class PhotoRefused extends Error {
+  constructor(code, detail) {
+    super(detail);
+    this.code = code;
+  }
+}
+
+/** File → RGB, Uint8ClampedArray, `pixels` a side. `fit` is "crop", the middle square, or "squeeze". Throws PhotoRefused. */
+export async function networkPixels(file, { pixels, fit }) {
+  const image = await opened(file);
+  try {
+    requireFew(image.width * image.height);
+    const rows = await rowsThere(file, image);
+    if (rows < ENOUGH * image.height) throw new PhotoRefused("photo-unreadable", "The photo is incomplete.");
+    const { width } = image;
+    return resized(onWhite(image, rows), fit === "crop" ? middleSquare(width, rows) : { left: 0, top: 0, right: width, bottom: rows }, pixels);
+  } finally {
+    image.close();
+  }
+}
+
+/** Whether what is drawn comes out of a canvas again: against being recognized, some browsers change it. */
+export function canvasIsTruthful() {
+  const context = new OffscreenCanvas(PATTERN, PATTERN).getContext("2d", { alpha: false, willReadFrequently: true });
+  const pattern = context.createImageData(PATTERN, PATTERN);
+  pattern.data.forEach((_, i) => (pattern.data[i] = i % 4 === 3 ? 255 : (i * 7) % 251));
+  context.putImageData(pattern, 0, 0);
+  return context.getImageData(0, 0, PATTERN, PATTERN).data.every((value, i) => value === pattern.data[i]);
+}
+
+async function opened(file) {
+  const start = await head(file);
+  const known = FORMATS.some((format) => (format.test ? format.test(start) : matches(format, start)));
+  if (!known) throw new PhotoRefused("photo-format", "This is not a photo in a known format.");
+  requireFew(await pixelsIn(file)); // before it is decoded, which would take all of a phone's memory
+  return decoded(file);
+}
+
+async function head(file) {
+  const bytes = new Uint8Array(await file.slice(0, 16).arrayBuffer());
+  if (!bytes.length) throw new PhotoRefused("photo-empty", "The file is empty.");
+  return String.fromCharCode(...bytes);
+}
+
+function matches(format, start) {
+  return Array.from(format).every((letter, i) => letter === "." || letter === start[i]);
+}
+
+function requireFew(pixels) {
+  if (pixels > MOST_PIXELS) throw new PhotoRefused("photo-pixels", `The photo has more than ${MOST_PIXELS / 1e6} million pixels: make it smaller first.`);
+}
+
+async function decoded(file) {
+  try {
+    return await createImageBitmap(file, { imageOrientation: "from-image" });
+  } catch {
+    throw new PhotoRefused("photo-unreadable", "This browser cannot read the photo: it is damaged, or of a format that the browser does not know.");
+  }
+}
+
+/** How many rows a truncated JPEG has. What browsers draw for missing rows depends on the bytes behind the cut, and what
+ * they draw for the others does not: two endings tell them apart. (After data/salvage.py.) */
+async function rowsThere(file, image) {
+  if (!(await head(file)).startsWith(START) || (await endsWhole(file))) return image.height;
+  const ending = (bytes) => decoded(new Blob([file, bytes, new Uint8Array(END)], { type: "image/jpeg" }));
+  const [one, other] = await Promise.all([ending(new Uint8Array(0)), ending(new Uint8Array(file.size).fill(0x5a))]);
+  try {
+    const [found, expected] = [one, other].map((picture) => new Uint32Array(onWhite(picture, image.height).data.buffer));
+    const first = found.findIndex((pixel, i) => pixel !== expected[i]);
+    return first < 0 ? image.height : Math.max(1, Math.floor(first / image.width));
+  } finally {
+    one.close();
+    other.close();
+  }
+}
+
+async function endsWhole(file) {
+  const tail = new Uint8Array(await file.slice(-64).arrayBuffer());
+  const end = tail.findLastIndex((byte) => byte !== 0);
+  return tail[end - 1] === END[0] && tail[end] === END[1];
+}
+
+/** The first `rows` of it. */
+function onWhite(image, rows) {
+  const canvas = new OffscreenCanvas(image.width, rows);
+  const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+  context.fillStyle = "white";
+  context.fillRect(0, 0, image.width, rows);
+  context.drawImage(image, 0, 0);
+  const pixels = context.getImageData(0, 0, image.width, rows);
+  canvas.width = 0; // at once, for a phone has little memory
+  return pixels;
+}
+
+/** As Pillow's ImageOps.fit does. */
+function middleSquare(width, height) {
+  const side = Math.min(width, height);
+  const [left, top] = [(width - side) / 2, (height - side) / 2];
+  return { left, top, right: left + side, bottom: top + side };
+}

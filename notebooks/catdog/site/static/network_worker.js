@@ -1,0 +1,124 @@
+// The network, beside the page: photos in, answers out. The page goes on meanwhile.
+
+import { answerTo, heatmap } from "./answering.js";
+import { PhotoRefused, canvasIsTruthful, networkPixels } from "./decoding.js";
+import { fetched } from "./site_files.js";
+
+const RUNTIME = "../runtime/";
+const MOST_THREADS = 4; // more do not help a phone, whose other cores are slow ones
+const APART = 0.02; // of a golden photo's probability
+const KINDS = { load, predict, explain, correct };
+
+let started = null; // a promise of {session, model, ort}
+const decode = oneByOne(); // a photo of a phone takes 100 MB meanwhile
+const compute = oneByOne();
+
+onmessage = async ({ data: { id, kind, ...asked } }) => {
+  try {
+    postMessage({ id, found: await KINDS[kind](asked) });
+  } catch (error) {
+    postMessage({ id, error: { code: error.code ?? "internal", detail: error.message, isPhotos: error instanceof PhotoRefused } });
+  }
+};
+
+function oneByOne() {
+  let turn = Promise.resolve();
+  return (work) => {
+    const mine = turn.then(work);
+    turn = mine.catch(() => {});
+    return mine;
+  };
+}
+
+/** Fetch the network, and compare its answers to the golden photos with the saved ones. */
+async function load() {
+  started ??= start();
+  try {
+    const { ort } = await started;
+    return { threads: ort.env.wasm.numThreads };
+  } catch (error) {
+    started = null; // so that it can be tried again
+    throw error;
+  }
+}
+
+async function start() {
+  if (!canvasIsTruthful()) throw coded("canvas-changed", "This browser changes what is drawn.");
+  const model = JSON.parse(new TextDecoder().decode(await fetched("../model/model.json")));
+  const small = Promise.all(["arrays", "golden"].map((name) => fetched(`../model/${name}.bin`)));
+  const [network, wasm] = await withProgress(model.bytes, "../model/network.bin", `${RUNTIME}ort-wasm.bin`);
+  const [arrays, golden] = await small;
+  for (const [name, { start: from, length }] of Object.entries(model.arrays)) model[name] = new Float32Array(arrays, from, length);
+  const found = { model, ...(await openSession(network, wasm)) };
+  await replay(found, new Uint8Array(golden));
+  return found;
+}
+
+/** The files' bytes; the page is told how many of all bytes have come. */
+function withProgress(all, ...names) {
+  const come = names.map(() => 0);
+  const tell = (i) => (bytes) => {
+    come[i] = bytes;
+    postMessage({ come: come.reduce((sum, part) => sum + part), all });
+  };
+  return Promise.all(names.map((name, i) => fetched(name, tell(i))));
+}
+
+async function openSession(network, wasm) {
+  const ort = await import(new URL(`${RUNTIME}ort.js`, import.meta.url));
+  const numThreads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
+  const wasmPaths = { mjs: new URL(`${RUNTIME}ort-wasm.js`, import.meta.url).href };
+  Object.assign(ort.env.wasm, { wasmBinary: wasm, wasmPaths, numThreads });
+  const session = await ort.InferenceSession.create(new Uint8Array(network), { executionProviders: ["wasm"] });
+  return { ort, session };
+}
+
+async function replay(network, photos) {
+  const { model } = network;
+  const size = photos.length / model.golden.length;
+  for (const [i, expected] of model.golden.entries()) {
+    const { probabilities } = answerTo(await activationsOf(photos.slice(i * size, (i + 1) * size), network), model);
+    const same = model.classes.every((name, j) => Math.abs(probabilities[name] - expected[j]) <= APART); // NaN is not
+    if (!same) throw coded("answers-differ", "This browser computes other answers than the saved ones.");
+  }
+}
+
+function coded(code, detail) {
+  return Object.assign(new Error(detail), { code });
+}
+
+async function looked(file) {
+  await load();
+  const network = await started;
+  const { model } = network;
+  const rgb = await decode(() => networkPixels(file, model));
+  const activations = await compute(() => activationsOf(rgb, network));
+  return { model, rgb, activations, answer: answerTo(activations, model) };
+}
+
+async function activationsOf(rgb, { ort, session, model: { pixels } }) {
+  const photo = new ort.Tensor("uint8", new Uint8Array(rgb.buffer), [1, pixels, pixels, 3]);
+  const { activations } = await session.run({ photo });
+  return activations.data;
+}
+
+async function predict({ file }) {
+  return (await looked(file)).answer;
+}
+
+async function explain({ file, label }) {
+  const { model, activations, answer } = await looked(file);
+  const target = label || answer.label;
+  return { ...answer, target, fit: model.fit, heatmap: heatmap(activations, model, model.classes.indexOf(target)) };
+}
+
+/** The answer, and the photo as the network sees it, as PNG. */
+async function correct({ file }) {
+  const { model, rgb, answer } = await looked(file);
+  const { pixels } = model;
+  const canvas = new OffscreenCanvas(pixels, pixels);
+  const picture = new ImageData(pixels, pixels);
+  for (let from = 0, to = 0; to < picture.data.length; from += 3, to += 4) picture.data.set([rgb[from], rgb[from + 1], rgb[from + 2], 255], to);
+  canvas.getContext("2d", { alpha: false }).putImageData(picture, 0, 0);
+  return { answer, png: await (await canvas.convertToBlob({ type: "image/png" })).arrayBuffer() };
+}

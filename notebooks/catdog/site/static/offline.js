@@ -1,0 +1,35 @@
+// The site on the device: service_worker.js keeps all of its files, and a new version takes over when the page is opened.
+
+import { say } from "./say.js";
+import { t } from "./words.js";
+
+const policy = self.trustedTypes?.createPolicy("site", { createScriptURL: String }); // of two scripts of the site's own
+const SITE = new URL("../", import.meta.url);
+let isAsked = false;
+
+/** The address of a script, as browsers want it that look at where scripts come from. */
+export function trusted(url) {
+  return policy ? policy.createScriptURL(url.href) : url;
+}
+
+/** Once the model is there, which service_worker.js then does not fetch again. */
+export async function makeAvailableOffline() {
+  const place = navigator.serviceWorker;
+  if (!place || isAsked) return;
+  isAsked = true;
+  try {
+    await place.register(trusted(new URL("service_worker.js", SITE)), { updateViaCache: "none" });
+    await place.ready;
+    say(document.getElementById("offline"), t("works-offline"), { offline: true });
+  } catch {
+    isAsked = false; // there is no room, or a part of the site did not come: the page works all the same
+  }
+}
+
+/** Let a version that has come meanwhile take over, before anything of this one is used. Reloads the page if it does. */
+export async function takeNewVersion() {
+  const registration = await navigator.serviceWorker?.getRegistration(SITE.href).catch(() => null);
+  if (!registration?.waiting) return;
+  navigator.serviceWorker.addEventListener("controllerchange", () => location.reload(), { once: true });
+  registration.waiting.postMessage("take-over");
+}

@@ -1,0 +1,40 @@
+// How many pixels a photo has, from its header: small files can hold pictures of a gigapixel.
+
+const JPEG_SIZE = (marker) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker); // SOF (ITU T.81, B.2.2)
+const ENOUGH = 1 << 20; // bytes: profiles and previews come before a JPEG's size
+
+/** Width times height; 0 where the header does not say. */
+export async function pixelsIn(file) {
+  const view = new DataView(await file.slice(0, ENOUGH).arrayBuffer());
+  try {
+    return SIZES.find(({ starts }) => starts(view))?.pixels(view) ?? 0;
+  } catch {
+    return 0; // the header ends early: the decoder will say so
+  }
+}
+
+const is = (place, ...bytes) => (view) => bytes.every((byte, i) => view.byteLength > place + i && view.getUint8(place + i) === byte);
+
+const SIZES = [
+  { starts: is(0, 0x89, 0x50, 0x4e, 0x47), pixels: (view) => view.getUint32(16) * view.getUint32(20) },
+  { starts: is(0, 0x47, 0x49, 0x46), pixels: (view) => view.getUint16(6, true) * view.getUint16(8, true) },
+  { starts: is(0, 0x42, 0x4d), pixels: (view) => Math.abs(view.getInt32(18, true) * view.getInt32(22, true)) },
+  { starts: is(8, 0x57, 0x45, 0x42, 0x50), pixels: webp },
+  { starts: is(0, 0xff, 0xd8), pixels: jpeg },
+];
+
+/** (RFC 9649) */
+function webp(view) {
+  const kind = view.getUint8(15);
+  const three = (place) => view.getUint16(place, true) + 0x10000 * view.getUint8(place + 2);
+  if (kind === 0x58) return (three(24) + 1) * (three(27) + 1); // "VP8X"
+  if (kind === 0x4c) return ((view.getUint32(21, true) & 0x3fff) + 1) * (((view.getUint32(21, true) >> 14) & 0x3fff) + 1); // "VP8L"
+  return (view.getUint16(26, true) & 0x3fff) * (view.getUint16(28, true) & 0x3fff); // "VP8 "
+}
+
+function jpeg(view) {
+  for (let at = 2; ; at += 2 + view.getUint16(at + 2)) {
+    while (view.getUint8(at + 1) === 0xff) at += 1; // fill bytes
+    if (JPEG_SIZE(view.getUint8(at + 1))) return view.getUint16(at + 5) * view.getUint16(at + 7);
+  }
+}
