@@ -5,7 +5,7 @@ PYTEST := $(IN_VENV) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-r
 export PYTHONPATH := $(CURDIR)/notebooks
 
 .DEFAULT_GOAL := run
-.PHONY: help check run lab models keep-version release-version delete-version ray-label ray-train ray-serve label fit serve scale-check test test-scale bench soak audit train backend frontend colab-check setup setup-tests lint address clean
+.PHONY: help check run lab models keep-version release-version delete-version site ray-label ray-train ray-serve label fit serve scale-check test test-scale bench soak audit train backend frontend colab-check setup setup-tests lint address clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ release-version: setup  ## let it go again: VERSION=name/version
 
 delete-version: setup  ## delete a version for good, unless it is kept or serves: VERSION=name/version
 	@$(IN_VENV) -m catdog.notebook.versions delete
+
+site: setup  ## a saved model as a website that needs no service: MODEL=name/version OUT=folder LANGUAGE=en
+	@$(IN_VENV) -m catdog.site
 
 train: setup  ## execute notebook 1 alone
 	@$(IN_VENV) -m catdog.notebook.runner train

@@ -1,12 +1,18 @@
 """Testers' corrections become training photos once the user has accepted them. They are never used for testing."""
 
 import dataclasses
+import hashlib
 import shutil
+from collections import Counter
+from collections.abc import Callable
 
 from .. import paths
 from ..data.dataset import Dataset, Photo
-from ..data.feedback import Feedback
+from ..data.feedback import Feedback, FeedbackFull
+from ..data.feedback_zip import SavedCorrection, corrections_in, corrections_zips
 from ..data.folders import NONE_OF_THESE, TRAIN
+from ..data.images import as_png
+from ..names import counted, printable
 from .decisions import KEEP, OUT, Decisions, Suggestion
 
 
@@ -18,7 +24,7 @@ class Corrections:
     """
 
     def __init__(self, name: str, model: str, decisions: Decisions):
-        self._feedback, self._decisions = Feedback(model), decisions
+        self._model, self._feedback, self._decisions = model, Feedback(model), decisions
         self._accepted = paths.notes_dir("notes", name) / "corrections"
         self._accepted.mkdir(exist_ok=True)
 
@@ -39,6 +45,39 @@ class Corrections:
         return new + [
             Suggestion(Photo(path, "undecided", TRAIN, path.stem), "you undid your decision", OUT) for path in undone
         ]
+
+    def take_in(self, path: str, say: Callable[[str], object] = print) -> None:
+        """Add the corrections that testers saved from a site, and say how many there are.
+
+        Those that the user has decided on, and those for other models, are left out. The zips stay as they are, and may
+        be taken in again.
+
+        Args:
+            path: of a zip, or of a folder with zips; if empty, nothing happens.
+
+        Raises UserError if there is no such zip.
+        """
+        if not path.strip():
+            return
+        outcomes = Counter(self._add(one, say) for archive in corrections_zips(path) for one in corrections_in(archive))
+        told = [f"{counted(count, 'correction')} {words}" for words, count in outcomes.items() if words]
+        say(f"{printable(path)}: {', '.join(told) or 'no corrections'}.")
+
+    def _add(self, one: SavedCorrection | str, say: Callable[[str], object]) -> str:
+        """Add a correction; return what became of it, in words."""
+        if isinstance(one, str):
+            say(one)
+            return ""
+        model = str(one.said.get("model")).partition("/")[0]
+        if model != self._model:
+            return f"for the model {printable(model)} left out"
+        if self._decisions.of(hashlib.sha256(as_png(one.photo)).hexdigest()) is not None:
+            return "decided on before"
+        try:
+            self._feedback.add(one.photo, one.label, one.said)
+        except FeedbackFull:
+            return "that found no room: decide on the others, then run this cell again"
+        return "taken in"
 
     def process(self) -> None:
         """Store the accepted corrections, and remove all decided ones from the inbox."""

@@ -42,6 +42,10 @@ class Review:
         """
         return self._corrections.merge_into(self._decisions.apply(dataset))
 
+    def take_in(self, path: str) -> None:
+        """Add testers' corrections from a zip, or a folder of zips, see `Corrections.take_in`. Raises UserError."""
+        self._corrections.take_in(path)
+
     def suggestions(self, dataset: Dataset, data: dict[str, tuple[np.ndarray, np.ndarray]]) -> list[Suggestion]:
         """Return the suggestions without a decision: testers' corrections, then the data doctor's.
 

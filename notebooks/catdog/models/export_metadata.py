@@ -9,7 +9,7 @@ from ..data.preprocessing import CROP, SQUEEZE, Preprocessing
 from .card import Card
 
 LABELS, METADATA = "labels.txt", "model.json"
-KERAS, H5, EXPORTS = "model.keras", "model.h5", "exports"
+KERAS, H5, EXPORTS, SITE = "model.keras", "model.h5", "exports", "site"
 # Tested with real versions: tests/test_older_keras.py, docs/exports.md.
 LOADS_IN = {
     KERAS: "Keras 3.6 and newer",

@@ -12,11 +12,11 @@ from . import bundle
 from .bundle import is_version
 from .card import CARD, FILES
 from .card_before import FILES_BEFORE
-from .export_metadata import EXPORTS, H5, KERAS
+from .export_metadata import EXPORTS, H5, KERAS, SITE
 from .kept import KEPT, Kept, read_kept, require_label, write_kept
 
 _REST = ".deleting-"  # hidden, so nobody takes it for a version
-_OURS = {CARD, KEPT, *FILES, *FILES_BEFORE.values(), KERAS, H5, EXPORTS}
+_OURS = {CARD, KEPT, *FILES, *FILES_BEFORE.values(), KERAS, H5, EXPORTS, SITE, f"{SITE}.zip"}
 
 
 def keep_version(version: str, label: str = "") -> None:

@@ -48,6 +48,7 @@ PUBLIC = {
     "save_model": "training.save",
     "export_model": "models.export:export",
     "exports_table": "models.export:table",
+    "export_site": "site.export",
     "keep_version": "models.housekeeping",
     "release_version": "models.housekeeping",
     "delete_version": "notebook.versions",

@@ -34,6 +34,8 @@ SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
         "SAVE_KERAS": (False, ""),
         "SAVE_H5": (False, ""),
         "EXPORT": (False, ""),
+        "EXPORT_SITE": (False, ""),
+        "CORRECTIONS": ("", "_corrections"),
     },
     "backend": {
         "USE_DRIVE": (False, ""),
@@ -61,7 +63,7 @@ SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
     },
 }
 _SAVE_WHEN = ("not worse", "always", "if not worse")  # the last is a former name
-_NEED_VGG16 = {"PRUNE": "no", "UNFREEZE": "nothing"}  # and the value that does not need it
+_NEED_VGG16 = {"PRUNE": "no", "UNFREEZE": "nothing", "EXPORT_SITE": False}  # and the value that does not need it
 
 
 def read_settings(notebook: str, cell: MutableMapping[str, Any]) -> None:
@@ -115,6 +117,13 @@ def _pixels(pixels: int) -> None:
 
 def _fit(fit: str) -> None:
     require_preprocessing(224, fit)
+
+
+def _corrections(path: str) -> None:
+    if path.strip():
+        from ..data.feedback_zip import corrections_zips
+
+        corrections_zips(path)
 
 
 def _save_when(save_when: str) -> None:

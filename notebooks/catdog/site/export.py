@@ -1,4 +1,4 @@
-"""Write a saved model as a website of static files, which works without a service, and offline after the first visit."""
+"""Write a saved model as a website of static files: no service is needed, and after the first visit no network."""
 
 import gzip
 import io
@@ -13,11 +13,11 @@ from ..backbones.architectures import Backbone
 from ..errors import UserError
 from ..files import read_json, written_whole
 from ..models.bundle import Bundle
+from ..models.export_metadata import SITE
 from .model_files import SiteNetwork, choose_network, model_files
 from .page_files import SERVICE_WORKER, page_files, service_worker
 from .runtime import LICENSE, runtime_files
 
-SITE = "site"
 _LIST = "site-files.json"  # of the files that are ours: nothing else in the folder is touched
 _RUNTIME = {  # few hosts know the ending .mjs, or compress .wasm
     "ort.wasm.min.mjs": "ort.js",
@@ -25,8 +25,8 @@ _RUNTIME = {  # few hosts know the ending .mjs, or compress .wasm
     "ort-wasm-simd-threaded.wasm": "ort-wasm.bin",
 }
 _VGG16 = """VGG16, on which the model was trained: Karen Simonyan and Andrew Zisserman, Visual Geometry Group, Oxford
-(https://www.robots.ox.ac.uk/~vgg/research/very_deep/), CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/), as Keras
-distributes it. Changes: the last layer was trained on other photos; the weights were rounded, and perhaps pruned.
+(https://www.robots.ox.ac.uk/~vgg/research/very_deep/), CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/), as
+Keras distributes it. Changes: the last layer was trained on other photos; the weights were rounded, and perhaps pruned.
 
 ONNX Runtime, which runs it in the browser:
 
@@ -53,9 +53,9 @@ class Site:
         network, runtime, whole = (self.megabytes[part] for part in ("network", "runtime", "first visit"))
         return (
             f"The site is in {self.folder}, and as a zip in {self.archive}.\n"
-            f"A first visit loads {whole:.1f} MB: the network ({self.precision}) {network:.1f}, what runs it {runtime:.1f}. "
-            "After that, the site works offline.\n"
-            "Where to put it: docs/site.md."
+            f"A first visit loads {whole:.1f} MB: {network:.1f} for the network ({self.precision}), {runtime:.1f} "
+            "for what runs it. After that, it works offline.\n"
+            "docs/site.md says where to put it."
         )
 
 
@@ -103,8 +103,9 @@ def _files(bundle: Bundle, network: SiteNetwork, language: str, say: Callable[[s
 
 
 def _require_ours(folder: Path) -> None:
-    others = [path.name for path in folder.iterdir() if path.name != ".git"] if folder.is_dir() else []
-    if folder.exists() and not folder.is_dir() or others and not (folder / _LIST).exists():
+    if not folder.exists() or (folder / _LIST).exists():
+        return
+    if not folder.is_dir() or any(path.name != ".git" for path in folder.iterdir()):
         raise UserError(
             "site-folder-not-ours",
             f"{folder} holds other files than a site of ours: choose an empty folder, or a new name.",

@@ -1,6 +1,7 @@
 """What a site needs of a saved model: the network, its last layer and thresholds, golden photos, the card."""
 
 import gzip
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -106,7 +107,8 @@ def model_files(bundle: Bundle, network: SiteNetwork, runtime_bytes: int) -> dic
     arrays = _arrays(network.model)
     ends = np.cumsum([array.size for array in arrays.values()]).tolist()
     places = {
-        name: {"start": 4 * (end - array.size), "length": array.size} for (name, array), end in zip(arrays.items(), ends)
+        name: {"start": 4 * (end - array.size), "length": array.size}
+        for (name, array), end in zip(arrays.items(), ends)
     }
     about = _about(bundle, network) | {"arrays": places, "bytes": len(packed) + runtime_bytes}
     card = bundle.card.as_public_json() | {"corrections": True, "examples": 0}
@@ -133,6 +135,7 @@ def _about(bundle: Bundle, network: SiteNetwork) -> dict[str, Any]:
         "ood_limit": detector.limit if detector else None,
         "ood_bias": detector.bias if detector else 0,
         "golden": network.golden[:_GOLDEN].tolist(),
+        "digest": hashlib.sha256(network.graph).hexdigest(),
     }
 
 

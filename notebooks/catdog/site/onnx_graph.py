@@ -1,6 +1,7 @@
 """VGG16 as an ONNX graph that runs in a browser: in 8 bits, whole or pruned, or with weights of 16 bits."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ from ..engines.int8 import Int8Params
 
 _OPSET, _IR_VERSION = 13, 8
 _LEVELS = 255  # steps between the lowest and the highest value of 8 bits
-_SAME = {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3]}
+_SAME: dict[str, Any] = {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3]}
 PHOTO, ACTIVATIONS = "photo", "activations"
 
 
@@ -59,7 +60,7 @@ class _Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
-    def add(self, kind: str, inputs: list[str], output: str = "", **attributes) -> str:
+    def add(self, kind: str, inputs: list[str], output: str = "", **attributes: Any) -> str:
         output = output or f"{kind}-{len(self._nodes)}"
         self._nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
@@ -80,9 +81,7 @@ class _Graph:
             return values
         return self.add("MaxPool", [values], kernel_shape=[2, 2], strides=[2, 2])
 
-    def int8_convolution(
-        self, values: str, layer: str, following: str, backbone: Backbone, params: Int8Params
-    ) -> str:
+    def int8_convolution(self, values: str, layer: str, following: str, backbone: Backbone, params: Int8Params) -> str:
         scale, bias = _scale_and_bias(layer, params)
         inputs = [
             values, *self.step(layer, params),

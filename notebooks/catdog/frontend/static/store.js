@@ -4,7 +4,8 @@ import { small } from "./resize.js";
 import { labelFromTable } from "./truth.js";
 import { t } from "./words.js";
 
-const NAME = "catdog";
+const PLACE = new URL("../", import.meta.url).pathname; // pages that need no service may share an address
+const NAME = PLACE === "/" ? "catdog" : `catdog ${PLACE}`;
 const [PHOTOS, COPIES] = ["photos", "copies"]; // apart, so that an answer does not write its photo once more
 const KEPT = ["name", "path", "size", "bytes", "answer", "code", "why", "retryable", "truth", "told"];
 const FEW = 5; // photos that nobody minds to choose again

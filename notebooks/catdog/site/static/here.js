@@ -7,6 +7,7 @@ import { makeAvailableOffline, trusted } from "./offline.js";
 import { number, problem, t } from "./words.js";
 
 const MODEL = new URL("../model/", import.meta.url);
+const CHECKED = `checked ${MODEL.pathname}`;
 const STATUS = { "photo-empty": 400, "photo-pixels": 413, "photo-format": 415 }; // of the service; others are 422
 
 const byId = (id) => document.getElementById(id);
@@ -24,7 +25,7 @@ export async function answer(path, { body, signal } = {}) {
 /** The model's card, once the model is there. */
 async function model() {
   try {
-    const [found] = await Promise.all([readCard(), inWorker("load")]);
+    const [found] = await Promise.all([readCard(), load()]);
     await corrections.start();
     makeAvailableOffline();
     return found;
@@ -32,6 +33,24 @@ async function model() {
     throw new ServiceError(code ?? "model-missing", problem(code ?? "model-missing", message), "lost");
   } finally {
     byId("loading").hidden = true;
+  }
+}
+
+/** This browser is checked once for each model. */
+async function load() {
+  const checked = await inWorker("load", { checked: stored() });
+  try {
+    localStorage.setItem(CHECKED, checked);
+  } catch {
+    // Where nothing may be stored, it is checked at each start.
+  }
+}
+
+function stored() {
+  try {
+    return localStorage.getItem(CHECKED);
+  } catch {
+    return null;
   }
 }
 
