@@ -93,6 +93,7 @@ setup: $(VENV)/ready
 
 setup-tests: $(VENV)/ready-for-tests
 	@$(IN_VENV) tests/get_browser.py
+	@$(IN_VENV) tests/get_runtime.py
 
 $(VENV)/ready: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "Python 3.11, 3.12 or 3.13 is needed, which its packages are made for: make PYTHON=python3.13 …"; exit 1; }

@@ -134,6 +134,7 @@ def main() -> None:
     nothing_moved(before, installed(), "What runs notebooks and tests")
     print(f"{time.monotonic() - began:.0f} s so far; now the tests", flush=True)
     run("tests/get_browser.py")
+    run("tests/get_runtime.py")
     run("-m", "pytest", *sys.argv[1:])
     run("-c", _ON_COLAB.format(call="packages.install_for_scale()"))
     nothing_moved(before, installed(), "What very many photos need")

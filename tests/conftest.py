@@ -26,6 +26,9 @@ _ONE_OF_SEVERAL = "PYTEST_XDIST_WORKER" in os.environ  # which share a cache: fe
 _EACH = str(max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))))
 _A_SHARE_OF_THE_PROCESSORS = {"OMP_NUM_THREADS": _EACH, "TF_NUM_INTRAOP_THREADS": _EACH} if _ONE_OF_SEVERAL else {}
 
+# Where `make setup-tests` put the browser's runtime: the cache of before. Workers find it said already.
+os.environ.setdefault("TEST_RUNTIME", os.environ.get("CATDOG_CACHE") or str(Path("~/.cache/catdog").expanduser()))
+
 # Before anything of the suite or a notebook's kernel starts: they inherit it.
 os.environ.update(
     MODELS_DIR=str(_HOME / "models"),
@@ -155,6 +158,25 @@ def own_cache(tmp_path, monkeypatch) -> Path:
     cache = tmp_path / "cache"
     monkeypatch.setenv("CATDOG_CACHE", str(cache))
     return cache
+
+
+@pytest.fixture
+def site_runtime() -> dict[str, Path]:
+    """What runs a network in a browser, put into this test's cache: name → path. Nothing goes online."""
+    from catdog import files
+    from catdog.errors import UserError
+    from catdog.site import runtime
+
+    folder = runtime.cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in runtime.FILES:
+        fetched = Path(os.environ["TEST_RUNTIME"], folder.name, name)
+        if fetched.is_file() and not (folder / name).exists():
+            files.write_if_possible(folder / name, lambda file, fetched=fetched: file.write(fetched.read_bytes()))
+    try:
+        return runtime.runtime_files(sources=runtime.Sources(servers={}, npm=list))
+    except UserError:
+        pytest.skip("onnxruntime-web is not in the cache: make setup-tests fetches it, or says why it cannot")
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ ALLOWED = {
     "training": {"models", "pruning", "engines", "backbones", "data"},
     "curation": {"training", "data"},
     "backend": {"models", "engines", "data", "web", "frontend"},
+    "site": {"models", "engines", "backbones", "data", "web", "frontend"},
     "distributed": {"training", "backend", "models", "engines", "backbones", "data"},
     "notebook": {"curation", "training", "models", "engines", "data", "backend", "tunnels", "web", "frontend"},
 }

@@ -105,6 +105,7 @@ CODES = {
     "setting-type": "A setting has the wrong type",
     "setting-unfreeze": "UNFREEZE cannot be used",
     "setting-unknown": "There is no setting of this name",
+    "site-runtime-missing": "The browser's runtime could not be fetched",
     "table-places-missing": "The command lacks the folders of photos and table",
     "test-photo-unreadable": "The photo named by TEST_PHOTO cannot be read",
     "version-kept": "The version is kept, so it cannot be deleted",

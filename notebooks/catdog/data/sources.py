@@ -8,10 +8,10 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import paths
+from .. import files, paths
+from ..download import download
 from ..errors import UserError
 from ..names import model_name
-from ..progress import bar
 from .archives import is_readable, kind_of, stem
 from .folders import files_below, is_archive, is_photo
 from .images import PhotoRefused, photo_format
@@ -20,7 +20,6 @@ from .synthetic import draw_folder
 from .unpacking import unpacked
 
 DRAWINGS = "drawings"
-_ANSWER_SECONDS = 20
 _WANTED = "Set DATA to a folder, zip or tar with one folder of photos per class."
 
 
@@ -166,18 +165,10 @@ def _downloaded_before(name: str) -> Path | None:
 
 
 def _download(url: str, target: Path) -> None:
-    part = target.with_suffix(".part")
     try:
-        with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer, part.open("wb") as file:
-            size = int(answer.headers.get("Content-Length", 0)) or None
-            with bar(what=f"Downloading {target.stem}", unit="B", total=size, scale=True) as progress:
-                while block := answer.read(1 << 20):
-                    file.write(block)
-                    progress.update(len(block))
+        with files.written_whole(target) as file:
+            download(url, file, what=f"Downloading {target.stem}")
     except OSError as error:
-        part.unlink(missing_ok=True)
-        reason = getattr(error, "reason", error)
         raise UserError(
-            "photos-not-downloaded", f"{target.stem} could not be downloaded from {url} ({reason})."
+            "photos-not-downloaded", f"{target.stem} could not be downloaded from {url} ({error})."
         ) from error
-    part.replace(target)
