@@ -22,7 +22,7 @@ ALLOWED = {
     "backend": {"models", "engines", "data", "web", "frontend"},
     "site": {"models", "engines", "backbones", "data", "web", "frontend"},
     "distributed": {"training", "backend", "models", "engines", "backbones", "data"},
-    "notebook": {"curation", "training", "models", "engines", "data", "backend", "tunnels", "web", "frontend"},
+    "notebook": {"site", "curation", "training", "models", "engines", "data", "backend", "tunnels", "web", "frontend"},
 }
 # What notebook 3 loads, and the set-up cell before anything is installed.
 _LIGHT = ("errors", "paths", "settings", "machine", "files", "moved", "web", "frontend", "tunnels")
