@@ -2,14 +2,18 @@
 
 import gzip
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ..backbones.architectures import Backbone
+from ..data import synthetic
+from ..data.images import ORIENTATION, read_photo
 from ..engines.base import OPENVINO_INT8, OPENVINO_PRUNED
 from ..engines.parity import compare
 from ..errors import UserError
@@ -17,7 +21,6 @@ from ..models.bundle import Bundle
 from ..models.pruned import PrunedModel
 from .onnx_graph import ACTIVATIONS, PHOTO, float16_graph, int8_graph
 
-_GOLDEN = 3  # photos: each is 150 kB of the first visit, and a browser computes it before it answers anything
 PRUNED, INT8, FLOAT16 = "pruned, int8", "int8", "float16"
 
 
@@ -29,15 +32,13 @@ class SiteNetwork:
         precision: `PRUNED`, `INT8` or `FLOAT16`.
         graph: the ONNX file's bytes.
         model: whose last layer and thresholds belong to it.
-        golden: the golden photos' probabilities by this graph, float32 (n, classes).
-        check: how these compare with the saved ones.
+        failure: why its answers to the golden photos are not the saved ones; empty if they are.
     """
 
     precision: str
     graph: bytes
     model: Bundle | PrunedModel
-    golden: np.ndarray
-    check: str
+    failure: str
 
 
 def choose_network(bundle: Bundle, public: Backbone | None = None, say: Callable[[str], object] = print) -> SiteNetwork:
@@ -62,9 +63,9 @@ def choose_network(bundle: Bundle, public: Backbone | None = None, say: Callable
     backbone = bundle.backbone(public)
     for precision, model, make in _candidates(bundle, backbone):
         found = _checked(bundle, precision, model, make().SerializeToString())
-        if not found.check:
+        if not found.failure:
             return found
-        say(f"The network as {precision} was skipped: {found.check}")
+        say(f"The network as {precision} was skipped: {found.failure}")
     raise UserError(
         "site-answers-differ", f"No network for a browser answers as {bundle.id} does: train and save the model again."
     )
@@ -82,9 +83,12 @@ def _candidates(bundle: Bundle, backbone: Backbone) -> Iterator[tuple[str, Bundl
 
 
 def _checked(bundle: Bundle, precision: str, model: Bundle | PrunedModel, graph: bytes) -> SiteNetwork:
-    activations = run(graph, bundle.golden_photos)
-    golden = model.head.probabilities(bundle.architecture.pool(activations))
-    return SiteNetwork(precision, graph, model, golden, compare(golden, model.golden_probabilities).failure)
+    golden = _probabilities(bundle, model, graph, bundle.golden_photos)
+    return SiteNetwork(precision, graph, model, compare(golden, model.golden_probabilities).failure)
+
+
+def _probabilities(bundle: Bundle, model: Bundle | PrunedModel, graph: bytes, photos: np.ndarray) -> np.ndarray:
+    return model.head.probabilities(bundle.architecture.pool(run(graph, photos)))
 
 
 def run(graph: bytes, photos: np.ndarray) -> np.ndarray:
@@ -103,26 +107,61 @@ def model_files(bundle: Bundle, network: SiteNetwork, runtime_bytes: int) -> dic
     Args:
         runtime_bytes: size of the runtime, which a browser loads with the network.
     """
-    packed = gzip.compress(network.graph, mtime=0)
+    packed, golden = gzip.compress(network.graph, mtime=0), golden_files()
+    pixels = np.stack([read_photo(file, preprocessing=bundle.preprocessing) for file in golden.values()])
+    probabilities = _probabilities(bundle, network.model, network.graph, pixels)
     arrays = _arrays(network.model)
-    ends = np.cumsum([array.size for array in arrays.values()]).tolist()
-    places = {
-        name: {"start": 4 * (end - array.size), "length": array.size}
-        for (name, array), end in zip(arrays.items(), ends)
+    about = {
+        **_about(bundle, network.model),
+        "golden": [{"file": name, "probabilities": row} for name, row in zip(golden, probabilities.tolist())],
+        "arrays": _places(arrays),
+        "bytes": len(packed) + runtime_bytes,
+        "digest": hashlib.sha256(network.graph).hexdigest(),
     }
-    about = _about(bundle, network) | {"arrays": places, "bytes": len(packed) + runtime_bytes}
-    card = bundle.card.as_public_json() | {"corrections": True, "examples": 0}
     return {
         "network.bin": packed,
         "arrays.bin": b"".join(array.astype("<f4").tobytes() for array in arrays.values()),
-        "golden.bin": bundle.golden_photos[:_GOLDEN].tobytes(),
+        **golden,
+        "golden.bin": pixels.tobytes(),
         "model.json": _as_json(about),
-        "card.json": _as_json(card),
+        "card.json": _as_json(bundle.card.as_public_json() | {"corrections": True, "examples": 0}),
     }
 
 
-def _about(bundle: Bundle, network: SiteNetwork) -> dict[str, Any]:
-    architecture, detector = bundle.architecture, network.model.ood_detector
+def golden_files() -> dict[str, bytes]:
+    """Return two small files by which a browser is checked before it answers.
+
+    They are drawings, since everybody can read a site. One lies on its side and one is transparent in places, which is
+    where readers of photos differ.
+    """
+    sideways, see_through = Image.Exif(), Image.new("L", (320, 320), 255)
+    sideways[ORIENTATION] = 6
+    see_through.paste(Image.linear_gradient("L").resize((160, 320)), (0, 0))
+    dog = synthetic.draw("dog", 2)
+    dog.putalpha(see_through)
+    return {
+        "golden-1.jpg": _saved(synthetic.draw("cat", 1).crop((0, 0, 320, 260)), "JPEG", quality=90, exif=sideways),
+        "golden-2.png": _saved(dog, "PNG"),
+    }
+
+
+def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def _places(arrays: dict[str, np.ndarray]) -> dict[str, dict[str, int]]:
+    """Return where each array stands in model/arrays.bin: its first byte, and how many numbers it has."""
+    places, end = {}, 0
+    for name, array in arrays.items():
+        places[name] = {"start": end, "length": array.size}
+        end += 4 * array.size
+    return places
+
+
+def _about(bundle: Bundle, model: Bundle | PrunedModel) -> dict[str, Any]:
+    architecture, detector = bundle.architecture, model.ood_detector
     return {
         "id": bundle.id,
         "classes": list(bundle.classes),
@@ -131,11 +170,9 @@ def _about(bundle: Bundle, network: SiteNetwork) -> dict[str, Any]:
         "channels": architecture.channels,
         "pooling": list(architecture.pooling),
         "unit_length": architecture.unit_length,
-        "threshold": network.model.confidence_threshold,
+        "threshold": model.confidence_threshold,
         "ood_limit": detector.limit if detector else None,
         "ood_bias": detector.bias if detector else 0,
-        "golden": network.golden[:_GOLDEN].tolist(),
-        "digest": hashlib.sha256(network.graph).hexdigest(),
     }
 
 
