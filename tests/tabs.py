@@ -106,36 +106,36 @@ _DATA = """(css, names) => {
 class PlaywrightTab(Tab):
     def __init__(self, browser, folder, *, harmless=()):
         super().__init__(*harmless)
-        self._page = browser.new_context(viewport=DESK).new_page()
-        self._page.set_default_timeout(1000 * SECONDS)
-        self._complaints = complaints_of(self._page)
+        self.page = browser.new_context(viewport=DESK).new_page()
+        self.page.set_default_timeout(1000 * SECONDS)
+        self._complaints = complaints_of(self.page)
 
     def show(self, server, phone=False):
         if phone:
-            self._page.set_viewport_size({"width": PHONE_WIDTH, "height": 844})
-        self._page.goto(server.url)
+            self.page.set_viewport_size({"width": PHONE_WIDTH, "height": 844})
+        self.page.goto(server.url)
 
     def choose(self, css, *photos):
-        self._page.set_input_files(css, list(photos))
+        self.page.set_input_files(css, list(photos))
 
     def click(self, css):
-        self._page.click(css)
+        self.page.click(css)
 
     def enter(self, css, text):
-        self._page.fill(css, text)
+        self.page.fill(css, text)
 
     def select(self, css, value):
-        self._page.select_option(css, value)
+        self.page.select_option(css, value)
 
     def run(self, script, *arguments):
-        return self._page.evaluate(f"(all) => ({script})(...all)", list(arguments))
+        return self.page.evaluate(f"(all) => ({script})(...all)", list(arguments))
 
     def all_complaints(self):
         self.run("() => 0")  # until then Playwright tells nothing
         return list(self._complaints)
 
     def close(self):
-        self._page.context.close()
+        self.page.context.close()
 
 
 class WebKitTab(Tab):
@@ -207,7 +207,7 @@ _NOTE_CLICK = """css => {
 _CLICK_ARRIVED = "() => window.clickArrived ?? true"  # a new page does not know
 
 _LISTEN, _IN_A_FRAME = "/listen.js", "/in-a-frame"  # of the tests alone
-_LISTENER = """{
+LISTENER = """{
   const complain = (...words) => complaints.push(words.join(" "));
   window.complaints = [];
   addEventListener("error", ({message}) => complain(message));
@@ -243,7 +243,7 @@ class Listening:
         return page
 
     def _listener(self, environ):
-        return Response(_LISTENER, mimetype="text/javascript")
+        return Response(LISTENER, mimetype="text/javascript")
 
     def _frame(self, environ):
         return Response(_FRAME, mimetype="text/html")

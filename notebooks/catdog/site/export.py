@@ -83,14 +83,14 @@ def export_site(
     folder = out or bundle.folder / SITE
     _require_ours(folder)
     network = choose_network(bundle, public, say)
-    files = _files(bundle, network, language, say)
-    _write(folder, files)
+    written = files(bundle, network, language, say)
+    _write(folder, written)
     archive = folder.with_name(f"{folder.name}.zip")
-    _put(archive, _zipped(files))
-    return Site(folder, archive, network.precision, _megabytes(files))
+    _put(archive, _zipped(written))
+    return Site(folder, archive, network.precision, _megabytes(written))
 
 
-def _files(bundle: Bundle, network: SiteNetwork, language: str, say: Callable[[str], object]) -> dict[str, bytes]:
+def files(bundle: Bundle, network: SiteNetwork, language: str, say: Callable[[str], object]) -> dict[str, bytes]:
     """Return the site's files by path, the service worker last."""
     fetched = runtime_files(say)
     runtime = {f"runtime/{ours}": fetched[name].read_bytes() for name, ours in _RUNTIME.items()}
@@ -98,8 +98,8 @@ def _files(bundle: Bundle, network: SiteNetwork, language: str, say: Callable[[s
     runtime[wasm] = gzip.compress(runtime[wasm], mtime=0)
     model = {f"model/{name}": content for name, content in model_files(bundle, network, len(runtime[wasm])).items()}
     licenses = {"licenses.txt": (_VGG16 + LICENSE.read_text(encoding="utf-8")).encode()}
-    files = {**page_files(bundle.card.name, language), **model, **runtime, **licenses}
-    return {**files, ".nojekyll": b"", SERVICE_WORKER: service_worker(files)}
+    found = {**page_files(bundle.card.name, language), **model, **runtime, **licenses}
+    return {**found, ".nojekyll": b"", SERVICE_WORKER: service_worker(found)}
 
 
 def _require_ours(folder: Path) -> None:

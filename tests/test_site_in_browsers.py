@@ -1,0 +1,377 @@
+"""The site, whose model is inside the browser, in Chromium, Firefox and WebKit: from a plain host, and without one."""
+
+import dataclasses
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from browser import photo
+from catdog.data.feedback_zip import corrections_in
+from catdog.data.images import read_photo
+from catdog.data.synthetic import draw
+from catdog.models.grad_cam import grad_cam
+from conftest import drawing, encoded, until
+from PIL import Image, ImageCms
+from standins.site import Host, SlimNetwork, site_files, slim_model, with_service_worker, write
+from tabs import BROWSERS
+from test_browser_file_input import as_zip
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore:setting remote_server_addr:DeprecationWarning"),  # Selenium warns itself
+]
+
+MODEL, STATUS, TROUBLE, NOTICE, OFFLINE = "#model", "#status", "#trouble p", "#notice", "#offline"
+PHOTOS, ARCHIVE, MORE, CARD, OPEN = "#photos", "#archive", "#drop summary", ".card", ".card .open"
+WHY, WHY_WORDS, NO, NEITHER, CORRECTION = (
+    "#why",
+    "#why-words",
+    "#no",
+    '#truths [data-label="?none"]',
+    "#correction-words",
+)
+KEPT, SAVE = "#corrections p", "#save-corrections"
+ANSWERS = """css => Array.from(document.querySelectorAll(css), ({dataset, photo}) =>
+  dataset.state === "done" ? photo.answer.probabilities : dataset.code)"""
+
+
+@pytest.fixture(scope="module", params=BROWSERS)
+def open_tab(request, tmp_path_factory):
+    with BROWSERS[request.param](tmp_path_factory.mktemp("home")) as open_tab:
+        open_tab.browser = request.param
+        yield open_tab
+
+
+@pytest.fixture
+def tab(open_tab, tmp_path):
+    folder = tmp_path / "chosen"
+    folder.mkdir()
+    tab = open_tab(folder)
+    yield tab
+    complaints = tab.complaints()
+    tab.close()
+    assert not complaints
+
+
+@pytest.fixture(scope="module")
+def network():
+    return SlimNetwork()
+
+
+@pytest.fixture(scope="module")
+def model(network, shipped):
+    return slim_model(network, shipped)
+
+
+@pytest.fixture
+def files(network, model, site_runtime):
+    return site_files(network, model)
+
+
+@pytest.fixture
+def host(files, tmp_path):
+    """The site on a host of its own, in a folder of it, as on GitHub Pages."""
+    folder = tmp_path / "host"
+    write(folder / "pets", files)
+    host = Host(folder)
+    host.folder, host.url = folder / "pets", f"{host.url}pets/"
+    yield host
+    host.stop()
+
+
+@pytest.fixture
+def probabilities(network, model):
+    """probabilities(*files): what the model says in Python."""
+
+    def ask(*items):
+        photos = np.stack([read_photo(item["buffer"], preprocessing=model.preprocessing) for item in items])
+        return model.head.probabilities(network.features(photos))
+
+    return ask
+
+
+def drawings(count):
+    return [photo(f"{seed}.jpg", drawing("cat" if seed % 2 else "dog", seed)) for seed in range(count)]
+
+
+def expect_ready(tab):
+    tab.expect_data(MODEL, classes="cat, dog")
+
+
+def expect_answers(tab, wanted):
+    """Wait until all have answers, which are close to those `wanted`, (n, classes)."""
+    tab.expect_data(STATUS, done=len(wanted), failed=0, working=False)
+    found = [[one["cat"], one["dog"]] for one in tab.run(ANSWERS, CARD)]
+    assert np.abs(np.array(found) - wanted).max() < 0.02
+
+
+def expect_offline(tab):
+    tab.expect_data(OFFLINE, offline=True)
+
+
+def test_photos_are_answered_without_a_service(tab, host, probabilities):
+    photos = drawings(6)
+    tab.show(host)
+    tab.choose(PHOTOS, *photos)
+    expect_answers(tab, probabilities(*photos))
+
+
+def test_it_works_without_its_host_after_the_first_visit(tab, host, probabilities):
+    one, other = drawings(2)
+    tab.show(host)
+    tab.choose(PHOTOS, one)
+    expect_answers(tab, probabilities(one))
+    expect_offline(tab)
+    host.stop()
+    tab.show(host)
+    expect_ready(tab)
+    tab.expect_count(1, CARD)
+    tab.choose(PHOTOS, other)
+    expect_answers(tab, probabilities(one, other))
+
+
+def test_nothing_large_is_fetched_twice(tab, host):
+    tab.show(host)
+    expect_ready(tab)
+    expect_offline(tab)
+    fetched = [path for path in host.asked if path.endswith(".bin")]
+    assert len(fetched) == len(set(fetched)), fetched
+
+
+def test_a_new_version_takes_over_as_a_whole_when_the_page_is_opened_again(tab, host, files, network, model):
+    tab.show(host)
+    expect_offline(tab)
+    newer = dataclasses.replace(model, card=dataclasses.replace(model.card, version="2027-01-01-000000"))
+    write(host.folder, site_files(network, newer))
+    host.asked.clear()
+
+    def opened():
+        tab.show(host)
+        tab.expect(True, "css => Boolean(document.querySelector(css)?.dataset.model)", MODEL)
+        return tab.run("css => document.querySelector(css)?.dataset.model", MODEL)
+
+    until(lambda: opened() == newer.id)
+    assert "/pets/model/network.bin" not in host.asked  # has not changed
+    host.stop()
+    tab.show(host)
+    tab.expect_data(MODEL, model=newer.id)
+
+
+def test_half_of_a_new_version_is_not_taken(tab, host, files):
+    tab.show(host)
+    expect_offline(tab)
+    newer = with_service_worker({**files, "page/page.css": files["page/page.css"] + b"/**/"})
+    write(host.folder, {path: newer[path] for path in ("service_worker.js",)})  # the style sheet is not there yet
+    tab.show(host)
+    until(lambda: "/pets/page/page.css" in host.asked)
+    tab.expect(None, "async () => (await navigator.serviceWorker.getRegistration()).waiting")
+    expect_ready(tab)
+    tab.forgive("")
+
+
+def test_many_photos_have_a_bar_and_can_be_cancelled(tab, host):
+    photos = drawings(40)
+    tab.show(host)
+    expect_ready(tab)
+    tab.choose(PHOTOS, *photos)
+    tab.expect(True, "() => document.querySelector('#progress').value > 2")
+    tab.click("#cancel")
+    tab.expect_data(STATUS, working=False)
+    done = int(tab.run("() => document.querySelector('#status').dataset.done"))
+    assert 0 < done < 40
+    tab.click("#go-on")
+    tab.expect_data(STATUS, done=40, all=40, failed=0, working=False)
+    assert tab.texts(".card .filename") == [item["name"] for item in photos]
+
+
+def test_a_field_test(tab, host, model, probabilities):
+    photos = drawings(8)
+    right = sum(
+        "cat dog".split()[row.argmax()] == ("cat" if i % 2 else "dog") for i, row in enumerate(probabilities(*photos))
+    )
+    packed = as_zip({f"{'cat' if i % 2 else 'dog'}/{item['name']}": item["buffer"] for i, item in enumerate(photos)})
+    tab.show(host)
+    tab.click(MORE)
+    tab.choose(ARCHIVE, photo("sorted.zip", packed, "application/zip"))
+    tab.expect_data("#accuracy", right=(answers == folders).sum(), known=8)
+
+
+def test_a_heat_map_is_that_of_the_service(tab, host, network, model, probabilities):
+    (one,) = drawings(1)
+    tab.show(host)
+    tab.choose(PHOTOS, one)
+    expect_answers(tab, probabilities(one))
+    tab.click(OPEN)
+    tab.click(WHY)
+    label = model.classes[int(probabilities(one).argmax())]
+    tab.expect_data(WHY_WORDS, state="shown", label=label)
+    found = tab.run("label => document.querySelector('.card').photo.heatmaps.get(label).heatmap", label)
+    activations = network.activations(read_photo(one["buffer"])[None])
+    wanted = grad_cam(activations[0], model.head, model.classes.index(label), model.architecture)
+    assert np.abs(np.array(found) - wanted).max() < 0.05
+
+
+RUBBISH = {
+    "empty.jpg": b"",
+    "words.jpg": b"these are words, not a photo",
+    "page.png": b"<!doctype html><html>",
+    "damaged.png": drawing(kind="PNG")[:200],
+    "cut.jpg": drawing()[: len(drawing()) // 3],
+    "gigapixel.png": encoded(Image.new("1", (40_000, 30_000)), "PNG"),
+}
+
+
+def test_rubbish_is_refused_as_the_service_refuses_it(tab, host, client):
+    files = [(io.BytesIO(content), name) for name, content in RUBBISH.items()]
+    answers = client.post("/predict", data={"images": files}).json["predictions"]
+    wanted = [answer["error"]["type"].split("#")[1] for answer in answers]
+    tab.show(host)
+    expect_ready(tab)
+    tab.choose(PHOTOS, *(photo(name, content) for name, content in RUBBISH.items()))
+    tab.expect_data(STATUS, done=0, failed=len(RUBBISH), working=False)
+    assert tab.run(ANSWERS, CARD) == wanted
+    assert not tab.run("() => document.querySelector('#retry-all').checkVisibility()")
+    tab.forgive("")
+
+
+def _photos_of_all_kinds():
+    cat = draw("cat", 3)
+    exif, wide = Image.Exif(), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif[0x0112] = 6
+    see_through = cat.convert("RGBA")
+    see_through.putalpha(Image.linear_gradient("L").resize(cat.size))
+    return {
+        "plain.jpg": encoded(cat),
+        "large.jpg": encoded(cat.resize((2600, 1700), Image.Resampling.BICUBIC)),
+        "sideways.jpg": encoded(cat.crop((0, 0, 320, 200)), exif=exif),
+        "gray.jpg": encoded(cat.convert("L")),
+        "profile.jpg": encoded(cat, icc_profile=wide),
+        "see-through.png": encoded(see_through, "PNG"),
+        "palette.gif": encoded(cat.convert("P"), "GIF"),
+        "tall.webp": encoded(cat.crop((0, 0, 90, 320)), "WEBP", lossless=True),
+        "bitmap.bmp": encoded(cat, "BMP"),
+        "tiny.png": encoded(cat.resize((20, 31)), "PNG"),
+        "nearly-whole.jpg": encoded(cat)[: int(0.93 * len(encoded(cat)))],
+    }
+
+
+def test_pixels_are_pythons(tab, host, model):
+    photos = _photos_of_all_kinds()
+    tab.show(host)
+    expect_ready(tab)
+    tab.choose(PHOTOS, *(photo(name, content) for name, content in photos.items()))
+    tab.expect_data(STATUS, done=len(photos), failed=0, working=False)
+    tab.run(
+        """about => {
+      window.pixels = {};
+      import("./page/decoding.js").then(({ networkPixels }) => {
+        for (const { photo } of document.querySelectorAll(".card"))
+          photo.open().then((file) => networkPixels(file, about))
+            .then((rgb) => (window.pixels[photo.name] = Array.from(rgb)));
+      });
+    }""",
+        {"pixels": 224, "fit": model.preprocessing.fit},
+    )
+    tab.expect(len(photos), "() => Object.keys(window.pixels).length")
+    for name, content in photos.items():
+        found = np.array(tab.run("name => window.pixels[name]", name), int).reshape(224, 224, 3)
+        off = np.abs(found - read_photo(content, preprocessing=model.preprocessing))
+        assert np.quantile(off, 0.999) <= 2, (name, off.max(), off.mean())
+
+
+def test_a_correction_stays_on_the_device(tab, host, model):
+    (one,) = drawings(1)
+    tab.show(host)
+    tab.choose(PHOTOS, one)
+    tab.expect_data(CARD, state="done")
+    tab.click(OPEN)
+    tab.click(NO)
+    tab.click(NEITHER)
+    tab.expect_data(CORRECTION, code="sent", label="?none")
+    tab.expect_data(KEPT, corrections=1)
+    tab.show(host)
+    tab.expect_data(KEPT, corrections=1)
+    tab.run("""() => {
+      const keep = (bytes) => (window.saved = Array.from(new Uint8Array(bytes)));
+      URL.createObjectURL = (file) => (file.arrayBuffer().then(keep), "#saved");
+    }""")
+    tab.click(SAVE)
+    tab.expect(True, "() => Boolean(window.saved)")
+    (kept,) = corrections_in_bytes(bytes(tab.run("() => window.saved")))
+    assert kept.label is None and kept.said["model"] == model.id
+    assert np.abs(kept.photo.astype(int) - read_photo(one["buffer"], preprocessing=model.preprocessing)).max() <= 2
+
+
+def corrections_in_bytes(data):
+    archive = io.BytesIO(data)
+    archive.name = "corrections.zip"
+    assert zipfile.ZipFile(archive).testzip() is None
+    return list(corrections_in(archive))
+
+
+def test_where_other_answers_are_computed_none_is_shown(tab, host, files):
+    about = json.loads(files["model/model.json"])
+    about["golden"][1]["probabilities"] = [0.5, 0.5]
+    write(host.folder, with_service_worker({**files, "model/model.json": json.dumps(about).encode()}))
+    tab.show(host)
+    tab.expect_data(TROUBLE, code="answers-differ")
+    tab.choose(PHOTOS, *drawings(1))
+    tab.expect_data(CARD, state="waiting")
+
+
+def test_where_the_canvas_is_changed_it_says_so(tab, host, files):
+    noise = b"""const read = OffscreenCanvasRenderingContext2D.prototype.getImageData;
+    OffscreenCanvasRenderingContext2D.prototype.getImageData = function (...place) {
+      const found = read.apply(this, place);
+      found.data[0] ^= 1;
+      return found;
+    };\n"""
+    script = files["page/network_worker.js"]
+    write(host.folder, with_service_worker({**files, "page/network_worker.js": script + noise}))
+    tab.show(host)
+    tab.expect_data(TROUBLE, code="canvas-changed")
+
+
+def test_a_model_that_does_not_come_is_told_and_tried_again(tab, host, files):
+    (host.folder / "model/network.bin").unlink()
+    tab.show(host)
+    tab.expect_data(TROUBLE, code="model-missing")
+    write(host.folder, {"model/network.bin": files["model/network.bin"]})
+    tab.click("#again")
+    expect_ready(tab)
+    tab.forgive("network.bin")
+    tab.forgive("Failed to load resource")
+
+
+def test_it_speaks_the_language_of_the_browser(tab, network, model, tmp_path, site_runtime):
+    write(tmp_path / "host", site_files(network, model, ""))
+    host = Host(tmp_path / "host")
+    tab.show(host)
+    expect_ready(tab)
+    language = tab.run("() => navigator.language")
+    assert language.startswith("en")
+    assert tab.run("() => document.documentElement.lang") == "en"
+    host.stop()
+
+
+def test_axe_finds_nothing(open_tab, host, tmp_path):
+    if open_tab.browser != "chromium":
+        pytest.skip("axe runs in Chromium")
+    from axe_playwright_python.sync_playwright import Axe
+
+    tab = open_tab(tmp_path)
+    tab.show(host, phone=True)
+    tab.choose(PHOTOS, *drawings(2))
+    tab.expect_data(STATUS, done=2, working=False)
+    tab.click(OPEN)
+    tab.click(NO)
+    tab.click(NEITHER)
+    tab.expect_data(KEPT, corrections=1)
+    assert not Axe().run(tab.page).response["violations"]
+    tab.click("#close")
+    tab.click("#about summary")
+    assert not Axe().run(tab.page).response["violations"]
+    tab.expect(True, "() => document.documentElement.scrollWidth <= innerWidth")
+    tab.close()
