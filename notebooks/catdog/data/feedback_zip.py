@@ -16,7 +16,7 @@ from .images import PhotoRefused, read_shrunk
 _MOST_SIDE = 1024  # pixels that a model may look at, see `Preprocessing`
 _MOST_BYTES = 8 << 20  # of one file, unpacked
 _DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError, ValueError, KeyError)
-_WANTED = "Set CORRECTIONS to the zip that a tester sent you, or to a folder with such zips; or leave it empty."
+_WANTED = "Set CORRECTIONS_FROM to the zip that a tester sent you, or to a folder with such zips; or leave it empty."
 
 
 @dataclass(frozen=True)

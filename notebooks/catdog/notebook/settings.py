@@ -35,7 +35,7 @@ SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
         "SAVE_H5": (False, ""),
         "EXPORT": (False, ""),
         "EXPORT_SITE": (False, ""),
-        "CORRECTIONS": ("", "_corrections"),
+        "CORRECTIONS_FROM": ("", "_corrections"),
     },
     "backend": {
         "USE_DRIVE": (False, ""),

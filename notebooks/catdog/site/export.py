@@ -81,9 +81,9 @@ def export_site(
     """
     packages.install_packages("onnx", "onnxruntime")
     folder = out or bundle.folder / SITE
-    _require_ours(folder)
     network = choose_network(bundle, public, say)
     written = files(bundle, network, language, say)
+    _require_ours(folder, written)
     _write(folder, written)
     archive = folder.with_name(f"{folder.name}.zip")
     _put(archive, _zipped(written))
@@ -99,28 +99,34 @@ def files(bundle: Bundle, network: SiteNetwork, language: str, say: Callable[[st
     model = {f"model/{name}": content for name, content in model_files(bundle, network, len(runtime[wasm])).items()}
     licenses = {"licenses.txt": (_VGG16 + LICENSE.read_text(encoding="utf-8")).encode()}
     found = {**page_files(bundle.card.name, language), **model, **runtime, **licenses}
-    return {**found, ".nojekyll": b"", SERVICE_WORKER: service_worker(found)}
+    found |= {".nojekyll": b"", SERVICE_WORKER: service_worker(found)}
+    return {_LIST: json.dumps({"files": list(found)}, indent=1).encode(), **found}
 
 
-def _require_ours(folder: Path) -> None:
-    if not folder.exists() or (folder / _LIST).exists():
-        return
-    if not folder.is_dir() or any(path.name != ".git" for path in folder.iterdir()):
+def _require_ours(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Raise UserError where a file of somebody else's would be replaced, or the folder is not meant for a site."""
+    before = read_json(folder / _LIST).get("files", [])
+    replaced = next((path for path in files if path not in before and (folder / path).exists()), "")
+    is_meant = not folder.exists() or before or (folder / ".git").exists() or not any(folder.iterdir())
+    if replaced or not is_meant:
         raise UserError(
             "site-folder-not-ours",
-            f"{folder} holds other files than a site of ours: choose an empty folder, or a new name.",
+            f"{folder} holds {replaced or 'other files'}, which is not of a site of ours: "
+            "choose an empty folder, a new name, or a repository.",
         )
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files, the service worker last. Until then, the list names what is there of both versions."""
     before = read_json(folder / _LIST).get("files", [])
-    for path, content in {_LIST: json.dumps({"files": [*files, *before]}).encode(), **files}.items():
+    both = json.dumps({"files": [*files, *before]}).encode()
+    for path, content in {**files, _LIST: both}.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         _put(folder / path, content)
     for path in set(before) - set(files):
         if ".." not in path:
             (folder / path).unlink(missing_ok=True)
-    _put(folder / _LIST, json.dumps({"files": list(files)}, indent=1).encode())
+    _put(folder / _LIST, files[_LIST])
 
 
 def _put(path: Path, content: bytes) -> None:
