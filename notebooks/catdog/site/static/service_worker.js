@@ -14,7 +14,7 @@ self.addEventListener("fetch", (event) => {
   const path = pathOf(event.request);
   if (path in FILES) event.respondWith(answer(event.request, path));
 });
-self.addEventListener("message", ({ data, source }) => data === "take-over" && takeOverFrom(source));
+self.addEventListener("message", (event) => event.data === "take-over" && event.waitUntil(takeOverFrom(event.source)));
 
 function key(path) {
   return `${SITE}${path}?${FILES[path]}`;
@@ -56,10 +56,14 @@ async function takeOver() {
   await self.clients.claim();
 }
 
-/** Not while another tab still runs the version before: its scripts are of that one. */
+/** Not while another tab still runs the version before: its scripts are of that one. A page that was just left may count
+ * for a moment. */
 async function takeOverFrom(source) {
-  const tabs = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
-  if (tabs.every(({ id }) => id === source.id)) self.skipWaiting();
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const tabs = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+    if (tabs.every(({ id }) => id === source.id)) return self.skipWaiting();
+    await new Promise((done) => setTimeout(done, 200));
+  }
 }
 
 async function answer(request, path) {
