@@ -3,8 +3,9 @@
 import gzip
 import io
 import json
+import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from .. import packages
 from ..backbones.architectures import Backbone
 from ..errors import UserError
 from ..files import read_json, written_whole
+from ..frontend.words import require_language
 from ..models.bundle import Bundle
 from ..models.export_metadata import SITE
 from .model_files import SiteNetwork, choose_network, model_files
@@ -19,6 +21,7 @@ from .page_files import SERVICE_WORKER, page_files, service_worker
 from .runtime import LICENSE, runtime_files
 
 _LIST = "site-files.json"  # of the files that are ours: nothing else in the folder is touched
+_READABLE = 0o644  # for a web server, which is another user
 _RUNTIME = {  # few hosts know the ending .mjs, or compress .wasm
     "ort.wasm.min.mjs": "ort.js",
     "ort-wasm-simd-threaded.mjs": "ort-wasm.js",
@@ -70,22 +73,24 @@ def export_site(
 
     Files of an earlier site in the folder are replaced, or removed if they are no longer part of it; all others stay,
     such as those of a repository. Each file appears whole or not at all, the service worker last: a visitor gets the
-    old version or the new one.
+    old version or the new one. An export that was interrupted can be repeated.
 
     Args:
         out: the folder; if None, `site` in the model's folder.
         language: one of the page's languages; if empty, the page follows each browser's.
         public: the backbone without the model's fine-tuned arrays; if None, it is loaded.
 
-    Raises UserError if the model cannot be taken along, its runtime cannot be fetched, or the folder is not ours.
+    Raises UserError if the page does not speak the language, the model cannot be taken along, its runtime cannot be
+    fetched, or the folder or the zip is not ours.
     """
+    require_language(language)
+    folder = (out or bundle.folder / SITE).resolve()  # "." has no name for the zip
+    archive = folder.with_name(f"{folder.name}.zip")
+    _require_ours(folder, archive)
     packages.install_packages("onnx", "onnxruntime")
-    folder = out or bundle.folder / SITE
-    _require_ours(folder)
     network = choose_network(bundle, public, say)
     written = files(bundle, network, language, say)
     _write(folder, written)
-    archive = folder.with_name(f"{folder.name}.zip")
     _put(archive, _zipped(written))
     return Site(folder, archive, network.precision, _megabytes(written))
 
@@ -102,7 +107,12 @@ def files(bundle: Bundle, network: SiteNetwork, language: str, say: Callable[[st
     return {**found, ".nojekyll": b"", SERVICE_WORKER: service_worker(found)}
 
 
-def _require_ours(folder: Path) -> None:
+def _require_ours(folder: Path, archive: Path) -> None:
+    if archive.exists() and not _is_a_site(archive):
+        raise UserError(
+            "site-folder-not-ours",
+            f"{archive} is not a site of ours, whose zip would take its place: choose a new name.",
+        )
     if not folder.exists() or (folder / _LIST).exists():
         return
     if not folder.is_dir() or any(path.name != ".git" for path in folder.iterdir()):
@@ -112,28 +122,58 @@ def _require_ours(folder: Path) -> None:
         )
 
 
+def _is_a_site(archive: Path) -> bool:
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            return _LIST in zipped.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+
+
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    before = read_json(folder / _LIST).get("files", [])
-    for path, content in {_LIST: json.dumps({"files": [*files, *before]}).encode(), **files}.items():
+    """Write the files in their order, then remove those of the site before. Meanwhile, the list names both."""
+    before = _listed_in(folder)
+    for path, content in {_LIST: _list({**files, **before}), **files}.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         _put(folder / path, content)
-    for path in set(before) - set(files):
-        if ".." not in path:
-            (folder / path).unlink(missing_ok=True)
-    _put(folder / _LIST, json.dumps({"files": list(files)}, indent=1).encode())
+    for path in before.keys() - files.keys():
+        if _is_inside(folder, folder / path):
+            (folder / path).unlink()
+    _put(folder / _LIST, _list(files))
+
+
+def _listed_in(folder: Path) -> dict[str, None]:
+    """Return the paths that the folder's list names. Somebody else may have written it."""
+    found = read_json(folder / _LIST).get("files")
+    return dict.fromkeys(path for path in found if isinstance(path, str)) if isinstance(found, list) else {}
+
+
+def _is_inside(folder: Path, path: Path) -> bool:
+    """Tell whether this is a file in the folder, also if parts of the path are links, or lead up."""
+    try:
+        return path.is_file() and folder.resolve() in path.resolve().parents
+    except (OSError, ValueError):  # a path with a zero byte; one that is too long
+        return False
+
+
+def _list(paths: Iterable[str]) -> bytes:
+    return json.dumps({"files": list(paths)}, indent=1).encode()
 
 
 def _put(path: Path, content: bytes) -> None:
     with written_whole(path) as file:
         file.write(content)
-    path.chmod(0o644)  # a web server is another user
+        os.chmod(file.name, _READABLE)
 
 
 def _zipped(files: Mapping[str, bytes]) -> bytes:
+    """Return what the folder holds, as a zip that is the same for the same files."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for path, content in files.items():
-            zipped.writestr(path, content)
+        for path, content in {**files, _LIST: _list(files)}.items():
+            entry = zipfile.ZipInfo(path)  # of 1980
+            entry.external_attr = _READABLE << 16
+            zipped.writestr(entry, content, zipfile.ZIP_DEFLATED)
     return archive.getvalue()
 
 
