@@ -67,7 +67,7 @@ class Corrections:
             return
         outcomes = Counter(self._add(one, say) for archive in corrections_zips(path) for one in corrections_in(archive))
         told = [f"{counted(count, 'correction')} {words}" for words, count in outcomes.items() if words]
-        say(f"{printable(path)}: {', '.join(told) or 'no corrections'}.")
+        say(f"{printable(path.strip())}: {', '.join(told) or 'no corrections'}.")
 
     def _add(self, one: SavedCorrection | str, say: Callable[[str], object]) -> str:
         """Add a correction; return what became of it, in words."""
