@@ -5,7 +5,7 @@ PYTEST := $(IN_VENV) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-r
 export PYTHONPATH := $(CURDIR)/notebooks
 
 .DEFAULT_GOAL := run
-.PHONY: help check run lab models keep-version release-version delete-version site ray-label ray-train ray-serve label fit serve scale-check test test-scale bench soak audit train backend frontend colab-check setup setup-tests lint address clean
+.PHONY: help check run lab models keep-version release-version delete-version site ray-label ray-train ray-serve label fit serve scale-check test test-scale bench soak site-check audit train backend frontend colab-check setup setup-tests lint address clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ soak: setup-tests  ## ten minutes of clients and rubbish, then overload; SOAK="-
 
 scale-check: $(VENV)/ready-for-scale  ## make ray-label on 20,000 photos, with kills, against the plain loop; CHECK="--help"
 	@$(IN_VENV) tests/scale_check.py $(CHECK)
+
+site-check: setup-tests  ## the site in three browsers against the service, some twenty minutes; CHECK="--help"
+	@$(IN_VENV) tests/site_check.py $(CHECK)
 
 audit: setup-tests  ## known holes in what requirements.txt brings
 	@$(IN_VENV) tests/audit.py

@@ -72,7 +72,7 @@ for name in (
     "STOP",
     "LIMITS",
     "CORRECTIONS",
-    "CORRECTIONS_ZIP",
+    "CORRECTIONS_FROM",
     "EXAMPLES",
     "EXPORT",
     "EXPORT_SITE",

@@ -328,8 +328,8 @@ def test_a_place_without_zips_is_refused_in_the_cell_of_settings(places, monkeyp
     (places / "rubbish").mkdir()
     (places / "rubbish" / "corrections.zip").write_bytes(b"<html>Please log in")
     path = str(places / place) if (places / place[:99].replace("\0", "x")).exists() else place
-    cell = {"CORRECTIONS_ZIP": path}
-    with refused("setting-corrections", "CORRECTIONS_ZIP"):
+    cell = {"CORRECTIONS_FROM": path}
+    with refused("setting-corrections", "CORRECTIONS_FROM"):
         read_settings("fine-tune", cell)
     with refused("setting-corrections"):
         Review("pets").take_in(path)
@@ -339,28 +339,28 @@ def test_it_is_a_setting_of_notebook_1_alone(places, monkeypatch):
     """`make run` gives both notebooks one environment, and notebook 2 has a CORRECTIONS that says yes or no."""
     archive = packed(places / "corrections.zip", corrected(1))
     monkeypatch.setenv("CORRECTIONS", "1")
-    monkeypatch.setenv("CORRECTIONS_ZIP", str(archive))
+    monkeypatch.setenv("CORRECTIONS_FROM", str(archive))
     fine_tune, backend = {}, {}
     read_settings("fine-tune", fine_tune)
     read_settings("backend", backend)
-    assert fine_tune["CORRECTIONS_ZIP"] == str(archive)
+    assert fine_tune["CORRECTIONS_FROM"] == str(archive)
     assert backend["CORRECTIONS"] is True
-    monkeypatch.delenv("CORRECTIONS_ZIP")
+    monkeypatch.delenv("CORRECTIONS_FROM")
     read_settings("fine-tune", fine_tune := {})
-    assert fine_tune["CORRECTIONS_ZIP"] == ""
+    assert fine_tune["CORRECTIONS_FROM"] == ""
 
 
 def test_a_zip_on_drive_is_looked_at_once_drive_is_mounted(places, monkeypatch):
     archive = places / "drive" / "corrections.zip"
     monkeypatch.setattr("catdog.notebook.settings.open_folders", lambda use_drive: packed(archive, corrected(1)))
-    read_settings("fine-tune", {"USE_DRIVE": True, "CORRECTIONS_ZIP": str(archive)})
+    read_settings("fine-tune", {"USE_DRIVE": True, "CORRECTIONS_FROM": str(archive)})
     assert archive.exists()
 
 
 def test_notebook_1_takes_them_in_before_it_lists_suggestions():
     cells = [cell.source for cell in notebook_cells(ROOT / "notebooks" / "1_fine_tune.ipynb")]
     (cell,) = (source for source in cells if "take_in" in source)
-    assert cell.index("review.take_in(CORRECTIONS_ZIP)") < cell.index("review.suggestions(")
+    assert cell.index("review.take_in(CORRECTIONS_FROM)") < cell.index("review.suggestions(")
 
 
 def test_the_review_takes_in_what_is_for_its_model(places, capsys):

@@ -16,6 +16,7 @@ import onnx
 import pytest
 from catdog.backbones.architectures import ARCHITECTURES, VGG16, Backbone
 from catdog.backbones.vgg16_weights import LAYERS, fingerprint
+from catdog.data import synthetic
 from catdog.data.images import read_photo
 from catdog.engines import open_engine
 from catdog.engines.base import OPENVINO_FP32, OPENVINO_INT8, OPENVINO_PRUNED
@@ -26,7 +27,7 @@ from catdog.models.card import PrunedCard, Thresholds
 from catdog.models.ood import OODDetector
 from catdog.site import export, model_files, page_files
 from catdog.site.export import export_site
-from catdog.site.model_files import FLOAT16, INT8, PRUNED, choose_network, golden_files, run
+from catdog.site.model_files import FLOAT16, INT8, PRUNED, choose_network, run
 from catdog.site.onnx_graph import float16_graph, int8_graph
 from conftest import drawing, refused, with_backbone
 from standins.network import model_on, slim_backbone
@@ -359,7 +360,7 @@ def test_no_photo_of_the_author_and_nothing_about_them_is_in_a_site(site, model)
     assert not {"judged", "trained_on"} & card.keys()
     shown = b"".join(files.values())
     assert not any(photo.tobytes() in shown for photo in model.golden_photos)
-    assert golden_files() == golden_files()
+    assert synthetic.sample_files() == synthetic.sample_files()
 
 
 def test_names_of_classes_stay_in_their_files(model, network, small_runtime):
@@ -402,7 +403,7 @@ def test_each_browser_gets_its_language(site):
         language = "en" if path == "index.html" else path.removesuffix(".html")
         assert (root["lang"], root["dir"]) == (language, words.direction(language))
         assert root["data-languages"] == (" ".join(others) if path == "index.html" else "")
-        assert ("page/language.js" in Links(page).found) == (path == "index.html")
+        assert "page/before.js" in Links(page).found
 
 
 def test_one_language_is_the_only_one(model, network, small_runtime, tmp_path):
@@ -449,21 +450,35 @@ def test_what_a_language_lacks_is_english_also_for_a_site(own_words):
 
 
 def files(**changes):
-    return {"index.html": b"page", "page/page.js": b"script", **changes, "service_worker.js": b"worker"}
+    others = {"index.html": b"page", "page/page.js": b"script", **changes, "service_worker.js": b"worker"}
+    return {"site-files.json": export._list(others), **others}
+
+
+def exported(folder, files):
+    """As `export_site` does it."""
+    export._require_meant(folder, folder.with_suffix(".zip"))
+    export._require_unused(folder, files)
+    export._write(folder, files)
 
 
 def test_files_of_others_stay_and_old_ones_of_ours_go(tmp_path):
     (tmp_path / ".git").mkdir()
-    (tmp_path / ".git" / "HEAD").write_bytes(b"ref")
-    export._require_ours(tmp_path, tmp_path.with_suffix(".zip"))
-    export._write(tmp_path, files(**{"de.html": b"Seite", "page/old.js": b"script"}))
-    (tmp_path / "CNAME").write_bytes(b"pets.example")
+    theirs = {".git/HEAD": b"ref", "README.md": b"words", "CNAME": b"pets.example"}
+    for path, text in theirs.items():
+        (tmp_path / path).write_bytes(text)
+    exported(tmp_path, files(**{"de.html": b"Seite", "page/old.js": b"script"}))
     (tmp_path / "page" / "own.js").write_bytes(b"own")
-    export._require_ours(tmp_path, tmp_path.with_suffix(".zip"))
-    export._write(tmp_path, files())
-    found = content(tmp_path)
-    assert json.loads(found.pop("site-files.json"))["files"] == list(files())
-    assert found == {**files(), ".git/HEAD": b"ref", "CNAME": b"pets.example", "page/own.js": b"own"}
+    exported(tmp_path, files())
+    assert content(tmp_path) == {**files(), **theirs, "page/own.js": b"own"}
+
+
+def test_no_file_of_others_is_replaced(tmp_path):
+    exported(tmp_path, files())
+    (tmp_path / "page" / "own.js").write_bytes(b"own")
+    before = content(tmp_path)
+    with refused("site-folder-not-ours", str(tmp_path / "page" / "own.js")):
+        exported(tmp_path, files(**{"page/own.js": b"ours"}))
+    assert content(tmp_path) == before
 
 
 def test_a_list_that_somebody_else_wrote_removes_nothing_elsewhere(tmp_path):
@@ -471,7 +486,7 @@ def test_a_list_that_somebody_else_wrote_removes_nothing_elsewhere(tmp_path):
     outside.write_text("years of work")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(drawing())
-    export._write(folder, files())
+    exported(folder, files())
     (folder / "linked").symlink_to(tmp_path / "photos")
     (folder / "link.txt").symlink_to(outside)
     before = content(tmp_path)
@@ -509,12 +524,9 @@ def test_an_export_that_was_interrupted_is_repeated(tmp_path, monkeypatch):
         halfway = content(folder)
         assert halfway.keys() >= old.keys()
         assert halfway["service_worker.js"] == old["service_worker.js"]
-        assert set(json.loads(halfway["site-files.json"])["files"]) >= halfway.keys() - {"site-files.json"}
-        export._require_ours(folder, tmp_path / "none.zip")
-        export._write(folder, new)
-        found = content(folder)
-        assert json.loads(found.pop("site-files.json"))["files"] == list(new)
-        assert found == new
+        assert {"site-files.json", *json.loads(halfway["site-files.json"])["files"]} >= halfway.keys()
+        exported(folder, new)
+        assert content(folder) == new
 
 
 def test_a_file_is_never_half_there(tmp_path, monkeypatch):

@@ -90,7 +90,7 @@ CODES = {
     "service-unreachable": "The service does not answer",
     "setting-access-code": "ACCESS_CODE cannot be used",
     "setting-backend-url": "BACKEND_URL cannot be used",
-    "setting-corrections": "CORRECTIONS_ZIP is not a zip of corrections",
+    "setting-corrections": "CORRECTIONS_FROM is not a zip of corrections",
     "setting-examples": "EXAMPLES cannot be used",
     "setting-lan-address": "LAN_ADDRESS cannot be used",
     "setting-limits": "LIMITS cannot be used",

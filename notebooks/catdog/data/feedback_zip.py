@@ -22,7 +22,7 @@ _MOST_LETTERS = 1000  # of a class, or a model's name
 _KINDS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may take any amount of memory
 # What zipfile, json and our own checks raise; PhotoRefused is a UserError.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError, LookupError, UserError)
-_WANTED = "Set CORRECTIONS_ZIP to the zip that a tester sent you, or to a folder with such zips; or leave it empty."
+_WANTED = "Set CORRECTIONS_FROM to the zip that a tester sent you, or to a folder with such zips; or leave it empty."
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ _TURNED = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-ORIENTATION, _SUB_FILES, _DNG_VERSION = 0x0112, 330, 50706  # tags
+_ORIENTATION, _SUB_FILES, _DNG_VERSION = 0x0112, 330, 50706  # tags
 _UPRIGHT = 1
 _DEEP_BITS = (8, 10, 12, 14, 16)
 
@@ -265,7 +265,7 @@ def _as_square(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     """Rotate the image by its EXIF orientation; leave it as it is if the EXIF data cannot be read."""
     try:
-        turned = _TURNED.get(image.getexif().get(ORIENTATION, _UPRIGHT))
+        turned = _TURNED.get(image.getexif().get(_ORIENTATION, _UPRIGHT))
     except Exception:  # Pillow raises many kinds of errors on broken EXIF data
         turned = None
     return image if turned is None else image.transpose(turned)

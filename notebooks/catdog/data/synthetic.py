@@ -3,6 +3,7 @@
 They show that everything works; a model trained on them knows nothing about real animals.
 """
 
+import io
 import math
 import random
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 CLASSES = ("cat", "dog")
 _SIZE = 320
+_ORIENTATION = 0x0112  # EXIF's tag
 _FURS = ("#3b3a3c", "#8a8784", "#c98a4b", "#e3c79b", "#6d4a33", "#f1ede6", "#a9552d")
 _WALLS = ("#b9d3c2", "#cdd7ea", "#efdcc3", "#d9c4dc", "#a7bccb", "#e8e4d4")
 _FLOORS = ("#7d6a55", "#5f7a53", "#9a8f86", "#6b7f8d", "#b0926a")
@@ -48,6 +50,28 @@ def draw_folder(folder: Path, per_class: int = 40) -> Path:
             if not path.exists():
                 draw(label, seed).save(path, quality=90)
     return folder
+
+
+def sample_files() -> dict[str, bytes]:
+    """Return two small files by name, by which a reader of photos can be compared with `images.read_photo`.
+
+    One lies on its side and the other is transparent in places, which is where readers differ.
+    """
+    exif, opacity = Image.Exif(), Image.new("L", (_SIZE, _SIZE), 255)
+    exif[_ORIENTATION] = 6  # to be turned clockwise
+    opacity.paste(Image.linear_gradient("L").resize((_SIZE // 2, _SIZE)), (0, 0))
+    see_through = draw("dog", 2)
+    see_through.putalpha(opacity)
+    return {
+        "sideways.jpg": _saved(draw("cat", 1).crop((0, 0, _SIZE, 260)), "JPEG", quality=90, exif=exif),
+        "see-through.png": _saved(see_through, "PNG"),
+    }
+
+
+def _saved(image: Image.Image, kind: str, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
 
 
 def _room(chance: random.Random) -> Image.Image:

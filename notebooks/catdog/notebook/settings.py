@@ -35,7 +35,7 @@ SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
         "SAVE_H5": (False, ""),
         "EXPORT": (False, ""),
         "EXPORT_SITE": (False, ""),
-        "CORRECTIONS_ZIP": ("", "_corrections_zip"),
+        "CORRECTIONS_FROM": ("", "_corrections"),
     },
     "backend": {
         "USE_DRIVE": (False, ""),
@@ -62,7 +62,7 @@ SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
         "LANGUAGE": ("", "frontend.words:require_language"),
     },
 }
-_PATHS = ("CORRECTIONS_ZIP", "EXAMPLES", "TEST_PHOTO")  # perhaps on Drive: checked once that is mounted
+_PATHS = ("CORRECTIONS_FROM", "EXAMPLES", "TEST_PHOTO")  # perhaps on Drive: checked once that is mounted
 _SAVE_WHEN = ("not worse", "always", "if not worse")  # the last is a former name
 _NEED_VGG16 = {"PRUNE": "no", "UNFREEZE": "nothing", "EXPORT_SITE": False}  # and the value that does not need it
 
@@ -125,7 +125,7 @@ def _fit(fit: str) -> None:
     require_preprocessing(224, fit)
 
 
-def _corrections_zip(path: str) -> None:
+def _corrections(path: str) -> None:
     if path.strip():
         from ..data.feedback_zip import corrections_zips
 

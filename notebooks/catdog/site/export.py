@@ -86,17 +86,18 @@ def export_site(
     require_language(language)
     folder = (out or bundle.folder / SITE).resolve()  # "." has no name for the zip
     archive = folder.with_name(f"{folder.name}.zip")
-    _require_ours(folder, archive)
+    _require_meant(folder, archive)
     packages.install_packages("onnx", "onnxruntime")
     network = choose_network(bundle, public, say)
     written = files(bundle, network, language, say)
+    _require_unused(folder, written)
     _write(folder, written)
     _put(archive, _zipped(written))
     return Site(folder, archive, network.precision, _megabytes(written))
 
 
 def files(bundle: Bundle, network: SiteNetwork, language: str, say: Callable[[str], object]) -> dict[str, bytes]:
-    """Return the site's files by path, the service worker last."""
+    """Return the site's files by path: first the list of the others, last the service worker."""
     fetched = runtime_files(say)
     runtime = {f"runtime/{ours}": fetched[name].read_bytes() for name, ours in _RUNTIME.items()}
     wasm = f"runtime/{_RUNTIME['ort-wasm-simd-threaded.wasm']}"
@@ -104,22 +105,31 @@ def files(bundle: Bundle, network: SiteNetwork, language: str, say: Callable[[st
     model = {f"model/{name}": content for name, content in model_files(bundle, network, len(runtime[wasm])).items()}
     licenses = {"licenses.txt": (_VGG16 + LICENSE.read_text(encoding="utf-8")).encode()}
     found = {**page_files(bundle.card.name, language), **model, **runtime, **licenses}
-    return {**found, ".nojekyll": b"", SERVICE_WORKER: service_worker(found)}
+    found |= {".nojekyll": b"", SERVICE_WORKER: service_worker(found)}
+    return {_LIST: _list(found), **found}
 
 
-def _require_ours(folder: Path, archive: Path) -> None:
+def _require_meant(folder: Path, archive: Path) -> None:
+    """Raise UserError where the folder is not meant for a site, or the zip would take the place of another one."""
     if archive.exists() and not _is_a_site(archive):
-        raise UserError(
-            "site-folder-not-ours",
-            f"{archive} is not a site of ours, whose zip would take its place: choose a new name.",
-        )
-    if not folder.exists() or (folder / _LIST).exists():
+        raise _not_ours(archive, "another zip, which that of the site would replace")
+    if not folder.exists() or any((folder / ours).exists() for ours in (_LIST, ".git")):
         return
-    if not folder.is_dir() or any(path.name != ".git" for path in folder.iterdir()):
-        raise UserError(
-            "site-folder-not-ours",
-            f"{folder} holds other files than a site of ours: choose an empty folder, or a new name.",
-        )
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise _not_ours(folder, "used for other files")
+
+
+def _require_unused(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Raise UserError where a file of somebody else's would be replaced."""
+    ours = {_LIST, *_listed_in(folder)}
+    if replaced := next((path for path in files if path not in ours and (folder / path).exists()), ""):
+        raise _not_ours(folder / replaced, "not a file of a site of ours, which would replace it")
+
+
+def _not_ours(path: Path, why: str) -> UserError:
+    return UserError(
+        "site-folder-not-ours", f"{path} is {why}: choose an empty folder, a new name, or a repository without it."
+    )
 
 
 def _is_a_site(archive: Path) -> bool:
@@ -131,21 +141,22 @@ def _is_a_site(archive: Path) -> bool:
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files in their order, then remove those of the site before. Meanwhile, the list names both."""
+    """Write the files, the service worker last. Until then, the list names what is there of both versions."""
     before = _listed_in(folder)
-    for path, content in {_LIST: _list({**files, **before}), **files}.items():
+    both = _list(dict.fromkeys([*files, *before]))
+    for path, content in {**files, _LIST: both}.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         _put(folder / path, content)
-    for path in before.keys() - files.keys():
+    for path in set(before) - files.keys():
         if _is_inside(folder, folder / path):
             (folder / path).unlink()
-    _put(folder / _LIST, _list(files))
+    _put(folder / _LIST, files[_LIST])
 
 
-def _listed_in(folder: Path) -> dict[str, None]:
+def _listed_in(folder: Path) -> list[str]:
     """Return the paths that the folder's list names. Somebody else may have written it."""
     found = read_json(folder / _LIST).get("files")
-    return dict.fromkeys(path for path in found if isinstance(path, str)) if isinstance(found, list) else {}
+    return [path for path in found if isinstance(path, str)] if isinstance(found, list) else []
 
 
 def _is_inside(folder: Path, path: Path) -> bool:
@@ -170,7 +181,7 @@ def _zipped(files: Mapping[str, bytes]) -> bytes:
     """Return what the folder holds, as a zip that is the same for the same files."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for path, content in {**files, _LIST: _list(files)}.items():
+        for path, content in files.items():
             entry = zipfile.ZipInfo(path)  # of 1980
             entry.external_attr = _READABLE << 16
             zipped.writestr(entry, content, zipfile.ZIP_DEFLATED)

@@ -2,18 +2,16 @@
 
 import gzip
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ..backbones.architectures import Backbone
 from ..data import synthetic
-from ..data.images import ORIENTATION, read_photo
+from ..data.images import read_photo
 from ..engines.base import OPENVINO_INT8, OPENVINO_PRUNED
 from ..engines.parity import compare
 from ..errors import UserError
@@ -104,10 +102,12 @@ def run(graph: bytes, photos: np.ndarray) -> np.ndarray:
 def model_files(bundle: Bundle, network: SiteNetwork, runtime_bytes: int) -> dict[str, bytes]:
     """Return the files of the folder model/ by name. `network.bin` is compressed with gzip, since few hosts do so.
 
+    The golden photos of a site are drawings: everybody can read a site, and the author's photos are nobody's business.
+
     Args:
         runtime_bytes: size of the runtime, which a browser loads with the network.
     """
-    packed, golden = gzip.compress(network.graph, mtime=0), golden_files()
+    packed, golden = gzip.compress(network.graph, mtime=0), synthetic.sample_files()
     pixels = np.stack([read_photo(file, preprocessing=bundle.preprocessing) for file in golden.values()])
     probabilities = _probabilities(bundle, network.model, network.graph, pixels)
     arrays = _arrays(network.model)
@@ -126,29 +126,6 @@ def model_files(bundle: Bundle, network: SiteNetwork, runtime_bytes: int) -> dic
         "model.json": _as_json(about),
         "card.json": _as_json(bundle.card.as_public_json() | {"corrections": True, "examples": 0}),
     }
-
-
-def golden_files() -> dict[str, bytes]:
-    """Return two small files by which a browser is checked before it answers.
-
-    They are drawings, since everybody can read a site. One lies on its side and one is transparent in places, which is
-    where readers of photos differ.
-    """
-    sideways, see_through = Image.Exif(), Image.new("L", (320, 320), 255)
-    sideways[ORIENTATION] = 6
-    see_through.paste(Image.linear_gradient("L").resize((160, 320)), (0, 0))
-    dog = synthetic.draw("dog", 2)
-    dog.putalpha(see_through)
-    return {
-        "golden-1.jpg": _saved(synthetic.draw("cat", 1).crop((0, 0, 320, 260)), "JPEG", quality=90, exif=sideways),
-        "golden-2.png": _saved(dog, "PNG"),
-    }
-
-
-def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
 
 
 def _places(arrays: dict[str, np.ndarray]) -> dict[str, dict[str, int]]:

@@ -3,8 +3,8 @@
 import { resized } from "./pillow.js";
 import { pixelsIn } from "./photo_header.js";
 
-const MOST_PIXELS = 25_000_000; // as the service takes
-const ENOUGH = 0.75; // of the rows of a truncated photo: the subject is seldom in the rest
+const MOST_PIXELS = 64_000_000; // more would take all of a phone's memory
+const ENOUGH = 0.75; // of a truncated photo's rows: the subject is seldom in the rest
 const [START, END] = ["\xff\xd8\xff", [0xff, 0xd9]]; // of a JPEG
 const FORMATS = [START, "\x89PNG\r\n\x1a\n", "GIF8", "BM", "RIFF....WEBP", "II*\0", "MM\0*", /^....ftyp(avi|hei|hev|mif|msf)/s];
 const PATTERN = 32; // pixels a side
@@ -22,10 +22,10 @@ export async function networkPixels(file, { pixels, fit }) {
   const image = await opened(file);
   try {
     requireFew(image.width * image.height);
-    const rows = await rowsThere(file, image);
-    if (rows < ENOUGH * image.height) throw new PhotoRefused("photo-unreadable", "The photo is incomplete.");
     const { width } = image;
-    return resized(onWhite(image, rows), fit === "crop" ? middleSquare(width, rows) : { left: 0, top: 0, right: width, bottom: rows }, pixels);
+    const height = await rowsThere(file, image);
+    const part = fit === "crop" ? middleSquare(width, height) : { left: 0, top: 0, right: width, bottom: height };
+    return resized(reader(image), { width, height }, part, pixels);
   } finally {
     image.close();
   }
@@ -70,38 +70,48 @@ async function decoded(file) {
   }
 }
 
-/** How many rows a truncated JPEG has. What browsers draw for missing rows depends on the bytes behind the cut, and what
- * they draw for the others does not: two endings tell them apart. (After data/salvage.py.) */
-async function rowsThere(file, image) {
-  if (!(await head(file)).startsWith(START) || (await endsWhole(file))) return image.height;
+/** How many rows there are, of a truncated JPEG those before the cut. What browsers draw for missing rows depends on the
+ * bytes behind the cut, and what they draw for the others does not: two endings tell them apart. (After data/salvage.py.) */
+async function rowsThere(file, { height }) {
+  if (!(await head(file)).startsWith(START) || (await endsWhole(file))) return height;
   const ending = (bytes) => decoded(new Blob([file, bytes, new Uint8Array(END)], { type: "image/jpeg" }));
-  const [one, other] = await Promise.all([ending(new Uint8Array(0)), ending(new Uint8Array(file.size).fill(0x5a))]);
+  const images = await Promise.all([ending(new Uint8Array(0)), ending(new Uint8Array(file.size).fill(0x5a))]);
   try {
-    const [found, expected] = [one, other].map((picture) => new Uint32Array(onWhite(picture, image.height).data.buffer));
-    const first = found.findIndex((pixel, i) => pixel !== expected[i]);
-    return first < 0 ? image.height : Math.max(1, Math.floor(first / image.width));
+    const rows = rowsAlike(images);
+    if (rows < ENOUGH * height) throw new PhotoRefused("photo-unreadable", "The photo is incomplete.");
+    return rows;
   } finally {
-    one.close();
-    other.close();
+    for (const image of images) image.close();
   }
+}
+
+function rowsAlike(images) {
+  const [{ width, height }] = images;
+  const [one, other] = images.map(reader);
+  for (let row = 0; row < height; row++) {
+    const [found, expected] = [one(row, 1), other(row, 1)];
+    if (found.length !== 4 * width || found.some((value, i) => value !== expected[i])) return Math.max(1, row);
+  }
+  return height;
 }
 
 async function endsWhole(file) {
   const tail = new Uint8Array(await file.slice(-64).arrayBuffer());
-  const end = tail.findLastIndex((byte) => byte !== 0);
+  let end = tail.length - 1;
+  while (end > 0 && tail[end] === 0) end -= 1;
   return tail[end - 1] === END[0] && tail[end] === END[1];
 }
 
-/** The first `rows` of it. */
-function onWhite(image, rows) {
-  const canvas = new OffscreenCanvas(image.width, rows);
-  const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
-  context.fillStyle = "white";
-  context.fillRect(0, 0, image.width, rows);
-  context.drawImage(image, 0, 0);
-  const pixels = context.getImageData(0, 0, image.width, rows);
-  canvas.width = 0; // at once, for a phone has little memory
-  return pixels;
+/** (first row, how many) → RGBA, on white. */
+function reader(image) {
+  let context = null;
+  return (first, count) => {
+    if (context?.canvas.height !== count) context = new OffscreenCanvas(image.width, count).getContext("2d", { alpha: false, willReadFrequently: true });
+    context.fillStyle = "white";
+    context.fillRect(0, 0, image.width, count);
+    context.drawImage(image, 0, -first);
+    return context.getImageData(0, 0, image.width, count).data;
+  };
 }
 
 /** As Pillow's ImageOps.fit does. */

@@ -8,7 +8,6 @@ import { t } from "./words.js";
 
 const [NAME, STORE] = [`corrections ${new URL("../", import.meta.url).pathname}`, "corrections"]; // sites may share an origin
 const MOST = 500; // as the service keeps
-const FILE = "corrections.zip";
 
 const byId = (id) => document.getElementById(id);
 let opening = null; // a promise of the database
@@ -33,6 +32,7 @@ export async function keep(png, label, said) {
   } catch (error) {
     throw Object.assign(error, { code: "corrections-full" });
   }
+  navigator.storage?.persist?.(); // or a browser that wants room may remove them
   await show();
 }
 
@@ -48,11 +48,12 @@ async function save() {
     { path: `${name}.png`, bytes: new Uint8Array(png) },
     { path: `${name}.json`, bytes: new TextEncoder().encode(JSON.stringify(record)) },
   ]);
-  const file = new File([asZip(files)], FILE, { type: "application/zip" });
+  const name = `corrections-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-")}.zip`; // each tester's is another
+  const file = new File([asZip(files)], name, { type: "application/zip" });
   byId("remove-corrections").hidden = false;
   if (await shared(file)) return;
   const url = URL.createObjectURL(file);
-  Object.assign(document.createElement("a"), { href: url, download: FILE }).click();
+  Object.assign(document.createElement("a"), { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000); // when the browser has begun to save
 }
 

@@ -5,14 +5,22 @@ const BITS = 22; // of a weight, behind the point
 const HALF = 1 << (BITS - 1);
 const CHANNELS = 3;
 
-/** RGBA pixels as ImageData has them, all opaque → the part between `left`, `top`, `right` and `bottom`, which need not be
- * whole, as RGB of `size` × `size`. */
-export function resized({ data, width, height }, { left, top, right, bottom }, size) {
+const STRIP = 2e6; // pixels that are read at a time: no browser allows a canvas of any size, and a phone has little memory
+
+/** The part of a photo between `left`, `top`, `right` and `bottom`, which need not be whole, as RGB of `size` × `size`.
+ * `rowsOf(first, count)` gives rows of the photo as RGBA, all opaque. */
+export function resized(rowsOf, { width, height }, { left, top, right, bottom }, size) {
   const across = weights(width, left, right, size);
   const down = weights(height, top, bottom, size);
   const first = down.starts[0];
   const rows = down.starts[size - 1] + down.counts[size - 1] - first;
-  return squeezedDown(squeezedAcross(data, width, first, rows, across, size), first, down, size);
+  const squeezed = new Uint8ClampedArray(rows * size * CHANNELS);
+  const most = Math.max(1, Math.floor(STRIP / width));
+  for (let row = 0; row < rows; row += most) {
+    const count = Math.min(most, rows - row);
+    squeezeAcross(rowsOf(first + row, count), width, count, across, size, squeezed.subarray(row * size * CHANNELS));
+  }
+  return squeezedDown(squeezed, first, down, size);
 }
 
 /** For each of `size` pixels: the first pixel of the source that counts, how many do, and by how much. */
@@ -38,13 +46,11 @@ function triangle(x) {
   return Math.max(0, 1 - Math.abs(x));
 }
 
-function squeezedAcross(data, width, first, rows, { starts, counts, values, most }, size) {
-  const out = new Uint8ClampedArray(rows * size * CHANNELS);
+function squeezeAcross(data, width, rows, { starts, counts, values, most }, size, out) {
   for (let y = 0, to = 0; y < rows; y++) {
-    const row = (y + first) * width;
     for (let x = 0; x < size; x++) {
       let [red, green, blue] = [HALF, HALF, HALF];
-      for (let j = 0, from = 4 * (row + starts[x]), at = x * most; j < counts[x]; j++, from += 4, at++) {
+      for (let j = 0, from = 4 * (y * width + starts[x]), at = x * most; j < counts[x]; j++, from += 4, at++) {
         red += data[from] * values[at];
         green += data[from + 1] * values[at];
         blue += data[from + 2] * values[at];
@@ -54,7 +60,6 @@ function squeezedAcross(data, width, first, rows, { starts, counts, values, most
       out[to++] = blue >> BITS;
     }
   }
-  return out;
 }
 
 function squeezedDown(data, first, { starts, counts, values, most }, size) {

@@ -20,10 +20,12 @@ function key(path) {
   return `${SITE}${path}?${FILES[path]}`;
 }
 
+/** Some hosts leave out the ending of a page. */
 function pathOf({ url, method }) {
   const address = url.replace(/[?#].*/, "");
   if (method !== "GET" || !address.startsWith(SITE)) return "";
-  return address.slice(SITE.length) || "index.html";
+  const path = address.slice(SITE.length) || "index.html";
+  return path in FILES ? path : `${path}.html`;
 }
 
 async function fetchAll() {
