@@ -210,6 +210,7 @@ def test_the_zip_holds_what_the_folder_does_and_all_may_read_it(site):
     with zipfile.ZipFile(site.archive) as zipped:
         assert {name: zipped.read(name) for name in zipped.namelist()} == content(site.folder)
         assert {entry.external_attr >> 16 & 0o777 for entry in zipped.infolist()} == {0o644}
+        assert {entry.date_time[0] for entry in zipped.infolist()} == {1980}  # the same whenever it is made
     paths = [site.archive, *(path for path in site.folder.rglob("*") if path.is_file())]
     assert {path.stat().st_mode & 0o777 for path in paths} == {0o644}
     assert set(json.loads(content(site.folder)["site-files.json"])["files"]) == content(site.folder).keys() - {
@@ -354,10 +355,13 @@ def test_the_arrays_of_a_model_that_tells_photos_of_something_else(model, networ
     assert sum(place["length"] for place in about["arrays"].values()) * 4 == len(files["arrays.bin"])
 
 
-def test_no_photo_of_the_author_and_nothing_about_them_is_in_a_site(site, model):
+def test_no_photo_of_the_author_and_nothing_about_them_is_in_a_site(site, model, network):
     files = content(site.folder)
-    card = json.loads(files["model/card.json"])
-    assert not {"judged", "trained_on"} & card.keys()
+    card = dataclasses.replace(model.card, judged={"answers": ["cat"]}, trained_on=("a" * 64,))
+    known = dataclasses.replace(model, card=card)
+    shown = model_files.model_files(known, model_files.SiteNetwork(FLOAT16, network.graph, known, ""), 5)["card.json"]
+    assert json.loads(shown)["classes"] == ["cat", "dog"]
+    assert not {"judged", "trained_on"} & json.loads(shown).keys()
     shown = b"".join(files.values())
     assert not any(photo.tobytes() in shown for photo in model.golden_photos)
     assert synthetic.sample_files() == synthetic.sample_files()
