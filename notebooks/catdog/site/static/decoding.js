@@ -1,7 +1,7 @@
 // From a photo's file to the network's pixels, as data/images.py makes them: upright, sRGB, on white, a square.
 
 import { resized } from "./pillow.js";
-import { pixelsIn } from "./photo_header.js";
+import { isWhole, pixelsIn } from "./photo_header.js";
 
 const MOST_PIXELS = 64_000_000; // more would take all of a phone's memory
 const ENOUGH = 0.75; // of a truncated photo's rows: the subject is seldom in the rest
@@ -19,11 +19,16 @@ export class PhotoRefused extends Error {
 
 /** File → RGB, Uint8ClampedArray, `pixels` a side. `fit` is "crop", the middle square, or "squeeze". Throws PhotoRefused. */
 export async function networkPixels(file, { pixels, fit }) {
-  const image = await opened(file);
+  const start = await head(file);
+  requireFormat(start);
+  requireFew(await pixelsIn(file)); // before it is decoded
+  if (!(await isWhole(file))) throw new PhotoRefused("photo-unreadable", "The photo is incomplete.");
+  const isCut = start.startsWith(START) && !(await endsWhole(file));
+  const image = await decoded(isCut ? ended(file) : file);
   try {
     requireFew(image.width * image.height);
     const { width } = image;
-    const height = await rowsThere(file, image);
+    const height = isCut ? await rowsBeforeCut(file, image) : image.height;
     const part = fit === "crop" ? middleSquare(width, height) : { left: 0, top: 0, right: width, bottom: height };
     return resized(reader(image), { width, height }, part, pixels);
   } finally {
@@ -40,12 +45,9 @@ export function canvasIsTruthful() {
   return context.getImageData(0, 0, PATTERN, PATTERN).data.every((value, i) => value === pattern.data[i]);
 }
 
-async function opened(file) {
-  const start = await head(file);
-  const known = FORMATS.some((format) => (format.test ? format.test(start) : matches(format, start)));
-  if (!known) throw new PhotoRefused("photo-format", "This is not a photo in a known format.");
-  requireFew(await pixelsIn(file)); // before it is decoded, which would take all of a phone's memory
-  return decoded(file);
+function requireFormat(start) {
+  const isKnown = FORMATS.some((format) => (format.test ? format.test(start) : matches(format, start)));
+  if (!isKnown) throw new PhotoRefused("photo-format", "This is not a photo in a known format.");
 }
 
 async function head(file) {
@@ -70,29 +72,36 @@ async function decoded(file) {
   }
 }
 
-/** How many rows there are, of a truncated JPEG those before the cut. What browsers draw for missing rows depends on the
- * bytes behind the cut, and what they draw for the others does not: two endings tell them apart. (After data/salvage.py.) */
-async function rowsThere(file, { height }) {
-  if (!(await head(file)).startsWith(START) || (await endsWhole(file))) return height;
-  const ending = (bytes) => decoded(new Blob([file, bytes, new Uint8Array(END)], { type: "image/jpeg" }));
-  const images = await Promise.all([ending(new Uint8Array(0)), ending(new Uint8Array(file.size).fill(0x5a))]);
+/** A truncated JPEG with an end, which some browsers ask for. */
+function ended(file, behind = new Uint8Array(0)) {
+  return new Blob([file, behind, new Uint8Array(END)], { type: "image/jpeg" });
+}
+
+/** What browsers draw for missing rows depends on the bytes behind the cut, and what they draw for the others does not: two
+ * endings tell them apart. (After data/salvage.py.) */
+async function rowsBeforeCut(file, image) {
+  const other = await decoded(ended(file, new Uint8Array(file.size).fill(0x5a)));
   try {
-    const rows = rowsAlike(images);
-    if (rows < ENOUGH * height) throw new PhotoRefused("photo-unreadable", "The photo is incomplete.");
+    const rows = rowsAlike(image, other);
+    if (rows < ENOUGH * image.height) throw new PhotoRefused("photo-unreadable", "The photo is incomplete.");
     return rows;
   } finally {
-    for (const image of images) image.close();
+    other.close();
   }
 }
 
-function rowsAlike(images) {
-  const [{ width, height }] = images;
+function rowsAlike(...images) {
   const [one, other] = images.map(reader);
-  for (let row = 0; row < height; row++) {
-    const [found, expected] = [one(row, 1), other(row, 1)];
-    if (found.length !== 4 * width || found.some((value, i) => value !== expected[i])) return Math.max(1, row);
+  for (let row = 0; row < images[0].height; row++) {
+    const [found, expected] = [one(row, 1), other(row, 1)].map(grays);
+    if (found.some((value, i) => value !== expected[i])) return Math.max(1, row);
   }
-  return height;
+  return images[0].height;
+}
+
+/** As Pillow's convert("L"): at the cut, colors run into the rows above. */
+function grays(rgba) {
+  return Uint8Array.from({ length: rgba.length / 4 }, (_, i) => (19595 * rgba[4 * i] + 38470 * rgba[4 * i + 1] + 7471 * rgba[4 * i + 2] + 0x8000) >> 16);
 }
 
 async function endsWhole(file) {

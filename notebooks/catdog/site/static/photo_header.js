@@ -1,4 +1,5 @@
-// How many pixels a photo has, from its header: small files can hold pictures of a gigapixel.
+// What a photo's file says of itself: how many pixels it has, since small files can hold pictures of a gigapixel, and
+// whether it is whole, since some browsers draw what they have.
 
 const JPEG_SIZE = (marker) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker); // SOF (ITU T.81, B.2.2)
 const ENOUGH = 1 << 20; // bytes: profiles and previews come before a JPEG's size
@@ -22,6 +23,42 @@ const SIZES = [
   { starts: is(8, 0x57, 0x45, 0x42, 0x50), pixels: webp },
   { starts: is(0, 0xff, 0xd8), pixels: jpeg },
 ];
+
+/** Whether the file ends where its format says; JPEGs are looked at elsewhere. */
+export async function isWhole(file) {
+  const view = new DataView(await file.arrayBuffer());
+  return ENDS.find(({ starts }) => starts(view))?.isThere(view) ?? true;
+}
+
+const ENDS = [
+  { starts: is(0, 0x89, 0x50, 0x4e, 0x47), isThere: hasLastChunk },
+  { starts: is(0, 0x47, 0x49, 0x46), isThere: hasFirstFrame },
+  { starts: is(8, 0x57, 0x45, 0x42, 0x50), isThere: (view) => view.byteLength >= 8 + view.getUint32(4, true) },
+  { starts: is(0, 0x42, 0x4d), isThere: (view) => view.byteLength >= view.getUint32(2, true) },
+];
+
+/** (PNG, section 5.3) */
+function hasLastChunk(view) {
+  for (let at = 8; at + 8 <= view.byteLength; at += 12 + view.getUint32(at)) if (view.getUint32(at + 4) === 0x49454e44) return true;
+  return false;
+}
+
+/** (GIF89a, sections 15 to 26) */
+function hasFirstFrame(view) {
+  const table = (flags) => (flags & 0x80 ? 3 * (2 << (flags & 7)) : 0);
+  try {
+    let at = 13 + table(view.getUint8(10));
+    while (view.getUint8(at) === 0x21) at = afterBlocks(view, at + 2); // an extension
+    return view.getUint8(at) === 0x2c && afterBlocks(view, at + 11 + table(view.getUint8(at + 9))) <= view.byteLength;
+  } catch {
+    return false; // the file ends before
+  }
+}
+
+function afterBlocks(view, at) {
+  while (view.getUint8(at)) at += 1 + view.getUint8(at);
+  return at + 1;
+}
 
 /** (RFC 9649) */
 function webp(view) {
