@@ -6,6 +6,8 @@ import hashlib
 import json
 import re
 import runpy
+import subprocess
+import sys
 import zipfile
 from html.parser import HTMLParser
 from types import SimpleNamespace
@@ -25,11 +27,12 @@ from catdog.engines.pruned import quantize_pruned
 from catdog.frontend import words
 from catdog.models.card import PrunedCard, Thresholds
 from catdog.models.ood import OODDetector
+from catdog.notebook.colab import FOR_SOME_SETTINGS
 from catdog.site import export, model_files, page_files
 from catdog.site.export import export_site
 from catdog.site.model_files import FLOAT16, INT8, PRUNED, choose_network, run
 from catdog.site.onnx_graph import float16_graph, int8_graph
-from conftest import drawing, refused, with_backbone
+from conftest import ROOT, drawing, refused, with_backbone
 from standins.network import model_on, slim_backbone
 from standins.site import SlimNetwork
 from test_pruned_models import sliced
@@ -576,6 +579,27 @@ def test_the_model_keeps_its_site(model, network, small_runtime, tmp_path):
     assert (site.folder, site.archive) == (tmp_path / "site", tmp_path / "site.zip")
     assert str(tmp_path / "site") in str(site)
     assert f"{site.megabytes['first visit']:.1f} MB" in str(site)
+
+
+def test_packages_that_colab_lacks_are_installed_before_they_are_imported():
+    """Its set-up cell leaves out what only some settings need."""
+    code = """
+import sys
+sys.modules["onnx"] = sys.modules["onnxruntime"] = None
+from catdog import packages
+from catdog.models import bundle
+from catdog.notebook import export_site
+from catdog.paths import SHIPPED_MODEL
+
+def install(*names):
+    sys.exit(" ".join(names))
+
+packages.install_packages = install
+export_site(bundle.read(SHIPPED_MODEL))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT / "notebooks")
+    assert done.stderr.strip() == "onnx onnxruntime"
+    assert {"onnx", "onnxruntime"} <= {*FOR_SOME_SETTINGS}
 
 
 def test_the_command_line(monkeypatch, capsys, shipped, tmp_path):

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import packages
 from ..backbones.architectures import Backbone
@@ -16,9 +17,11 @@ from ..files import read_json, written_whole
 from ..frontend.words import require_language
 from ..models.bundle import Bundle
 from ..models.export_metadata import SITE
-from .model_files import SiteNetwork, choose_network, model_files
 from .page_files import SERVICE_WORKER, page_files, service_worker
 from .runtime import LICENSE, runtime_files
+
+if TYPE_CHECKING:
+    from .model_files import SiteNetwork
 
 _LIST = "site-files.json"  # of the files that are ours: nothing else in the folder is touched
 _READABLE = 0o644  # for a web server, which is another user
@@ -88,6 +91,8 @@ def export_site(
     archive = folder.with_name(f"{folder.name}.zip")
     _require_meant(folder, archive)
     packages.install_packages("onnx", "onnxruntime")
+    from .model_files import choose_network  # which imports them
+
     network = choose_network(bundle, public, say)
     written = files(bundle, network, language, say)
     _require_unused(folder, written)
@@ -96,8 +101,10 @@ def export_site(
     return Site(folder, archive, network.precision, _megabytes(written))
 
 
-def files(bundle: Bundle, network: SiteNetwork, language: str, say: Callable[[str], object]) -> dict[str, bytes]:
+def files(bundle: Bundle, network: "SiteNetwork", language: str, say: Callable[[str], object]) -> dict[str, bytes]:
     """Return the site's files by path: first the list of the others, last the service worker."""
+    from .model_files import model_files
+
     fetched = runtime_files(say)
     runtime = {f"runtime/{ours}": fetched[name].read_bytes() for name, ours in _RUNTIME.items()}
     wasm = f"runtime/{_RUNTIME['ort-wasm-simd-threaded.wasm']}"
