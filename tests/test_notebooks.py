@@ -146,6 +146,7 @@ def test_a_setting_whose_form_has_not_run_has_its_default(own_places, monkeypatc
         ("fine-tune", "TARGET_ACCURACY", 99.0, "setting-target-accuracy"),
         ("fine-tune", "PRUNE", "5", "setting-prune"), ("fine-tune", "PRUNE_MAX_DROP", -1.0, "setting-prune"),
         ("fine-tune", "SEED", -1, "setting-training"), ("fine-tune", "SAVE_WHEN", "never", "setting-save-when"),
+        ("fine-tune", "CORRECTIONS_FROM", "/nowhere.zip", "setting-corrections"),
         ("backend", "ENGINE", "fast", "engine-unknown"), ("backend", "PORT", 70_000, "setting-port"),
         ("backend", "TUNNEL", "wire", "setting-tunnel"), ("backend", "ACCESS_CODE", "abc", "setting-access-code"),
         ("backend", "CORS_ORIGINS", "here", "setting-origins"), ("backend", "LIMITS", "photos=many", "setting-limits"),
@@ -165,7 +166,7 @@ def test_a_setting_that_cannot_be_is_refused_in_its_cell(own_places, monkeypatch
         read_settings(notebook, form(FORMS[notebook]))
 
 
-@pytest.mark.parametrize(("name", "value"), [("PRUNE", "auto"), ("UNFREEZE", "block5")])
+@pytest.mark.parametrize(("name", "value"), [("PRUNE", "auto"), ("UNFREEZE", "block5"), ("EXPORT_SITE", True)])
 def test_what_needs_vgg16_is_refused_for_other_backbones(own_places, monkeypatch, name, value):
     monkeypatch.delenv("DATA", raising=False)
     cell = {**form(FINE_TUNE), "BACKBONE": "ConvNeXtTiny", name: value}

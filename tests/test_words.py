@@ -9,7 +9,9 @@ from catdog.frontend import words
 from catdog.frontend.page import FILES, create_page_app
 from catdog.notebook import read_settings, serve_model, serve_page
 from conftest import copy_of_the_page, refused
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+SITE = FILES.parent / "site" / "static"
 # The plurals of cardinal numbers, as Unicode CLDR has them.
 PLURALS = {
     "ar": {"zero", "one", "two", "few", "many", "other"},
@@ -66,16 +68,48 @@ def test_each_number_has_its_plural_and_each_value_its_place(language):
             assert set(PLACEHOLDER.findall(text)) <= wanted, (path, form)
 
 
+def both(part):
+    """The words of a page with a service, and of one without."""
+    return read("en")[part].keys() | read("en")[f"site_{part}"].keys()
+
+
+def scripts_in(*folders):
+    return "\n".join(path.read_text() for folder in folders for path in folder.glob("*.js"))
+
+
+def called_in(scripts):
+    return {key for call in re.findall(r"\bt\(([^)]*)\)", scripts) for key in re.findall(r'"([a-z-]+)"', call)}
+
+
 def test_every_word_is_used_and_every_word_that_is_used_exists():
     html = (FILES / "templates" / "page.html").read_text()
-    assert set(re.findall(r"words\.(\w+)", html)) == read("en")["page"].keys()
-    scripts = "\n".join(path.read_text() for path in (FILES / "static").glob("*.js"))
-    known = read("en")["script"].keys() - {"problems"}
+    assert set(re.findall(r"words\.(\w+)", html)) == both("page")
+    scripts = scripts_in(FILES / "static", SITE)
+    known = both("script") - {"problems"}
     computed = {key for key in known if re.match(r"most-|unseen-|accuracy-", key)}  # t(`most-${region}`) and the like
     named = {key for key in known if f'"{key}"' in scripts}
     assert named | computed == known
-    called = {key for call in re.findall(r"\bt\(([^)]*)\)", scripts) for key in re.findall(r'"([a-z-]+)"', call)}
-    assert called - {"sending"} <= known
+    assert called_in(scripts) - {"sending"} <= known
+
+
+def test_a_page_with_a_service_needs_no_word_of_one_without():
+    assert called_in(scripts_in(FILES / "static")) - {"sending"} <= read("en")["script"].keys()
+    template = Environment(loader=FileSystemLoader(FILES / "templates"), undefined=StrictUndefined).get_template(
+        "page.html"
+    )
+    shown = template.render(
+        backend="/", live="", site=None, scripts=[], language="en", direction="ltr", words=read("en")["page"],
+        script_words={}, url_for=lambda endpoint, filename: filename,
+    )  # fmt: skip
+    assert read("en")["site_page"]["no_service"] not in shown
+
+
+def test_every_problem_of_a_site_has_words():
+    thrown = r'(?:coded|PhotoRefused)\(\s*"([a-z-]+)"|code(?: =|:| \?\?) "([a-z-]+)"'
+    codes = {code for pair in re.findall(thrown, scripts_in(SITE)) for code in pair if code}
+    assert {"photo-pixels", "canvas-changed", "answers-differ", "model-missing", "corrections-full"} <= codes
+    assert codes <= words.read_site_words("en")["script"]["problems"].keys()
+    assert read("en")["site_script"]["problems"].keys() <= codes
 
 
 @pytest.mark.parametrize(
@@ -128,7 +162,9 @@ def test_an_authors_own_language_may_be_unfinished(files_of_ours):
     assert '"checking": "Checking' in page.text
 
 
-@pytest.mark.parametrize("text", ['{"page": {"choose": }', "[]", "null", '{"page": null}', '{"script": []}'])
+@pytest.mark.parametrize(
+    "text", ['{"page": {"choose": }', "[]", "null", '{"page": null}', '{"script": []}', '{"site_page": 1}']
+)
 def test_words_that_are_none_say_which_file_it_is(files_of_ours, text):
     (files_of_ours / "words" / "de.json").write_text(text)
     client = create_page_app("/", files_of_ours).test_client()

@@ -33,15 +33,21 @@ class Corrections:
 
         A new one suggests the tester's class, or `OUT` for a photo of none of the classes.
         """
+        waiting = self._feedback.all()
         new = [
             Suggestion(
                 Photo(one.path, str(one.said.get("label")), TRAIN, one.digest),
                 f"{one.said.get('model')} said {one.said.get('label')}, a tester said {one.label or 'none of these'}",
                 one.label or OUT,
             )
-            for one in self._feedback.all()
+            for one in waiting
         ]
-        undone = (path for path in sorted(self._accepted.glob("*.png")) if self._decisions.of(path.stem) is None)
+        known = {one.digest for one in waiting}
+        undone = (
+            path
+            for path in sorted(self._accepted.glob("*.png"))
+            if self._decisions.of(path.stem) is None and path.stem not in known
+        )
         return new + [
             Suggestion(Photo(path, "undecided", TRAIN, path.stem), "you undid your decision", OUT) for path in undone
         ]
@@ -55,28 +61,30 @@ class Corrections:
         Args:
             path: of a zip, or of a folder with zips; if empty, nothing happens.
 
-        Raises UserError if there is no such zip.
+        What is damaged is named and left out. Raises UserError if there is no such zip.
         """
         if not path.strip():
             return
         outcomes = Counter(self._add(one, say) for archive in corrections_zips(path) for one in corrections_in(archive))
         told = [f"{counted(count, 'correction')} {words}" for words, count in outcomes.items() if words]
-        say(f"{printable(path)}: {', '.join(told) or 'no corrections'}.")
+        say(f"{printable(path.strip())}: {', '.join(told) or 'no corrections'}.")
 
     def _add(self, one: SavedCorrection | str, say: Callable[[str], object]) -> str:
         """Add a correction; return what became of it, in words."""
         if isinstance(one, str):
             say(one)
             return ""
-        model = str(one.said.get("model")).partition("/")[0]
+        model = one.said["model"].partition("/")[0]
         if model != self._model:
-            return f"for the model {printable(model)} left out"
+            return f"for the model {model} left out"
         if self._decisions.of(hashlib.sha256(as_png(one.photo)).hexdigest()) is not None:
             return "decided on before"
         try:
             self._feedback.add(one.photo, one.label, one.said)
         except FeedbackFull:
             return "that found no room: decide on the others, then run this cell again"
+        except OSError as error:
+            return f"that could not be stored ({error.strerror})"
         return "taken in"
 
     def process(self) -> None:

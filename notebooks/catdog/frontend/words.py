@@ -91,6 +91,7 @@ def _read(path: Path) -> dict[str, dict]:
         words = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise TemplateError(f"{path.name}: {error}") from None
-    if not isinstance(words, dict) or not all(isinstance(words.get(part, {}), dict) for part in _PARTS):
+    parts = (*_PARTS, *(_SITE + part for part in _PARTS))
+    if not isinstance(words, dict) or not all(isinstance(words.get(part, {}), dict) for part in parts):
         raise TemplateError(f'{path.name} must have the parts "page" and "script", each in curly brackets')
     return words

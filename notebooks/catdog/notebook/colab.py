@@ -20,7 +20,9 @@ from ..paths import ROOT, drive_folder, mount_drive, on_colab, require_writable
 
 PAGE_ONLY = ("flask", "requests", "waitress")
 FOR_TRAINING = ("cleanlab", "cleanvision", "nncf")
-FOR_SOME_SETTINGS = ("flask-ngrok", "ngrok", "onnx", "pycloudflared", "pyngrok", "tf2onnx")  # `install_packages`
+FOR_SOME_SETTINGS = (  # `install_packages`
+    "flask-ngrok", "ngrok", "onnx", "onnxruntime", "pycloudflared", "pyngrok", "tf2onnx",
+)  # fmt: skip
 FOR_A_CPU = ("nncf", "openvino")  # TensorFlow is what computes on a GPU
 NOT_IN_A_NOTEBOOK = ("jupyter", "nbclient", "nbval")  # they run notebooks; Colab already does
 _UPDATE_SECONDS = 60

@@ -62,6 +62,7 @@ SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
         "LANGUAGE": ("", "frontend.words:require_language"),
     },
 }
+_PATHS = ("CORRECTIONS_FROM", "EXAMPLES", "TEST_PHOTO")  # perhaps on Drive: checked once that is mounted
 _SAVE_WHEN = ("not worse", "always", "if not worse")  # the last is a former name
 _NEED_VGG16 = {"PRUNE": "no", "UNFREEZE": "nothing", "EXPORT_SITE": False}  # and the value that does not need it
 
@@ -79,18 +80,23 @@ def read_settings(notebook: str, cell: MutableMapping[str, Any]) -> None:
     settings = SETTINGS[notebook]
     entered = {name: cell.get(name, default) for name, (default, _) in settings.items()}
     values = dict(zip(settings, environment_first(**entered)))
-    for name, (_, check) in settings.items():
-        if check:
-            _function(check)(values[name])
+    _check(values, settings, [name for name in settings if name not in _PATHS])
     _require_vgg16(values)
-    cell.update(values)
     open_folders(values["USE_DRIVE"])
+    _check(values, settings, [name for name in settings if name in _PATHS])
+    cell.update(values)
 
 
 def check_settings(model_name: str, pixels: int, fit: str) -> None:
     """Check settings for earlier notebooks, which call this. Raises UserError."""
     _model_name(model_name)
     require_preprocessing(pixels, fit)
+
+
+def _check(values: dict[str, Any], settings: dict[str, tuple[Any, str]], names: list[str]) -> None:
+    for name in names:
+        if check := settings[name][1]:
+            _function(check)(values[name])
 
 
 def _function(check: str):

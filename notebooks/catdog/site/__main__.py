@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from ..errors import for_the_command_line
-from ..frontend.words import require_language
 from ..models.bundle import read_newest
 from ..settings import environment_first
 from .export import export_site
@@ -11,5 +10,4 @@ from .export import export_site
 if __name__ == "__main__":
     model, out, language = environment_first(MODEL="", OUT="", LANGUAGE="")
     with for_the_command_line("Stopped: the folder keeps what it has."):
-        require_language(language)
         print(export_site(read_newest(model), Path(out).expanduser() if out else None, language))

@@ -48,7 +48,7 @@ def choose_network(bundle: Bundle, public: Backbone | None = None, say: Callable
 
     Args:
         public: the backbone without the model's fine-tuned arrays; if None, it is loaded.
-        say: gets a line for each network that is skipped, with the reason.
+        say: gets a line for each network that was tried and skipped, with the reason.
 
     Raises UserError if the model's backbone is not VGG16, or no network passes.
     """

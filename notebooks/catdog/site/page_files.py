@@ -14,6 +14,7 @@ from ..frontend.words import ENGLISH, direction, languages, read_site_words
 _SITE = Path(__file__).parent
 _STATIC = _SITE / "static"
 _ONLY_SERVED = ("live_reload.js", "examples.js")  # what a page with a service needs
+_KINDS = (".js", ".css", ".png", ".svg")  # and not what editors and file managers leave there
 SERVICE_WORKER = "service_worker.js"
 _POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; "
@@ -40,7 +41,7 @@ def page_files(name: str, language: str = "") -> dict[str, bytes]:
 
 
 def _static_files() -> list[Path]:
-    found = [path for folder in (PAGE / "static", _STATIC) for path in folder.iterdir()]
+    found = [path for folder in (PAGE / "static", _STATIC) for path in folder.iterdir() if path.suffix in _KINDS]
     return [path for path in found if path.name not in (*_ONLY_SERVED, SERVICE_WORKER)]
 
 
