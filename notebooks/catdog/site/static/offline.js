@@ -29,6 +29,7 @@ export async function makeAvailableOffline() {
 /** Let a version that has come meanwhile take over, before anything of this one is used. Reloads the page if it does. */
 export async function takeNewVersion() {
   const registration = await navigator.serviceWorker?.getRegistration(SITE.href).catch(() => null);
+  registration?.update().catch(() => {}); // at once: browsers look later, and only where a page stays open
   if (!registration?.waiting) return;
   navigator.serviceWorker.addEventListener("controllerchange", () => location.reload(), { once: true });
   registration.waiting.postMessage("take-over");
