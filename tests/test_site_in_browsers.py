@@ -1,5 +1,6 @@
 """The site, whose model is inside the browser, in Chromium, Firefox and WebKit: from a plain host, and without one."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -36,6 +37,7 @@ WHY, WHY_WORDS, NO, NEITHER, CORRECTION = (
     "#correction-words",
 )
 KEPT, SAVE = "#corrections p", "#save-corrections"
+HAS_NEWER = "async () => Boolean((await navigator.serviceWorker.getRegistration())?.waiting)"
 COMPARE = """about => {
   window.further = {}; // name → share of values that are further from Python's than 2 of 255
   import("./page/decoding.js").then(({ networkPixels }) => {
@@ -171,19 +173,20 @@ def test_a_new_version_takes_over_as_a_whole_when_the_page_is_opened_again(tab, 
     write(host.folder, site_files(network, newer))
     host.asked.clear()
 
-    def opened():
-        tab.show(host)
-        try:
-            tab.expect(True, "css => Boolean(document.querySelector(css)?.dataset.model)", MODEL)
-            return tab.run("css => document.querySelector(css)?.dataset.model", MODEL)
-        except (PlaywrightError, WebDriverException):
-            return None  # the new version has just loaded the page again
-
-    until(lambda: opened() == newer.id)
+    tab.show(host)
+    until(lambda: patient(tab, HAS_NEWER))
+    tab.show(host)
+    until(lambda: patient(tab, "() => document.querySelector('#model').dataset.model") == newer.id)
     assert "/pets/model/network.bin" not in host.asked  # has not changed
     host.stop()
     tab.show(host)
     tab.expect_data(MODEL, model=newer.id)
+
+
+def patient(tab, script):
+    """What the script gives, or nothing while the page loads itself again."""
+    with contextlib.suppress(PlaywrightError, WebDriverException):
+        return tab.run(script)
 
 
 @CHROMIUM
