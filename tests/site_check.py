@@ -22,7 +22,7 @@ from catdog.data.images import read_photo
 from catdog.models import bundle
 from catdog.models.classifier import load_classifier
 from catdog.site.export import export_site
-from standins.site import Host
+from standins.site import Host, with_service_worker, write
 from tabs import BROWSERS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +44,7 @@ WATCH = """() => {
 }"""
 # The runtime's own loop: a session of its own in a worker of its own, on pixels at random.
 BARE = """
-import ort from "./runtime/ort.js";
+import * as ort from "./runtime/ort.js";
 import { fetched } from "./page/site_files.js";
 onmessage = async ({ data: { pixels, photos, threads } }) => {
   const wasmPaths = { mjs: new URL("./runtime/ort-wasm.js", import.meta.url).href };
@@ -165,6 +165,12 @@ def report(name, first, again, isolated, seconds, loops, longest, memory, agrees
     )
 
 
+def add(folder: Path, name: str, content: str) -> None:
+    """Add a script to a site, and to what its service worker knows: others may not run beside it."""
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    write(folder, with_service_worker({**found, name: content.encode()}))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=int, default=300)
@@ -177,7 +183,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         site = export_site(model, Path(home) / "site", language="en")
         print(site, flush=True)
-        (site.folder / "bare.js").write_text(BARE)
+        add(site.folder, "bare.js", BARE)
         for name in asked.browsers:
             look(name, site.folder, photos, model, service)
 
