@@ -186,7 +186,6 @@ PAGE_CODES = {code for script in SCRIPTS for code in re.findall(rf'(?:{BEFORE_A_
 SEEN_BY_NO_TEST = {
     "asking", "cancelled", "link-error", "reading",  # for a moment, or never shown by themselves
     "zip-too-large",  # gigabytes
-    "model-stopped", "photo-pixels",  # of a site: out of memory, or nearly so
 }  # fmt: skip
 
 

@@ -262,6 +262,7 @@ def test_rubbish_is_refused_as_the_service_refuses_it(tab, host, client):
     files = [(io.BytesIO(content), name) for name, content in RUBBISH.items()]
     answers = client.post("/predict", data={"images": files}).json["predictions"]
     wanted = [answer["error"]["type"].split("#")[1] for answer in answers]
+    assert {"photo-empty", "photo-format", "photo-unreadable", "photo-pixels"} == set(wanted)
     tab.show(host)
     expect_ready(tab)
     tab.choose(PHOTOS, *(photo(name, content) for name, content in RUBBISH.items()))
@@ -359,6 +360,20 @@ def test_where_the_canvas_is_changed_it_says_so(tab, host, files):
     write(host.folder, with_service_worker({**files, "page/network_worker.js": script + noise}))
     tab.show(host)
     tab.expect_data(TROUBLE, code="canvas-changed")
+
+
+@CHROMIUM
+def test_a_model_that_stops_is_told_and_the_next_photo_is_tried_anew(tab, host, files):
+    stops = b"addEventListener('message', ({ data }) => data.file?.name === 'x.jpg' && setTimeout(() => { throw 1; }));"
+    write(
+        host.folder, with_service_worker({**files, "page/network_worker.js": files["page/network_worker.js"] + stops})
+    )
+    (one,) = drawings(1)
+    tab.show(host)
+    tab.choose(PHOTOS, {**one, "name": "x.jpg"})
+    tab.expect_data(CARD, state="failed", code="model-stopped")
+    tab.choose(PHOTOS, one)
+    tab.expect_data(STATUS, done=1, failed=1, working=False)
 
 
 @CHROMIUM

@@ -102,7 +102,7 @@ def run(graph: bytes, photos: np.ndarray) -> np.ndarray:
 def model_files(bundle: Bundle, network: SiteNetwork, runtime_bytes: int) -> dict[str, bytes]:
     """Return the files of the folder model/ by name. `network.bin` is compressed with gzip, since few hosts do so.
 
-    The golden photos of a site are drawings: everybody can read a site, and the author's photos are nobody's business.
+    The golden photos of a site are drawings, since everybody can read it.
 
     Args:
         runtime_bytes: size of the runtime, which a browser loads with the network.
@@ -111,16 +111,17 @@ def model_files(bundle: Bundle, network: SiteNetwork, runtime_bytes: int) -> dic
     pixels = np.stack([read_photo(file, preprocessing=bundle.preprocessing) for file in golden.values()])
     probabilities = _probabilities(bundle, network.model, network.graph, pixels)
     arrays = _arrays(network.model)
+    stored = b"".join(array.astype("<f4").tobytes() for array in arrays.values())
     about = {
         **_about(bundle, network.model),
         "golden": [{"file": name, "probabilities": row} for name, row in zip(golden, probabilities.tolist())],
         "arrays": _places(arrays),
         "bytes": len(packed) + runtime_bytes,
-        "digest": hashlib.sha256(network.graph).hexdigest(),
+        "digest": hashlib.sha256(network.graph + stored).hexdigest(),
     }
     return {
         "network.bin": packed,
-        "arrays.bin": b"".join(array.astype("<f4").tobytes() for array in arrays.values()),
+        "arrays.bin": stored,
         **golden,
         "golden.bin": pixels.tobytes(),
         "model.json": _as_json(about),

@@ -134,7 +134,7 @@ function settle({ id, found, error }) {
 function stop(broken) {
   broken.terminate();
   worker = null;
-  for (const { failed } of asked.values()) failed(Object.assign(new Error(t("model-stopped")), { code: "model-stopped" }));
+  for (const { failed } of asked.values()) failed(Object.assign(new Error("The worker has stopped."), { code: "model-stopped" }));
   asked.clear();
 }
 
