@@ -5,7 +5,8 @@
 
 For each browser: seconds until the first visit and a later one are ready; seconds a photo of the page, and of the bare
 runtime's own loop on prepared pixels, in turn; how many answers are the service's, and how far probabilities differ on
-average; how far pixels differ from Python's; the longest time for which the page did not react; memory of the browser.
+average; the longest time for which the page did not react, and its longest task, where the browser tells; memory of the
+browser, all of its processes together.
 Nothing else should be at work.
 """
 
@@ -33,7 +34,11 @@ ANSWERS = """() => Array.from(document.querySelectorAll('.card'), ({dataset, pho
   dataset.state === "done" ? photo.answer : null)"""
 WATCH = """() => {
   let last = performance.now();
-  window.longest = 0;
+  [window.longest, window.task] = [0, 0];
+  const note = (list) => (window.task = Math.max(window.task, ...list.getEntries().map(({ duration }) => duration)));
+  const isTold = PerformanceObserver.supportedEntryTypes.includes("longtask");
+  if (isTold) new PerformanceObserver(note).observe({ entryTypes: ["longtask"] });
+  else window.task = null;
   const look = () => {
     const now = performance.now();
     window.longest = Math.max(window.longest, now - last);
@@ -131,7 +136,7 @@ def look(name: str, folder: Path, photos: list[Path], model, service) -> None:
             part = photos[start : start + ROUND]
             seconds.append(answered(tab, part))
             if len(part) == ROUND and len(loops) < 5:
-                longest = tab.run("() => window.longest")
+                longest = tab.run("() => [window.longest, window.task]")
                 loops.append(bare(tab, model.preprocessing.pixels))
         memory = megabytes(before)
         found = tab.run(ANSWERS)
@@ -160,7 +165,8 @@ def report(name, first, again, isolated, seconds, loops, longest, memory, agrees
         f"{'several threads' if isolated else 'one thread'}\n"
         f"  a photo: {spread(seconds)}; bare loop {spread(loops)}: {ratio:.2f} times as long\n"
         f"  answers: {agrees}\n"
-        f"  the page did not react for {longest:.0f} ms at most; browser {memory:.0f} MB",
+        f"  the page did not react for {longest[0]:.0f} ms at most; its longest task took "
+        f"{'less than 50' if longest[1] == 0 else longest[1] or '?'} ms; browser {memory:.0f} MB",
         flush=True,
     )
 

@@ -38,7 +38,7 @@ export async function networkPixels(file, { pixels, fit }) {
 
 /** Whether what is drawn comes out of a canvas again: against being recognized, some browsers change it. */
 export function canvasIsTruthful() {
-  const context = new OffscreenCanvas(PATTERN, PATTERN).getContext("2d", { alpha: false, willReadFrequently: true });
+  const context = contextOf(PATTERN, PATTERN);
   const pattern = context.createImageData(PATTERN, PATTERN);
   pattern.data.forEach((_, i) => (pattern.data[i] = i % 4 === 3 ? 255 : (i * 7) % 251));
   context.putImageData(pattern, 0, 0);
@@ -48,6 +48,10 @@ export function canvasIsTruthful() {
 function requireFormat(start) {
   const isKnown = FORMATS.some((format) => (format.test ? format.test(start) : matches(format, start)));
   if (!isKnown) throw new PhotoRefused("photo-format", "This is not a photo in a known format.");
+}
+
+function contextOf(width, height) {
+  return new OffscreenCanvas(width, height).getContext("2d", { alpha: false, willReadFrequently: true });
 }
 
 async function head(file) {
@@ -61,14 +65,15 @@ function matches(format, start) {
 }
 
 function requireFew(pixels) {
-  if (pixels > MOST_PIXELS) throw new PhotoRefused("photo-pixels", `The photo has more than ${MOST_PIXELS / 1e6} million pixels: make it smaller first.`);
+  if (pixels <= MOST_PIXELS) return;
+  throw new PhotoRefused("photo-pixels", `The photo has more than ${MOST_PIXELS / 1e6} million pixels: make it smaller first.`);
 }
 
 async function decoded(file) {
   try {
     return await createImageBitmap(file, { imageOrientation: "from-image" });
   } catch {
-    throw new PhotoRefused("photo-unreadable", "This browser cannot read the photo: it is damaged, or of a format that the browser does not know.");
+    throw new PhotoRefused("photo-unreadable", "The photo is damaged, or this browser does not know its format.");
   }
 }
 
@@ -101,7 +106,8 @@ function rowsAlike(...images) {
 
 /** As Pillow's convert("L"): at the cut, colors run into the rows above. */
 function grays(rgba) {
-  return Uint8Array.from({ length: rgba.length / 4 }, (_, i) => (19595 * rgba[4 * i] + 38470 * rgba[4 * i + 1] + 7471 * rgba[4 * i + 2] + 0x8000) >> 16);
+  const gray = (at) => (19595 * rgba[at] + 38470 * rgba[at + 1] + 7471 * rgba[at + 2] + 0x8000) >> 16;
+  return Uint8Array.from({ length: rgba.length / 4 }, (_, i) => gray(4 * i));
 }
 
 async function endsWhole(file) {
@@ -115,7 +121,7 @@ async function endsWhole(file) {
 function reader(image) {
   let context = null;
   return (first, count) => {
-    if (context?.canvas.height !== count) context = new OffscreenCanvas(image.width, count).getContext("2d", { alpha: false, willReadFrequently: true });
+    if (context?.canvas.height !== count) context = contextOf(image.width, count);
     context.fillStyle = "white";
     context.fillRect(0, 0, image.width, count);
     context.drawImage(image, 0, -first);

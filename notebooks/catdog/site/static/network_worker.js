@@ -17,7 +17,8 @@ onmessage = async ({ data: { id, kind, ...asked } }) => {
   try {
     postMessage({ id, found: await KINDS[kind](asked) });
   } catch (error) {
-    postMessage({ id, error: { code: error.code ?? "internal", detail: error.message, isPhotos: error instanceof PhotoRefused } });
+    const { code = "internal", message: detail } = error;
+    postMessage({ id, error: { code, detail, isPhotos: error instanceof PhotoRefused } });
   }
 };
 
@@ -49,7 +50,8 @@ async function start(checkedBefore) {
   const [network, wasm] = await withProgress(model.bytes, "../model/network.bin", `${RUNTIME}ort-wasm.bin`);
   const [arrays, golden] = await small;
   const checked = `${model.digest} ${navigator.userAgent}`;
-  for (const [name, { start: from, length }] of Object.entries(model.arrays)) model[name] = new Float32Array(arrays, from, length);
+  const places = Object.entries(model.arrays);
+  for (const [name, { start: from, length }] of places) model[name] = new Float32Array(arrays, from, length);
   const found = { model, checked, ...(await openSession(network, wasm)) };
   if (checked !== checkedBefore) await replay(found, new Uint8Array(golden));
   return found;
@@ -126,7 +128,7 @@ async function correct({ file }) {
   const { pixels } = model;
   const canvas = new OffscreenCanvas(pixels, pixels);
   const picture = new ImageData(pixels, pixels);
-  for (let from = 0, to = 0; to < picture.data.length; from += 3, to += 4) picture.data.set([rgb[from], rgb[from + 1], rgb[from + 2], 255], to);
+  for (let i = 0; i < pixels * pixels; i++) picture.data.set([...rgb.subarray(3 * i, 3 * i + 3), 255], 4 * i);
   canvas.getContext("2d", { alpha: false }).putImageData(picture, 0, 0);
   return { answer, png: await (await canvas.convertToBlob({ type: "image/png" })).arrayBuffer() };
 }

@@ -1,7 +1,6 @@
 // What a photo's file says of itself: how many pixels it has, since small files can hold pictures of a gigapixel, and
 // whether it is whole, since some browsers draw what they have.
 
-const JPEG_SIZE = (marker) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker); // SOF (ITU T.81, B.2.2)
 const ENOUGH = 1 << 20; // bytes: profiles and previews come before a JPEG's size
 
 /** Width times height; 0 where the header does not say. */
@@ -14,7 +13,8 @@ export async function pixelsIn(file) {
   }
 }
 
-const is = (place, ...bytes) => (view) => bytes.every((byte, i) => view.byteLength > place + i && view.getUint8(place + i) === byte);
+const is = (place, ...bytes) => (view) => bytes.every((byte, i) => byteAt(view, place + i) === byte);
+const byteAt = (view, place) => (place < view.byteLength ? view.getUint8(place) : -1);
 
 const SIZES = [
   { starts: is(0, 0x89, 0x50, 0x4e, 0x47), pixels: (view) => view.getUint32(16) * view.getUint32(20) },
@@ -39,8 +39,9 @@ const ENDS = [
 
 /** (PNG, section 5.3) */
 function hasLastChunk(view) {
-  for (let at = 8; at + 8 <= view.byteLength; at += 12 + view.getUint32(at)) if (view.getUint32(at + 4) === 0x49454e44) return true;
-  return false;
+  let at = 8;
+  while (at + 8 <= view.byteLength && view.getUint32(at + 4) !== 0x49454e44) at += 12 + view.getUint32(at); // until "IEND"
+  return at + 8 <= view.byteLength;
 }
 
 /** (GIF89a, sections 15 to 26) */
@@ -65,13 +66,16 @@ function webp(view) {
   const kind = view.getUint8(15);
   const three = (place) => view.getUint16(place, true) + 0x10000 * view.getUint8(place + 2);
   if (kind === 0x58) return (three(24) + 1) * (three(27) + 1); // "VP8X"
-  if (kind === 0x4c) return ((view.getUint32(21, true) & 0x3fff) + 1) * (((view.getUint32(21, true) >> 14) & 0x3fff) + 1); // "VP8L"
+  const sides = view.getUint32(21, true); // 14 bits each
+  if (kind === 0x4c) return ((sides & 0x3fff) + 1) * (((sides >> 14) & 0x3fff) + 1); // "VP8L"
   return (view.getUint16(26, true) & 0x3fff) * (view.getUint16(28, true) & 0x3fff); // "VP8 "
 }
 
+/** (ITU T.81, B.2.2: the segments SOF) */
 function jpeg(view) {
+  const tellsSize = (marker) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
   for (let at = 2; ; at += 2 + view.getUint16(at + 2)) {
     while (view.getUint8(at + 1) === 0xff) at += 1; // fill bytes
-    if (JPEG_SIZE(view.getUint8(at + 1))) return view.getUint16(at + 5) * view.getUint16(at + 7);
+    if (tellsSize(view.getUint8(at + 1))) return view.getUint16(at + 5) * view.getUint16(at + 7);
   }
 }

@@ -70,7 +70,8 @@ async function answer(request, path) {
   const found = (await (await caches.open(SITE)).match(key(path))) ?? (await fetch(request));
   const headers = new Headers(found.headers);
   for (const [name, value] of Object.entries(ISOLATED)) headers.set(name, value);
-  if (!headers.has("Content-Type") || path.endsWith(".js")) headers.set("Content-Type", TYPES[path.split(".").pop()] ?? "application/octet-stream");
+  const type = TYPES[path.split(".").pop()];
+  if (type) headers.set("Content-Type", type); // whatever the host takes it for
   return new Response(found.body, { status: found.status, statusText: found.statusText, headers });
 }
 
