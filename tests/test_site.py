@@ -332,7 +332,7 @@ def test_the_model_has_what_a_browser_needs(site, model, network):
     files = content(site.folder)
     about = json.loads(files["model/model.json"])
     assert gzip.decompress(files["model/network.bin"]) == network.graph
-    assert about["digest"] == hashlib.sha256(network.graph).hexdigest()
+    assert about["digest"] == hashlib.sha256(network.graph + files["model/arrays.bin"]).hexdigest()
     assert about["bytes"] == len(files["model/network.bin"]) + len(files["runtime/ort-wasm.bin"])
     assert (about["classes"], about["pixels"], about["fit"]) == (list(model.classes), 224, "crop")
     for name in ("kernel", "bias"):
