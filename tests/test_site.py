@@ -267,9 +267,13 @@ def test_every_address_is_relative_and_every_file_is_there(site):
     wanted |= {("manifest.json", icon["src"]) for icon in manifest["icons"]}
     assert not [pair for pair in wanted if urlsplit(pair[1]).scheme or pair[1].startswith("/")]
     reached = {urljoin(f"https://a.example/b/{source}", address) for source, address in wanted}
-    assert {"page/here.js", "model/network.bin", "runtime/ort.js", "page/network_worker.js", "licenses.txt"} <= {
-        address.removeprefix("https://a.example/b/") for address in reached
-    }
+    assert {
+        "page/browser_model.js",
+        "model/network.bin",
+        "runtime/ort.js",
+        "page/network_worker.js",
+        "licenses.txt",
+    } <= {address.removeprefix("https://a.example/b/") for address in reached}
     folders = {f"https://a.example/b/{folder}" for folder in ("", "model/", "runtime/")}
     missing = {address for address in reached - folders if address.removeprefix("https://a.example/b/") not in files}
     assert missing == {"https://a.example/b/page/examples.js"}  # of a service that has some
@@ -410,7 +414,7 @@ def test_each_browser_gets_its_language(site):
         language = "en" if path == "index.html" else path.removesuffix(".html")
         assert (root["lang"], root["dir"]) == (language, words.direction(language))
         assert root["data-languages"] == (" ".join(others) if path == "index.html" else "")
-        assert "page/before.js" in Links(page).found
+        assert "page/language_redirect.js" in Links(page).found
 
 
 def test_one_language_is_the_only_one(model, network, small_runtime, tmp_path):

@@ -13,6 +13,7 @@ from flask import Response, current_app, render_template, request
 from ..data.feedback import FeedbackFull
 from ..data.images import as_thumbnail
 from ..data.preprocessing import PREPROCESSING, Preprocessing
+from ..models.card import public_part
 from ..models.card_before import with_names_of_before
 from ..models.classifier import Answer
 from ..web import link
@@ -226,7 +227,7 @@ def readyz():
 )
 def card():
     """Show the model's card: classes, backbone, training data, metrics; and what the service offers beside"""
-    public = with_names_of_before(_model().classifier.bundle.card.as_public_json())
+    public = public_part(with_names_of_before(_model().classifier.bundle.card.as_json()))
     return public | {"corrections": service().feedback is not None, "examples": len(service().examples)}
 
 

@@ -127,10 +127,6 @@ class Card:
         found |= {"trained_on": list(self.trained_on)} if self.trained_on is not None else {}
         return {"schema": SCHEMA, **found}
 
-    def as_public_json(self) -> dict[str, Any]:
-        """Return `as_json` without what says which photos there are."""
-        return {name: value for name, value in self.as_json().items() if name not in _OF_THE_AUTHOR}
-
     @classmethod
     def from_json(cls, card: Mapping[str, Any]) -> "Card":
         """Create a card from the content of a file, in this schema or an earlier one. Raises TypeError, ValueError,
@@ -163,6 +159,11 @@ class Card:
             libraries=dict(card.get("libraries", {})),
             files={_file(name): _text(digest) for name, digest in card["files"].items()},
         )  # fmt: skip
+
+
+def public_part(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a card, as plain JSON values, without what says which photos there are."""
+    return {name: value for name, value in card.items() if name not in _OF_THE_AUTHOR}
 
 
 def read_card(folder: Path) -> Card:

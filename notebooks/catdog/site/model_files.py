@@ -16,6 +16,7 @@ from ..engines.base import OPENVINO_INT8, OPENVINO_PRUNED
 from ..engines.parity import compare
 from ..errors import UserError
 from ..models.bundle import Bundle
+from ..models.card import public_part
 from ..models.pruned import PrunedModel
 from .onnx_graph import ACTIVATIONS, PHOTO, float16_graph, int8_graph
 
@@ -125,7 +126,7 @@ def model_files(bundle: Bundle, network: SiteNetwork, runtime_bytes: int) -> dic
         **golden,
         "golden.bin": pixels.tobytes(),
         "model.json": _as_json(about),
-        "card.json": _as_json(bundle.card.as_public_json() | {"corrections": True, "examples": 0}),
+        "card.json": _as_json(public_part(bundle.card.as_json()) | {"corrections": True, "examples": 0}),
     }
 
 

@@ -51,7 +51,7 @@ def _page(language: str, others: list[str]) -> bytes:
     ).get_template("page.html")
     words = read_site_words(language)
     return template.render(
-        backend="", live="", scripts=[f"{name}.js" for name in (*AT_FIRST, "here", "offline")],
+        backend="", live="", scripts=[f"{name}.js" for name in (*AT_FIRST, "browser_model", "offline")],
         site={"model": "model/", "languages": " ".join(others), "policy": _POLICY},
         language=language, direction=direction(language), words=words["page"], script_words=words["script"],
         url_for=lambda endpoint, filename: f"page/{filename}",

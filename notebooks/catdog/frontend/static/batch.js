@@ -63,7 +63,7 @@ export function halt(reason, times = 0) {
 }
 
 function mayPass(reason) {
-  return reason !== null && reason.kind !== "cancelled" && reason.kind !== "code";
+  return reason !== null && !["cancelled", "code", "hopeless"].includes(reason.kind);
 }
 
 export function goOn() {

@@ -71,14 +71,20 @@ export function isInAnApp() {
   return IN_AN_APP.test(navigator.userAgent);
 }
 
-/** Hand a file to the apps of a phone; false where that cannot be, and where a tester has a mouse. */
-export async function shared(file) {
+/** Hand a file to the apps of a phone, or save it where that cannot be, and where a tester has a mouse: in the browsers
+ * inside apps, nothing can be downloaded. Gives "shared", "saved", or "cancelled" by the tester. */
+export async function handOver(file) {
   const files = [file];
-  if (!matchMedia("(hover: none)").matches || !navigator.canShare?.({ files })) return false;
-  try {
-    await navigator.share({ files });
-    return true;
-  } catch (refusal) {
-    return refusal.name === "AbortError"; // the tester has changed their mind
+  if (matchMedia("(hover: none)").matches && navigator.canShare?.({ files })) {
+    try {
+      await navigator.share({ files });
+      return "shared";
+    } catch (refusal) {
+      if (refusal.name === "AbortError") return "cancelled";
+    }
   }
+  const url = URL.createObjectURL(file);
+  Object.assign(document.createElement("a"), { href: url, download: file.name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000); // when the browser has begun to save
+  return "saved";
 }

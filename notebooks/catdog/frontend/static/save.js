@@ -1,6 +1,6 @@
 // The answers as a file to keep.
 
-import { shared } from "./browsers.js";
+import { handOver } from "./browsers.js";
 import { confidence, photos } from "./photos.js";
 import { NONE, truth } from "./truth.js";
 
@@ -40,13 +40,7 @@ function asCell(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** On a phone to whichever app the tester likes: in the browsers inside apps, nothing can be downloaded. Gives the name of
- * what was downloaded. */
+/** Gives the name of what was downloaded. */
 async function save(name, type, text) {
-  const file = new File([text], name, { type });
-  if (await shared(file)) return "";
-  const url = URL.createObjectURL(file);
-  Object.assign(document.createElement("a"), { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000); // when the browser has begun to save
-  return name;
+  return (await handOver(new File([text], name, { type }))) === "saved" ? name : "";
 }

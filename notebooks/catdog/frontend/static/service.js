@@ -30,6 +30,7 @@ export class ServiceError extends Error {
    *   "broken-off" at once, for the service is there
    *   "lost"       when the link is back; where `open` is set, the tester has to look at that address before
    *   "cancelled"  when the tester wants it
+   *   "hopeless"   in another browser
    * `code` names it: the slug of the service's problem, "ngrok-…" with the number of ngrok's, or one of the page's own.
    * `status` is that of the service's answer, 0 where none came.
    */
@@ -39,7 +40,7 @@ export class ServiceError extends Error {
   }
 }
 
-/** Of whatever was thrown where a photo was to be sent: what is no ServiceError comes from the photo's file. */
+/** Of whatever was thrown where a photo was to be sent: what is not a ServiceError comes from the photo's file. */
 export function codeOf(error) {
   return error instanceof ServiceError ? error.code : "file-unreadable";
 }
@@ -60,7 +61,7 @@ function serviceAddress() {
 
 /** The service's answer as an object; whatever goes wrong is thrown as ServiceError. `signal` cancels. */
 export async function ask(path, { signal, ...options } = {}) {
-  if (isHere) return (await import("./here.js")).answer(path, { signal, ...options });
+  if (isHere) return askHere(path, { signal, ...options });
   if (!address) throw new ServiceError("no-service", t("no-service"), "lost");
   const asked = code;
   let response, text;
@@ -73,6 +74,13 @@ export async function ask(path, { signal, ...options } = {}) {
   }
   if (response.status === 401 && asked !== code) return ask(path, { signal, ...options }); // another is there by now
   return understand(path, response, text);
+}
+
+async function askHere(path, options) {
+  const model = await import("./browser_model.js").catch(() => {
+    throw new ServiceError("model-missing", problem("model-missing", t("not-loaded")), "lost");
+  });
+  return model.answer(path, options);
 }
 
 function withDeadline(signal, seconds) {

@@ -19,9 +19,12 @@ export function show(reason) {
   byId("open").hidden = !reason?.open;
   byId("open").href = reason?.open ?? "";
   byId("go-on").hidden = reason?.kind !== "cancelled";
+  const isHopeless = reason?.kind === "hopeless";
+  byId("again").hidden = byId("trying").hidden = isHopeless;
   clearInterval(ticking);
-  if (shown) ticking = setInterval(countDown, 1000);
-  if (shown) countDown();
+  if (!shown || isHopeless) return;
+  ticking = setInterval(countDown, 1000);
+  countDown();
 }
 
 /** Apart from the alert, or a screen reader would read it out each second. */

@@ -44,7 +44,7 @@ function concatenated(parts) {
 function logits(features, { kernel, bias }) {
   const found = Float64Array.from(bias);
   features.forEach((feature, i) => {
-    if (feature) for (let j = 0; j < found.length; j++) found[j] += feature * kernel[i * found.length + j];
+    for (let j = 0; j < found.length; j++) found[j] += feature * kernel[i * found.length + j];
   });
   return found;
 }

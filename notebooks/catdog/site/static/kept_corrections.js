@@ -1,7 +1,7 @@
 // Testers' corrections, kept on this device until they are saved for the author: the photos as the network sees them, and
 // what the tester said. Their zip holds the same as the files that the service writes.
 
-import { shared } from "./browsers.js";
+import { handOver } from "./browsers.js";
 import { say } from "./say.js";
 import { asZip, crc32 } from "./zip_writer.js";
 import { t } from "./words.js";
@@ -11,11 +11,12 @@ const MOST = 500; // as the service keeps
 
 const byId = (id) => document.getElementById(id);
 let opening = null; // a promise of the database
+let saved = new Map(); // name → when the tester said so, of what the last zip holds
 
 /** Show how many there are, and let them be saved. */
 export async function start() {
-  byId("save-corrections").onclick = save;
-  byId("remove-corrections").onclick = remove;
+  byId("save-corrections").onclick = () => save().catch(sayThatNot);
+  byId("remove-corrections").onclick = () => removeSaved().catch(sayThatNot);
   await show().catch(() => {}); // nothing can be kept here: `keep` says so
 }
 
@@ -25,52 +26,84 @@ export async function keep(png, label, said) {
   const name = `${crc32(new Uint8Array(png)).toString(16)}-${png.byteLength}`;
   const record = { label, said, when: new Date().toISOString() };
   try {
-    const records = await store("readwrite");
-    const isNew = (await result(records.count(name))) === 0;
-    if (isNew && (await result(records.count())) >= MOST) throw new Error("full");
-    await result(records.put({ name, png, record }));
+    await inStore("readwrite", async (records) => {
+      const isNew = (await result(records.count(name))) === 0;
+      if (isNew && (await result(records.count())) >= MOST) throw new Error("There are too many.");
+      records.put({ name, png, record });
+    });
   } catch (error) {
-    throw Object.assign(error, { code: "corrections-full" });
+    throw Object.assign(new Error(error?.message), { code: "corrections-full" });
   }
+  byId("remove-corrections").hidden = true; // this one is not saved
   navigator.storage?.persist?.(); // or a browser that wants room may remove them
-  await show();
+  await show().catch(() => {});
 }
 
 async function show() {
-  const count = await result((await store("readonly")).count());
+  const count = await inStore("readonly", (records) => result(records.count()));
   byId("corrections").hidden = count === 0;
   say(byId("corrections").querySelector("p"), t("corrections-kept", { count }), { corrections: count });
 }
 
+function sayThatNot() {
+  say(byId("corrections").querySelector("p"), t("corrections-unreachable"), { code: "corrections-unreachable" });
+}
+
 async function save() {
-  const all = await result((await store("readonly")).getAll());
+  const all = await inStore("readonly", (records) => result(records.getAll()));
   const files = all.flatMap(({ name, png, record }) => [
     { path: `${name}.png`, bytes: new Uint8Array(png) },
     { path: `${name}.json`, bytes: new TextEncoder().encode(JSON.stringify(record)) },
   ]);
   const name = `corrections-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-")}.zip`; // each tester's is another
-  const file = new File([asZip(files)], name, { type: "application/zip" });
+  const how = await handOver(new File([asZip(files)], name, { type: "application/zip" }));
+  if (how === "cancelled") return;
+  saved = new Map(all.map((one) => [one.name, one.record.when]));
   byId("remove-corrections").hidden = false;
-  if (await shared(file)) return;
-  const url = URL.createObjectURL(file);
-  Object.assign(document.createElement("a"), { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000); // when the browser has begun to save
 }
 
-async function remove() {
-  await result((await store("readwrite")).clear());
+/** Only what the last zip holds: somebody may have said something else since, or in another tab. */
+async function removeSaved() {
+  await inStore("readwrite", async (records) => {
+    for (const { name, record } of await result(records.getAll())) if (saved.get(name) === record.when) records.delete(name);
+  });
   byId("remove-corrections").hidden = true;
   await show();
 }
 
-async function store(mode) {
-  opening ??= new Promise((done, failed) => {
+/** What `use` gives of the store, once all of it is written. iOS closes the database of a page in the background. */
+async function inStore(mode, use) {
+  try {
+    return await inOpenStore(mode, use);
+  } catch (error) {
+    if (!(error instanceof DOMException) || error.name === "QuotaExceededError") throw error;
+    opening = null;
+    return inOpenStore(mode, use);
+  }
+}
+
+async function inOpenStore(mode, use) {
+  opening ??= openDatabase();
+  const work = (await opening).transaction(STORE, mode);
+  const end = new Promise((resolve, reject) => {
+    work.oncomplete = resolve;
+    work.onabort = () => reject(work.error);
+  });
+  end.catch(() => {});
+  const found = await use(work.objectStore(STORE));
+  await end;
+  return found;
+}
+
+function openDatabase() {
+  const opened = new Promise((resolve, reject) => {
     const request = indexedDB.open(NAME, 1);
     request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "name" });
-    request.onsuccess = () => done(request.result);
-    request.onerror = () => failed(request.error);
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
   });
-  return (await opening).transaction(STORE, mode).objectStore(STORE);
+  opened.catch(() => (opening = null));
+  return opened;
 }
 
 function result(request) {

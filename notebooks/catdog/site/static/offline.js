@@ -3,11 +3,11 @@
 import { say } from "./say.js";
 import { t } from "./words.js";
 
-const policy = self.trustedTypes?.createPolicy("site", { createScriptURL: String }); // of two scripts of the site's own
+const policy = self.trustedTypes?.createPolicy("site", { createScriptURL: String }); // for two scripts of the site's own
 const SITE = new URL("../", import.meta.url);
 let isAsked = false;
 
-/** The address of a script, as browsers want it that look at where scripts come from. */
+/** The address of a script of ours, as Trusted Types require it. */
 export function trusted(url) {
   return policy ? policy.createScriptURL(url.href) : url;
 }
@@ -18,12 +18,20 @@ export async function makeAvailableOffline() {
   if (!place || isAsked) return;
   isAsked = true;
   try {
-    await place.register(trusted(new URL("service_worker.js", SITE)), { updateViaCache: "none" });
-    await place.ready;
+    const registration = await place.register(trusted(new URL("service_worker.js", SITE)), { updateViaCache: "none" });
+    if (!registration.active) await installed(registration.installing ?? registration.waiting);
     say(document.getElementById("offline"), t("works-offline"), { offline: true });
   } catch {
     isAsked = false; // there is no room, or a part of the site did not come: the page works all the same
   }
+}
+
+function installed(worker) {
+  return new Promise((resolve, reject) => {
+    const look = () => (worker.state === "activated" ? resolve() : worker.state === "redundant" && reject());
+    worker.addEventListener("statechange", look);
+    look();
+  });
 }
 
 /** Let a version that has come meanwhile take over, before anything of this one is used. Reloads the page if it does. */

@@ -24,18 +24,44 @@ const SIZES = [
   { starts: is(0, 0xff, 0xd8), pixels: jpeg },
 ];
 
-/** Whether the file ends where its format says; JPEGs are looked at elsewhere. */
+/** Whether the file holds all that its format says, and perhaps more behind that. */
 export async function isWhole(file) {
   const view = new DataView(await file.arrayBuffer());
   return ENDS.find(({ starts }) => starts(view))?.isThere(view) ?? true;
 }
 
 const ENDS = [
+  { starts: is(0, 0xff, 0xd8), isThere: hasEndMarker },
   { starts: is(0, 0x89, 0x50, 0x4e, 0x47), isThere: hasLastChunk },
   { starts: is(0, 0x47, 0x49, 0x46), isThere: hasFirstFrame },
   { starts: is(8, 0x57, 0x45, 0x42, 0x50), isThere: (view) => view.byteLength >= 8 + view.getUint32(4, true) },
   { starts: is(0, 0x42, 0x4d), isThere: (view) => view.byteLength >= view.getUint32(2, true) },
 ];
+
+/** Phones put films and notes behind the end of a JPEG. (ITU T.81, B.1.1.) */
+function hasEndMarker(view) {
+  try {
+    for (let at = 2; ; ) {
+      while (view.getUint8(at + 1) === 0xff) at += 1; // fill bytes
+      const marker = view.getUint8(at + 1);
+      if (marker === 0xd9) return true;
+      at += 2 + view.getUint16(at + 2);
+      if (marker === 0xda) at = nextMarker(view, at);
+    }
+  } catch {
+    return false; // the file ends before
+  }
+}
+
+/** Behind a scan. (0xff 0x00 stands for 0xff in it, and 0xd0 to 0xd7 restart the decoder.) */
+function nextMarker(view, from) {
+  const bytes = new Uint8Array(view.buffer);
+  for (let at = bytes.indexOf(0xff, from); at >= 0; at = bytes.indexOf(0xff, at + 1)) {
+    const next = bytes[at + 1];
+    if (next !== 0 && next !== 0xff && !(next >= 0xd0 && next <= 0xd7)) return at;
+  }
+  return bytes.length;
+}
 
 /** (PNG, section 5.3) */
 function hasLastChunk(view) {

@@ -1,5 +1,5 @@
 // Keeps the site on the device, so that it works offline, and takes over a new version as a whole.
-// `VERSION` and `FILES`, a digest by path, stand above: they make this file another one with each version.
+// `VERSION` and `FILES`, a digest by path, stand above, so this file changes with every version.
 
 const SITE = self.registration.scope;
 const ISOLATED = { // with these, the network may use several cores
@@ -12,9 +12,13 @@ self.addEventListener("install", (event) => event.waitUntil(fetchAll()));
 self.addEventListener("activate", (event) => event.waitUntil(takeOver()));
 self.addEventListener("fetch", (event) => {
   const path = pathOf(event.request);
-  if (path in FILES) event.respondWith(answer(event.request, path));
+  if (isOurs(path)) event.respondWith(answer(event.request, path));
 });
 self.addEventListener("message", (event) => event.data === "take-over" && event.waitUntil(takeOverFrom(event.source)));
+
+function isOurs(path) {
+  return Object.prototype.hasOwnProperty.call(FILES, path);
+}
 
 function key(path) {
   return `${SITE}${path}?${FILES[path]}`;
@@ -25,7 +29,7 @@ function pathOf({ url, method }) {
   const address = url.replace(/[?#].*/, "");
   if (method !== "GET" || !address.startsWith(SITE)) return "";
   const path = address.slice(SITE.length) || "index.html";
-  return path in FILES ? path : `${path}.html`;
+  return isOurs(path) ? path : `${path}.html`;
 }
 
 async function fetchAll() {
@@ -61,7 +65,8 @@ async function takeOver() {
 async function takeOverFrom(source) {
   for (let attempt = 0; attempt < 5; attempt++) {
     const tabs = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
-    if (tabs.every(({ id }) => id === source.id)) return self.skipWaiting();
+    const ours = tabs.filter(({ url }) => url.startsWith(SITE)); // the address may hold other sites, too
+    if (ours.every(({ id }) => id === source.id)) return self.skipWaiting();
     await new Promise((done) => setTimeout(done, 200));
   }
 }

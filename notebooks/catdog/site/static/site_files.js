@@ -3,18 +3,18 @@
 const GZIP = [0x1f, 0x8b];
 const SITE = new URL("../", import.meta.url).href;
 
-/** The bytes of a file, by its address relative to this script; `come(bytes)` is called while they come. What is packed
+/** The bytes of a file, by its address relative to this script; `received(bytes)` is called while they come. What is packed
  * with gzip is unpacked: few hosts pack such files themselves. */
-export async function fetched(name, come = () => {}) {
+export async function fetched(name, received = () => {}) {
   const url = new URL(name, import.meta.url);
-  const packed = await read(url, come).catch((error) => {
+  const packed = await read(url, received).catch((error) => {
     throw Object.assign(error, { code: "model-missing" });
   });
   keep(url, packed);
   return unpacked(packed);
 }
 
-async function read(url, come) {
+async function read(url, received) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url.pathname}: ${response.status}`);
   const parts = [];
@@ -24,7 +24,7 @@ async function read(url, come) {
     if (done) return new Blob(parts);
     parts.push(value);
     bytes += value.length;
-    come(bytes);
+    received(bytes);
   }
 }
 
@@ -34,13 +34,15 @@ async function unpacked(packed) {
   return new Response(packed.stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
 
-/** Nothing is fetched twice: the service worker knows a file by its digest. */
+/** Nothing is fetched twice: the service worker knows a file by its digest. Of each file, one version is kept. */
 async function keep(url, packed) {
   try {
-    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await packed.arrayBuffer()));
-    const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
     const cache = await caches.open(SITE);
-    await cache.put(`${url.href}?${hex}`, new Response(packed));
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await packed.arrayBuffer()));
+    const key = `${url.href}?${Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+    if (await cache.match(key)) return;
+    await cache.delete(url.href, { ignoreSearch: true });
+    await cache.put(key, new Response(packed));
   } catch {
     // Only over https, and not in all private windows. The service worker then fetches it.
   }

@@ -1,4 +1,4 @@
-// Before the page: leads to the one in the language that the browser prefers, by the lookup of RFC 4647, section 3.4.
+// Redirects to the page in the language that the browser prefers, by the lookup of RFC 4647, section 3.4.
 
 (function () {
   "use strict";
