@@ -36,7 +36,7 @@ WHY, WHY_WORDS, NO, NEITHER, CORRECTION = (
     '#truths [data-label="?none"]',
     "#correction-words",
 )
-KEPT, SAVE = "#corrections p", "#save-corrections"
+KEPT, SAVE, REMOVE = "#corrections p", "#save-corrections", "#remove-corrections"
 HAS_NEWER = "async () => Boolean((await navigator.serviceWorker.getRegistration())?.waiting)"
 COMPARE = """about => {
   window.further = {}; // name → share of values that are further from Python's than 2 of 255
@@ -328,6 +328,42 @@ def test_a_correction_stays_on_the_device(tab, host, model):
     assert kept.label is None
     assert kept.said["model"] == model.id
     assert np.abs(kept.photo.astype(int) - read_photo(one["buffer"], preprocessing=model.preprocessing)).max() <= 2
+    tab.click(REMOVE)
+    tab.expect_visible(SAVE, False)
+
+
+@CHROMIUM
+def test_only_what_was_saved_is_removed(tab, host):
+    tab.show(host)
+    tab.run("() => { URL.createObjectURL = () => '#saved'; }")
+    tab.choose(PHOTOS, *drawings(2))
+    tab.expect_data(STATUS, done=2, working=False)
+    for count, card in enumerate((":first-child", ":last-child"), 1):
+        tab.click(f"{CARD}{card} .open")
+        tab.click(NO)
+        tab.click(NEITHER)
+        tab.expect_data(KEPT, corrections=count)
+        tab.click("#close")
+        if count == 1:
+            tab.click(SAVE)
+            tab.expect_visible(REMOVE)
+    tab.expect_visible(REMOVE, False)  # the second one is not saved
+    tab.run("css => document.querySelector(css).click()", REMOVE)
+    tab.expect_data(KEPT, corrections=1)
+
+
+@CHROMIUM
+def test_a_heat_map_for_a_class_of_another_model_is_refused(tab, host):
+    tab.show(host)
+    tab.choose(PHOTOS, *drawings(1))
+    tab.expect_data(CARD, state="done")
+    tab.run("""() => import("./page/service.js").then(async ({ ask }) => {
+      const form = new FormData();
+      form.append("images", await document.querySelector(".card").photo.open(), "x.jpg");
+      form.append("label", "wolf");
+      ask("explain", { body: form }).catch(({ code }) => (window.code = code));
+    })""")
+    tab.expect("label-unknown", "() => window.code ?? ''")
 
 
 def corrections_in_bytes(data):

@@ -113,8 +113,7 @@ async function outcome(photo) {
     return await inWorker("predict", { file: photo });
   } catch (error) {
     if (!error.isPhotos) throw asServiceError(error);
-    const detail = error.code === "file-unreadable" ? t("file-unreadable") : error.message;
-    return { error: { type: `/docs#${error.code}`, status: statusOf(error), detail } };
+    return { error: { type: `/docs#${error.code}`, status: statusOf(error), detail: error.message } };
   }
 }
 

@@ -46,7 +46,7 @@ async function show() {
 }
 
 function sayThatNot() {
-  say(byId("corrections").querySelector("p"), t("corrections-unreachable"), { code: "corrections-unreachable" });
+  say(byId("corrections").querySelector("p"), t("corrections-unreachable"));
 }
 
 async function save() {
