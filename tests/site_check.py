@@ -49,7 +49,7 @@ WATCH = """() => {
   };
   look();
 }"""
-# The runtime's own loop: a session of its own in a worker of its own, on pixels at random.
+# The bare runtime: one session in a worker of its own, on random pixels.
 BARE = """
 import * as ort from "./runtime/ort.js";
 import { fetched } from "./page/site_files.js";

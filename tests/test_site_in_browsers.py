@@ -18,7 +18,8 @@ from PIL import Image, ImageCms
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect
 from selenium.common.exceptions import WebDriverException
-from standins.site import Host, SlimNetwork, site_files, slim_model, with_service_worker, write
+from standins.network import model_on
+from standins.site import Host, SlimNetwork, site_files, with_service_worker, write
 from tabs import BROWSERS
 from test_browser_file_input import as_zip
 
@@ -80,7 +81,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def model(network, shipped):
-    return slim_model(network, shipped)
+    return model_on(network, shipped)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def files(network, model, site_runtime, made):
 
 @pytest.fixture
 def host(files, tmp_path):
-    """The site on a host of its own, in a folder of it, as on GitHub Pages."""
+    """A host that serves the site from a subfolder, as GitHub Pages does."""
     folder = tmp_path / "host"
     write(folder / "pets", files)
     host = Host(folder)
@@ -194,7 +195,7 @@ def test_half_of_a_new_version_is_not_taken(tab, host, files):
     tab.show(host)
     expect_offline(tab)
     newer = with_service_worker({**files, "page/page.css": files["page/page.css"] + b"/**/"})
-    write(host.folder, {path: newer[path] for path in ("service_worker.js",)})  # the style sheet is not there yet
+    write(host.folder, {"service_worker.js": newer["service_worker.js"]})  # the style sheet is not there yet
     tab.show(host)
     until(lambda: "/pets/page/page.css" in host.asked)
     tab.expect(None, "async () => (await navigator.serviceWorker.getRegistration()).waiting")

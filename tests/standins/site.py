@@ -11,7 +11,7 @@ from catdog.site import export
 from catdog.site.model_files import FLOAT16, SiteNetwork, run
 from catdog.site.onnx_graph import float16_graph
 from catdog.site.page_files import SERVICE_WORKER, service_worker
-from standins.network import model_on, slim_backbone
+from standins.network import slim_backbone
 from tabs import LISTENER
 
 _LISTEN = "page/listen.js"
@@ -33,10 +33,6 @@ class SlimNetwork:
 
     def features(self, photos: np.ndarray) -> np.ndarray:
         return VGG16.pool(self.activations(photos))
-
-
-def slim_model(network: SlimNetwork, shipped):
-    return model_on(network, shipped)
 
 
 def site_files(network: SlimNetwork, model, language: str = "en") -> dict[str, bytes]:

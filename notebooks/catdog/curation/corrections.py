@@ -1,17 +1,15 @@
 """Testers' corrections become training photos once the user has accepted them. They are never used for testing."""
 
 import dataclasses
-import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Callable
 
 from .. import paths
 from ..data.dataset import Dataset, Photo
-from ..data.feedback import Feedback, FeedbackFull
+from ..data.feedback import Feedback, FeedbackFull, digest_of
 from ..data.feedback_zip import SavedCorrection, corrections_in, corrections_zips
 from ..data.folders import NONE_OF_THESE, TRAIN
-from ..data.images import as_png
 from ..names import counted, printable
 from .decisions import KEEP, OUT, Decisions, Suggestion
 
@@ -61,7 +59,7 @@ class Corrections:
         Args:
             path: of a zip, or of a folder with zips; if empty, nothing happens.
 
-        What is damaged is named and left out. Raises UserError if there is no such zip.
+        Damaged corrections are named and left out. Raises UserError if there is no such zip.
         """
         if not path.strip():
             return
@@ -77,7 +75,7 @@ class Corrections:
         model = one.said["model"].partition("/")[0]
         if model != self._model:
             return f"for the model {model} left out"
-        if self._decisions.of(hashlib.sha256(as_png(one.photo)).hexdigest()) is not None:
+        if self._decisions.of(digest_of(one.photo)) is not None:
             return "decided on before"
         try:
             self._feedback.add(one.photo, one.label, one.said)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from .. import files, paths
 from ..names import require_model_name
 from .images import as_png
@@ -35,6 +37,15 @@ class Correction:
     said: dict
 
 
+def digest_of(photo: np.ndarray) -> str:
+    """Return the digest that the correction of a photo, uint8 (pixels, pixels, 3), has once it is stored."""
+    return _digest(as_png(photo))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 class Feedback:
     """The corrections for the models called `name`, in data/feedback/<name>/.
 
@@ -54,7 +65,7 @@ class Feedback:
         then.
         """
         data = as_png(photo)
-        path = self.folder / f"{hashlib.sha256(data).hexdigest()}.png"
+        path = self.folder / f"{_digest(data)}.png"
         record = {"label": label, "said": said, "when": datetime.now(UTC).isoformat(timespec="microseconds")}
         with self._lock:
             self.folder.mkdir(parents=True, exist_ok=True)  # someone may have deleted it

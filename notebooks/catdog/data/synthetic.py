@@ -8,11 +8,10 @@ import math
 import random
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import ExifTags, Image, ImageDraw, ImageFilter
 
 CLASSES = ("cat", "dog")
 _SIZE = 320
-_ORIENTATION = 0x0112  # EXIF's tag
 _FURS = ("#3b3a3c", "#8a8784", "#c98a4b", "#e3c79b", "#6d4a33", "#f1ede6", "#a9552d")
 _WALLS = ("#b9d3c2", "#cdd7ea", "#efdcc3", "#d9c4dc", "#a7bccb", "#e8e4d4")
 _FLOORS = ("#7d6a55", "#5f7a53", "#9a8f86", "#6b7f8d", "#b0926a")
@@ -58,7 +57,7 @@ def sample_files() -> dict[str, bytes]:
     One lies on its side and the other is transparent in places, which is where readers differ.
     """
     exif, opacity = Image.Exif(), Image.new("L", (_SIZE, _SIZE), 255)
-    exif[_ORIENTATION] = 6  # to be turned clockwise
+    exif[ExifTags.Base.Orientation] = 6  # to be turned clockwise
     opacity.paste(Image.linear_gradient("L").resize((_SIZE // 2, _SIZE)), (0, 0))
     see_through = draw("dog", 2)
     see_through.putalpha(opacity)

@@ -5,6 +5,7 @@ number have a form for each plural of the language, by their names in Unicode CL
 `site_page` and `site_script` hold what a page without a service says in addition, or instead.
 """
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -60,19 +61,19 @@ def read_words(language: str, files: Path = FILES) -> dict[str, dict]:
 
     Raises TemplateError if a file cannot be read as words.
     """
-    english, own = (_read(files / "words" / f"{name}.json") for name in (ENGLISH, language))
+    english, own = _english_and_own(language, files)
     return {part: english.get(part, {}) | own.get(part, {}) for part in _PARTS}
 
 
 def read_site_words(language: str, files: Path = FILES) -> dict[str, dict]:
     """Return the same for a page without a service."""
-    words, site = read_words(language, files), _of_site(files, language)
-    return {part: _merged(words[part], site[part]) for part in _PARTS}
+    both = _english_and_own(language, files)
+    layers = {part: [words.get(name, {}) for name in (part, _SITE + part) for words in both] for part in _PARTS}
+    return {part: functools.reduce(_merged, found) for part, found in layers.items()}
 
 
-def _of_site(files: Path, language: str) -> dict[str, dict]:
-    english, own = (_read(files / "words" / f"{name}.json") for name in (ENGLISH, language))
-    return {part: _merged(english.get(_SITE + part, {}), own.get(_SITE + part, {})) for part in _PARTS}
+def _english_and_own(language: str, files: Path) -> list[dict[str, dict]]:
+    return [_read(files / "words" / f"{name}.json") for name in (ENGLISH, language)]
 
 
 def _merged(words: dict, others: dict) -> dict:

@@ -40,7 +40,7 @@ export class ServiceError extends Error {
   }
 }
 
-/** Of whatever was thrown where a photo was to be sent: what is not a ServiceError comes from the photo's file. */
+/** The code of what was thrown while a photo was being sent: anything but a ServiceError comes from the photo's file. */
 export function codeOf(error) {
   return error instanceof ServiceError ? error.code : "file-unreadable";
 }

@@ -104,14 +104,16 @@ function database() {
   return opening;
 }
 
-function result(request) {
+/** Of a request to a database. */
+export function result(request) {
   return new Promise((done, failed) => {
     request.onsuccess = () => done(request.result);
     request.onerror = () => failed(request.error);
   });
 }
 
-function finished(work) {
+/** Until all that a transaction has changed is written. Rejects where it is not. */
+export function finished(work) {
   return new Promise((done, failed) => {
     work.oncomplete = done;
     work.onabort = () => failed(work.error);

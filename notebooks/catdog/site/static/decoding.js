@@ -4,7 +4,7 @@ import { resized } from "./pillow.js";
 import { isWhole, pixelsIn } from "./photo_header.js";
 
 const MOST_PIXELS = 64_000_000; // more would take all of a phone's memory
-const LONGEST_SIDE = 32_767; // a canvas is no longer
+const LONGEST_SIDE = 32_767; // no canvas can be longer
 const ENOUGH = 0.75; // of a truncated photo's rows: the subject is seldom in the rest
 const [START, END] = ["\xff\xd8\xff", [0xff, 0xd9]]; // of a JPEG
 const FORMATS = [START, "\x89PNG\r\n\x1a\n", "GIF8", "BM", "RIFF....WEBP", "II*\0", "MM\0*", /^....ftyp(avi|hei|hev|mif|msf)/s];
@@ -20,10 +20,11 @@ export class PhotoRefused extends Error {
 
 /** File → RGB, Uint8ClampedArray, `pixels` a side. `fit` is "crop", the middle square, or "squeeze". Throws PhotoRefused. */
 export async function networkPixels(file, { pixels, fit }) {
-  const start = await head(file);
+  const view = new DataView(await file.arrayBuffer());
+  const start = startOf(view);
   requireFormat(start);
-  requireFew(await pixelsIn(file)); // before it is decoded
-  const isCut = !(await isWhole(file));
+  requireFew(pixelsIn(view)); // before it is decoded
+  const isCut = !isWhole(view);
   if (isCut && !start.startsWith(START)) throw incomplete();
   const image = await decoded(isCut ? ended(file) : file);
   try {
@@ -55,10 +56,9 @@ function contextOf(width, height) {
   return new OffscreenCanvas(width, height).getContext("2d", { alpha: false, willReadFrequently: true });
 }
 
-async function head(file) {
-  const bytes = new Uint8Array(await file.slice(0, 16).arrayBuffer());
-  if (!bytes.length) throw new PhotoRefused("photo-empty", "The file is empty.");
-  return String.fromCharCode(...bytes);
+function startOf(view) {
+  if (!view.byteLength) throw new PhotoRefused("photo-empty", "The file is empty.");
+  return String.fromCharCode(...new Uint8Array(view.buffer, 0, Math.min(16, view.byteLength)));
 }
 
 function matches(format, start) {

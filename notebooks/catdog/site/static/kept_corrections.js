@@ -3,6 +3,7 @@
 
 import { handOver } from "./browsers.js";
 import { say } from "./say.js";
+import { finished, result } from "./store.js";
 import { asZip, crc32 } from "./zip_writer.js";
 import { t } from "./words.js";
 
@@ -85,30 +86,17 @@ async function inStore(mode, use) {
 async function inOpenStore(mode, use) {
   opening ??= openDatabase();
   const work = (await opening).transaction(STORE, mode);
-  const end = new Promise((resolve, reject) => {
-    work.oncomplete = resolve;
-    work.onabort = () => reject(work.error);
-  });
-  end.catch(() => {});
+  const end = finished(work);
+  end.catch(() => {}); // `use` may have thrown before
   const found = await use(work.objectStore(STORE));
   await end;
   return found;
 }
 
 function openDatabase() {
-  const opened = new Promise((resolve, reject) => {
-    const request = indexedDB.open(NAME, 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "name" });
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
+  const request = indexedDB.open(NAME, 1);
+  request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "name" });
+  const opened = result(request);
   opened.catch(() => (opening = null));
   return opened;
-}
-
-function result(request) {
-  return new Promise((done, failed) => {
-    request.onsuccess = () => done(request.result);
-    request.onerror = () => failed(request.error);
-  });
 }

@@ -1,4 +1,4 @@
-// The network, beside the page: photos in, answers out. The page goes on meanwhile.
+// Runs the network in a worker, so that the page stays responsive: photos in, answers out.
 
 import { answerTo, heatmap } from "./answering.js";
 import { PhotoRefused, canvasIsTruthful, networkPixels } from "./decoding.js";
@@ -57,7 +57,7 @@ async function start(checkedBefore, threads) {
   return found;
 }
 
-/** The files' bytes; the page is told how many of all bytes have come. */
+/** Fetch the files, and tell the page how many of all bytes have been received. */
 function withProgress(all, ...names) {
   const received = names.map(() => 0);
   const tell = (i) => (bytes) => {

@@ -22,7 +22,7 @@ export async function makeAvailableOffline() {
     if (!registration.active) await installed(registration.installing ?? registration.waiting);
     say(document.getElementById("offline"), t("works-offline"), { offline: true });
   } catch {
-    isAsked = false; // there is no room, or a part of the site did not come: the page works all the same
+    isAsked = false; // no room, or a file that is missing: the page works without
   }
 }
 
@@ -34,7 +34,7 @@ function installed(worker) {
   });
 }
 
-/** Let a version that has come meanwhile take over, before anything of this one is used. Reloads the page if it does. */
+/** Let a newer version that is already fetched take over, before anything of this one is used. Reloads the page if it does. */
 export async function takeNewVersion() {
   const registration = await navigator.serviceWorker?.getRegistration(SITE.href).catch(() => null);
   registration?.update().catch(() => {}); // at once: browsers look later, and only where a page stays open

@@ -1,42 +1,46 @@
 // What a photo's file says of itself: how many pixels it has, since small files can hold pictures of a gigapixel, and
 // whether it is whole, since some browsers draw what they have.
 
-const ENOUGH = 1 << 20; // bytes: profiles and previews come before a JPEG's size
-
-/** Width times height; 0 where the header does not say. */
-export async function pixelsIn(file) {
-  const view = new DataView(await file.slice(0, ENOUGH).arrayBuffer());
+/** Width times height, from a file's bytes as a DataView; 0 where the header does not say. */
+export function pixelsIn(view) {
   try {
-    return SIZES.find(({ starts }) => starts(view))?.pixels(view) ?? 0;
+    return formatOf(view)?.pixels(view) ?? 0;
   } catch {
     return 0; // the header ends early: the decoder will say so
   }
 }
 
+/** Whether the file holds all that its format says, and perhaps more behind that. */
+export function isWhole(view) {
+  return formatOf(view)?.isWhole(view) ?? true;
+}
+
 const is = (place, ...bytes) => (view) => bytes.every((byte, i) => byteAt(view, place + i) === byte);
 const byteAt = (view, place) => (place < view.byteLength ? view.getUint8(place) : -1);
 
-const SIZES = [
-  { starts: is(0, 0x89, 0x50, 0x4e, 0x47), pixels: (view) => view.getUint32(16) * view.getUint32(20) },
-  { starts: is(0, 0x47, 0x49, 0x46), pixels: (view) => view.getUint16(6, true) * view.getUint16(8, true) },
-  { starts: is(0, 0x42, 0x4d), pixels: (view) => Math.abs(view.getInt32(18, true) * view.getInt32(22, true)) },
-  { starts: is(8, 0x57, 0x45, 0x42, 0x50), pixels: webp },
-  { starts: is(0, 0xff, 0xd8), pixels: jpeg },
+const FORMATS = [
+  { starts: is(0, 0xff, 0xd8), pixels: jpeg, isWhole: hasEndMarker },
+  {
+    starts: is(0, 0x89, 0x50, 0x4e, 0x47), isWhole: hasLastChunk,
+    pixels: (view) => view.getUint32(16) * view.getUint32(20),
+  },
+  {
+    starts: is(0, 0x47, 0x49, 0x46), isWhole: hasFirstFrame,
+    pixels: (view) => view.getUint16(6, true) * view.getUint16(8, true),
+  },
+  {
+    starts: is(8, 0x57, 0x45, 0x42, 0x50), pixels: webp,
+    isWhole: (view) => view.byteLength >= 8 + view.getUint32(4, true),
+  },
+  {
+    starts: is(0, 0x42, 0x4d), isWhole: (view) => view.byteLength >= view.getUint32(2, true),
+    pixels: (view) => Math.abs(view.getInt32(18, true) * view.getInt32(22, true)),
+  },
 ];
 
-/** Whether the file holds all that its format says, and perhaps more behind that. */
-export async function isWhole(file) {
-  const view = new DataView(await file.arrayBuffer());
-  return ENDS.find(({ starts }) => starts(view))?.isThere(view) ?? true;
+function formatOf(view) {
+  return FORMATS.find(({ starts }) => starts(view));
 }
-
-const ENDS = [
-  { starts: is(0, 0xff, 0xd8), isThere: hasEndMarker },
-  { starts: is(0, 0x89, 0x50, 0x4e, 0x47), isThere: hasLastChunk },
-  { starts: is(0, 0x47, 0x49, 0x46), isThere: hasFirstFrame },
-  { starts: is(8, 0x57, 0x45, 0x42, 0x50), isThere: (view) => view.byteLength >= 8 + view.getUint32(4, true) },
-  { starts: is(0, 0x42, 0x4d), isThere: (view) => view.byteLength >= view.getUint32(2, true) },
-];
 
 /** Phones put films and notes behind the end of a JPEG. (ITU T.81, B.1.1.) */
 function hasEndMarker(view) {
