@@ -34,15 +34,15 @@ async function unpacked(packed) {
   return new Response(packed.stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
 
-/** Nothing is fetched twice: the service worker knows a file by its digest. Of each file, one version is kept. */
+/** So that the service worker, which knows a file by its digest, does not fetch it again on the first visit. Later, what
+ * is kept is the service worker's alone: a page of the version before must not touch a newer one. */
 async function keep(url, packed) {
   try {
     const cache = await caches.open(SITE);
+    if (await cache.match(url.href, { ignoreSearch: true })) return;
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await packed.arrayBuffer()));
-    const key = `${url.href}?${Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-    if (await cache.match(key)) return;
-    await cache.delete(url.href, { ignoreSearch: true });
-    await cache.put(key, new Response(packed));
+    const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    await cache.put(`${url.href}?${hex}`, new Response(packed));
   } catch {
     // Only over https, and not in all private windows. The service worker then fetches it.
   }
